@@ -1,0 +1,110 @@
+// The one document that the controller (or `portforward open`) writes and the sidecar reads: which driver, which forwards, which
+// limits. Versioned, and unknown fields are ignored, because operator and sidecar differ in version while an upgrade rolls out.
+// Neighbours: controller/tunnel-config.ts and cli/ compute it from a PortForward; sidecar/main.ts parses it.
+import { z } from 'zod';
+import { TunnelError } from './errors.ts';
+
+const seconds = z.number().nonnegative();
+
+/** Where bytes must end: a host and port as the bastion resolves them, or a unix socket on the bastion (ssh only). */
+const destinationSchema = z.union([
+  z.object({ socket: z.string() }),
+  z.object({ host: z.string(), port: z.number().int() }),
+]);
+
+/** One pair: local port → destination. */
+const forwardSchema = z.object({
+  /** The port's name in the Service; also the container port's. */
+  name: z.string(),
+  /** The Service's port: what people know the forward by. */
+  port: z.number().int(),
+  /** The port to listen on; 0 lets the kernel choose (tests, laptop). */
+  listenPort: z.number().int(),
+  destination: destinationSchema,
+  appProtocol: z.enum(['tcp', 'tls', 'http', 'postgresql', 'mysql', 'redis']),
+  /** Active: probed every interval. Passive: one dial when the session comes up, then the clients' own dials. Off: never judged. */
+  health: z.enum(['Active', 'Passive', 'Off']),
+});
+
+/** Files of one Secret: its name for sentences, and the directory that is read anew on every change. */
+const credentialsSchema = z.object({ secretName: z.string(), directory: z.string() });
+
+/** One machine on the way: a bastion or a jump host. */
+const hopSchema = z.object({
+  host: z.string(),
+  port: z.number().int(),
+  user: z.string(),
+  credentials: credentialsSchema.optional(),
+});
+
+const sshSchema = z.object({
+  /** Tried in this order (Ordered) or in the order of a rendezvous hash of the pod's UID (Spread). */
+  bastions: z.array(hopSchema).min(1),
+  bastionPolicy: z.enum(['Ordered', 'Spread']),
+  /** ssh_config ProxyJump order: the first is dialled from here, the bastion is reached through the last. */
+  jumpHosts: z.array(hopSchema),
+  /** Public known_hosts lines of the document; each Secret's own known_hosts file is read too. */
+  knownHosts: z.string(),
+  hostKeyPolicy: z.enum(['Strict', 'InsecureIgnore']),
+  serverAliveIntervalSeconds: seconds,
+  connectTimeoutSeconds: seconds,
+});
+
+const common = {
+  version: z.literal(1),
+  namespace: z.string(),
+  name: z.string(),
+  forwards: z.array(forwardSchema).min(1),
+  connection: z.object({
+    mode: z.enum(['Persistent', 'OnDemand']),
+    idleTimeoutSeconds: seconds,
+    /** Open client connections per pod; one more gets RST. */
+    maxConnections: z.number().int(),
+    drainTimeoutSeconds: seconds,
+  }),
+  healthCheck: z.object({
+    intervalSeconds: seconds,
+    timeoutSeconds: seconds,
+    failureThreshold: z.number().int(),
+    readinessPolicy: z.enum(['Transport', 'Destination']),
+  }),
+};
+
+/** The drivers' blocks are a union by `driver`: a new driver is one more member, and every table then fails to compile without it. */
+export const tunnelConfigSchema = z.discriminatedUnion('driver', [
+  z.object({ ...common, driver: z.literal('ssh'), ssh: sshSchema }),
+]);
+
+export type TunnelConfig = z.infer<typeof tunnelConfigSchema>;
+export type DriverName = TunnelConfig['driver'];
+export type SshConfig = z.infer<typeof sshSchema>;
+export type Hop = z.infer<typeof hopSchema>;
+export type Credentials = z.infer<typeof credentialsSchema>;
+export type Forward = z.infer<typeof forwardSchema>;
+export type Destination = z.infer<typeof destinationSchema>;
+export type AppProtocol = Forward['appProtocol'];
+
+/** Parses the environment variable. @throws TunnelError ConfigUnreadable, naming each field that is wrong. */
+export function parseTunnelConfig(text: string): TunnelConfig {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new TunnelError('ConfigUnreadable', 'the tunnel configuration is not JSON', { cause });
+  }
+  const parsed = tunnelConfigSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const fields = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ');
+  throw new TunnelError('ConfigUnreadable', `the tunnel configuration is not valid: ${fields}`);
+}
+
+/** `orders.db.internal:5432`, `[::1]:5432` or the socket's path: how a destination is written in every sentence and in status. */
+export function destinationText(destination: Destination): string {
+  if ('socket' in destination) return destination.socket;
+  return hostPort(destination.host, destination.port);
+}
+
+/** `host:port`, with brackets around an IPv6 address. */
+export function hostPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

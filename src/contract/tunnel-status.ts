@@ -1,0 +1,39 @@
+// What a tunnel pod says of itself at /statusz and what the controller reads there: the only way in which the truth of the data path
+// travels to the PortForward's status. Text in it is ours, but the controller still treats it as untrusted (length, control characters).
+// Neighbours: sidecar/status.ts writes it, controller/status/ reads it.
+import { z } from 'zod';
+
+const text = z.string().max(1024);
+
+const portStatusSchema = z.object({
+  name: text,
+  /** The last result of a probe or a client's dial; null: not known (no result yet, health Off, or Idle). */
+  reachable: z.boolean().nullable(),
+  /** An error code of contract/errors.ts when not reachable; a code this version does not know is kept as text. */
+  reason: text.optional(),
+  message: text.optional(),
+});
+
+/** Idle: OnDemand without a client. Failed: the last attempt failed and the next is waited for; `reason` says why. */
+export const tunnelStates = ['Idle', 'Connecting', 'Connected', 'Failed', 'Draining'] as const;
+
+export const tunnelStatusSchema = z.object({
+  version: z.literal(1),
+  state: z.enum(tunnelStates),
+  /** RFC 3339, when `state` last changed. */
+  since: text,
+  /** `host:port` of the bastion whose session takes new connections. */
+  via: text.optional(),
+  /** Why there is no session: an error code and its sentence. */
+  reason: text.optional(),
+  message: text.optional(),
+  /** SHA256:… of the bastion's host key (ssh). */
+  hostKeyFingerprint: text.optional(),
+  /** The session's id at the provider (ssm). */
+  sessionId: text.optional(),
+  ports: z.array(portStatusSchema).max(64),
+});
+
+export type TunnelStatus = z.infer<typeof tunnelStatusSchema>;
+export type PortStatus = z.infer<typeof portStatusSchema>;
+export type TunnelState = TunnelStatus['state'];
