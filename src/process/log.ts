@@ -1,0 +1,89 @@
+/**
+ * The process's log: JSON lines on standard output, one per event, by pino.
+ * `main` creates one, every part gets it (or a child with its own fields) as an argument; nothing logs globally.
+ */
+import { pino } from 'pino';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+
+interface LogMethod {
+  (message: string): void;
+  (fields: Readonly<Record<string, unknown>>, message: string): void;
+}
+
+/** What a part may do with the log: write a line (`fields` first, the sentence last; an error under the key `error`) or add fields for good. */
+export interface Logger {
+  readonly debug: LogMethod;
+  readonly info: LogMethod;
+  readonly warn: LogMethod;
+  readonly error: LogMethod;
+  child(fields: Readonly<Record<string, unknown>>): Logger;
+}
+
+/** The log of a whole process, which also knows how to be emptied before the process ends. */
+export interface ProcessLog extends Logger {
+  /** Writes every buffered line before it returns. */
+  flush(): void;
+}
+
+export interface LogOptions {
+  readonly level?: LogLevel;
+  /** Fields of every line, such as the component's name. */
+  readonly fields?: Readonly<Record<string, unknown>>;
+  /** Where lines go; standard output unless told. Tests give their own. */
+  readonly destination?: { write(line: string): void };
+}
+
+const secretKeys = [
+  'password',
+  'passphrase',
+  'privateKey',
+  'token',
+  'authorization',
+  'Authorization',
+  'secret',
+  'cookie',
+];
+
+/** Depth of the cause chain that is logged; a chain that loops ends here too. */
+const maxCauses = 5;
+
+/** Most bytes kept for a reader that does not take our output; beyond it lines are dropped rather than memory filled or the event loop blocked. */
+const bufferedBytes = 1 << 20;
+
+/** A log whose lines hold `level` as a word, `time` as ISO 8601 and `msg`; fields whose name promises a secret are replaced by `[redacted]`. */
+export function createLog(options: LogOptions = {}): ProcessLog {
+  const stdout =
+    options.destination === undefined ? pino.destination({ fd: 1, sync: false, maxLength: bufferedBytes }) : undefined;
+  const logger = pino(
+    {
+      level: options.level ?? 'info',
+      base: options.fields ?? {},
+      errorKey: 'error',
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { error: describeError },
+      redact: { paths: secretKeys.flatMap((key) => [key, `*.${key}`]), censor: '[redacted]' },
+    },
+    stdout ?? options.destination ?? process.stdout,
+  );
+  return Object.assign(logger, { flush: () => stdout?.flushSync() }) as ProcessLog;
+}
+
+/** A log that writes nothing, for tests and for parts whose caller gave none. */
+export function silentLog(): Logger {
+  return createLog({ level: 'silent', destination: { write: () => undefined } });
+}
+
+/** Only name, code, message, stack and causes: errors of libraries carry whole requests, and with them tokens. */
+function describeError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return typeof error === 'object' ? 'not an Error' : error;
+  const code = 'code' in error ? error.code : undefined;
+  return {
+    type: error.name,
+    ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
+    message: error.message,
+    stack: error.stack,
+    ...(error.cause !== undefined && depth < maxCauses ? { cause: describeError(error.cause, depth + 1) } : {}),
+  };
+}

@@ -1,0 +1,131 @@
+/**
+ * The admin port: a small HTTP server for kubelet, Prometheus and (in tunnel pods) the controller.
+ * It only knows a table from path to function; what `/livez`, `/readyz`, `/metrics` or `/statusz` say is their owner's business.
+ */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from './log.ts';
+import type { Registry } from './metrics.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export type Route = () => Answer | Promise<Answer>;
+
+export interface ProbeServerOptions {
+  /** Address to listen on; all addresses unless told. */
+  readonly host?: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  /** Exact paths, such as `/livez`. */
+  readonly routes: Readonly<Record<string, Route>>;
+  /** Closes the server and every connection of it. */
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}
+
+export interface ProbeServer {
+  /** The port that was taken. */
+  readonly port: number;
+  /** Resolves when the server and its connections are closed. */
+  readonly closed: Promise<void>;
+}
+
+/** Longest that a route may think, in milliseconds; then the answer is 503. */
+const routeDeadlineMs = 10_000;
+
+/** A route that answers 200 `ok` while `problem()` gives nothing, else 503 with its sentence. */
+export function check(problem: () => string | undefined): Route {
+  return () => {
+    const sentence = problem();
+    return sentence === undefined ? text(200, 'ok\n') : text(503, `${sentence}\n`);
+  };
+}
+
+/** A route that answers with `value()` as JSON. */
+export function json(value: () => unknown): Route {
+  return () => ({ status: 200, contentType: 'application/json', body: JSON.stringify(value()) });
+}
+
+/** A route that prints the registry for Prometheus. */
+export function metricsPage(registry: Registry): Route {
+  return async () => ({ status: 200, contentType: registry.contentType, body: await registry.metrics() });
+}
+
+/** Listens and resolves once it does; rejects if the port is taken. Ends only by `signal`. */
+export async function startProbeServer(options: ProbeServerOptions): Promise<ProbeServer> {
+  const { host, port, routes, signal, log } = options;
+  signal.throwIfAborted();
+  // A null prototype, so that a request for `/constructor`-like names finds nothing.
+  const table: Record<string, Route> = Object.assign(Object.create(null), routes);
+  const server = createServer(
+    { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, maxHeaderSize: 8_192 },
+    (request, response) => void answer(table, request, response, log),
+  );
+  server.maxConnections = 256;
+  server.on('error', (error) => log.warn({ error }, 'the admin port reported an error'));
+  // Not once(): that would reject, unheard, when listening fails.
+  const closed = new Promise<void>((resolve) => server.once('close', resolve));
+  server.listen({ port, ...(host === undefined ? {} : { host }) });
+  try {
+    await once(server, 'listening', { signal });
+  } catch (error) {
+    server.close();
+    signal.throwIfAborted();
+    throw error;
+  }
+  const close = (): void => {
+    server.close();
+    server.closeAllConnections();
+  };
+  if (signal.aborted) close();
+  else signal.addEventListener('abort', close, { once: true });
+  return { port: (server.address() as AddressInfo).port, closed };
+}
+
+async function answer(
+  routes: Record<string, Route>,
+  request: IncomingMessage,
+  response: ServerResponse,
+  log: Logger,
+): Promise<void> {
+  // A peer that vanishes while we write is its own affair.
+  response.on('error', () => undefined);
+  // Nobody has a reason to send a body here.
+  request.resume();
+  const { status, contentType, body } = await findAnswer(routes, request, log);
+  response.writeHead(status, {
+    'content-type': contentType,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+async function findAnswer(routes: Record<string, Route>, request: IncomingMessage, log: Logger): Promise<Answer> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return text(405, 'method not allowed\n');
+  const path = request.url?.split('?', 1)[0] ?? '';
+  const route = routes[path];
+  if (route === undefined) return text(404, 'not found\n');
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const late = new Promise<Answer>((resolve) => {
+      timer = setTimeout(() => resolve(text(503, 'no answer in time\n')), routeDeadlineMs);
+    });
+    return await Promise.race([Promise.resolve(route()), late]);
+  } catch (error) {
+    log.error({ error, path }, 'the admin port could not answer');
+    return text(500, 'internal error\n');
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function text(status: number, body: string): Answer {
+  return { status, contentType: 'text/plain; charset=utf-8', body };
+}

@@ -1,0 +1,81 @@
+/**
+ * Runs a process from start to exit: the only file that listens to signals and ends the process.
+ * `main.ts` of each half calls it once; everything below gets the AbortSignal and never thinks about signals.
+ */
+import { sleep } from './backoff.ts';
+import type { ProcessLog } from './log.ts';
+
+export interface RunOptions {
+  readonly log: ProcessLog;
+  /** The exit code for an error that `main` ended with; 1 unless told. */
+  readonly exitCodeOf?: (error: unknown) => number;
+  /** How long `main` may take to end after the first signal, in milliseconds; then the process exits with 1. Without it, for ever. */
+  readonly stopDeadlineMs?: number;
+}
+
+/** The reason of the signal that `main` got, when the process was asked to stop. Ending with it is a clean end. */
+export class StopRequested extends Error {
+  override readonly name = 'StopRequested';
+
+  constructor(signal: NodeJS.Signals) {
+    super(`stop requested by ${signal}`);
+  }
+}
+
+const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const;
+
+/**
+ * Calls `main` and ends the process when it does: 0 if it resolved, or rejected because it was asked to stop; else the
+ * error is logged and its code used. SIGTERM and SIGINT abort `main`'s signal; a second one exits at once with 128 + its
+ * number. An unhandled rejection or exception is logged and exits with 1: state after it cannot be trusted.
+ */
+export async function run(main: (signal: AbortSignal) => Promise<void>, options: RunOptions): Promise<never> {
+  const { log, exitCodeOf = () => 1, stopDeadlineMs } = options;
+  const stop = new AbortController();
+
+  const exit = (code: number): never => {
+    log.flush();
+    process.exit(code);
+  };
+  const onSignal = (name: keyof typeof signalNumbers): void => {
+    if (stop.signal.aborted) {
+      log.warn({ signal: name }, 'second stop signal, exiting at once');
+      exit(128 + signalNumbers[name]);
+    }
+    log.info({ signal: name }, 'stopping');
+    stop.abort(new StopRequested(name));
+    if (stopDeadlineMs !== undefined) void exitAfter(stopDeadlineMs);
+  };
+  const exitAfter = async (ms: number): Promise<void> => {
+    await sleep(ms);
+    log.error({ deadlineMs: ms }, 'did not stop in time');
+    exit(1);
+  };
+  const onBug = (kind: string) => (error: unknown) => {
+    log.error({ error }, kind);
+    exit(1);
+  };
+  process.on('SIGTERM', () => onSignal('SIGTERM'));
+  process.on('SIGINT', () => onSignal('SIGINT'));
+  process.on('unhandledRejection', onBug('unhandled rejection'));
+  process.on('uncaughtException', onBug('uncaught exception'));
+
+  try {
+    await main(stop.signal);
+  } catch (error) {
+    if (!stop.signal.aborted || !causedBy(error, stop.signal.reason)) {
+      log.error({ error }, 'ended by an error');
+      return exit(exitCodeOf(error));
+    }
+  }
+  return exit(0);
+}
+
+/** Whether `reason` is the error or among its causes: layers wrap the abort reason on its way up. */
+function causedBy(error: unknown, reason: unknown): boolean {
+  for (let at: unknown = error, depth = 0; depth < 10 && at !== undefined; depth++) {
+    if (at === reason) return true;
+    at = at instanceof Error ? at.cause : undefined;
+  }
+  return false;
+}
