@@ -1,0 +1,97 @@
+// Runs test files under node:test, each in a process of its own with a time limit, and counts what happened.
+// Neighbour: test.ts decides which files, how many at once, and what the counts mean.
+
+import { relative } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+
+export interface Counts {
+  passed: number;
+  failed: number;
+  /** One sentence for each skipped or unfinished (todo) test: its name, file and reason. */
+  readonly skipped: string[];
+}
+
+export interface RunFilesOptions {
+  /** Files at once. With 1 their output is shown as it comes, else each file's when it ends. */
+  readonly concurrency: number;
+  /** The longest that one file may run, in milliseconds; then its process is ended and it counts as failed. */
+  readonly fileLimitMs: number;
+}
+
+/** Runs every file and resolves with the sum; a file that holds no test, or does not end in time, counts as a failed test. */
+export async function runFiles(files: readonly string[], options: RunFilesOptions): Promise<Counts> {
+  const total: Counts = { passed: 0, failed: 0, skipped: [] };
+  const waiting = [...files];
+  const worker = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const counts = await runFile(file, options);
+      total.passed += counts.passed;
+      total.failed += counts.failed;
+      total.skipped.push(...counts.skipped);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(options.concurrency, files.length) }, worker));
+  return total;
+}
+
+async function runFile(file: string, { concurrency, fileLimitMs }: RunFilesOptions): Promise<Counts> {
+  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  const name = relative(process.cwd(), file);
+  const started = performance.now();
+  const limit = AbortSignal.timeout(fileLimitMs);
+  const events = run({ files: [file], concurrency: true, signal: limit });
+  let holdsTests = false;
+  const onResult = (passed: boolean) => (event: Result) => {
+    // The runner reports a file without tests as one test with the file's name.
+    if (event.name === file) {
+      if (!passed) counts.failed += 1;
+      return;
+    }
+    holdsTests = true;
+    if (event.details.type === 'suite') return;
+    const skip = event.skip ?? event.todo;
+    if (skip !== undefined && skip !== false) {
+      counts.skipped.push(`${event.name} (${name}): ${skip === true ? 'no reason given' : skip}`);
+    } else if (passed) counts.passed += 1;
+    else counts.failed += 1;
+  };
+  events.on('test:pass', onResult(true)).on('test:fail', onResult(false));
+  const report = events.filter((event: TestEvent) => !isFileSummary(event)).compose(new spec());
+  const shown: string[] = [];
+  if (concurrency === 1) console.log(`\n── ${name}`);
+  report.on('data', (text: Buffer | string) => {
+    if (concurrency === 1) process.stdout.write(text);
+    else shown.push(text.toString());
+  });
+  await finished(report);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  if (concurrency > 1) process.stdout.write(`\n── ${name} (${seconds} s)\n${shown.join('')}`);
+  if (limit.aborted) {
+    console.log(`${name} did not end within ${fileLimitMs / 1000} s and was ended`);
+    counts.failed = Math.max(1, counts.failed);
+  } else if (!holdsTests && counts.failed === 0) {
+    console.log(`${name} holds no test`);
+    counts.failed += 1;
+  }
+  return counts;
+}
+
+interface TestEvent {
+  readonly type: string;
+  readonly data: { readonly message?: unknown };
+}
+
+/** The counts that the runner prints for each file; ours are printed once, for all. What a test itself reports stays. */
+function isFileSummary({ type, data }: TestEvent): boolean {
+  const counted = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
+  return type === 'test:diagnostic' && typeof data.message === 'string' && counted.test(data.message);
+}
+
+interface Result {
+  readonly name: string;
+  readonly skip?: string | boolean;
+  readonly todo?: string | boolean;
+  readonly details: { readonly type?: string };
+}

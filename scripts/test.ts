@@ -1,0 +1,92 @@
+// `npm test [tier…] [file…]`: the tiers in the order in which they get slower, each with what it needs installed first.
+// All output goes to the terminal; the last line counts. With CI=true a skipped test is a failure, so nothing is skipped silently.
+// Neighbours: test-run.ts runs files, check.ts is the first tier, test/cluster/cluster.ts brings a cluster up.
+import { spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { ensurePeers } from './system-packages.ts';
+import { type Counts, runFiles } from './test-run.ts';
+
+const root = join(import.meta.dirname, '..');
+
+interface Tier {
+  readonly files: readonly string[];
+  /** Files at once: two cores, so never more than two; one where a file needs the machine for itself. */
+  readonly concurrency: number;
+  readonly fileLimitMs: number;
+  /** Brings what the tier's tests need. */
+  readonly prepare?: () => Promise<void>;
+}
+
+const minutes = (count: number): number => count * 60_000;
+
+async function bringCluster(): Promise<void> {
+  await ensurePeers();
+  const { ensureCluster } = await import('../test/cluster/cluster.ts');
+  await ensureCluster();
+}
+
+const tiers: Readonly<Record<string, Tier>> = {
+  unit: { files: ['test/unit/**/*.test.ts'], concurrency: 2, fileLimitMs: minutes(1) },
+  integration: {
+    files: ['test/integration/**/*.test.ts', 'test/driver-suite/**/*.test.ts'],
+    concurrency: 2,
+    fileLimitMs: minutes(10),
+    prepare: ensurePeers,
+  },
+  cluster: { files: ['test/cluster/**/*.test.ts'], concurrency: 1, fileLimitMs: minutes(30), prepare: bringCluster },
+  faults: { files: ['test/faults/**/*.test.ts'], concurrency: 1, fileLimitMs: minutes(60), prepare: bringCluster },
+};
+const order = ['check', ...Object.keys(tiers)];
+
+const words = process.argv.slice(2).filter((word) => !word.startsWith('-'));
+const only = words.filter((word) => word.endsWith('.ts')).map((file) => resolve(file));
+const named = words.filter((word) => !word.endsWith('.ts'));
+const unknown = named.filter((name) => !order.includes(name));
+if (unknown.length > 0) {
+  console.log(`no tier is called ${unknown.join(', ')}; there are ${order.join(', ')}`);
+  process.exit(2);
+}
+
+process.chdir(root);
+const total: Counts = { passed: 0, failed: 0, skipped: [] };
+for (const name of order.filter((tier) => named.length === 0 || named.includes(tier))) {
+  const before = performance.now();
+  console.log(`\n━━ ${name}`);
+  const counts = await runTier(name);
+  total.passed += counts.passed;
+  total.failed += counts.failed;
+  total.skipped.push(...counts.skipped);
+  console.log(`━━ ${name}: ${summary(counts)} in ${((performance.now() - before) / 1000).toFixed(0)} s`);
+}
+for (const sentence of total.skipped) console.log(`skipped: ${sentence}`);
+const skipsFail = process.env['CI'] === 'true' && total.skipped.length > 0;
+if (skipsFail) console.log('CI=true: a skipped test is a failure');
+console.log(summary(total));
+// Not process.exitCode: a handle that a tier's preparation left open must not keep the run from ending.
+process.exit(total.failed > 0 || skipsFail ? 1 : 0);
+
+async function runTier(name: string): Promise<Counts> {
+  const tier = tiers[name];
+  if (tier === undefined) {
+    const { status } = spawnSync(process.execPath, ['scripts/check.ts'], { stdio: 'inherit' });
+    return status === 0 ? { passed: 1, failed: 0, skipped: [] } : { passed: 0, failed: 1, skipped: [] };
+  }
+  const all = globSync(tier.files).map((file) => resolve(file));
+  const files = all.filter((file) => only.length === 0 || only.includes(file)).toSorted();
+  if (files.length === 0) {
+    console.log(`the tier ${name} has no such test file (${tier.files.join(', ')})`);
+    return { passed: 0, failed: 1, skipped: [] };
+  }
+  try {
+    await tier.prepare?.();
+  } catch (error) {
+    console.log(error instanceof Error ? error.message : error);
+    return { passed: 0, failed: 1, skipped: [] };
+  }
+  return runFiles(files, tier);
+}
+
+function summary({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed, ${skipped.length} skipped`;
+}
