@@ -1,0 +1,63 @@
+// spec.access: who in the cluster may dial the tunnel. Becomes the ingress rule of the tunnel's NetworkPolicy.
+// Neighbours: selectors.ts; controller/children builds the policy.
+import { z } from 'zod';
+import { orderedList, text } from './building-blocks.ts';
+import { withRules, withTwin } from './rule.ts';
+import { labelSelector } from './selectors.ts';
+
+const cidr = () =>
+  withTwin(text(64, 1), { format: 'cidr' }, (value) =>
+    z.cidrv4().safeParse(value).success || z.cidrv6().safeParse(value).success
+      ? []
+      : [{ path: [], message: 'must be an address range such as 10.1.0.0/16 or fd00::/8' }],
+  );
+
+const peer = withRules(
+  z.strictObject({
+    podSelector: labelSelector()
+      .exactOptional()
+      .describe(
+        'Pods that may connect: of this namespace, or of those that namespaceSelector matches. {} means all of them.',
+      ),
+    namespaceSelector: labelSelector()
+      .exactOptional()
+      .describe('Namespaces whose pods may connect. {} means all namespaces.'),
+    ipBlock: z
+      .strictObject({
+        cidr: cidr().describe('Address range that may connect, as in 10.1.0.0/16.'),
+        except: orderedList(cidr(), 32).exactOptional().describe('Ranges inside cidr that may not.'),
+      })
+      .exactOptional()
+      .describe(
+        'Addresses that may connect, for clients that are no pods. Excludes podSelector and namespaceSelector.',
+      ),
+  }),
+  [
+    {
+      rule: 'has(self.podSelector) || has(self.namespaceSelector) || has(self.ipBlock)',
+      message: 'an entry of access.from is empty: give it a podSelector, a namespaceSelector or an ipBlock',
+      check: (value) =>
+        value.podSelector !== undefined || value.namespaceSelector !== undefined || value.ipBlock !== undefined,
+    },
+    {
+      rule: '!has(self.ipBlock) || (!has(self.podSelector) && !has(self.namespaceSelector))',
+      message: 'ipBlock excludes podSelector and namespaceSelector: write them as two entries of access.from',
+      fieldPath: '.ipBlock',
+      check: (value) =>
+        value.ipBlock === undefined || (value.podSelector === undefined && value.namespaceSelector === undefined),
+    },
+  ],
+);
+
+export const accessSchema = z
+  .strictObject({
+    from: orderedList(peer, 32, 1).describe(
+      'Who may connect, as in the ingress of a NetworkPolicy; at least one entry. Pods of the same namespace have no right of their own once this is given.',
+    ),
+  })
+  .describe(
+    'Who may dial the tunnel. Absent: all pods of the same namespace. It becomes a NetworkPolicy, which works only where the network of the cluster enforces them. Example: {from: [{namespaceSelector: {matchLabels: {team: shop}}}]}.',
+  );
+
+export type AccessSpec = z.output<typeof accessSchema>;
+export type NetworkPolicyPeer = z.output<typeof peer>;

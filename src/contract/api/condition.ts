@@ -1,0 +1,33 @@
+// Condition types, and the reasons that are not errors (those are the codes of contract/errors.ts).
+// Neighbours: status.ts, controller/status.
+
+/** In the order in which they are shown. Reconciling and Stalled are abnormal-true: absent when all is normal (kstatus). */
+export const conditionTypes = [
+  'Accepted',
+  'Programmed',
+  'Connected',
+  'DestinationReachable',
+  'Ready',
+  'Reconciling',
+  'Stalled',
+] as const;
+
+export type ConditionType = (typeof conditionTypes)[number];
+
+/** Reasons of conditions beside the error codes, each with its meaning. */
+export const conditionReasons = {
+  Accepted: 'The document is valid and this operator acts on it.',
+  Programmed: 'All objects of the tunnel are written as the document wants them.',
+  Connected: 'At least one tunnel pod is ready.',
+  Reachable: 'Every destination answered last.',
+  Ready: 'A client that dials the Service is carried to the destination.',
+  Progressing: 'The operator is at work on the document, or its pods are rolling out.',
+  TimedOut: 'The tunnel was never ready within 120 s.',
+  Suspended: 'spec.suspend is true: no pods run, the Service is kept.',
+  ScaledToZero: 'spec.replicas is 0.',
+  Idle: 'OnDemand without a client: the tunnel opens with the first one.',
+  NotChecked: 'healthCheck.destination is Off.',
+  NoResultYet: 'No destination was probed or dialled yet.',
+} as const;
+
+export type ConditionReason = keyof typeof conditionReasons;

@@ -1,0 +1,64 @@
+// status: what the operator tells. Only it writes here.
+// Neighbours: condition.ts (types and reasons), portforward.ts; controller/status computes it.
+import { z } from 'zod';
+import { conditionTypes } from './condition.ts';
+import { integer, listBy, text } from './building-blocks.ts';
+
+const time = () => z.string().max(64).meta({ format: 'date-time' });
+
+/** A Kubernetes condition (metav1.Condition). */
+export const conditionSchema = z.strictObject({
+  type: z.enum(conditionTypes).describe('What it is about.'),
+  status: z.enum(['True', 'False', 'Unknown']).describe('True, False or Unknown.'),
+  reason: text(128, 1).describe('One word for machines and for searching; docs/errors.md explains each.'),
+  message: text(4096).describe('A sentence for people: what is wrong, and what mends it.'),
+  lastTransitionTime: time().describe('When status last changed.'),
+  observedGeneration: integer(-1, Number.MAX_SAFE_INTEGER)
+    .describe('The generation of the document that it speaks of.')
+    .exactOptional(),
+});
+
+const portStatusSchema = z.strictObject({
+  name: text(15, 1).describe('Name of the port.'),
+  address: text(320).describe('Address that applications dial, as in orders-db.shop.svc:5432.'),
+  destination: text(512).describe('Where it leads.'),
+  reachable: z.boolean().exactOptional().describe('Whether the destination answered last. Absent: not known.'),
+  message: text(1024).exactOptional().describe('Why it is not reachable.'),
+});
+
+const tunnelStatusSchema = z.strictObject({
+  pod: text(253, 1).describe('Name of the pod.'),
+  via: text(320).exactOptional().describe('The bastion, node or gateway that carries new connections.'),
+  state: text(32).describe('Idle, Connecting, Connected, Failed, Draining or Unknown.'),
+  since: time().exactOptional().describe('Since when.'),
+  message: text(1024).exactOptional().describe('Why it is not connected.'),
+  hostKeyFingerprint: text(128).exactOptional().describe("Fingerprint of the bastion's host key (ssh)."),
+  sessionId: text(128).exactOptional().describe('Id of the session (ssm).'),
+});
+
+export const statusSchema = z
+  .strictObject({
+    observedGeneration: integer(-1, Number.MAX_SAFE_INTEGER)
+      .exactOptional()
+      .describe('The generation of the document that the status speaks of; -1 until the operator has seen it.'),
+    conditions: listBy('type', conditionSchema, 16)
+      .exactOptional()
+      .describe(
+        'Accepted, Programmed, Connected, DestinationReachable and Ready; Reconciling and Stalled while they hold.',
+      ),
+    driver: text(16).exactOptional().describe('ssh, ssm or fly.'),
+    address: text(320).exactOptional().describe('Host name that applications dial, as in orders-db.shop.svc.'),
+    replicas: integer(0, 1000).exactOptional().describe('Tunnel pods.'),
+    readyReplicas: integer(0, 1000).exactOptional().describe('Tunnel pods that are ready.'),
+    selector: text(512).exactOptional().describe('Label selector of the tunnel pods, for the scale subresource.'),
+    via: text(1024).exactOptional().describe('The bastions, nodes or gateways of the ready pods.'),
+    destinations: text(1024).exactOptional().describe('The destinations of all ports, for the printer column.'),
+    ports: listBy('name', portStatusSchema, 64).exactOptional().describe('Each port, its address and its destination.'),
+    tunnels: listBy('pod', tunnelStatusSchema, 64).exactOptional().describe('Each tunnel pod.'),
+  })
+  .describe('What the operator tells of the tunnel.');
+
+export type Condition = z.output<typeof conditionSchema>;
+export type PortForwardStatus = z.output<typeof statusSchema>;
+export type PortForwardPortStatus = z.output<typeof portStatusSchema>;
+export type PortForwardTunnelStatus = z.output<typeof tunnelStatusSchema>;
