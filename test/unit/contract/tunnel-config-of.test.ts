@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parsePortForward } from '../../../src/contract/api/parse.ts';
+import type { PortForward } from '../../../src/contract/api/portforward.ts';
+import { TunnelError } from '../../../src/contract/errors.ts';
+import { secretKeysOf, secretNamesOf } from '../../../src/contract/secrets.ts';
+import { parseTunnelConfig } from '../../../src/contract/tunnel-config.ts';
+import { tunnelConfigOf } from '../../../src/contract/tunnel-config-of.ts';
+
+function document(spec: Record<string, unknown>): PortForward {
+  const parsed = parsePortForward({
+    apiVersion: 'portforward.dev/v1alpha1',
+    kind: 'PortForward',
+    metadata: { name: 'orders-db', namespace: 'shop' },
+    spec,
+  });
+  assert.ok(parsed.ok, JSON.stringify(parsed));
+  return parsed.value;
+}
+
+const ssh = { user: 'tunnel', bastions: [{ host: 'bastion-a' }], secretRef: { name: 'orders-bastion' } };
+
+test('the config of a document passes the sidecar’s own parse unchanged', () => {
+  const config = tunnelConfigOf(document({ ports: [{ port: 5432, appProtocol: 'postgresql' }], ssh }));
+  assert.deepEqual(parseTunnelConfig(JSON.stringify(config)), config);
+  assert.equal(config.namespace, 'shop');
+  assert.deepEqual(config.forwards, [
+    {
+      name: 'p5432',
+      port: 5432,
+      listenPort: 5432,
+      destination: { host: 'localhost', port: 5432 },
+      appProtocol: 'postgresql',
+      health: 'Active',
+    },
+  ]);
+});
+
+test('the order of the ports, the replicas and the Service leave the config as it is', () => {
+  const ports = [{ port: 80 }, { port: 5432 }, { port: 443, destinationHost: 'web' }];
+  const one = tunnelConfigOf(document({ ports, ssh }));
+  const other = tunnelConfigOf(
+    document({
+      ports: ports.toReversed(),
+      ssh,
+      replicas: 5,
+      service: { name: 'elsewhere' },
+      access: { from: [{ podSelector: {} }] },
+    }),
+  );
+  assert.equal(JSON.stringify(one), JSON.stringify(other));
+});
+
+test('a hop takes user and Secret from spec.ssh unless it has its own, and each Secret has its directory', () => {
+  const value = document({
+    ports: [{ port: 5432 }],
+    ssh: {
+      ...ssh,
+      bastions: [{ host: 'a' }, { host: 'b', port: 2222, user: 'else', secretRef: { name: 'b-key' } }],
+      jumpHosts: [{ host: 'jump' }],
+    },
+  });
+  const config = tunnelConfigOf(value, {
+    directoryOf: (name) => `/keys/${name}`,
+    listenPortOf: (port) => port + 10_000,
+  });
+  assert.equal(config.driver, 'ssh');
+  assert.deepEqual(config.ssh.bastions, [
+    {
+      host: 'a',
+      port: 22,
+      user: 'tunnel',
+      credentials: { secretName: 'orders-bastion', directory: '/keys/orders-bastion' },
+    },
+    { host: 'b', port: 2222, user: 'else', credentials: { secretName: 'b-key', directory: '/keys/b-key' } },
+  ]);
+  assert.equal(config.ssh.jumpHosts[0]?.credentials?.secretName, 'orders-bastion');
+  assert.equal(config.forwards[0]?.listenPort, 15_432);
+  assert.deepEqual(secretNamesOf(value.spec), ['b-key', 'orders-bastion']);
+  assert.ok(secretKeysOf(value.spec).includes('known_hosts'));
+});
+
+test('a driver that this version lacks is refused by its code', () => {
+  const fly = document({ ports: [{ port: 5432 }], fly: { app: 'orders-db', secretRef: { name: 'fly' } } });
+  assert.deepEqual(secretNamesOf(fly.spec), ['fly']);
+  assert.throws(
+    () => tunnelConfigOf(fly),
+    (error) => error instanceof TunnelError && error.code === 'DriverNotAvailable',
+  );
+});
