@@ -1,0 +1,33 @@
+// Writes every generated file from its source in src/; `--check` writes nothing, names the stale ones and exits with 1.
+// Neighbours: generate/ has one file per kind of output; check.ts runs this with --check.
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { apiPage } from './generate/api-page.ts';
+import { crdTemplate, crdYaml } from './generate/crd.ts';
+import { errorsPage } from './generate/errors-page.ts';
+
+const root = join(import.meta.dirname, '..');
+
+const outputs: readonly { readonly path: string; readonly content: () => string }[] = [
+  { path: 'crds/portforward.yaml', content: crdYaml },
+  { path: 'helm/templates/crd.yaml', content: crdTemplate },
+  { path: 'docs/reference/api.md', content: apiPage },
+  { path: 'docs/errors.md', content: errorsPage },
+];
+
+const checkOnly = process.argv.includes('--check');
+const stale: string[] = [];
+for (const { path, content } of outputs) {
+  const file = join(root, path);
+  const wanted = content();
+  if (existsSync(file) && readFileSync(file, 'utf8') === wanted) continue;
+  stale.push(path);
+  if (checkOnly) continue;
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, wanted);
+  console.log(`wrote ${path}`);
+}
+if (checkOnly && stale.length > 0) {
+  console.error(`stale: ${stale.join(', ')}; run npm run generate`);
+  process.exitCode = 1;
+}
