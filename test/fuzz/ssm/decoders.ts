@@ -1,0 +1,166 @@
+// Feeds the ssm driver's decoders with broken input: valid messages and frames with bits flipped, bytes cut, doubled and spliced, and
+// plain noise. Found wrong is: an exception that is not the decoder's own, a message whose bytes do not say what was read, data invented or lost.
+// Neighbours: fuzz.ts runs it by command, test/unit/sidecar/drivers/ssm/fuzz.test.ts runs it briefly.
+import assert from 'node:assert/strict';
+import { decodeMessage, encodeMessage, messageType } from '../../../src/sidecar/drivers/ssm/message.ts';
+import {
+  acknowledgement,
+  encodeFlag,
+  handshakeResponse,
+  parseAcknowledgement,
+  parseChannelClosed,
+  parseFlag,
+  parseHandshakeComplete,
+  parseHandshakeRequest,
+  parseSessionType,
+} from '../../../src/sidecar/drivers/ssm/payload.ts';
+import { FrameParser, SmuxProtocolError } from '../../../src/sidecar/drivers/ssm/smux/frame.ts';
+
+/** Numbers from a seed, the same on every machine (mulberry32). */
+export function numbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const handshakeRequest = Buffer.from(
+  '{"AgentVersion":"3.3.987.0","RequestedClientActions":[{"ActionType":"SessionType","ActionParameters":{"SessionType":"Port","Properties":{"host":"db","portNumber":"5432","type":"LocalPortForwarding"}}}]}',
+);
+const payloads: readonly Buffer[] = [
+  Buffer.alloc(0),
+  Buffer.from('0100000003000000', 'hex'),
+  Buffer.from('01021200030000004745542f20485454502f312e300d0a0d0a0d0101000003000000', 'hex'),
+  encodeFlag(3),
+  handshakeRequest,
+  handshakeResponse('1.2.835.0', [{ actionType: 'SessionType', status: 1, error: '' }]),
+  Buffer.from('{"HandshakeTimeToComplete":37000000,"CustomerMessage":"hello"}'),
+  Buffer.from('{"MessageId":"x","SessionId":"y","Output":"Handshake timed out"}'),
+  acknowledgement({ messageId: '00112233-4455-4677-8899-aabbccdd0001', sequenceNumber: 7 }),
+];
+
+const seeds: readonly Buffer[] = [
+  ...payloads,
+  ...Object.values(messageType).flatMap((type) =>
+    payloads.map((payload, index) =>
+      encodeMessage({
+        messageType: type,
+        sequenceNumber: index,
+        flags: index % 4,
+        createdDate: 1_700_000_000_000,
+        messageId: '00112233-4455-4677-8899-aabbccdd0001',
+        payloadType: index,
+        payload,
+      }),
+    ),
+  ),
+];
+
+function mutated(random: () => number): Buffer {
+  const below = (limit: number): number => Math.floor(random() * limit);
+  const pick = (): Buffer => seeds[below(seeds.length)] ?? Buffer.alloc(0);
+  let bytes: Buffer = Buffer.from(pick());
+  for (let left = below(4); left > 0; left -= 1) {
+    const at = below(bytes.length + 1);
+    switch (below(6)) {
+      case 0:
+        if (at < bytes.length) bytes[at] = (bytes[at] ?? 0) ^ (1 << below(8));
+        break;
+      case 1:
+        bytes = bytes.subarray(0, at);
+        break;
+      case 2:
+        bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(below(bytes.length + 1))]);
+        break;
+      case 3:
+        bytes = Buffer.concat([bytes.subarray(0, at), pick()]);
+        break;
+      case 4:
+        if (at < bytes.length) bytes[at] = [0, 1, 0x7f, 0x80, 0xff][below(5)] ?? 0;
+        break;
+      default:
+        bytes = Buffer.from(Array.from({ length: below(200) }, () => below(256)));
+    }
+  }
+  return bytes;
+}
+
+function messageHolds(bytes: Buffer): boolean {
+  const message = decodeMessage(bytes);
+  if (typeof message === 'string') return false;
+  assert.ok(message.messageType.length > 0 && message.messageType.length <= 32);
+  assert.ok(message.payload.length <= bytes.length - 116);
+  // What was read, written again and read again, is the same: nothing was made up.
+  const again = decodeMessage(encodeMessage({ ...message, createdDate: message.createdDate || 1 }));
+  if (Number.isSafeInteger(message.createdDate) && Number.isSafeInteger(message.flags)) {
+    assert.ok(typeof again !== 'string');
+    assert.equal(again.messageId, message.messageId);
+    assert.ok(again.payload.equals(message.payload));
+  }
+  return true;
+}
+
+function payloadHolds(bytes: Buffer): void {
+  const sequence = parseAcknowledgement(bytes);
+  assert.ok(sequence === undefined || (Number.isSafeInteger(sequence) && sequence >= 0));
+  assert.ok((parseFlag(bytes) ?? 0) >= 0);
+  for (const { parameters } of parseHandshakeRequest(bytes)?.actions ?? []) parseSessionType(parameters);
+  parseHandshakeComplete(bytes);
+  assert.equal(typeof parseChannelClosed(bytes), 'string');
+}
+
+/** The same bytes whole and cut must give the same frames, or fail at the same place. */
+function framesHold(bytes: Buffer, random: () => number): void {
+  const seen = (chunks: readonly Buffer[]): string => {
+    let text = '';
+    let last = -1;
+    const parser = new FrameParser({
+      opened: (stream) => {
+        text += `\nopen ${stream}`;
+        last = -1;
+      },
+      finished: (stream) => {
+        text += `\nfinish ${stream}`;
+        last = -1;
+      },
+      nop: () => {
+        text += '\nnop';
+        last = -1;
+      },
+      data: (stream, piece) => {
+        text += `${last === stream ? '' : `\ndata ${stream} `}${piece.toString('hex')}`;
+        last = stream;
+      },
+    });
+    try {
+      for (const chunk of chunks) parser.push(chunk);
+    } catch (error) {
+      if (!(error instanceof SmuxProtocolError)) throw error;
+      text += `\n${error.message}`;
+    }
+    return text;
+  };
+  const cut = Math.floor(random() * (bytes.length + 1));
+  const second = cut + Math.floor(random() * (bytes.length - cut + 1));
+  assert.equal(seen([bytes.subarray(0, cut), bytes.subarray(cut, second), bytes.subarray(second)]), seen([bytes]));
+}
+
+/** Runs that many inputs. @throws with the seed and the input's number at the first that is handled wrongly. */
+export function fuzzDecoders(inputs: number, seed: number): { readonly messages: number } {
+  const random = numbers(seed);
+  let messages = 0;
+  for (let input = 0; input < inputs; input += 1) {
+    const bytes = mutated(random);
+    try {
+      if (messageHolds(bytes)) messages += 1;
+      payloadHolds(bytes);
+      framesHold(bytes, random);
+    } catch (cause) {
+      throw new Error(`seed ${seed}, input ${input}: ${bytes.toString('hex')}`, { cause });
+    }
+  }
+  return { messages };
+}
