@@ -1,14 +1,27 @@
 /**
  * Writes of objects that we own: server-side apply of what differs, and only of that; reads that see our own writes at
- * once; never a take-over of somebody else's object.
+ * once; never a take-over of somebody else's object. What "differs" means is `subset.ts`; reads are `overlay.ts`.
  */
+import { createHash } from 'node:crypto';
+import { ApiError, isConflict, isInvalid } from './api-error.ts';
 import type { Kube } from './kube.ts';
-import type { KubeObject, ObjectKey, Resource } from './object.ts';
+import { controllerOf, type KubeObject, keyOf, nameOf, type ObjectKey, ownedBy, type Resource } from './object.ts';
+import { Overlay } from './overlay.ts';
 import type { ReadStore } from './store.ts';
+import { isSubset } from './subset.ts';
 
 /** An object of that name exists and `owner` does not control it. It is left alone; look again later. */
 export class OwnershipConflict extends Error {
   override readonly name = 'OwnershipConflict';
+  /** True: it belongs to a former object of the owner's kind and name, so the garbage collector is about to remove it. */
+  readonly passing: boolean;
+
+  constructor(existing: KubeObject, owner: KubeObject) {
+    const controller = controllerOf(existing);
+    const holder = controller === undefined ? 'nobody' : `${controller.kind} ${controller.name}`;
+    super(`${existing.kind} ${keyOf(existing.metadata)} exists already and is controlled by ${holder}`);
+    this.passing = controller?.kind === owner.kind && controller.name === owner.metadata.name;
+  }
 }
 
 export interface ApplierOptions<T extends KubeObject> {
@@ -30,28 +43,102 @@ export interface Outcome<T> {
 
 export class Applier<T extends KubeObject> {
   readonly resource: Resource<T>;
+  readonly #options: ApplierOptions<T>;
+  readonly #overlay: Overlay<T>;
 
   constructor(options: ApplierOptions<T>) {
     this.resource = options.resource;
+    this.#options = options;
+    this.#overlay = new Overlay(options.store);
   }
 
   /** The object as far as we know it: our own last write or the cache, whichever is newer. */
-  get(_key: ObjectKey): T | undefined {
-    throw new Error('not written yet');
+  get(key: ObjectKey): T | undefined {
+    return this.#overlay.get(key);
   }
 
-  /** Makes the live object hold `desired`, as the controller of which `owner` is set. Throws `OwnershipConflict`, or an ApiError with `isConflict` when it changed meanwhile. */
-  apply(_desired: KubeObject, _owner: KubeObject, _signal: AbortSignal): Promise<Outcome<T>> {
-    throw new Error('not written yet');
+  /**
+   * Makes the live object hold `desired`, with `owner` as its controller. Asks the API server nothing if the cache shows
+   * that it does. An object that is being deleted is left alone: its end is a change that brings the key back. Throws
+   * `OwnershipConflict`, or an ApiError with `isConflict` when the object changed or vanished meanwhile.
+   */
+  async apply(desired: KubeObject, owner: KubeObject, signal: AbortSignal): Promise<Outcome<T>> {
+    const { kube, resource, fieldManager, hashAnnotation } = this.#options;
+    const key = keyOf(desired.metadata);
+    // The cache is filtered by label, so only the API server knows whether a name is free.
+    const live = this.#overlay.get(key) ?? (await kube.get(resource, desired.metadata, { signal }));
+    if (live !== undefined && controllerOf(live)?.uid !== owner.metadata.uid) throw new OwnershipConflict(live, owner);
+    const wanted = marked(desired, owner, hashAnnotation);
+    if (
+      live !== undefined &&
+      (live.metadata.deletionTimestamp !== undefined || !needsApply(wanted, live, hashAnnotation))
+    ) {
+      return { object: live, action: 'unchanged' };
+    }
+    // The uid turns "update" into "update this very object": it is never re-created by accident.
+    const body =
+      live?.metadata.uid === undefined
+        ? wanted
+        : { ...wanted, metadata: { ...wanted.metadata, uid: live.metadata.uid } };
+    try {
+      const object = withoutManagedFields(await kube.apply(resource, body, { signal, fieldManager }));
+      this.#overlay.record(object);
+      return { object, action: live === undefined ? 'created' : 'updated' };
+    } catch (error) {
+      if (isConflict(error) || isOtherUid(error)) this.#overlay.forget(key);
+      // The API server calls a replaced object "invalid" (422) and a vanished one a "conflict" (409); to us both are the latter.
+      throw isOtherUid(error) ? new ApiError('apply', 409, { reason: 'Conflict', message: error.message }) : error;
+    }
   }
 
   /** Deletes an object if `owner` controls it; false if there was nothing to do. */
-  delete(_key: ObjectKey, _owner: KubeObject, _signal: AbortSignal): Promise<boolean> {
-    throw new Error('not written yet');
+  async delete(key: ObjectKey, owner: KubeObject, signal: AbortSignal): Promise<boolean> {
+    const live = this.#overlay.get(key);
+    if (live === undefined || live.metadata.deletionTimestamp !== undefined) return false;
+    const { uid } = live.metadata;
+    if (uid === undefined || controllerOf(live)?.uid !== owner.metadata.uid) return false;
+    try {
+      return await this.#options.kube.delete(this.resource, nameOf(key), { signal, uid });
+    } catch (error) {
+      // Another object has the name by now.
+      if (isConflict(error)) return false;
+      throw error;
+    } finally {
+      this.#overlay.forget(key);
+    }
   }
 }
 
-/** Whether `desired` (complete, with the hash annotation) must be applied: never applied, changed since, or drifted. */
-export function needsApply(_desired: KubeObject, _live: KubeObject | undefined, _hashAnnotation: string): boolean {
-  throw new Error('not written yet');
+/** Whether `wanted` (which carries its hash) must be applied: never applied, changed since, or drifted. */
+export function needsApply(wanted: KubeObject, live: KubeObject | undefined, hashAnnotation: string): boolean {
+  if (live === undefined) return true;
+  // The hash finds what the subset cannot: fields that we no longer want.
+  if (live.metadata.annotations?.[hashAnnotation] !== wanted.metadata.annotations?.[hashAnnotation]) return true;
+  return !isSubset(wanted, live);
+}
+
+/** `desired` as it is applied: with its controller and the hash of itself. */
+export function marked(desired: KubeObject, owner: KubeObject, hashAnnotation: string): KubeObject {
+  const owned = { ...desired, metadata: { ...desired.metadata, ownerReferences: [ownedBy(owner)] } };
+  const annotations = { ...owned.metadata.annotations, [hashAnnotation]: hashOf(owned) };
+  return { ...owned, metadata: { ...owned.metadata, annotations } };
+}
+
+/** A hash of the JSON of `value` that does not depend on the order of its fields: 32 hexadecimal digits. */
+export function hashOf(value: unknown): string {
+  const sorted = JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+  return createHash('sha256').update(sorted).digest('hex').slice(0, 32);
+}
+
+function isOtherUid(error: unknown): error is ApiError {
+  return isInvalid(error) && error.causes.some(({ field }) => field === 'metadata.uid');
+}
+
+function withoutManagedFields<T extends KubeObject>(object: T): T {
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, metadata };
 }

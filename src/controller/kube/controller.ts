@@ -1,12 +1,15 @@
 /**
  * The workers: takes keys from a WorkQueue, calls `reconcile`, and turns its outcome into the queue's next step as
- * controller-runtime does.
+ * controller-runtime does (DESIGN's walk: reflector → queue → here → `reconcile.ts`).
  */
-import type { Clock } from '../../process/clock.ts';
+import { randomUUID } from 'node:crypto';
+import { type Clock, systemClock } from '../../process/clock.ts';
+import { DeadlineExceeded, deadline } from '../../process/deadline.ts';
 import type { Logger } from '../../process/log.ts';
+import { isConflict } from './api-error.ts';
 import type { KubeMetrics } from './metrics.ts';
-import type { ObjectKey } from './object.ts';
-import type { WorkQueue } from './work-queue.ts';
+import { nameOf, type ObjectKey } from './object.ts';
+import type { Work, WorkQueue } from './work-queue.ts';
 
 export interface ReconcileContext {
   /** Aborts at the deadline, and when a stopping process has no more patience. */
@@ -32,6 +35,7 @@ export interface ControllerOptions {
   readonly name: string;
   readonly group: string;
   readonly kind: string;
+  /** Belongs to the controller from now on: `run` closes it. */
   readonly queue: WorkQueue;
   readonly reconcile: Reconcile;
   /** Workers; 10 unless told. */
@@ -46,12 +50,120 @@ export interface ControllerOptions {
 }
 
 export class Controller {
-  constructor(_options: ControllerOptions) {
-    throw new Error('not written yet');
+  readonly #options: ControllerOptions;
+  readonly #clock: Clock;
+  readonly #label: { readonly controller: string };
+  readonly #log: Logger;
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#label = { controller: options.name };
+    this.#log = options.log.child({
+      controller: options.name,
+      controllerGroup: options.group,
+      controllerKind: options.kind,
+    });
+    this.#initMetrics();
   }
 
-  /** Works until the signal aborts, lets running reconciles end, then resolves. */
-  run(_signal: AbortSignal): Promise<void> {
-    throw new Error('not written yet');
+  /** Works until the signal aborts, lets running reconciles end (at most `drainMs`), closes the queue, then resolves. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { concurrency = 10, drainMs = 10_000, queue } = this.#options;
+    const impatient = new AbortController();
+    let cancelDrain: (() => void) | undefined;
+    const onAbort = (): void => {
+      cancelDrain = this.#clock.after(drainMs, () => impatient.abort(signal.reason));
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      await Promise.all(Array.from({ length: concurrency }, () => this.#work(signal, impatient.signal)));
+    } finally {
+      cancelDrain?.();
+      signal.removeEventListener('abort', onAbort);
+      queue.close();
+    }
   }
+
+  async #work(signal: AbortSignal, impatient: AbortSignal): Promise<void> {
+    const { queue } = this.#options;
+    while (!signal.aborted) {
+      let work: Work;
+      try {
+        work = await queue.take(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        throw error;
+      }
+      try {
+        await this.#reconcileOne(work, impatient);
+      } finally {
+        queue.done(work.key);
+      }
+    }
+  }
+
+  async #reconcileOne({ key, priority }: Work, impatient: AbortSignal): Promise<void> {
+    const { queue, reconcile, metrics, deadlineMs = 60_000 } = this.#options;
+    const log = this.#log.child({ ...nameOf(key), reconcileID: randomUUID() });
+    const started = this.#clock.now();
+    using limit = deadline(impatient, deadlineMs, `the reconcile of ${key}`);
+    metrics.activeWorkers.inc(this.#label);
+    try {
+      const { requeueAfterMs } = await reconcile(key, { signal: limit.signal, log });
+      queue.forget(key);
+      if (requeueAfterMs === undefined) {
+        metrics.reconcileTotal.inc({ ...this.#label, result: 'success' });
+      } else {
+        queue.add(key, { priority, afterMs: requeueAfterMs });
+        metrics.reconcileTotal.inc({ ...this.#label, result: 'requeue_after' });
+      }
+    } catch (error) {
+      this.#countFailure(error, log);
+      if (!(error instanceof TerminalError)) queue.addRateLimited(key, priority);
+    } finally {
+      metrics.activeWorkers.dec(this.#label);
+      metrics.reconcileTime.observe(this.#label, (this.#clock.now() - started) / 1_000);
+    }
+  }
+
+  #countFailure(error: unknown, log: Logger): void {
+    const { metrics } = this.#options;
+    metrics.reconcileTotal.inc({ ...this.#label, result: 'error' });
+    metrics.reconcileErrors.inc(this.#label);
+    if (error instanceof DeadlineExceeded) metrics.reconcileTimeouts.inc(this.#label);
+    if (error instanceof TerminalError) metrics.terminalReconcileErrors.inc(this.#label);
+    if (isBug(error)) metrics.reconcilePanics.inc(this.#label);
+    // A conflict is how concurrent writers find out about each other, no trouble.
+    if (isConflict(error)) log.debug({ error }, 'somebody else was faster, reconciling again');
+    else log.error({ error }, 'the reconcile failed');
+  }
+
+  #initMetrics(): void {
+    const { metrics, concurrency = 10 } = this.#options;
+    for (const result of ['success', 'error', 'requeue', 'requeue_after']) {
+      metrics.reconcileTotal.inc({ ...this.#label, result }, 0);
+    }
+    for (const counter of [
+      metrics.reconcileErrors,
+      metrics.terminalReconcileErrors,
+      metrics.reconcilePanics,
+      metrics.reconcileTimeouts,
+    ]) {
+      counter.inc(this.#label, 0);
+    }
+    metrics.activeWorkers.set(this.#label, 0);
+    metrics.maxConcurrentReconciles.set(this.#label, concurrency);
+  }
+}
+
+/** What only a mistake in our code throws; errors of the API server and of networks are not among it. */
+function isBug(error: unknown): boolean {
+  return (
+    !(error instanceof Error) ||
+    error instanceof TypeError ||
+    error instanceof ReferenceError ||
+    error instanceof RangeError
+  );
 }

@@ -2,11 +2,12 @@
  * The verbs that we use on the API server, typed by resource. One verb is one request of `transport.ts`; caches, applies
  * that skip what is equal, and watches that never end are built on top (`reflector.ts`, `apply.ts`).
  */
-import type { Clock } from '../../process/clock.ts';
-import type { KubeObject, ObjectName, Resource } from './object.ts';
+import { isNotFound } from './api-error.ts';
+import type { Lane } from './connections.ts';
+import { apiVersionOf, type KubeObject, type ObjectName, type Resource } from './object.ts';
 import type { TokenBucket } from './token-bucket.ts';
-import type { Transport } from './transport.ts';
-import type { WatchStream } from './watch-stream.ts';
+import type { ApiRequest, Transport } from './transport.ts';
+import { openWatch, type WatchStream } from './watch-stream.ts';
 
 /** Every call ends by its signal or its deadline (milliseconds, all tries together), whichever is first. */
 export interface Call {
@@ -54,7 +55,10 @@ export interface WritePolicy {
   readonly fence?: () => void;
   /** Each write takes a token first. */
   readonly bucket?: TokenBucket;
-  readonly clock?: Clock;
+  /** Called with the milliseconds that a write waited for its token. */
+  readonly onWait?: (ms: number) => void;
+  /** `lease`: a connection of its own and no retries, for the elector. */
+  readonly lane?: Extract<Lane, 'lease'>;
 }
 
 /** Errors of every verb: `ApiError`, `ApiUnreachable`, `DeadlineExceeded`, the fence's, or the signal's reason. */
@@ -82,7 +86,181 @@ export interface Kube {
   watch<T extends KubeObject>(resource: Resource<T>, query: WatchQuery, call: Call): Promise<WatchStream<T>>;
 }
 
+/** Writes are fenced for this long ahead of the lease's end (elector.ts), so none of them may take longer. */
+export const writeDeadlineMs = 5_000;
+
+const readDeadlineMs = 15_000;
+const listDeadlineMs = 60_000;
+
 /** Verbs over a transport. `writes` applies to create, replace, apply, patch and delete. */
-export function kubeOver(_transport: Transport, _writes: WritePolicy = {}): Kube {
-  throw new Error('not written yet');
+export function kubeOver(transport: Transport, writes: WritePolicy = {}): Kube {
+  return new KubeVerbs(transport, writes);
+}
+
+class KubeVerbs implements Kube {
+  readonly #transport: Transport;
+  readonly #writes: WritePolicy;
+
+  constructor(transport: Transport, writes: WritePolicy) {
+    this.#transport = transport;
+    this.#writes = writes;
+  }
+
+  async get<T extends KubeObject>(resource: Resource<T>, name: ObjectName, call: Call): Promise<T | undefined> {
+    try {
+      return whole(resource, await this.#read(pathOf(resource, name), undefined, readDeadlineMs, call));
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async list<T extends KubeObject>(resource: Resource<T>, query: ListQuery, call: Call): Promise<Page<T>> {
+    const parameters = selectionOf(query);
+    if (query.limit !== undefined) parameters.set('limit', String(query.limit));
+    if (query.continue !== undefined) parameters.set('continue', query.continue);
+    if (query.resourceVersion !== undefined) parameters.set('resourceVersion', query.resourceVersion);
+    const list = (await this.#read(
+      collectionOf(resource, query.namespace),
+      parameters,
+      listDeadlineMs,
+      call,
+    )) as WireList;
+    const next = list.metadata?.continue;
+    return {
+      items: (list.items ?? []).map((item) => whole(resource, item)),
+      resourceVersion: list.metadata?.resourceVersion ?? '',
+      continue: next === undefined || next === '' ? undefined : next,
+    };
+  }
+
+  async create<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T> {
+    const path = collectionOf(resource, object.metadata.namespace);
+    return whole(resource, await this.#write({ method: 'POST', path, body: object, repeat: 'once' }, call));
+  }
+
+  async replace<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T> {
+    const path = pathOf(resource, object.metadata);
+    return whole(resource, await this.#write({ method: 'PUT', path, body: object, repeat: 'once' }, call));
+  }
+
+  async apply<T extends KubeObject>(resource: Resource<T>, object: Applied, call: ApplyCall): Promise<T> {
+    return whole(resource, await this.#apply(pathOf(resource, object.metadata), object, call));
+  }
+
+  async applyStatus<T extends KubeObject>(resource: Resource<T>, object: Applied, call: ApplyCall): Promise<T> {
+    if (object.metadata.resourceVersion === undefined)
+      throw new TypeError('a status without resourceVersion could land on another object');
+    return whole(resource, await this.#apply(`${pathOf(resource, object.metadata)}/status`, object, call));
+  }
+
+  async mergePatch<T extends KubeObject>(
+    resource: Resource<T>,
+    name: ObjectName,
+    patch: unknown,
+    call: Call,
+  ): Promise<T> {
+    const contentType = 'application/merge-patch+json';
+    const path = pathOf(resource, name);
+    return whole(
+      resource,
+      await this.#write({ method: 'PATCH', path, body: patch, contentType, repeat: 'idempotent' }, call),
+    );
+  }
+
+  async delete(resource: Resource, name: ObjectName, call: Call & { readonly uid?: string }): Promise<boolean> {
+    const body = {
+      apiVersion: 'v1',
+      kind: 'DeleteOptions',
+      propagationPolicy: 'Background',
+      ...(call.uid === undefined ? {} : { preconditions: { uid: call.uid } }),
+    };
+    try {
+      await this.#write({ method: 'DELETE', path: pathOf(resource, name), body, repeat: 'idempotent' }, call);
+      return true;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
+
+  async watch<T extends KubeObject>(resource: Resource<T>, query: WatchQuery, call: Call): Promise<WatchStream<T>> {
+    const parameters = selectionOf(query);
+    parameters.set('watch', 'true');
+    parameters.set('allowWatchBookmarks', 'true');
+    parameters.set('timeoutSeconds', String(query.timeoutSeconds));
+    if (query.resourceVersion !== undefined) parameters.set('resourceVersion', query.resourceVersion);
+    if (query.sendInitialEvents === true) {
+      parameters.set('sendInitialEvents', 'true');
+      parameters.set('resourceVersionMatch', 'NotOlderThan');
+    }
+    return await openWatch<T>(this.#transport, collectionOf(resource, query.namespace), parameters, call);
+  }
+
+  async #read(path: string, query: URLSearchParams | undefined, deadlineMs: number, call: Call): Promise<unknown> {
+    return await this.#transport.request({
+      method: 'GET',
+      path,
+      ...(query === undefined ? {} : { query }),
+      lane: this.#writes.lane ?? 'unary',
+      repeat: this.#writes.lane === 'lease' ? 'never' : 'idempotent',
+      signal: call.signal,
+      deadlineMs: call.deadlineMs ?? deadlineMs,
+    });
+  }
+
+  async #apply(path: string, body: Applied, call: ApplyCall): Promise<unknown> {
+    const query = new URLSearchParams({ fieldManager: call.fieldManager, force: 'true' });
+    // JSON is YAML; the API server takes an apply under no other type.
+    const contentType = 'application/apply-patch+yaml';
+    return await this.#write({ method: 'PATCH', path, query, body, contentType, repeat: 'idempotent' }, call);
+  }
+
+  async #write(
+    request: Pick<ApiRequest, 'method' | 'path' | 'query' | 'body' | 'contentType' | 'repeat'>,
+    call: Call,
+  ): Promise<unknown> {
+    const { fence, bucket, lane, onWait } = this.#writes;
+    fence?.();
+    if (bucket !== undefined) onWait?.(await bucket.take(call.signal));
+    return await this.#transport.request({
+      ...request,
+      ...(lane === 'lease' ? { repeat: 'never' as const } : {}),
+      lane: lane ?? 'unary',
+      signal: call.signal,
+      deadlineMs: call.deadlineMs ?? writeDeadlineMs,
+      ...(fence === undefined ? {} : { beforeTry: fence }),
+    });
+  }
+}
+
+interface WireList {
+  readonly items?: readonly object[];
+  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+}
+
+/** Items of a list lack apiVersion and kind. */
+function whole<T extends KubeObject>(resource: Resource<T>, object: unknown): T {
+  return { ...(object as T), apiVersion: apiVersionOf(resource), kind: resource.kind };
+}
+
+function selectionOf({ labelSelector, fieldSelector }: Selection): URLSearchParams {
+  const parameters = new URLSearchParams();
+  if (labelSelector !== undefined) parameters.set('labelSelector', labelSelector);
+  if (fieldSelector !== undefined) parameters.set('fieldSelector', fieldSelector);
+  return parameters;
+}
+
+function collectionOf({ group, version, plural, namespaced }: Resource, namespace: string | undefined): string {
+  const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
+  const inside = namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : '';
+  return `${root}${inside}/${plural}`;
+}
+
+function pathOf(resource: Resource, { namespace, name }: ObjectName): string {
+  // Without this a missing namespace or name would silently address the collection.
+  if (name === '' || (resource.namespaced && (namespace === undefined || namespace === ''))) {
+    throw new TypeError(`${resource.kind} needs a name${resource.namespaced ? ' and a namespace' : ''}`);
+  }
+  return `${collectionOf(resource, namespace)}/${encodeURIComponent(name)}`;
 }

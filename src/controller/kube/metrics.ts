@@ -31,6 +31,8 @@ export interface KubeMetrics {
   readonly reflectorLists: Counter<'kind'>;
   readonly reflectorWatches: Counter<'kind'>;
   readonly eventsDropped: Counter<'cause'>;
+  /** Functions that bring gauges up to date, called before the queue's ages are printed. An owner that ends takes its own out. */
+  readonly beforeScrape: Set<() => void>;
 }
 
 /** Buckets of `controller_runtime_reconcile_time_seconds`. */
@@ -47,6 +49,7 @@ const requestBuckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60];
 /** Registers every series in `registry`. Call it once per registry and hand the result to every part. */
 export function kubeMetrics(registry: Registry): KubeMetrics {
   const registers = [registry];
+  const beforeScrape = new Set<() => void>();
   const queueLabels = ['name', 'controller'] as const;
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> =>
     new Counter<L>({ name, help, labelNames: [...labelNames], registers });
@@ -89,7 +92,15 @@ export function kubeMetrics(registry: Registry): KubeMetrics {
       queueBuckets,
     ),
     workDuration: histogram('workqueue_work_duration_seconds', 'Time a worker holds a key', queueLabels, queueBuckets),
-    unfinishedWork: gauge('workqueue_unfinished_work_seconds', 'Sum of the ages of running work', queueLabels),
+    unfinishedWork: new Gauge({
+      name: 'workqueue_unfinished_work_seconds',
+      help: 'Sum of the ages of running work',
+      labelNames: [...queueLabels],
+      registers,
+      collect: () => {
+        for (const refresh of beforeScrape) refresh();
+      },
+    }),
     longestRunning: gauge('workqueue_longest_running_processor_seconds', 'Age of the oldest running work', queueLabels),
     queueRetries: counter('workqueue_retries_total', 'Keys added again after a failure', queueLabels),
     requestsTotal: counter('rest_client_requests_total', 'Requests to the API server', ['code', 'method', 'host']),
@@ -114,5 +125,6 @@ export function kubeMetrics(registry: Registry): KubeMetrics {
     reflectorLists: counter('reflector_lists_total', 'Full reads of a kind', ['kind']),
     reflectorWatches: counter('reflector_watches_total', 'Watches opened', ['kind']),
     eventsDropped: counter('event_recorder_dropped_total', 'Events that were not written', ['cause']),
+    beforeScrape,
   };
 }

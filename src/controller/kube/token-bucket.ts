@@ -2,7 +2,7 @@
  * A soft limit on how often something happens: `burst` at once, then `perSecond`. Used for writes to the API server,
  * and by the flow for rollouts.
  */
-import { type Clock, systemClock } from '../../process/clock.ts';
+import { type Clock, systemClock, wait } from '../../process/clock.ts';
 
 export interface TokenBucketOptions {
   readonly perSecond: number;
@@ -42,22 +42,16 @@ export class TokenBucket {
     signal.throwIfAborted();
     this.#refill();
     // Debt keeps the order: each waiter books its token now and only sleeps until it is due.
-    const wait = Math.max(0, ((1 - this.#tokens) / this.#options.perSecond) * 1_000);
+    const due = Math.max(0, ((1 - this.#tokens) / this.#options.perSecond) * 1_000);
     this.#tokens -= 1;
-    if (wait === 0) return 0;
-    await new Promise<void>((resolve, reject) => {
-      const cancel = this.#clock.after(wait, () => {
-        signal.removeEventListener('abort', onAbort);
-        resolve();
-      });
-      const onAbort = (): void => {
-        cancel();
-        this.#tokens += 1;
-        reject(signal.reason);
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-    });
-    return wait;
+    if (due === 0) return 0;
+    try {
+      await wait(this.#clock, due, signal);
+    } catch (error) {
+      this.#tokens += 1;
+      throw error;
+    }
+    return due;
   }
 
   #refill(): void {
