@@ -1,0 +1,37 @@
+# One image for the controller and the tunnels: the bundles of `npm run build` on a Node without a shell.
+#
+#   docker build .                                              compiles inside; needs a network
+#   docker build --target prebuilt --build-arg BASE_IMAGE=… .   takes dist/ as `npm run build` left it here; needs none
+#
+# npm run build:image does either with the builder that this machine has.
+ARG BASE_IMAGE=gcr.io/distroless/nodejs24-debian13:nonroot
+# The release that the tests run on, with its headers and a C++ compiler for ssh2's native crypto.
+ARG BUILD_IMAGE=docker.io/library/node:24.21.0-trixie
+
+FROM ${BASE_IMAGE} AS runtime
+LABEL org.opencontainers.image.title="portforward" \
+      org.opencontainers.image.description="Kubernetes operator: tunnels to private databases, each behind a Service" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# Distroless has Node in /nodejs/bin, the official image in /usr/local/bin.
+ENV NODE_ENV=production \
+    PATH=/nodejs/bin:/usr/local/bin:/usr/bin:/bin
+WORKDIR /app
+# A number, so that the kubelet can check runAsNonRoot; nothing is ever written outside /tmp.
+USER 65532:65532
+ENTRYPOINT ["node", "/app/portforward.cjs"]
+
+FROM runtime AS prebuilt
+COPY dist/ /app/
+RUN ["node", "/app/portforward.cjs", "version", "--check-crypto"]
+
+FROM ${BUILD_IMAGE} AS compiled
+WORKDIR /source
+COPY package.json package-lock.json ./
+COPY scripts/ scripts/
+COPY src/ src/
+RUN ["node", "scripts/run.mjs", "scripts/build.ts"]
+
+FROM runtime
+COPY --from=compiled /source/dist/ /app/
+# A missing or mismatched native binding makes ssh slow without a word; here it fails the build.
+RUN ["node", "/app/portforward.cjs", "version", "--check-crypto"]

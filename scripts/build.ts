@@ -1,0 +1,69 @@
+// Sources → dist/: CommonJS bundles that run without node_modules (an ESM bundle of ssh2 dies on __dirname), one for the command line
+// and one for each part that it loads, so that a process parses only what it runs. ssh2's native crypto lies beside them.
+// Neighbours: src/main.ts (names the parts by its lazy imports), Dockerfile (takes dist/ as it is).
+import { execFileSync } from 'node:child_process';
+import { globSync, readFileSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
+
+const root = join(import.meta.dirname, '..');
+const output = join(root, 'dist');
+const main = join(root, 'src', 'main.ts');
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+
+const common: BuildOptions = {
+  bundle: true,
+  platform: 'node',
+  target: 'node24',
+  format: 'cjs',
+  outExtension: { '.js': '.cjs' },
+  outdir: output,
+  minify: true,
+  // Stack traces in logs name classes and functions.
+  keepNames: true,
+  sourcemap: true,
+  sourcesContent: false,
+  legalComments: 'linked',
+  loader: { '.node': 'copy' },
+  assetNames: '[name]',
+  // Optional and native: ssh2 asks it for CPU features and does without.
+  external: ['cpu-features'],
+  define: {
+    'import.meta.url': 'importMetaUrl',
+    'import.meta.dirname': '__dirname',
+    'process.env.PORTFORWARD_VERSION': JSON.stringify(version),
+  },
+  banner: { js: "const importMetaUrl=require('node:url').pathToFileURL(__filename).href;" },
+  logLevel: 'warning',
+  absWorkingDir: root,
+};
+
+/** Collects what src/main.ts imports lazily, by bundle name, and leaves those imports in place. */
+function partsOf(parts: Map<string, string>): Plugin {
+  return {
+    name: 'parts',
+    setup({ onResolve }) {
+      onResolve({ filter: /^\.\// }, ({ kind, importer, path, resolveDir }) => {
+        if (kind !== 'dynamic-import' || importer !== main) return undefined;
+        // controller/main.ts → controller.cjs, cli/open.ts → open.cjs
+        const [folder = '', file = ''] = path.slice(2).split('/');
+        const name = file === 'main.ts' ? folder : basename(file, '.ts');
+        parts.set(name, join(resolveDir, path));
+        return { path: `./${name}.cjs`, external: true };
+      });
+    },
+  };
+}
+
+rmSync(output, { recursive: true, force: true });
+const parts = new Map<string, string>();
+await build({ ...common, entryPoints: { portforward: main }, plugins: [partsOf(parts)] });
+// A worker thread starts from a file of its own, which the code that starts it finds beside its bundle.
+const workers = globSync('src/**/*-worker.ts', { cwd: root }).map((file) => [basename(file, '.ts'), join(root, file)]);
+await build({ ...common, entryPoints: Object.fromEntries([...parts, ...workers]) });
+
+// A bundle without its native crypto works, slowly and without a word: so it is asked.
+const said = execFileSync(process.execPath, [join(output, 'portforward.cjs'), 'version', '--check-crypto'], {
+  encoding: 'utf8',
+});
+console.log(`${said.trim()}\ndist/: portforward.cjs, ${[...parts.keys()].map((name) => `${name}.cjs`).join(', ')}`);

@@ -1,0 +1,83 @@
+// `portforward check`: the API server's verdict on documents, without a cluster. Each complaint stands on a line of its own that begins
+// with file:line:column, so that editors and CI can jump to it.
+// Neighbours: contract/api/verdict.ts (the judge), documents.ts (files and places).
+import { isPortForward, verdictOf } from '../contract/api/verdict.ts';
+import { type FieldPath, type FileDocument, type Place, readDocuments } from './documents.ts';
+
+export interface CheckOptions {
+  readonly files: readonly string[];
+  readonly output: 'text' | 'json';
+  /** Takes one line, without its line end. */
+  readonly print: (line: string) => void;
+}
+
+/** What is said of one document; also the form of `--output json`. */
+interface Verdict {
+  readonly file: string;
+  readonly line: number;
+  /** `shop/orders-db`, as far as the document has them. */
+  readonly name: string;
+  readonly valid: boolean;
+  readonly issues: readonly (Place & { readonly path: string; readonly message: string })[];
+}
+
+/** Prints the verdicts; true when there is at least one PortForward and all are valid. @throws UsageError for unreadable files. */
+export function check({ files, output, print }: CheckOptions): boolean {
+  const { documents, complaints } = readDocuments(files);
+  const verdicts: Verdict[] = [
+    ...complaints.map(({ file, line, column, message }) => ({
+      file,
+      line,
+      name: '',
+      valid: false,
+      issues: [{ line, column, path: '', message }],
+    })),
+    ...documents.filter(({ value }) => isPortForward(value)).map(judge),
+  ];
+  if (output === 'json') print(JSON.stringify(verdicts, undefined, 2));
+  else for (const line of verdicts.flatMap(linesOf)) print(line);
+  if (verdicts.length === 0 && output === 'text') {
+    print(`no PortForward in ${files.join(', ')} (${documents.length} other documents)`);
+  }
+  return verdicts.length > 0 && verdicts.every(({ valid }) => valid);
+}
+
+function judge(document: FileDocument): Verdict {
+  const issues = verdictOf(document.value).map(({ path, message }) => ({
+    ...document.placeOf(segmentsOf(path)),
+    path,
+    message,
+  }));
+  return {
+    file: document.file,
+    line: document.placeOf([]).line,
+    name: nameOf(document.value),
+    valid: issues.length === 0,
+    issues: issues.toSorted((a, b) => a.line - b.line || a.column - b.column),
+  };
+}
+
+function linesOf({ file, line, name, valid, issues }: Verdict): string[] {
+  const subject = name === '' ? '' : `${name}: `;
+  if (valid) return [`${file}:${line}: ${subject}valid`];
+  return issues.map(({ line: at, column, path, message }) => {
+    const field = path === '' ? '' : `${path}: `;
+    return `${file}:${at}:${column}: ${subject}${field}${message}`;
+  });
+}
+
+/** `spec.ports[1].port` → `['spec', 'ports', 1, 'port']`; a bracket holds an index, or a key that is no plain word. */
+export function segmentsOf(path: string): FieldPath {
+  return [...path.matchAll(/\[([^\]]*)\]|[^.[\]]+/g)].map(([whole, bracketed]) => {
+    if (bracketed === undefined) return whole;
+    return /^\d+$/.test(bracketed) ? Number(bracketed) : bracketed;
+  });
+}
+
+/** `shop/orders-db` of a document, whatever of it is there. */
+export function nameOf(value: unknown): string {
+  const { metadata } = value as {
+    readonly metadata?: { readonly name?: unknown; readonly namespace?: unknown } | null;
+  };
+  return [metadata?.namespace, metadata?.name].filter((part) => typeof part === 'string').join('/');
+}
