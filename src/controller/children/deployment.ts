@@ -1,0 +1,52 @@
+// The Deployment of a tunnel: replaces pods make-before-break, at most one more than wanted at a time. Pure.
+// Neighbours: pod.ts (its template), rollout-limiter.ts (reads the annotations that are set here).
+import { createHash } from 'node:crypto';
+import type { DriverPlan } from '../drivers/driver-plan.ts';
+import type { Deployment, Pod } from '../kube/resources.ts';
+import type { PortForward } from '../portforward.ts';
+import type { TunnelSettings } from '../settings.ts';
+import { childMetadata, childName, generationAnnotation, selectorLabels, templateAnnotation } from './names.ts';
+import { type PodTemplate, podTemplate } from './pod.ts';
+
+/** After so long without progress Kubernetes calls a rollout stuck, and so do we. */
+const progressDeadlineSeconds = 120;
+
+/** Pods that shall run: none while suspended. */
+export const wantedReplicas = ({ spec }: Pick<PortForward, 'spec'>): number => (spec.suspend ? 0 : spec.replicas);
+
+/** @throws TunnelError ConfigTooLarge. */
+export function deployment(portForward: PortForward, plan: DriverPlan, settings: TunnelSettings): Deployment {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: childMetadata(
+      portForward,
+      childName(portForward),
+      {},
+      { [generationAnnotation]: String(portForward.metadata.generation ?? 0) },
+    ),
+    spec: {
+      replicas: wantedReplicas(portForward),
+      revisionHistoryLimit: 2,
+      progressDeadlineSeconds,
+      selector: { matchLabels: selectorLabels(portForward) },
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+      template: marked(podTemplate(portForward, plan, settings)),
+    },
+  };
+}
+
+/** The template with its own hash on it, so that each pod tells which template it was made from. */
+function marked(template: PodTemplate): PodTemplate {
+  const hash = createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 16);
+  return {
+    ...template,
+    metadata: { ...template.metadata, annotations: { ...template.metadata?.annotations, [templateAnnotation]: hash } },
+  };
+}
+
+/** Which template a Deployment, or a pod, is made from; undefined if it is not ours. */
+export const templateOf = (object: Deployment | Pod): string | undefined =>
+  object.kind === 'Deployment'
+    ? (object as Deployment).spec?.template.metadata?.annotations?.[templateAnnotation]
+    : object.metadata.annotations?.[templateAnnotation];

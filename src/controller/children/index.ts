@@ -1,0 +1,37 @@
+// (PortForward, settings) → every object that shall exist for it. Pure: the same input gives the same objects, whatever the cluster holds.
+// Neighbours: reconcile.ts (applies them and deletes what is no longer here).
+import { checkAllowed } from '../acceptance.ts';
+import { planDriver } from '../drivers/index.ts';
+import type { Deployment, NetworkPolicy, PodDisruptionBudget, Service, ServiceAccount } from '../kube/resources.ts';
+import type { PortForward } from '../portforward.ts';
+import type { TunnelSettings } from '../settings.ts';
+import { deployment } from './deployment.ts';
+import { networkPolicy } from './network-policy.ts';
+import { podDisruptionBudget } from './pod-disruption-budget.ts';
+import { service } from './service.ts';
+import { serviceAccount } from './service-account.ts';
+
+/** The desired object of each kind, in the order in which they are applied; undefined: none shall exist. */
+export interface Children {
+  readonly serviceAccount: ServiceAccount | undefined;
+  readonly networkPolicy: NetworkPolicy;
+  readonly service: Service;
+  readonly deployment: Deployment;
+  readonly podDisruptionBudget: PodDisruptionBudget | undefined;
+}
+
+export type ChildName = keyof Children;
+
+/** @throws TunnelError of layer `document` when the document cannot be acted on. */
+export function desiredChildren(portForward: PortForward, settings: TunnelSettings, anyPodReady: boolean): Children {
+  checkAllowed(portForward, settings);
+  const plan = planDriver(portForward.spec);
+  return {
+    serviceAccount: serviceAccount(portForward, plan),
+    // Before the pods that it guards.
+    networkPolicy: networkPolicy(portForward, settings),
+    service: service(portForward, anyPodReady),
+    deployment: deployment(portForward, plan, settings),
+    podDisruptionBudget: podDisruptionBudget(portForward),
+  };
+}

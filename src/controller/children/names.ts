@@ -1,0 +1,62 @@
+// What the objects of one tunnel are called and labelled. Never change a selector label: Deployments cannot follow.
+// Neighbours: the other files of this folder; watches.ts finds owners by these labels.
+import type { PortForward } from '../portforward.ts';
+
+/** Every object of ours carries it; the reflectors select by it. */
+export const managedByLabel = 'app.kubernetes.io/managed-by';
+export const managedBy = 'portforward-operator';
+export const managedSelector = `${managedByLabel}=${managedBy}`;
+
+/** The PortForward's name on each of its objects and pods. */
+export const nameLabel = 'portforward.dev/name';
+
+/** Owns our fields of the children for ever: renaming it would leave the old fields behind. */
+export const fieldManager = 'portforward-operator';
+export const statusFieldManager = 'portforward-operator-status';
+
+/** On a child: hash of what was applied last. */
+export const appliedAnnotation = 'portforward.dev/applied';
+
+/** On the Deployment: the generation it was computed from. It tells a user's change from an operator's. */
+export const generationAnnotation = 'portforward.dev/generation';
+
+/** On the pod template, and so on every pod: which template it was made from. */
+export const templateAnnotation = 'portforward.dev/template';
+
+/** Deployment, ServiceAccount, NetworkPolicy and budget: prefixed, so that they do not meet an application of the database's name. */
+export const childName = ({ metadata }: Pick<PortForward, 'metadata'>): string => `pf-${metadata.name}`;
+
+/** What applications dial. */
+export const serviceName = ({ metadata, spec }: PortForward): string => spec.service.name ?? metadata.name;
+
+/** Finds the pods of one tunnel. */
+export const selectorLabels = ({ metadata }: Pick<PortForward, 'metadata'>): Record<string, string> => ({
+  [managedByLabel]: managedBy,
+  [nameLabel]: metadata.name,
+});
+
+/** The labels of every object of one tunnel. Nothing comes from the PortForward's own labels: Argo CD would prune what it finds labelled as its own. */
+export const commonLabels = (portForward: Pick<PortForward, 'metadata'>): Record<string, string> => ({
+  'app.kubernetes.io/name': 'portforward',
+  'app.kubernetes.io/component': 'tunnel',
+  ...selectorLabels(portForward),
+});
+
+/** The selector as `status.selector` and `kubectl get pods -l` want it. */
+export const selectorText = (portForward: Pick<PortForward, 'metadata'>): string =>
+  Object.entries(selectorLabels(portForward))
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
+
+/** metadata of a child: named, labelled and owned. */
+export const childMetadata = (
+  portForward: PortForward,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+  annotations: Readonly<Record<string, string>> = {},
+) => ({
+  name,
+  namespace: portForward.metadata.namespace,
+  labels: { ...labels, ...commonLabels(portForward) },
+  ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
+});

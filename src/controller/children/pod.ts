@@ -1,0 +1,192 @@
+// The pod template of a tunnel: restricted Pod Security, no Kubernetes token, Secrets as optional files, the config as one variable.
+// Only what the sidecar or its pod needs is in here, because every change of it replaces the pods. Pure.
+// Neighbours: deployment.ts (around it), contract/pod.ts (the facts that the sidecar shares).
+import { reconnectAnnotation } from '../../contract/api/names.ts';
+import { TunnelError } from '../../contract/errors.ts';
+import {
+  adminPort,
+  adminPortName,
+  configVariable,
+  containerName,
+  maxConfigBytes,
+  podNameVariable,
+  podUidVariable,
+  secretDirectory,
+} from '../../contract/pod.ts';
+import { secretKeysOf, secretNamesOf } from '../../contract/secrets.ts';
+import type { TunnelConfig } from '../../contract/tunnel-config.ts';
+import { tunnelConfigOf } from '../../contract/tunnel-config-of.ts';
+import type { DriverPlan } from '../drivers/driver-plan.ts';
+import type { Deployment } from '../kube/resources.ts';
+import type { PortForward } from '../portforward.ts';
+import type { TunnelSettings } from '../settings.ts';
+import { childName, commonLabels, selectorLabels } from './names.ts';
+
+export type PodTemplate = NonNullable<Deployment['spec']>['template'];
+type PodSpec = NonNullable<PodTemplate['spec']>;
+type Container = PodSpec['containers'][number];
+
+/** The distroless convention for `nonroot`; numeric, so that the kubelet can check runAsNonRoot. */
+const user = 65532;
+
+/** What the process needs after its drain deadline to close sessions and end. */
+const terminationMarginSeconds = 10;
+
+const defaultResources = { requests: { cpu: '20m', memory: '96Mi' }, limits: { memory: '256Mi' } };
+
+const caDirectory = '/etc/portforward/ca';
+
+/** @throws TunnelError ConfigTooLarge. */
+export function podTemplate(portForward: PortForward, plan: DriverPlan, settings: TunnelSettings): PodTemplate {
+  const { metadata, spec } = portForward;
+  const pod = spec.pod ?? {};
+  const reconnectAt = metadata.annotations?.[reconnectAnnotation];
+  const pullSecrets = [
+    ...new Set([...settings.imagePullSecrets, ...(pod.imagePullSecrets ?? []).map(({ name }) => name)]),
+  ];
+  return {
+    metadata: {
+      labels: { ...pod.labels, ...commonLabels(portForward) },
+      annotations: {
+        ...pod.annotations,
+        // Nothing of value is in /tmp; without this the cluster autoscaler would keep a node alive for it.
+        'cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes': 'tmp',
+        ...(reconnectAt === undefined ? {} : { [reconnectAnnotation]: reconnectAt }),
+      },
+    },
+    spec: {
+      serviceAccountName: pod.serviceAccountName ?? childName(portForward),
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      terminationGracePeriodSeconds: spec.connection.drainTimeoutSeconds + terminationMarginSeconds,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: user,
+        runAsGroup: user,
+        fsGroup: user,
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+      containers: [container(portForward, plan, settings)],
+      volumes: volumes(portForward, settings),
+      topologySpreadConstraints: pod.topologySpreadConstraints ?? [
+        {
+          maxSkew: 1,
+          topologyKey: 'kubernetes.io/hostname',
+          whenUnsatisfiable: 'ScheduleAnyway',
+          labelSelector: { matchLabels: selectorLabels(portForward) },
+        },
+      ],
+      ...(pullSecrets.length > 0 ? { imagePullSecrets: pullSecrets.map((name) => ({ name })) } : {}),
+      ...(pod.nodeSelector === undefined ? {} : { nodeSelector: pod.nodeSelector }),
+      ...(pod.tolerations === undefined ? {} : { tolerations: pod.tolerations }),
+      ...(pod.affinity === undefined ? {} : { affinity: pod.affinity as PodSpec['affinity'] & object }),
+      ...(pod.priorityClassName === undefined ? {} : { priorityClassName: pod.priorityClassName }),
+    },
+  };
+}
+
+function container(portForward: PortForward, plan: DriverPlan, settings: TunnelSettings): Container {
+  const { metadata, spec } = portForward;
+  const config = tunnelConfigOf({ metadata: { name: metadata.name, namespace: metadata.namespace }, spec });
+  return {
+    name: containerName,
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    args: ['sidecar'],
+    env: environment(configText(config), plan, settings),
+    ports: [
+      ...config.forwards.map(({ name, listenPort }) => ({
+        name,
+        containerPort: listenPort,
+        protocol: 'TCP',
+      })),
+      { name: adminPortName, containerPort: adminPort, protocol: 'TCP' },
+    ],
+    resources: resources(spec.pod?.resources),
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    },
+    // Not ready means: takes no new clients. Short, so that a lost tunnel leaves the endpoints and a new one enters them quickly.
+    readinessProbe: probe('/readyz', { periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 3 }),
+    startupProbe: probe('/livez', { periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 60 }),
+    // Long, because a restart costs every open connection: only a process that is truly stuck.
+    livenessProbe: probe('/livez', { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }),
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    volumeMounts: [
+      { name: 'tmp', mountPath: '/tmp' },
+      ...secretNamesOf(spec).map((secretName, index) => ({
+        name: secretVolume(index),
+        mountPath: secretDirectory(secretName),
+        readOnly: true,
+      })),
+      ...(settings.caBundle === '' ? [] : [{ name: 'ca', mountPath: caDirectory, readOnly: true }]),
+    ],
+  };
+}
+
+type Quantities = Readonly<Record<string, string | number>>;
+
+function resources(given: { readonly requests?: Quantities; readonly limits?: Quantities } | undefined) {
+  if (given === undefined) return defaultResources;
+  const texts = (quantities: Quantities) =>
+    Object.fromEntries(Object.entries(quantities).map(([name, quantity]) => [name, String(quantity)]));
+  return {
+    ...(given.requests === undefined ? {} : { requests: texts(given.requests) }),
+    ...(given.limits === undefined ? {} : { limits: texts(given.limits) }),
+  };
+}
+
+function environment(config: string, plan: DriverPlan, settings: TunnelSettings): NonNullable<Container['env']> {
+  const field = (name: string, fieldPath: string) => ({
+    name,
+    valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } },
+  });
+  return [
+    { name: configVariable, value: config },
+    field(podNameVariable, 'metadata.name'),
+    field(podUidVariable, 'metadata.uid'),
+    ...plan.environment,
+    ...(settings.httpsProxy === '' ? [] : [{ name: 'HTTPS_PROXY', value: settings.httpsProxy }]),
+    ...(settings.noProxy === '' ? [] : [{ name: 'NO_PROXY', value: settings.noProxy }]),
+    ...(settings.caBundle === '' ? [] : [{ name: 'NODE_EXTRA_CA_CERTS', value: `${caDirectory}/ca.crt` }]),
+  ];
+}
+
+function volumes({ spec }: PortForward, settings: TunnelSettings): NonNullable<PodSpec['volumes']> {
+  const items = secretKeysOf(spec).map((key) => ({ key, path: key }));
+  return [
+    { name: 'tmp', emptyDir: { sizeLimit: '16Mi' } },
+    // Optional: the pod starts without the Secret and tells so, instead of hanging in ContainerCreating.
+    ...secretNamesOf(spec).map((secretName, index) => ({
+      name: secretVolume(index),
+      secret: { secretName, optional: true, defaultMode: 0o440, items },
+    })),
+    ...(settings.caBundle === ''
+      ? []
+      : [
+          {
+            name: 'ca',
+            configMap: { name: settings.caBundle, optional: true, items: [{ key: 'ca.crt', path: 'ca.crt' }] },
+          },
+        ]),
+  ];
+}
+
+const secretVolume = (index: number): string => `secret-${index}`;
+
+function probe(path: string, timing: { periodSeconds: number; timeoutSeconds: number; failureThreshold: number }) {
+  return { httpGet: { path, port: adminPortName, scheme: 'HTTP' }, ...timing };
+}
+
+/** The config as the environment variable holds it. @throws TunnelError ConfigTooLarge over 100 KiB. */
+function configText(config: TunnelConfig): string {
+  const text = JSON.stringify(config);
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= maxConfigBytes) return text;
+  throw new TunnelError(
+    'ConfigTooLarge',
+    `the tunnel configuration has ${bytes} bytes, more than the ${maxConfigBytes} that fit into a pod’s environment`,
+  );
+}

@@ -1,0 +1,16 @@
+// The ServiceAccount of a tunnel's pods: no token, no rights, only a name that cloud identities can be bound to. Pure.
+// Absent where spec.pod.serviceAccountName names another.
+import type { DriverPlan } from '../drivers/driver-plan.ts';
+import type { ServiceAccount } from '../kube/resources.ts';
+import type { PortForward } from '../portforward.ts';
+import { childMetadata, childName } from './names.ts';
+
+export function serviceAccount(portForward: PortForward, plan: DriverPlan): ServiceAccount | undefined {
+  if (portForward.spec.pod?.serviceAccountName !== undefined) return undefined;
+  return {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: childMetadata(portForward, childName(portForward), {}, plan.serviceAccountAnnotations),
+    automountServiceAccountToken: false,
+  };
+}

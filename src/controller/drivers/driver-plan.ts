@@ -1,0 +1,9 @@
+// What a driver's block of the spec means for the pods that carry it, beside the tunnel config and the mounted Secrets, which are the
+// same work for every driver (contract/tunnel-config-of.ts, contract/secrets.ts).
+// Neighbours: index.ts (the table); ../children/ uses the plan.
+
+export interface DriverPlan {
+  readonly environment: readonly { readonly name: string; readonly value: string }[];
+  /** Annotations of the tunnel's own ServiceAccount, such as a cloud role. */
+  readonly serviceAccountAnnotations: Readonly<Record<string, string>>;
+}

@@ -1,0 +1,60 @@
+// An upgrade of the operator changes the pod template of every tunnel at once: this lets so many of them restart per minute. What a user
+// changed is never held back.
+// Neighbours: reconcile.ts (asks before it applies a Deployment), children/deployment.ts (marks Deployment and template).
+import { reconnectAnnotation } from '../contract/api/names.ts';
+import { templateOf } from './children/deployment.ts';
+import { appliedAnnotation, generationAnnotation } from './children/names.ts';
+import { TokenBucket } from './kube/token-bucket.ts';
+import { keyOf, type ObjectKey } from './kube/object.ts';
+import type { Deployment } from './kube/resources.ts';
+
+export interface RolloutLimiterOptions {
+  readonly perMinute: number;
+}
+
+export class RolloutLimiter {
+  readonly #bucket: TokenBucket;
+  readonly #waiting = new Set<ObjectKey>();
+
+  constructor({ perMinute }: RolloutLimiterOptions) {
+    this.#bucket = new TokenBucket({ perSecond: perMinute / 60, burst: Math.max(1, perMinute / 6) });
+  }
+
+  /** Deployments that wait for their turn. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Milliseconds until this Deployment may be applied; 0 takes the turn. `news` is true for the first time it has to wait. */
+  turn(desired: Deployment, live: Deployment | undefined): { readonly waitMs: number; readonly news: boolean } {
+    const key = keyOf(desired.metadata);
+    if (!isOperatorsRollout(desired, live) || this.#bucket.tryTake()) {
+      this.#waiting.delete(key);
+      return { waitMs: 0, news: false };
+    }
+    const news = !this.#waiting.has(key);
+    this.#waiting.add(key);
+    // Not all at the same moment: who waits behind others will not be first.
+    return { waitMs: this.#bucket.waitMs() + 1_000 * this.#waiting.size * Math.random(), news };
+  }
+
+  forget(key: ObjectKey): void {
+    this.#waiting.delete(key);
+  }
+}
+
+/** Whether applying `desired` would replace running pods although the user's document is the one that made them. */
+export function isOperatorsRollout(desired: Deployment, live: Deployment | undefined): boolean {
+  if (live === undefined || (live.spec?.replicas ?? 0) === 0) return false;
+  const documentOf = (deployment: Deployment): string | undefined =>
+    deployment.metadata.annotations?.[generationAnnotation];
+  const reconnectOf = (deployment: Deployment): string | undefined =>
+    deployment.spec?.template.metadata?.annotations?.[reconnectAnnotation];
+  const applied = live.metadata.annotations?.[appliedAnnotation] !== undefined;
+  return (
+    applied &&
+    documentOf(live) === documentOf(desired) &&
+    reconnectOf(live) === reconnectOf(desired) &&
+    templateOf(live) !== templateOf(desired)
+  );
+}

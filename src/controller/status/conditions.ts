@@ -1,0 +1,180 @@
+// What is true of a PortForward now: its conditions, from the document, the objects written for it and its tunnels. Pure; the rules are
+// those of docs/status.md, the order is that of the walk: accepted, programmed, connected, reachable, ready, and for kstatus reconciling
+// or stalled.
+// Neighbours: tunnels.ts and pod-problems.ts (what is seen), progress.ts (the last two), status.ts (the whole status).
+import type { ConditionType } from '../../contract/api/condition.ts';
+import { effectivePorts } from '../../contract/api/effective.ts';
+import { wantedReplicas } from '../children/deployment.ts';
+import type { Deployment } from '../kube/resources.ts';
+import type { PortForward } from '../portforward.ts';
+import { refusedPods } from './pod-problems.ts';
+import { isPermanent, type Problem, withMend } from './sentence.ts';
+import { type ObservedTunnel, reasonWord } from './tunnels.ts';
+
+/** A condition without its times and generation. */
+export interface Verdict {
+  readonly type: ConditionType;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** All that the conditions are computed from. */
+export interface Observation {
+  /** undefined: the stored object does not pass the schema. */
+  readonly portForward: PortForward | undefined;
+  /** Why the document is not acted on. */
+  readonly refusal: Problem | undefined;
+  /** Why not all of its objects could be written. */
+  readonly obstacle: Problem | undefined;
+  readonly deployment: Deployment | undefined;
+  readonly tunnels: readonly ObservedTunnel[];
+}
+
+type Type<Name extends ConditionType> = Verdict & { readonly type: Name };
+
+export const accepted = ({ refusal }: Observation): Type<'Accepted'> =>
+  refusal === undefined
+    ? { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'The document is valid.' }
+    : { type: 'Accepted', status: 'False', ...withMend(refusal) };
+
+export function programmed({ refusal, obstacle }: Observation): Type<'Programmed'> {
+  if (refusal !== undefined) {
+    return {
+      type: 'Programmed',
+      status: 'False',
+      reason: refusal.reason,
+      message: 'Nothing is written while the document is not accepted; what runs is left as it is.',
+    };
+  }
+  if (obstacle !== undefined) return { type: 'Programmed', status: 'False', ...withMend(obstacle) };
+  return {
+    type: 'Programmed',
+    status: 'True',
+    reason: 'Programmed',
+    message: 'All objects of the tunnel are written.',
+  };
+}
+
+/** Why there shall be no pods at all. */
+export function atRest({ portForward }: Observation): Problem | undefined {
+  if (portForward === undefined || wantedReplicas(portForward) > 0) return undefined;
+  return portForward.spec.suspend
+    ? { reason: 'Suspended', message: 'spec.suspend is true: no pods run, the Service is kept.' }
+    : { reason: 'ScaledToZero', message: 'spec.replicas is 0: no pods run, the Service is kept.' };
+}
+
+/**
+ * The one reason why no pod is ready. Pods of the present template speak first: what an older one complains of may be mended already.
+ * Of several complaints a permanent one is told before one about the way, and both before "it is starting".
+ */
+export function disconnectedBecause({ deployment, tunnels }: Observation): Problem {
+  const current = tunnels.filter((tunnel) => tunnel.current);
+  const refused = refusedPods(deployment);
+  const causes = [...current.flatMap(({ cause }) => cause ?? []), ...(refused === undefined ? [] : [refused])];
+  const rank = (problem: Problem): number => {
+    if (isPermanent(problem)) return 0;
+    if (problem.reason === 'PodStarting') return 4;
+    return problem.reason === 'NotConnected' ? 3 : 1;
+  };
+  // sort is stable, and the tunnels come sorted by name: equal complaints do not take turns.
+  const [first] = causes.toSorted((a, b) => rank(a) - rank(b));
+  return first ?? { reason: 'PodStarting', message: 'The tunnel’s pods are being created.' };
+}
+
+export function connected(observation: Observation): Type<'Connected'> {
+  const type = 'Connected';
+  const rest = atRest(observation);
+  if (rest !== undefined) return { type, status: 'False', ...rest };
+  const { tunnels } = observation;
+  const ready = tunnels.filter((tunnel) => tunnel.ready);
+  if (ready.length === 0) return { type, status: 'False', ...withMend(disconnectedBecause(observation)) };
+  const count = `${ready.length} of ${tunnels.length} pods ${ready.length === 1 && tunnels.length === 1 ? 'is' : 'are'} ready`;
+  const unreadable = ready.every((tunnel) => tunnel.unreadable !== undefined) ? ready[0]?.unreadable : undefined;
+  if (unreadable !== undefined) {
+    return {
+      type,
+      status: 'True',
+      ...withMend({ reason: 'StatusUnreadable', message: `${count}, but ${unreadable}` }),
+    };
+  }
+  const others = tunnels.find((tunnel) => !tunnel.ready && tunnel.cause !== undefined && tunnel.cause.message !== '');
+  const detail = others?.cause === undefined ? '' : ` ${others.pod}: ${others.cause.message}`;
+  return { type, status: 'True', reason: 'Connected', message: `${count}.${detail}` };
+}
+
+/** What is known of one port over all pods that speak for it. */
+export function reachabilityOf(
+  name: string,
+  tunnels: readonly ObservedTunnel[],
+): { readonly reachable: boolean | undefined; readonly problem: Problem | undefined } {
+  const results = speakers(tunnels).flatMap(({ status }) => status?.ports.filter((port) => port.name === name) ?? []);
+  const failed = results.find(({ reachable }) => reachable === false);
+  if (failed !== undefined) {
+    const reason = reasonWord(failed.reason ?? 'DestinationUnreachable');
+    return { reachable: false, problem: { reason, message: failed.message ?? 'the destination is not reachable' } };
+  }
+  return { reachable: results.some(({ reachable }) => reachable === true) ? true : undefined, problem: undefined };
+}
+
+/** The ready pods; while there is none, those that hold a session (readinessPolicy Destination keeps such from being ready). */
+function speakers(tunnels: readonly ObservedTunnel[]): readonly ObservedTunnel[] {
+  const ready = tunnels.filter((tunnel) => tunnel.ready);
+  return ready.length > 0 ? ready : tunnels.filter(({ status }) => status?.state === 'Connected');
+}
+
+export function destinationReachable(observation: Observation): Type<'DestinationReachable'> {
+  const type = 'DestinationReachable';
+  const unknown = (problem: Problem) => ({ type, status: 'Unknown', ...problem }) as const;
+  const { portForward, tunnels } = observation;
+  const rest = atRest(observation);
+  if (rest !== undefined) return unknown(rest);
+  if (portForward === undefined) return unknown({ reason: 'NoResultYet', message: 'The document is not valid.' });
+  if (portForward.spec.healthCheck.destination === 'Off') {
+    return unknown({ reason: 'NotChecked', message: 'spec.healthCheck.destination is Off.' });
+  }
+  const speaking = speakers(tunnels);
+  if (speaking.length === 0) {
+    const { reason } = disconnectedBecause(observation);
+    return unknown({ reason, message: 'Not known while no pod is connected.' });
+  }
+  const unreadable = speaking.every((tunnel) => tunnel.unreadable !== undefined) ? speaking[0]?.unreadable : undefined;
+  if (unreadable !== undefined) return unknown(withMend({ reason: 'StatusUnreadable', message: unreadable }));
+  const ports = effectivePorts(portForward.spec).map(({ name }) => ({ name, ...reachabilityOf(name, tunnels) }));
+  const failed = ports.filter(({ reachable }) => reachable === false);
+  if (failed[0]?.problem !== undefined) {
+    const message = failed.map(({ name, problem }) => `${name}: ${problem?.message}`).join('; ');
+    return {
+      type,
+      status: 'False',
+      ...withMend({ reason: failed[0].problem.reason, message: message.slice(0, 2048) }),
+    };
+  }
+  if (ports.every(({ reachable }) => reachable === true)) {
+    return { type, status: 'True', reason: 'Reachable', message: 'Every destination answered last.' };
+  }
+  if (portForward.spec.connection.mode === 'OnDemand') {
+    return unknown({ reason: 'Idle', message: 'No client is connected; the tunnel opens with the first one.' });
+  }
+  return unknown({ reason: 'NoResultYet', message: 'The destinations have not been probed or dialled yet.' });
+}
+
+/** Ready mirrors what keeps a client from being carried, in the order of the walk. */
+export function ready(
+  observation: Observation,
+  connectedNow: Type<'Connected'>,
+  reachableNow: Type<'DestinationReachable'>,
+): Type<'Ready'> {
+  const type = 'Ready';
+  for (const problem of [observation.refusal, observation.obstacle]) {
+    if (problem !== undefined) return { type, status: 'False', ...withMend(problem) };
+  }
+  if (connectedNow.status !== 'True') return { ...connectedNow, type };
+  if (connectedNow.reason === 'StatusUnreadable') return { ...connectedNow, type, status: 'Unknown' };
+  const { status, reason, message } = reachableNow;
+  if (reason === 'Idle') return { type, status: 'True', reason, message };
+  if (status === 'True' || reason === 'NotChecked') {
+    return { type, status: 'True', reason: 'Ready', message: `${connectedNow.message}` };
+  }
+  return { ...reachableNow, type };
+}

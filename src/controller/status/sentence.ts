@@ -1,0 +1,24 @@
+// How a condition speaks: the sentence of whoever saw the problem, and what mends it.
+// Neighbours: contract/errors.ts (the mends), conditions.ts.
+import { type Code, errorCodes } from '../../contract/errors.ts';
+
+/** Something that is wrong: a word to search for and a sentence. */
+export interface Problem {
+  /** A code of contract/errors.ts, or one that only a newer sidecar knows. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+export const isCode = (reason: string): reason is Code => Object.hasOwn(errorCodes, reason);
+
+/** Whether only a person can mend it; a reason that we do not know counts as transient. */
+export const isPermanent = ({ reason }: Problem): boolean => isCode(reason) && errorCodes[reason].permanent;
+
+/** A problem whose message ends with the mend of its code, unless it says so already. */
+export function withMend(problem: Problem): Problem {
+  const { reason, message } = problem;
+  const mend = isCode(reason) ? errorCodes[reason].mend : '';
+  if (mend === '' || message.includes(mend)) return problem;
+  if (message === '') return { reason, message: mend };
+  return { reason, message: `${message}${/[.!?]$/.test(message) ? '' : '.'} ${mend}` };
+}

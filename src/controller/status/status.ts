@@ -1,0 +1,110 @@
+// The whole status of a PortForward, computed anew in every pass; what is written is always complete, because a field that is not sent
+// is removed. It holds nothing that changes by itself: no time of a last check, no counter, no pod address. Pure.
+// Neighbours: conditions.ts, progress.ts, tunnels.ts; reconcile.ts writes it when it differs.
+import { driverOf, effectivePorts } from '../../contract/api/effective.ts';
+import { type ConditionType, conditionTypes } from '../../contract/api/condition.ts';
+import type { PortForwardPortStatus, PortForwardStatus } from '../../contract/api/status.ts';
+import { destinationText } from '../../contract/tunnel-config.ts';
+import { selectorText, serviceName } from '../children/names.ts';
+import { mergeConditions } from '../kube/conditions.ts';
+import type { PortForward, StoredPortForward } from '../portforward.ts';
+import {
+  accepted,
+  connected,
+  destinationReachable,
+  type Observation,
+  programmed,
+  reachabilityOf,
+  ready,
+} from './conditions.ts';
+import { progress } from './progress.ts';
+import { tunnelEntry } from './tunnels.ts';
+
+export interface ComputedStatus {
+  readonly status: PortForwardStatus;
+  /** When time alone will change it. */
+  readonly changesInMs: number | undefined;
+}
+
+/** Longest message of a condition that the schema takes. */
+const maxMessage = 4096;
+
+/** `stored` is the snapshot, with the latest status that we wrote ourselves. */
+export function computeStatus(stored: StoredPortForward, observation: Observation, now: Date): ComputedStatus {
+  const previous = stored.status;
+  const generation = stored.metadata.generation ?? 0;
+  const connectedNow = connected(observation);
+  const reachableNow = destinationReachable(observation);
+  const readyNow = ready(observation, connectedNow, reachableNow);
+  const { verdict, changesInMs } = progress(observation, readyNow, generation, previous, now);
+  const verdicts = [accepted(observation), programmed(observation), connectedNow, reachableNow, readyNow];
+  const conditions = mergeConditions(
+    (previous?.conditions ?? []).map((each) => ({ ...each, observedGeneration: each.observedGeneration ?? 0 })),
+    [...verdicts, ...(verdict === undefined ? [] : [verdict])].map((each) => ({
+      ...each,
+      message: each.message.slice(0, maxMessage),
+      observedGeneration: generation,
+    })),
+    now,
+  );
+  const status: PortForwardStatus = {
+    observedGeneration: generation,
+    conditions: conditions.map((each) => ({ ...each, type: conditionType(each.type) })),
+    ...(observation.portForward === undefined ? addressing(previous) : describe(observation.portForward, observation)),
+    ...pods(observation, previous),
+  };
+  return { status, changesInMs };
+}
+
+/** Where clients dial and where that leads. */
+function describe(portForward: PortForward, { tunnels }: Observation): PortForwardStatus {
+  const address = `${serviceName(portForward)}.${portForward.metadata.namespace}.svc`;
+  const ports = effectivePorts(portForward.spec).map(({ name, port, destination }): PortForwardPortStatus => {
+    const { reachable, problem } = reachabilityOf(name, tunnels);
+    return {
+      name,
+      address: `${address}:${port}`,
+      destination: destinationText(destination),
+      ...(reachable === undefined ? {} : { reachable }),
+      ...(problem === undefined ? {} : { message: problem.message.slice(0, 1024) }),
+    };
+  });
+  return {
+    driver: driverOf(portForward.spec),
+    address,
+    ports,
+    destinations: cut(ports.map(({ destination }) => destination).join(','), 1024),
+    selector: selectorText(portForward),
+  };
+}
+
+/** What an invalid document still has from its last valid generation. */
+function addressing(previous: PortForwardStatus | undefined): PortForwardStatus {
+  const { driver, address, ports, destinations, selector } = previous ?? {};
+  return {
+    ...(driver === undefined ? {} : { driver }),
+    ...(address === undefined ? {} : { address }),
+    ...(ports === undefined ? {} : { ports }),
+    ...(destinations === undefined ? {} : { destinations }),
+    ...(selector === undefined ? {} : { selector }),
+  };
+}
+
+function pods({ tunnels, deployment }: Observation, previous: PortForwardStatus | undefined): PortForwardStatus {
+  const before = new Map(previous?.tunnels?.map((entry) => [entry.pod, entry]));
+  const vias = new Set(tunnels.flatMap(({ ready: isReady, status }) => (isReady ? (status?.via ?? []) : [])));
+  return {
+    replicas: deployment?.status?.replicas ?? 0,
+    readyReplicas: tunnels.filter((tunnel) => tunnel.ready).length,
+    ...(vias.size === 0 ? {} : { via: cut([...vias].toSorted().join(','), 1024) }),
+    tunnels: tunnels.slice(0, 64).map((tunnel) => tunnelEntry(tunnel, before.get(tunnel.pod))),
+  };
+}
+
+function conditionType(type: string): ConditionType {
+  const known = conditionTypes.find((each) => each === type);
+  if (known === undefined) throw new TypeError(`there is no condition ${type}`);
+  return known;
+}
+
+const cut = (text: string, length: number): string => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);

@@ -1,0 +1,47 @@
+// What of a new status deserves an Event: that the tunnel became ready, that it no longer is and why, that the reason became another.
+// States on the way there (starting, connecting) are in the conditions only. Pure.
+// Neighbours: reconcile.ts (records them), kube/events.ts (merges repeats).
+import type { Condition, PortForwardStatus } from '../contract/api/status.ts';
+
+export interface Transition {
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly note: string;
+}
+
+/** Reasons that tell of nothing wrong. */
+const passing = new Set(['PodStarting', 'NotConnected', 'NoResultYet', 'Progressing', 'Connected']);
+const wanted = new Set(['Suspended', 'ScaledToZero']);
+
+export function transitions(previous: PortForwardStatus | undefined, next: PortForwardStatus): Transition[] {
+  return [...readyTransition(previous, next), ...stalledTransition(previous, next)];
+}
+
+function readyTransition(previous: PortForwardStatus | undefined, next: PortForwardStatus): Transition[] {
+  const before = find(previous, 'Ready');
+  const now = find(next, 'Ready');
+  if (now === undefined) return [];
+  if (now.status === 'True') {
+    // Between Ready and Idle nothing has happened that a person must know.
+    return before?.status === 'True' ? [] : [{ type: 'Normal', reason: now.reason, note: now.message }];
+  }
+  if (before?.reason === now.reason && before.status !== 'True') return [];
+  if (wanted.has(now.reason)) return [{ type: 'Normal', reason: now.reason, note: now.message }];
+  if (passing.has(now.reason)) {
+    return before?.status === 'True'
+      ? [{ type: 'Warning', reason: now.reason, note: `no longer ready: ${now.message}` }]
+      : [];
+  }
+  return [{ type: 'Warning', reason: now.reason, note: now.message }];
+}
+
+/** Stalled adds to Ready only where it has a reason of its own. */
+function stalledTransition(previous: PortForwardStatus | undefined, next: PortForwardStatus): Transition[] {
+  const now = find(next, 'Stalled');
+  if (now === undefined || now.reason === find(previous, 'Stalled')?.reason) return [];
+  if (now.reason === find(next, 'Ready')?.reason) return [];
+  return [{ type: 'Warning', reason: now.reason, note: now.message }];
+}
+
+const find = (status: PortForwardStatus | undefined, type: string): Condition | undefined =>
+  status?.conditions?.find((each) => each.type === type);
