@@ -1,0 +1,87 @@
+// The ssh driver: bastions as routes, sessions over ssh2. Reading order of this folder: driver → jump → connection → handshake → session
+// → channel-stream; ssh2-hardening.ts is the only file that knows ssh2's inside.
+import { TunnelError } from '../../../contract/errors.ts';
+import type { Hop, SshConfig } from '../../../contract/tunnel-config.ts';
+import type { Logger } from '../../../process/log.ts';
+import type { ConnectOptions, Driver, Session } from '../../driver.ts';
+import { ByteBudget } from './byte-budget.ts';
+import { CredentialStore, type LoginMaterial } from './credentials.ts';
+import { type HopRole, hopName } from './hop-name.ts';
+import { joinKnownHosts } from './host-trust.ts';
+import { connectThrough, type HopAccess } from './jump.ts';
+import { parseKnownHosts } from './known-hosts.ts';
+import { orderRoutes, type SshRoute } from './routes.ts';
+
+export type { SshRoute } from './routes.ts';
+
+export interface SshDriverOptions {
+  /** Decides the order of bastions under the policy Spread; any stable text on a laptop. */
+  readonly podUid: string;
+  readonly log: Logger;
+}
+
+/** Nothing is opened or read before the first call. All sessions share one byte budget. */
+export function createSshDriver(config: SshConfig, { podUid, log }: SshDriverOptions): Driver<SshRoute> {
+  const budget = new ByteBudget();
+  const documentHosts = parseKnownHosts(config.knownHosts);
+  const routes = orderRoutes(config, podUid);
+  const stores = new Map<string, CredentialStore>();
+  const unwatch = new Set<() => void>();
+
+  for (const { credentials } of [...config.jumpHosts, ...config.bastions]) {
+    if (credentials !== undefined && !stores.has(credentials.directory)) {
+      stores.set(credentials.directory, new CredentialStore(credentials));
+    }
+  }
+
+  const access = async (hop: Hop, role: HopRole): Promise<HopAccess> => {
+    const store = hop.credentials === undefined ? undefined : stores.get(hop.credentials.directory);
+    if (store === undefined) {
+      throw new TunnelError('SecretNotFound', `no Secret is named for ${hopName(role, hop)}: set spec.ssh.secretRef`);
+    }
+    const materials = await usableMaterials(store, log);
+    return {
+      materials,
+      trust: joinKnownHosts([documentHosts, ...materials.slice(0, 1).map((one) => one.knownHosts)]),
+      accepted(material) {
+        if (material !== materials[0])
+          log.warn({ host: hop.host }, 'the changed Secret was refused; logged in with the one before');
+        store.accept(material);
+      },
+    };
+  };
+
+  return {
+    routes: async () => routes,
+    async connect(route: SshRoute, options: ConnectOptions): Promise<Session> {
+      options.signal.throwIfAborted();
+      return connectThrough({ config, bastion: route.bastion, access, budget, ...options });
+    },
+    onCredentialsChange(listener) {
+      const stops = [...stores.values()].map((store) => store.onChange(listener));
+      const stop = () => {
+        unwatch.delete(stop);
+        for (const each of stops) each();
+      };
+      unwatch.add(stop);
+      return stop;
+    },
+    async close() {
+      for (const stop of unwatch) stop();
+      for (const store of stores.values()) store.forget();
+    },
+  };
+}
+
+/** The set on disk, then the last one that worked; where what is on disk cannot be used, the last one alone. */
+async function usableMaterials(store: CredentialStore, log: Logger): Promise<readonly LoginMaterial[]> {
+  const accepted = store.accepted;
+  try {
+    const current = await store.current();
+    return accepted === undefined || accepted.digest === current.digest ? [current] : [current, accepted];
+  } catch (error) {
+    if (accepted === undefined) throw error;
+    log.warn({ error }, 'the Secret cannot be used as it is now; the last one that worked is');
+    return [accepted];
+  }
+}

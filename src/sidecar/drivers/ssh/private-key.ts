@@ -1,0 +1,146 @@
+// Turns what people store as a private key into the one form that ssh2 signs with: OpenSSH (new and old), PEM of RSA and EC, PKCS#8,
+// each encrypted or not. Pure; decrypting blocks for up to seconds (bcrypt), so private-key-worker.ts runs it in a thread.
+import { createPrivateKey, type JsonWebKey, type KeyObject, randomBytes } from 'node:crypto';
+import ssh2, { type ParsedKey } from 'ssh2';
+
+/** Why a key cannot be used; `detail` is a clause of a sentence and never holds any of the key. */
+export interface KeyProblem {
+  readonly problem: 'key' | 'passphrase';
+  readonly detail: string;
+}
+
+/** True when a passphrase is needed; false too for what is no private key at all. */
+export function isEncrypted(text: string): boolean {
+  if (/ENCRYPTED/.test(text)) return true;
+  const body = /-----BEGIN OPENSSH PRIVATE KEY-----([\s\S]+?)-----END/.exec(text)?.[1];
+  if (body === undefined) return false;
+  const data = Buffer.from(body, 'base64');
+  const magicBytes = 'openssh-key-v1\0'.length;
+  if (data.length < magicBytes + 8) return false;
+  return data.toString('latin1', magicBytes + 4, magicBytes + 4 + data.readUInt32BE(magicBytes)) !== 'none';
+}
+
+/** The key, ready to sign. */
+export function parsePrivateKey(text: string, passphrase?: string): ParsedKey | KeyProblem {
+  const trimmed = `${text.replaceAll('\r\n', '\n').trim()}\n`;
+  if (trimmed.startsWith('PuTTY-User-Key-File')) {
+    return { problem: 'key', detail: 'is in PuTTY’s format (convert it with puttygen -O private-openssh)' };
+  }
+  if (/-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/.test(trimmed)) return parsePkcs8(trimmed, passphrase);
+  const parsed = parse(trimmed, passphrase);
+  if (parsed instanceof Error) return problemOf(trimmed, parsed.message, passphrase);
+  if (!parsed.isPrivateKey()) return { problem: 'key', detail: 'is a public key' };
+  if (parsed.type === 'ssh-dss') return { problem: 'key', detail: 'is a DSA key, which sshd no longer accepts' };
+  return parsed;
+}
+
+/** The same, as unencrypted OpenSSH text: the form in which a worker hands a decrypted key back. */
+export function decryptPrivateKey(text: string, passphrase?: string): string | KeyProblem {
+  const key = parsePrivateKey(text, passphrase);
+  return 'problem' in key ? key : openSshText(createPrivateKey(key.getPrivatePEM()));
+}
+
+function parse(text: string, passphrase?: string): ParsedKey | Error {
+  try {
+    const key = ssh2.utils.parseKey(text.trimEnd(), passphrase);
+    return Array.isArray(key) ? (key[0] ?? new Error('no key')) : key;
+  } catch (error) {
+    // With a wrong passphrase, the old PEM format throws out of OpenSSL.
+    return error instanceof Error ? error : new Error('unreadable');
+  }
+}
+
+function parsePkcs8(text: string, passphrase?: string): ParsedKey | KeyProblem {
+  let key: KeyObject;
+  try {
+    key = createPrivateKey({ key: text, ...(passphrase === undefined ? {} : { passphrase }) });
+  } catch (error) {
+    return problemOf(text, error instanceof Error ? error.message : '', passphrase);
+  }
+  const converted = openSshText(key);
+  const parsed = typeof converted === 'string' ? parse(converted) : converted;
+  return parsed instanceof Error ? { problem: 'key', detail: 'cannot be read' } : parsed;
+}
+
+function problemOf(text: string, message: string, passphrase: string | undefined): KeyProblem {
+  if (isEncrypted(text) && !/^Malformed OpenSSH private key$|Unsupported/.test(message)) {
+    const detail =
+      passphrase === undefined ? 'is encrypted, and there is no passphrase' : 'is not opened by the passphrase';
+    return { problem: 'passphrase', detail };
+  }
+  return { problem: 'key', detail: 'is cut off, or in a format that ssh does not use' };
+}
+
+/** openssh-key-v1 (OpenSSH's PROTOCOL.key), unencrypted. */
+function openSshText(key: KeyObject): string | KeyProblem {
+  const parts = sshParts(key);
+  if (parts === undefined)
+    return { problem: 'key', detail: `has the type ${key.asymmetricKeyType}, which ssh does not use` };
+  const check = randomBytes(4);
+  let secret = Buffer.concat([check, check, string(parts.type), ...parts.secret, string('')]);
+  for (let padding = 1; secret.length % 8 !== 0; padding++) secret = Buffer.concat([secret, Buffer.of(padding)]);
+  const publicBlob = Buffer.concat([string(parts.type), ...parts.public]);
+  const blob = Buffer.concat([
+    Buffer.from('openssh-key-v1\0'),
+    string('none'),
+    string('none'),
+    string(''),
+    Buffer.of(0, 0, 0, 1),
+    string(publicBlob),
+    string(secret),
+  ]);
+  const lines = blob.toString('base64').replace(/.{70}/g, '$&\n').trimEnd();
+  return `-----BEGIN OPENSSH PRIVATE KEY-----\n${lines}\n-----END OPENSSH PRIVATE KEY-----`;
+}
+
+interface SshParts {
+  readonly type: string;
+  readonly public: readonly Buffer[];
+  readonly secret: readonly Buffer[];
+}
+
+function sshParts(key: KeyObject): SshParts | undefined {
+  const jwk = jwkOf(key);
+  if (jwk === undefined) return undefined;
+  const bytes = (name: 'n' | 'e' | 'd' | 'p' | 'q' | 'qi' | 'x' | 'y') => Buffer.from(jwk[name] ?? '', 'base64url');
+  if (jwk.kty === 'RSA') {
+    const [n, e, d, qi, p, q] = (['n', 'e', 'd', 'qi', 'p', 'q'] as const).map((name) => mpint(bytes(name)));
+    if (!n || !e || !d || !qi || !p || !q) return undefined;
+    return { type: 'ssh-rsa', public: [e, n], secret: [n, e, d, qi, p, q] };
+  }
+  if (jwk.kty === 'OKP' && jwk.crv === 'Ed25519') {
+    const point = string(bytes('x'));
+    return { type: 'ssh-ed25519', public: [point], secret: [point, string(Buffer.concat([bytes('d'), bytes('x')]))] };
+  }
+  const curve = { 'P-256': 'nistp256', 'P-384': 'nistp384', 'P-521': 'nistp521' }[jwk.crv ?? ''];
+  if (jwk.kty !== 'EC' || curve === undefined) return undefined;
+  const point = string(Buffer.concat([Buffer.of(4), bytes('x'), bytes('y')]));
+  return {
+    type: `ecdsa-sha2-${curve}`,
+    public: [string(curve), point],
+    secret: [string(curve), point, mpint(bytes('d'))],
+  };
+}
+
+function jwkOf(key: KeyObject): JsonWebKey | undefined {
+  try {
+    return key.export({ format: 'jwk' });
+  } catch {
+    return undefined;
+  }
+}
+
+function string(value: string | Buffer): Buffer {
+  const bytes = Buffer.from(value);
+  const length = Buffer.allocUnsafe(4);
+  length.writeUInt32BE(bytes.length);
+  return Buffer.concat([length, bytes]);
+}
+
+/** RFC 4251 §5: big-endian, shortest form, with a zero in front where the number would look negative. */
+function mpint(bytes: Buffer): Buffer {
+  let start = 0;
+  while (start < bytes.length - 1 && bytes[start] === 0) start++;
+  const short = bytes.subarray(start);
+  return string((short[0] ?? 0) & 0x80 ? Buffer.concat([Buffer.of(0), short]) : short);
+}

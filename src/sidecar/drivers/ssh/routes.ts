@@ -1,0 +1,26 @@
+// The order in which bastions are preferred. Pure. Neighbour: driver.ts.
+import { createHash } from 'node:crypto';
+import { type Hop, hostPort, type SshConfig } from '../../../contract/tunnel-config.ts';
+import type { Route } from '../../driver.ts';
+
+/** One bastion, reached through the configured jump hosts. */
+export interface SshRoute extends Route {
+  readonly bastion: Hop;
+}
+
+/**
+ * Ordered: as written. Spread: by a rendezvous hash, so that pods spread evenly over the bastions, each pod keeps its order over
+ * restarts of the process, and a bastion that is added or removed moves only its own share.
+ */
+export function orderRoutes(
+  config: Pick<SshConfig, 'bastions' | 'bastionPolicy'>,
+  podUid: string,
+): readonly SshRoute[] {
+  const routes = config.bastions.map((bastion) => ({ via: hostPort(bastion.host, bastion.port), bastion }));
+  if (config.bastionPolicy === 'Ordered') return routes;
+  const weight = (route: SshRoute) => createHash('sha256').update(`${podUid}\0${route.via}`).digest('hex');
+  return routes
+    .map((route) => ({ route, weight: weight(route) }))
+    .sort((a, b) => (a.weight < b.weight ? 1 : -1))
+    .map(({ route }) => route);
+}

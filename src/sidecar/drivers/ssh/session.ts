@@ -1,0 +1,315 @@
+// One authenticated ssh connection: dials destinations as channels, watches for signs of life, and when it ends, ends everything of it
+// with the reason, its signal first. Neighbours: jump.ts makes it, channel-stream.ts is one stream, liveness.ts judges silence,
+// dial-error.ts names what sshd refuses.
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TunnelError } from '../../../contract/errors.ts';
+import { type Destination, destinationText, type Hop, hostPort } from '../../../contract/tunnel-config.ts';
+import type { Logger } from '../../../process/log.ts';
+import type { Session } from '../../driver.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import { ChannelStream } from './channel-stream.ts';
+import { dialTimedOut, openFailure } from './dial-error.ts';
+import type { Login } from './handshake.ts';
+import { type HopRole, hopName } from './hop-name.ts';
+import { fingerprint } from './host-trust.ts';
+import { InboundWindow } from './inbound-window.ts';
+import { unacknowledged } from './kernel-evidence.ts';
+import { Liveness } from './liveness.ts';
+import { type ChannelMessages, takeChannels } from './ssh2-hardening.ts';
+import { joinWrites, TransmitGate } from './transmit-gate.ts';
+
+/** sshd holds a file descriptor per channel, and its default soft limit is 1024. */
+const maxChannels = 500;
+
+/** How long a goodbye may take before the socket is destroyed. */
+const goodbyeMs = 500;
+
+/** RFC 4344 §3.2 allows 2^32 blocks of AES (64 GiB) under one key; ciphers with 8-byte blocks, 1 GiB. */
+const rekeyBytes = (cipher: string) => (cipher.startsWith('chacha20') ? 2 ** 30 : 2 ** 35);
+
+/** A socket or a channel of another session: both count what they received. */
+export type Transport = Duplex & { readonly bytesRead: number };
+
+export interface SessionOptions {
+  readonly hop: Hop;
+  readonly role: HopRole;
+  readonly transport: Transport;
+  readonly login: Login;
+  readonly budget: ByteBudget;
+  /** 0: silence is never judged. */
+  readonly serverAliveIntervalMs: number;
+  readonly log: Logger;
+  /** The session that this one runs over; it is closed with this one. */
+  readonly below?: Session;
+  /** Bytes under one key; the cipher's safe number unless told. */
+  readonly rekeyBytes?: number;
+}
+
+/** A dial that is not answered yet. `abandoned`: nobody waits any more, so a late confirmation is closed at once. */
+interface Opening {
+  readonly destination: Destination;
+  readonly inbound: InboundWindow;
+  readonly resolve: (stream: ChannelStream) => void;
+  readonly reject: (error: unknown) => void;
+  abandoned: boolean;
+}
+
+/** A channel that we gave up on while it opened: kept until the far side has closed it too. */
+type Channel = Opening | ChannelStream | { readonly closing: number };
+
+export class SshSession implements Session {
+  readonly via: string;
+  readonly facts: { readonly hostKeyFingerprint: string };
+  readonly #options: SessionOptions;
+  readonly #name: string;
+  readonly #ended = new AbortController();
+  readonly #messages: ChannelMessages;
+  readonly #gate: TransmitGate;
+  readonly #channels = new Map<number, Channel>();
+  readonly #suspectListeners = new Set<() => void>();
+  readonly #closed: Promise<void>;
+  #nextId = 0;
+  #liveness: Liveness | undefined;
+  #suspect = false;
+  #ticker: NodeJS.Timeout | undefined;
+  #rekeyedAt = 0;
+
+  constructor(options: SessionOptions) {
+    const { hop, role, transport, login } = options;
+    this.#options = options;
+    this.#name = hopName(role, hop);
+    this.via = hostPort(hop.host, hop.port);
+    this.facts = { hostKeyFingerprint: fingerprint(login.hostKey) };
+    this.#messages = takeChannels(login.client, this.#events());
+    this.#gate = new TransmitGate(transport, () => this.#messages.exchangingKeys);
+    joinWrites(transport);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#closed = promise;
+    transport.once('close', () => {
+      this.#end(this.#lost('closed the connection'));
+      resolve();
+    });
+    transport.once('end', () => this.#end(this.#lost('closed the connection')));
+    transport.on('error', (cause) => this.#end(this.#lost('broke the connection', cause)));
+    login.client.on('error', (cause) => this.#end(this.#lost('ended the session', cause)));
+    login.client.on('handshake', this.#gate.reopen);
+    if (transport.destroyed) {
+      this.#end(this.#lost('closed the connection'));
+      resolve();
+    } else this.#startWatching();
+  }
+
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  get suspect(): boolean {
+    return this.#suspect;
+  }
+
+  get hasRoom(): boolean {
+    return this.#channels.size < maxChannels;
+  }
+
+  get streams(): number {
+    let count = 0;
+    for (const channel of this.#channels.values()) if (channel instanceof ChannelStream && !channel.destroyed) count++;
+    return count;
+  }
+
+  onSuspectChange(listener: () => void): () => void {
+    this.#suspectListeners.add(listener);
+    return () => this.#suspectListeners.delete(listener);
+  }
+
+  async dial(destination: Destination, { signal }: { readonly signal: AbortSignal }): Promise<ChannelStream> {
+    signal.throwIfAborted();
+    this.signal.throwIfAborted();
+    if (!this.hasRoom) {
+      throw new TunnelError(
+        'NotConnected',
+        `the session to ${this.#name} carries its maximum of ${maxChannels} streams`,
+      );
+    }
+    const id = this.#nextId++;
+    const { promise, resolve, reject } = Promise.withResolvers<ChannelStream>();
+    const inbound = new InboundWindow(this.#options.budget, performance.now());
+    const opening: Opening = { destination, inbound, resolve, reject, abandoned: false };
+    this.#channels.set(id, opening);
+    const onAbort = () => {
+      opening.abandoned = true;
+      reject(dialTimedOut(destination, this.#name, signal.reason));
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      if ('socket' in destination) this.#messages.openSocket(id, inbound.granted, destination.socket);
+      else this.#messages.openTcp(id, inbound.granted, destination.host, destination.port);
+      return await promise;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#end(new TunnelError('NotConnected', `the session to ${this.#name} was closed by the tunnel`), true);
+    await this.#closed;
+    await this.#options.below?.close();
+  }
+
+  // --- what the far side says ---
+
+  #events(): Parameters<typeof takeChannels>[1] {
+    return {
+      opened: (id, remote, window, maxPacket) => this.#opened(id, remote, window, maxPacket),
+      openFailed: (id, reason, description) => {
+        const opening = this.#channels.get(id);
+        if (opening === undefined || !('reject' in opening)) return;
+        this.#remove(id);
+        opening.inbound.release();
+        this.#options.log.debug(
+          { destination: destinationText(opening.destination), reason, description },
+          'dial refused',
+        );
+        opening.reject(openFailure(opening.destination, this.#name, reason, description));
+      },
+      data: (id, bytes) => this.#withStream(id, (stream) => this.#guard(stream.receive(bytes))),
+      extendedData: (id, length) => this.#withStream(id, (stream) => this.#guard(stream.receiveExtended(length))),
+      windowAdjusted: (id, bytes) => this.#withStream(id, (stream) => stream.receiveWindow(bytes)),
+      eof: (id) => this.#withStream(id, (stream) => stream.receiveEof()),
+      closed: (id) => {
+        const channel = this.#channels.get(id);
+        if (channel === undefined || 'reject' in channel) return;
+        this.#remove(id);
+        if (channel instanceof ChannelStream) channel.receiveClose();
+      },
+      replyWanted: (id) => {
+        const channel = this.#channels.get(id);
+        if (channel instanceof ChannelStream && !channel.destroyed) channel.refuseRequest();
+      },
+    };
+  }
+
+  #opened(id: number, remote: number, window: number, maxPacket: number): void {
+    const opening = this.#channels.get(id);
+    if (opening === undefined || !('reject' in opening)) return;
+    if (opening.abandoned) {
+      opening.inbound.release();
+      this.#channels.set(id, { closing: remote });
+      this.#messages.close(remote);
+      return;
+    }
+    const { budget } = this.#options;
+    const stream = new ChannelStream({
+      messages: this.#messages,
+      gate: this.#gate,
+      budget,
+      inbound: opening.inbound,
+      remote,
+      outbound: { window, maxPacket },
+      closedEarly: () =>
+        this.signal.reason instanceof TunnelError
+          ? this.signal.reason
+          : new TunnelError(
+              'BastionLost',
+              `${this.#name} broke off the connection to ${destinationText(opening.destination)}`,
+            ),
+      alive: () => !this.signal.aborted,
+    });
+    // The session may end in the very turn that opened the stream, before the dialler could listen; its state tells it then.
+    stream.on('error', () => undefined);
+    this.#channels.set(id, stream);
+    opening.resolve(stream);
+  }
+
+  #withStream(id: number, use: (stream: ChannelStream) => void): void {
+    const channel = this.#channels.get(id);
+    if (channel instanceof ChannelStream) use(channel);
+  }
+
+  /** A far side that overruns a window would fill our memory: RFC 4254 §5.2 forbids it, so the session ends. */
+  #guard(withinWindow: boolean): void {
+    if (!withinWindow) this.#end(this.#lost('sent more than its window allows'));
+  }
+
+  #remove(id: number): void {
+    this.#channels.delete(id);
+  }
+
+  // --- signs of life ---
+
+  #startWatching(): void {
+    const { serverAliveIntervalMs, transport } = this.#options;
+    if (serverAliveIntervalMs > 0) {
+      this.#liveness = new Liveness({ intervalMs: serverAliveIntervalMs }, performance.now(), transport.bytesRead);
+    }
+    this.#ticker = setInterval(() => this.#tick(), this.#liveness?.tickMs ?? 1000);
+  }
+
+  #tick(): void {
+    const { transport, login } = this.#options;
+    const moved = transport.bytesRead + (transport instanceof Socket ? transport.bytesWritten : 0);
+    if (moved - this.#rekeyedAt >= (this.#options.rekeyBytes ?? rekeyBytes(login.cipher))) {
+      this.#rekeyedAt = moved;
+      this.#messages.rekey();
+    }
+    const liveness = this.#liveness;
+    if (liveness === undefined) return;
+    const action = liveness.tick(performance.now(), transport.bytesRead);
+    this.#tellSuspicion(liveness.suspect);
+    if (action === 'ping') this.#messages.ping();
+    else if (action === 'askKernel' && transport instanceof Socket) {
+      void unacknowledged(transport).then((yes) => liveness.kernelSays(yes));
+    } else if (action === 'confirm') {
+      // Timers run before input is read: what arrived while we were away is read in the turn between.
+      setImmediate(() =>
+        setImmediate(() => {
+          const verdict = liveness.confirm(performance.now(), transport.bytesRead);
+          this.#tellSuspicion(liveness.suspect);
+          if (verdict !== undefined)
+            this.#end(
+              this.#lost(verdict === 'network-dead' ? 'no longer acknowledges what is sent' : 'no longer answers'),
+            );
+        }),
+      );
+    }
+  }
+
+  #tellSuspicion(suspect: boolean): void {
+    if (suspect === this.#suspect || this.signal.aborted) return;
+    this.#suspect = suspect;
+    this.#options.log.debug({ via: this.via, suspect }, suspect ? 'the bastion is silent' : 'the bastion speaks again');
+    for (const listener of this.#suspectListeners) listener();
+  }
+
+  // --- the end ---
+
+  #lost(how: string, cause?: unknown): TunnelError {
+    if (cause instanceof TunnelError) return cause;
+    return new TunnelError('BastionLost', `${this.#name} ${how}`, cause === undefined ? {} : { cause });
+  }
+
+  /** Once: the signal, then every stream, then the socket. */
+  #end(cause: TunnelError, graceful = false): void {
+    if (this.signal.aborted) return;
+    const { transport, login, below } = this.#options;
+    clearInterval(this.#ticker);
+    this.#ended.abort(cause);
+    const channels = [...this.#channels.values()];
+    this.#channels.clear();
+    for (const channel of channels) {
+      if (channel instanceof ChannelStream) channel.destroy(cause);
+      else if ('reject' in channel) {
+        channel.inbound.release();
+        channel.reject(cause);
+      }
+    }
+    this.#suspectListeners.clear();
+    if (graceful && transport.writable) {
+      login.client.end();
+      const timer = setTimeout(() => transport.destroy(), goodbyeMs);
+      transport.once('close', () => clearTimeout(timer));
+    } else transport.destroy();
+    if (!graceful) void below?.close();
+  }
+}
