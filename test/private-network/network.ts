@@ -30,6 +30,7 @@ export interface Bastion extends Sshd {
   /** `bastion-a.example.test`; who needs it to resolve adds `address` to a DNS or a hosts file. */
   readonly name: string;
   readonly address: string;
+  readonly namespace: string;
   /** Drops every packet both ways: silence. */
   blackHole(): Promise<void>;
   /** Answers every packet to sshd with a reset. */
@@ -48,8 +49,10 @@ export interface PrivateNetwork {
   readonly key: KeyPair;
   /** Lines for both bastions by name. */
   readonly knownHosts: string;
-  /** The database's machine drops every packet to the database (`silent`), or answers again. */
-  silenceDatabase(): Promise<void>;
+  /** Where the database's machine is inside: more servers can be started there. */
+  readonly inside: { readonly namespace: string; readonly address: string };
+  /** The database's machine drops every packet to these ports (5432 unless told), or answers again on all. */
+  silenceDatabase(ports?: readonly number[]): Promise<void>;
   healDatabase(): Promise<void>;
   /** Ends every process and removes every namespace, link and route. Safe to call twice. */
   stop(): Promise<void>;
@@ -129,6 +132,7 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
         ...sshd,
         name: `bastion-${letter}.example.test`,
         address: bastion,
+        namespace: namespace.name,
         blackHole: () => namespace.faults([drop('input'), drop('output')]),
         refuse: () =>
           namespace.faults([{ hook: 'input', rule: 'iifname "uplink" tcp dport 22 reject with tcp reset' }]),
@@ -147,7 +151,9 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
       databaseName: 'orders.db.internal',
       key,
       knownHosts: [a, b].map((bastion) => bastion.knownHosts({ name: bastion.name })).join(''),
-      silenceDatabase: () => room.faults([{ hook: 'input', rule: 'tcp dport 5432 drop' }]),
+      inside: { namespace: room.name, address: databaseAddress },
+      silenceDatabase: (ports = [5432]) =>
+        room.faults([{ hook: 'input', rule: `tcp dport { ${ports.join(', ')} } drop` }]),
       healDatabase: () => room.faults([]),
       stop,
     };
