@@ -213,10 +213,11 @@ export class EventRecorder {
 
   async #somethingQueued(signal: AbortSignal): Promise<void> {
     const queued = Promise.withResolvers<void>();
-    this.#wake = queued.resolve;
-    signal.addEventListener('abort', queued.resolve, { once: true });
+    const wake = (): void => queued.resolve();
+    this.#wake = wake;
+    signal.addEventListener('abort', wake, { once: true });
     await queued.promise;
-    signal.removeEventListener('abort', queued.resolve);
+    signal.removeEventListener('abort', wake);
     this.#wake = undefined;
   }
 

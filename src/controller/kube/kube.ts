@@ -41,6 +41,8 @@ export interface WatchQuery extends Selection {
   readonly timeoutSeconds: number;
   /** Ask for the present objects as events first (WatchList). */
   readonly sendInitialEvents?: boolean;
+  /** After this much silence the connection counts as dead, in milliseconds; 90 s unless told. */
+  readonly idleMs?: number;
 }
 
 export interface ApplyCall extends Call {
@@ -194,7 +196,11 @@ class KubeVerbs implements Kube {
       parameters.set('sendInitialEvents', 'true');
       parameters.set('resourceVersionMatch', 'NotOlderThan');
     }
-    return await openWatch<T>(this.#transport, collectionOf(resource, query.namespace), parameters, call);
+    const path = collectionOf(resource, query.namespace);
+    return await openWatch<T>(this.#transport, path, parameters, {
+      ...call,
+      ...(query.idleMs === undefined ? {} : { idleMs: query.idleMs }),
+    });
   }
 
   async #read(path: string, query: URLSearchParams | undefined, deadlineMs: number, call: Call): Promise<unknown> {
