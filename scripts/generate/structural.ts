@@ -52,7 +52,8 @@ export function structural(schema: z.ZodType, path: string): Structural {
 function shapeOf(schema: z.ZodType, path: string): Structural {
   if (schema instanceof z.ZodExactOptional) return structural(inner(schema), path);
   if (schema instanceof z.ZodDefault) return { ...structural(inner(schema), path), default: schema.def.defaultValue };
-  if (schema instanceof z.ZodPrefault) return { ...structural(inner(schema), path), default: schema.def.defaultValue };
+  // Whole, because the API server judges a default by the CEL rules before it fills in the defaults inside.
+  if (schema instanceof z.ZodPrefault) return { ...structural(inner(schema), path), default: schema.parse(undefined) };
   if (schema instanceof z.ZodString) return { type: 'string', ...stringChecks(schema, path) };
   if (schema instanceof z.ZodNumber) return { type: 'integer', ...numberChecks(schema, path) };
   if (schema instanceof z.ZodBoolean) return { type: 'boolean', ...noChecks(schema, path) };

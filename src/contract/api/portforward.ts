@@ -63,12 +63,13 @@ const specRules: readonly Rule<SpecShape>[] = [
     check: (spec) => spec.ssh !== undefined || spec.ports.every((port) => port.destinationSocket === undefined),
   },
   {
-    rule: '!has(self.fly) || has(self.fly.app) || self.ports.all(port, has(port.destinationHost))',
+    rule: '!has(self.fly) || has(self.fly.app) || !has(self.fly.org) || self.ports.all(port, has(port.destinationHost))',
     message: 'with fly.org every port needs a destinationHost, as in orders-db.internal; only fly.app gives a default',
     fieldPath: '.ports',
     check: (spec) =>
       spec.fly === undefined ||
       spec.fly.app !== undefined ||
+      spec.fly.org === undefined ||
       spec.ports.every((port) => port.destinationHost !== undefined),
   },
   {

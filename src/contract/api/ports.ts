@@ -61,6 +61,14 @@ export const portSchema = withRules(
   }),
   [
     {
+      // Keeps computed names (p<port>) unique without a comparison of all pairs, which would exceed the CEL budget.
+      rule: "!has(self.name) || !self.name.matches('^p[0-9]+$') || int(self.name.substring(1)) == self.port",
+      message:
+        'a name of p and a number is what a port without a name gets: use the number of this port, or another name',
+      fieldPath: '.name',
+      check: ({ name, port }) => name === undefined || !/^p[0-9]+$/.test(name) || Number(name.slice(1)) === port,
+    },
+    {
       rule: '!has(self.destinationSocket) || (!has(self.destinationHost) && !has(self.destinationPort))',
       message:
         'destinationSocket excludes destinationHost and destinationPort: a unix socket is on the bastion itself; keep one or the other',
@@ -78,12 +86,13 @@ export type AppProtocol = PortSpec['appProtocol'];
 /** The name of a port, computed if it is not given. */
 export const portName = (port: Pick<PortSpec, 'port' | 'name'>): string => port.name ?? `p${port.port}`;
 
-const celName = (port: string) => `(has(${port}.name) ? ${port}.name : 'p' + string(${port}.port))`;
-
 export const portsSchema = withRules(listBy('port', portSchema, 64, 1), [
   {
-    rule: `self.all(a, self.exists_one(b, ${celName('b')} == ${celName('a')}))`,
-    message: 'two ports have the same name (a port without a name is called p and its number): give each another name',
-    check: (ports) => new Set(ports.map(portName)).size === ports.length,
+    rule: 'self.all(a, !has(a.name) || self.exists_one(b, has(b.name) && b.name == a.name))',
+    message: 'two ports have the same name: give each a name of its own',
+    check: (ports) => {
+      const names = ports.flatMap(({ name }) => name ?? []);
+      return new Set(names).size === names.length;
+    },
   },
 ]).describe('The ports of the Service, each with its destination. At least one; the port number tells them apart.');

@@ -41,8 +41,12 @@ export function hasTwin(check: object): boolean {
 const segments = (fieldPath: string | undefined): string[] =>
   fieldPath === undefined ? [] : fieldPath.split('.').slice(1);
 
-const isRuleIssue = (issue: object): boolean =>
-  'params' in issue && typeof issue.params === 'object' && issue.params !== null && 'rule' in issue.params;
+/** Whether the API server, too, judges no rule over a value with this issue: wrong types and lengths stop it, wrong ranges do not. */
+function stopsRules(issue: z.core.$ZodRawIssue): boolean {
+  if (issue.code === 'custom') return issue.params?.['rule'] === undefined;
+  if (issue.code === 'too_big') return issue.origin !== 'number';
+  return issue.code !== 'too_small' && issue.code !== 'invalid_format' && issue.code !== 'invalid_value';
+}
 
 /** The schema with rules: each is in the CRD as CEL and judged by zod with the same sentence at the same path. */
 export function withRules<S extends z.ZodType>(schema: S, rules: readonly Rule<z.output<S>>[]): S {
@@ -50,7 +54,7 @@ export function withRules<S extends z.ZodType>(schema: S, rules: readonly Rule<z
   for (const { rule, message, fieldPath, check } of rules) {
     const judged = z.check<z.output<S>>((context) => {
       // Like the API server: no rule over a value whose shape is wrong already (an over-long text never meets a regular expression).
-      if (!context.issues.every(isRuleIssue) || check(context.value)) return;
+      if (context.issues.some(stopsRules) || check(context.value)) return;
       context.issues.push({
         code: 'custom',
         message,
@@ -78,9 +82,11 @@ export function withTwin<S extends z.ZodType>(
   keywords: Readonly<Record<string, unknown>>,
   judge: (value: z.output<S>) => readonly { readonly path: readonly PropertyKey[]; readonly message: string }[],
 ): S {
+  // The API server judges rules over a list with repeated keys, but not over a value of the wrong form.
+  const params = 'x-kubernetes-list-type' in keywords ? { rule: 'x-kubernetes-list-type' } : {};
   const judged = z.check<z.output<S>>((context) => {
     for (const { path, message } of judge(context.value)) {
-      context.issues.push({ code: 'custom', message, input: context.value, path: [...path], continue: true });
+      context.issues.push({ code: 'custom', message, input: context.value, path: [...path], params, continue: true });
     }
   });
   twins.add(judged);
