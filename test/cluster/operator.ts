@@ -1,0 +1,83 @@
+/**
+ * The operator as its users get it: the image built from the Dockerfile, the chart installed by Helm. Content that did not change is
+ * neither built nor installed again.
+ * Neighbours: cluster.ts (where it goes), scripts/demo.ts and the cluster tests (who asks for it).
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Cluster } from './cluster.ts';
+import { command } from './command.ts';
+import { withLock } from './lock.ts';
+import { cacheDirectory, cachedProgram } from './places.ts';
+import { type Log, step } from './progress.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+export const operatorNamespace = 'portforward-system';
+
+export interface OperatorOptions {
+  readonly log?: Log;
+  /** Helm release and, where told, its own namespace and values: several installs of different classes may share the cluster. */
+  readonly release?: string;
+  readonly namespace?: string;
+  readonly values?: Readonly<Record<string, string>>;
+}
+
+/** Resolves when the chart's Deployment is available with the image of the sources as they are now. */
+export async function ensureOperator(cluster: Cluster, options: OperatorOptions = {}): Promise<void> {
+  const { log = () => {}, release = 'portforward', namespace = operatorNamespace, values = {} } = options;
+  const tag = await ensureProductImage(cluster, log);
+  const settings = {
+    'image.repository': 'localhost/portforward/portforward',
+    'image.tag': tag,
+    'image.pullPolicy': 'Never',
+    ...values,
+  };
+  const set = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
+  await step(log, `install the chart as ${release}`, () =>
+    helm(cluster, [
+      'upgrade',
+      '--install',
+      release,
+      './helm',
+      '--namespace',
+      namespace,
+      '--create-namespace',
+      '--wait',
+      '--timeout',
+      '3m',
+      ...set,
+    ]),
+  );
+}
+
+/** `helm …` against the cluster. */
+export function helm(cluster: Cluster, args: readonly string[]): Promise<string> {
+  return command(cachedProgram('helm'), args, {
+    cwd: root,
+    env: { KUBECONFIG: cluster.kubeconfig },
+    timeoutMs: 300_000,
+  });
+}
+
+/** Builds and loads the image once per content of what goes into it; resolves with its tag. */
+async function ensureProductImage(cluster: Cluster, log: Log): Promise<string> {
+  return withLock(join(cacheDirectory(), 'product-image.lock'), async () => {
+    const hash = createHash('sha256');
+    const sources = ['src/**/*.ts', 'scripts/build.ts', 'Dockerfile', 'package.json', 'package-lock.json'];
+    for (const file of globSync(sources, { cwd: root }).toSorted())
+      hash.update(file).update(readFileSync(join(root, file)));
+    const tag = `test-${hash.digest('hex').slice(0, 12)}`;
+    const reference = `localhost/portforward/portforward:${tag}`;
+    // In the cluster's own directory, so that it is gone with the cluster.
+    const loaded = join(dirname(cluster.kubeconfig), `loaded-${tag}`);
+    if (existsSync(loaded)) return tag;
+    await step(log, 'bundle the sources', () => command(process.execPath, ['scripts/build.ts'], { cwd: root }));
+    await step(log, 'build the image from the Dockerfile', () =>
+      cluster.buildImage({ dockerfile: join(root, 'Dockerfile'), context: root, tag: reference, target: 'prebuilt' }),
+    );
+    writeFileSync(loaded, reference);
+    return tag;
+  });
+}
