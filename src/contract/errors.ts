@@ -1,5 +1,6 @@
 // The closed list of what can go wrong, shared by both halves: the sidecar's errors, the conditions' reasons, docs/errors.md and the
 // log all use these codes. Machines switch on the code (never on a text); people read the sentence and the mend.
+import { ssmErrorCodes } from './ssm-error-codes.ts';
 
 /** What is said of a code once and for all; `docs/errors.md` is generated from it. */
 export interface ErrorCode {
@@ -253,6 +254,7 @@ export const errorCodes = {
     'The public key is not in authorized_keys, the user name is wrong, or the password changed.',
     'Correct spec.ssh.user or the Secret. A change of the Secret is tried at once.',
   ),
+  ...ssmErrorCodes,
   ForwardingProhibited: code(
     'destination',
     'permanent',

@@ -63,7 +63,7 @@ export function parseAcknowledgement(payload: Buffer): number | undefined {
 const handshakeRequestSchema = z.object({
   AgentVersion: z.string().max(64),
   RequestedClientActions: z
-    .array(z.object({ ActionType: z.string().max(256), ActionParameters: z.unknown() }))
+    .array(z.object({ ActionType: z.string().max(64), ActionParameters: z.unknown() }))
     .max(64)
     .nullish(),
 });
@@ -91,7 +91,7 @@ export function parseHandshakeRequest(payload: Buffer): HandshakeRequest | undef
 }
 
 const sessionTypeSchema = z.object({
-  SessionType: z.string().max(256),
+  SessionType: z.string().max(64),
   Properties: z.object({ type: z.string().optional(), host: z.string().optional() }).nullish(),
 });
 
