@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, 
 import { join } from 'node:path';
 import { command, succeeds } from './command.ts';
 import { privateDirectories } from './node-namespace.ts';
-import { maxInstances, type Places, placesOf } from './places.ts';
+import { bastionRange, maxInstances, type Places, placesOf } from './places.ts';
 
 /** The kubelet sets these for the whole machine, whatever it is told. */
 const kernelSettings = [
@@ -68,17 +68,23 @@ export function hostInterface(places: Places): string {
   return `pf${places.instance}`;
 }
 
-/** Links the node to the host: it can be reached, and reaches nothing else. */
+/**
+ * Links the node to the host: the host reaches it, its pods and its Services, and they reach the bastions of private networks through
+ * the host. They reach nothing else: the node has no default route.
+ */
 export async function linkNode(places: Places, nodePid: number): Promise<void> {
   const name = hostInterface(places);
   await succeeds('ip', ['link', 'delete', name]);
   await command('ip', ['link', 'add', name, 'type', 'veth', 'peer', 'name', 'host', 'netns', `${nodePid}`]);
   await command('ip', ['address', 'add', `${places.hostIP}/${places.linkPrefix}`, 'dev', name]);
   await command('ip', ['link', 'set', name, 'up']);
+  // For this interface alone, and gone with it: the machine as a whole does not become a router.
+  writeFileSync(`/proc/sys/net/ipv4/conf/${name}/forwarding`, '1\n');
   const inside = (args: readonly string[]): Promise<string> =>
     command('nsenter', ['--target', `${nodePid}`, '--net', 'ip', ...args]);
   await inside(['address', 'add', `${places.nodeIP}/${places.linkPrefix}`, 'dev', 'host']);
   await inside(['link', 'set', 'host', 'up']);
+  await inside(['route', 'add', bastionRange, 'via', places.hostIP]);
   await command('ip', ['route', 'replace', places.routedRange, 'via', places.nodeIP, 'dev', name]);
 }
 

@@ -14,6 +14,8 @@ import { type Log, step } from './progress.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
+const repository = 'localhost/portforward/portforward';
+
 export const operatorNamespace = 'portforward-system';
 
 export interface OperatorOptions {
@@ -24,12 +26,18 @@ export interface OperatorOptions {
   readonly values?: Readonly<Record<string, string>>;
 }
 
+/** The image of the sources as they are now: it has node and the product, and needs no pull. */
+export interface Operator {
+  readonly image: string;
+}
+
 /** Resolves when the chart's Deployment is available with the image of the sources as they are now. */
-export async function ensureOperator(cluster: Cluster, options: OperatorOptions = {}): Promise<void> {
+export async function ensureOperator(cluster: Cluster, options: OperatorOptions = {}): Promise<Operator> {
   const { log = () => {}, release = 'portforward', namespace = operatorNamespace, values = {} } = options;
   const tag = await ensureProductImage(cluster, log);
+  const image = `${repository}:${tag}`;
   const settings = {
-    'image.repository': 'localhost/portforward/portforward',
+    'image.repository': repository,
     'image.tag': tag,
     'image.pullPolicy': 'Never',
     ...values,
@@ -50,6 +58,7 @@ export async function ensureOperator(cluster: Cluster, options: OperatorOptions 
       ...set,
     ]),
   );
+  return { image };
 }
 
 /** `helm …` against the cluster. */
@@ -69,7 +78,7 @@ async function ensureProductImage(cluster: Cluster, log: Log): Promise<string> {
     for (const file of globSync(sources, { cwd: root }).toSorted())
       hash.update(file).update(readFileSync(join(root, file)));
     const tag = `test-${hash.digest('hex').slice(0, 12)}`;
-    const reference = `localhost/portforward/portforward:${tag}`;
+    const reference = `${repository}:${tag}`;
     // In the cluster's own directory, so that it is gone with the cluster.
     const loaded = join(dirname(cluster.kubeconfig), `loaded-${tag}`);
     if (existsSync(loaded)) return tag;

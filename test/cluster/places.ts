@@ -20,6 +20,9 @@ export function cachedProgram(name: string): string {
 /** How many clusters can stand side by side on one machine. */
 export const maxInstances = 3;
 
+/** The outer legs of all private networks' bastions; what lies behind them, 198.19.0.0/16, no cluster has a route to. */
+export const bastionRange = '198.18.192.0/18';
+
 /** One cluster's name, directories and addresses. Two instances share nothing but the caches. */
 export interface Places {
   readonly instance: number;
@@ -49,7 +52,7 @@ export function placesOf(instance = 0): Places {
   }
   const base = process.env['PF_CLUSTER_DIR'] ?? '/var/tmp/portforward-cluster';
   const directory = instance === 0 ? base : `${base}-${instance}`;
-  // A /18 each; the fourth belongs to private networks.
+  // A /18 each; the fourth is `bastionRange`.
   const block = 64 * instance;
   return {
     instance,

@@ -134,8 +134,8 @@ export class Shop {
     return this.kubectl(['logs', '--selector', `portforward.dev/name=${name}`, '--tail=-1', '--prefix']).catch(String);
   }
 
-  /** A pod with psql, redis-cli and curl that sleeps until it is told what to do. */
-  async client(name = 'client'): Promise<void> {
+  /** A pod with psql, redis-cli, nc and curl that sleeps until it is told what to do; or another image that has `sleep`. */
+  async client(name = 'client', image = describeImage('client').reference): Promise<void> {
     await this.apply({
       apiVersion: 'v1',
       kind: 'Pod',
@@ -146,7 +146,8 @@ export class Shop {
         containers: [
           {
             name: 'client',
-            image: describeImage('client').reference,
+            image,
+            command: ['sleep', 'infinity'],
             imagePullPolicy: 'Never',
             securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
           },

@@ -1,0 +1,381 @@
+/**
+ * Every way in which a tunnel can be wrong, on a real cluster with real sshd: each shows its own reason and a sentence that a person
+ * can act on within 15 s, and heals by itself when the world is mended, in the same pod where the pod itself was not what was wrong.
+ */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
+import { startRedis } from '../private-network/redis.ts';
+import { generateKey, type Sshd, startSshd } from '../private-network/sshd.ts';
+import { type Cluster, ensureCluster } from './cluster.ts';
+import { ensureOperator } from './operator.ts';
+import { Shop } from './shop.ts';
+
+const reasonLimitSeconds = 15;
+/** The kubelet projects a changed Secret within its sync period; healing counts from there. */
+const projectionSeconds = 30;
+
+let cluster: Cluster;
+let network: PrivateNetwork;
+let directory: string;
+let nextPort = 2200;
+/** Every secret text of every world: none may show up anywhere. */
+const secrets = new Map<string, string>();
+
+before(async () => {
+  cluster = await ensureCluster();
+  await ensureOperator(cluster);
+  network = await startPrivateNetwork();
+  directory = mkdtempSync(join(tmpdir(), 'portforward-worlds-'));
+});
+after(async () => {
+  await network?.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** One broken world: what it needs, what it must say, and what mends it. */
+interface World {
+  /** Gets a healthy bastion of its own and a Shop; breaks something, applies the PortForward `db`. */
+  readonly break: (scene: Scene) => Promise<void>;
+  readonly reason: string;
+  readonly condition?: string;
+  /** The sentence must contain all of these. */
+  readonly says: (scene: Scene) => readonly (string | RegExp)[];
+  readonly mend: (scene: Scene) => Promise<void>;
+  /** The pods may be others afterwards, because there were none or they could not run. */
+  readonly newPods?: boolean;
+}
+
+interface Scene {
+  readonly shop: Shop;
+  /** Started in bastion-a's namespace on a port of its own. */
+  readonly sshd: Sshd;
+  readonly key: Awaited<ReturnType<typeof generateKey>>;
+  readonly knownHosts: string;
+  /** The document that works once everything else does. */
+  spec(changes?: { readonly ssh?: object; readonly ports?: readonly object[]; readonly more?: object }): object;
+  /** Ends with the world. */
+  onEnd(cleanup: () => Promise<unknown>): void;
+}
+
+const goodSecret = (scene: Scene): Record<string, string> => ({
+  'ssh-privatekey': scene.key.privateKey,
+  known_hosts: scene.knownHosts,
+});
+const place = (scene: Scene): string => `${scene.sshd.host}:${scene.sshd.port}`;
+const applyGood = async (scene: Scene): Promise<void> => {
+  await scene.shop.secret('bastion', goodSecret(scene));
+  await scene.shop.portForward('db', scene.spec());
+};
+
+const worlds: Readonly<Record<string, World>> = {
+  'the Secret is missing': {
+    break: (scene) => scene.shop.portForward('db', scene.spec()),
+    reason: 'SecretNotFound',
+    says: () => ['bastion', 'Secret'],
+    mend: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
+  },
+  'the key is missing in the Secret': {
+    break: async (scene) => {
+      await scene.shop.secret('bastion', { known_hosts: scene.knownHosts });
+      await scene.shop.portForward('db', scene.spec());
+    },
+    reason: 'SecretKeyMissing',
+    says: () => ['ssh-privatekey', 'bastion'],
+    mend: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
+  },
+  'the bastion does not accept the key': {
+    break: async (scene) => {
+      const other = await generateKey(directory, { name: `other-${scene.sshd.port}` });
+      secrets.set('a refused key', other.privateKey);
+      await scene.shop.secret('bastion', { ...goodSecret(scene), 'ssh-privatekey': other.privateKey });
+      await scene.shop.portForward('db', scene.spec());
+    },
+    reason: 'AuthenticationFailed',
+    says: (scene) => ['tunnel', place(scene)],
+    mend: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
+  },
+  'the passphrase is wrong': {
+    break: async (scene) => {
+      const key = await generateKey(directory, { name: `encrypted-${scene.sshd.port}`, passphrase: 'open sesame 7' });
+      scene.sshd.authorize([key.publicKey]);
+      secrets.set('an encrypted key', key.privateKey).set('a wrong passphrase', 'open barley 7');
+      const secret = { known_hosts: scene.knownHosts, 'ssh-privatekey': key.privateKey, passphrase: 'open barley 7' };
+      await scene.shop.secret('bastion', secret);
+      await scene.shop.portForward('db', scene.spec());
+    },
+    reason: 'PassphraseWrong',
+    says: () => ['passphrase', 'bastion'],
+    mend: (scene) => {
+      secrets.set('the right passphrase', 'open sesame 7');
+      return scene.shop
+        .kubectl([
+          'patch',
+          'secret',
+          'bastion',
+          '--patch',
+          JSON.stringify({ stringData: { passphrase: 'open sesame 7' } }),
+        ])
+        .then(() => {});
+    },
+  },
+  'the host key is unknown': {
+    break: async (scene) => {
+      const other = {
+        'ssh-privatekey': scene.key.privateKey,
+        known_hosts:
+          'other.example.test ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS\n',
+      };
+      await scene.shop.secret('bastion', other);
+      await scene.shop.portForward('db', scene.spec());
+    },
+    reason: 'HostKeyUnknown',
+    says: (scene) => [scene.sshd.host, String(scene.sshd.port), 'SHA256:'],
+    mend: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
+  },
+  'the host key changed': {
+    break: async (scene) => {
+      await scene.sshd.changeHostKeys();
+      await applyGood(scene);
+    },
+    reason: 'HostKeyChanged',
+    says: (scene) => [scene.sshd.host, String(scene.sshd.port), 'SHA256:'],
+    mend: (scene) => scene.shop.secret('bastion', { ...goodSecret(scene), known_hosts: scene.sshd.knownHosts() }),
+  },
+  'the bastion’s name does not resolve': {
+    break: async (scene) => {
+      await scene.shop.secret('bastion', {
+        ...goodSecret(scene),
+        known_hosts: `${scene.knownHosts}${scene.sshd.knownHosts({ name: `[no-such.example.test]:${scene.sshd.port}` })}`,
+      });
+      await scene.shop.portForward(
+        'db',
+        scene.spec({ ssh: { bastions: [{ host: 'no-such.example.test', port: scene.sshd.port }] } }),
+      );
+    },
+    reason: 'BastionNameNotResolved',
+    says: () => ['no-such.example.test'],
+    mend: async (scene) => {
+      await cluster.registerHostDns('no-such.example.test', [scene.sshd.host]);
+      scene.onEnd(() => cluster.registerHostDns('no-such.example.test', []));
+    },
+  },
+  'the bastion refuses': {
+    break: async (scene) => {
+      await scene.sshd.kill();
+      await applyGood(scene);
+    },
+    reason: 'BastionRefused',
+    says: (scene) => [place(scene)],
+    mend: (scene) => scene.sshd.start(),
+  },
+  'the bastion is silent': {
+    break: async (scene) => {
+      scene.sshd.pause();
+      await applyGood(scene);
+    },
+    reason: 'BastionTimeout',
+    says: (scene) => [place(scene)],
+    mend: async (scene) => scene.sshd.resume(),
+  },
+  'the destination refuses': {
+    break: async (scene) => {
+      await scene.shop.secret('bastion', goodSecret(scene));
+      await scene.shop.portForward(
+        'db',
+        scene.spec({
+          ports: [
+            {
+              port: 6379,
+              destinationHost: 'orders.db.internal',
+              destinationPort: scene.sshd.port,
+              appProtocol: 'redis',
+            },
+          ],
+        }),
+      );
+    },
+    reason: 'DestinationRefused',
+    condition: 'DestinationReachable',
+    says: (scene) => [`orders.db.internal:${scene.sshd.port}`],
+    mend: async (scene) => {
+      const { address, namespace } = network.inside;
+      const redis = await startRedis({ host: address, namespace, port: scene.sshd.port });
+      scene.onEnd(() => redis.stop());
+    },
+  },
+  'the destination is silent': {
+    break: async (scene) => {
+      const { address, namespace } = network.inside;
+      const redis = await startRedis({ host: address, namespace, port: scene.sshd.port });
+      scene.onEnd(() => redis.stop());
+      await network.silenceDatabase([scene.sshd.port]);
+      scene.onEnd(() => network.healDatabase());
+      await scene.shop.secret('bastion', goodSecret(scene));
+      await scene.shop.portForward(
+        'db',
+        scene.spec({
+          ports: [
+            {
+              port: 6379,
+              destinationHost: 'orders.db.internal',
+              destinationPort: scene.sshd.port,
+              appProtocol: 'redis',
+            },
+          ],
+        }),
+      );
+    },
+    reason: 'DestinationTimeout',
+    condition: 'DestinationReachable',
+    says: (scene) => [`orders.db.internal:${scene.sshd.port}`],
+    mend: () => network.healDatabase(),
+  },
+  'forwarding is administratively prohibited': {
+    break: async (scene) => {
+      scene.sshd.authorize([`restrict ${scene.key.publicKey}`]);
+      await applyGood(scene);
+    },
+    reason: 'ForwardingProhibited',
+    condition: 'DestinationReachable',
+    says: () => ['orders.db.internal:5432', /permitopen|AllowTcpForwarding/i],
+    mend: async (scene) => scene.sshd.authorize([scene.key.publicKey]),
+  },
+  'no node takes the pod': {
+    break: async (scene) => {
+      await scene.shop.secret('bastion', goodSecret(scene));
+      await scene.shop.portForward(
+        'db',
+        scene.spec({ more: { pod: { nodeSelector: { 'example.test/room': scene.shop.namespace } } } }),
+      );
+    },
+    reason: 'Unschedulable',
+    says: () => [/node/],
+    mend: async (scene) => {
+      await cluster.kubectl(['label', 'node', '--all', `example.test/room=${scene.shop.namespace}`, '--overwrite']);
+      scene.onEnd(() => cluster.kubectl(['label', 'node', '--all', 'example.test/room-']));
+    },
+    newPods: true,
+  },
+  'the quota is exhausted': {
+    break: async (scene) => {
+      await scene.shop.apply({
+        apiVersion: 'v1',
+        kind: 'ResourceQuota',
+        metadata: { name: 'none' },
+        spec: { hard: { pods: '0' } },
+      });
+      await applyGood(scene);
+    },
+    reason: 'QuotaExceeded',
+    says: () => ['none', 'pods'],
+    mend: async (scene) => void (await scene.shop.kubectl(['delete', 'resourcequota', 'none'])),
+    newPods: true,
+  },
+  'the Service belongs to someone else': {
+    break: async (scene) => {
+      await scene.shop.apply({
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 'db' },
+        spec: { ports: [{ port: 80 }] },
+      });
+      await applyGood(scene);
+    },
+    reason: 'ResourceConflict',
+    says: () => ['Service', 'db'],
+    mend: async (scene) => void (await scene.shop.kubectl(['delete', 'service', 'db'])),
+    newPods: true,
+  },
+};
+
+suite('bad worlds', { concurrency: 3 }, () => {
+  for (const [name, world] of Object.entries(worlds)) {
+    test(name, async (t) => {
+      const port = nextPort++;
+      const key = await generateKey(directory, { name: `key-${port}` });
+      secrets.set(`the key of ${name}`, key.privateKey);
+      const sshd = await startSshd({
+        host: network.bastions.a.address,
+        port,
+        namespace: network.bastions.a.namespace,
+        authorizedKeys: [key.publicKey],
+        hosts: { 'orders.db.internal': network.inside.address },
+      });
+      const shop = await Shop.create(cluster, `world-${port}`);
+      const cleanups: (() => Promise<unknown>)[] = [() => sshd.stop(), () => shop.delete()];
+      t.after(async () => {
+        for (const cleanup of cleanups.toReversed()) await cleanup();
+      });
+      const scene: Scene = {
+        shop,
+        sshd,
+        key,
+        knownHosts: sshd.knownHosts(),
+        onEnd: (cleanup) => cleanups.push(cleanup),
+        spec: ({ ssh = {}, ports, more = {} } = {}) => ({
+          ...more,
+          replicas: 1,
+          ports: ports ?? [{ port: 5432, destinationHost: 'orders.db.internal', appProtocol: 'postgresql' }],
+          ssh: { user: 'tunnel', bastions: [{ host: sshd.host, port }], secretRef: { name: 'bastion' }, ...ssh },
+        }),
+      };
+
+      await world.break(scene);
+      const seconds = await shop.reason('db', world.condition ?? 'Ready', world.reason, reasonLimitSeconds);
+      const ready = await shop.condition('db', 'Ready');
+      const told = await shop.condition('db', world.condition ?? 'Ready');
+      t.diagnostic(`${world.reason} after ${seconds.toFixed(1)} s: ${told?.message}`);
+      assert.equal(ready?.status, 'False');
+      assert.equal(ready?.reason, world.reason, 'Ready gives the same reason');
+      for (const part of world.says(scene)) {
+        if (typeof part === 'string') assert.ok(told?.message.includes(part), `“${told?.message}” names ${part}`);
+        else assert.match(told?.message ?? '', part);
+      }
+      const podsBefore = await shop.tunnelPods('db');
+      await assertNoSecrets(shop);
+
+      await world.mend(scene);
+      const healed = await shop.ready('db', projectionSeconds + 60);
+      t.diagnostic(`healed ${healed.toFixed(1)} s after the world was mended`);
+      const podsAfter = await shop.tunnelPods('db');
+      if (world.newPods !== true) {
+        assert.deepEqual(
+          podsAfter.map((pod) => pod.metadata.uid),
+          podsBefore.map((pod) => pod.metadata.uid),
+          'the same pod',
+        );
+      }
+      for (const pod of podsAfter) assert.equal(pod.status.containerStatuses?.[0]?.restartCount, 0, 'no restart');
+      await assertNoSecrets(shop);
+    });
+  }
+});
+
+/** A secret's text as it may leak: raw, each long line of it, base64, and escaped in JSON. */
+function spellings(text: string): string[] {
+  const lines = text.split('\n').filter((line) => line.length >= 12 && !line.includes('PRIVATE KEY'));
+  return [text, ...lines, Buffer.from(text).toString('base64'), JSON.stringify(text).slice(1, -1)];
+}
+
+async function assertNoSecrets(shop: Shop): Promise<void> {
+  const shown = {
+    objects: await shop.kubectl([
+      'get',
+      'deployments,replicasets,pods,services,networkpolicies,serviceaccounts,portforwards,events',
+      '--output',
+      'json',
+    ]),
+    logs: await shop.logs('db'),
+  };
+  for (const [name, text] of secrets) {
+    for (const spelling of spellings(text)) {
+      for (const [where, content] of Object.entries(shown)) {
+        assert.ok(!content.includes(spelling), `${name} must not appear in the ${where}`);
+      }
+    }
+  }
+}

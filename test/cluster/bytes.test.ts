@@ -1,0 +1,132 @@
+/**
+ * Promise 1 on a real cluster: bytes through the Service arrive unchanged, half-close is kept, a reader that stops stops nobody else, and a
+ * session that dies in mid-transfer gives the client a reset, never a clean end.
+ */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
+import { Child } from './child.ts';
+import { type Cluster, ensureCluster } from './cluster.ts';
+import { command } from './command.ts';
+import { ensureOperator } from './operator.ts';
+import { pseudoRandom } from './pseudo-random.mjs';
+import { Shop } from './shop.ts';
+
+const size = 64 * 1024 * 1024;
+const port = 7000;
+const here = import.meta.dirname;
+const clientProgram = ['pseudo-random.mjs', 'bytes-client.mjs']
+  .map((name) => readFileSync(join(here, name), 'utf8'))
+  .join('\n');
+
+let cluster: Cluster;
+let network: PrivateNetwork;
+let destination: Child;
+let shop: Shop;
+
+interface Seen {
+  readonly end?: true;
+  readonly error?: string;
+  readonly received: number;
+  readonly hash?: string;
+  readonly answer?: string;
+}
+
+suite('bytes', () => {
+  before(async () => {
+    cluster = await ensureCluster();
+    const { image } = await ensureOperator(cluster);
+    network = await startPrivateNetwork();
+    const { namespace, address } = network.inside;
+    const server = [process.execPath, join(here, 'destination-server.mjs'), address, `${port}`, 'bytes'];
+    destination = new Child('destination', 'ip', ['netns', 'exec', namespace, ...server]);
+    await destination.line(/listening/);
+    shop = await Shop.create(cluster, 'bytes');
+    await shop.client('client', image);
+    await shop.secret('bastion', { 'ssh-privatekey': network.key.privateKey });
+    const { a, b } = network.bastions;
+    await shop.portForward('carrier', {
+      replicas: 1,
+      ports: [{ port, destinationHost: address }],
+      ssh: {
+        user: 'tunnel',
+        bastions: [{ host: a.address }, { host: b.address }],
+        secretRef: { name: 'bastion' },
+        knownHosts: a.knownHosts({ name: a.address }) + b.knownHosts({ name: b.address }),
+      },
+    });
+    await shop.ready('carrier');
+  });
+  after(async () => {
+    await shop?.delete();
+    await destination?.stop();
+    await network?.stop();
+  });
+
+  /** Runs the client program in the pod and gives the last line that it printed. */
+  async function client(...args: readonly (string | number)[]): Promise<Seen> {
+    const output = await shop.exec(['node', '--input-type=module', '-', 'carrier', `${port}`, ...args.map(String)], {
+      input: clientProgram,
+    });
+    return JSON.parse(output.trim().split('\n').at(-1) ?? '{}') as Seen;
+  }
+
+  function expectedHash(): string {
+    const hash = createHash('sha256');
+    for (const block of pseudoRandom(size)) hash.update(block);
+    return hash.digest('hex');
+  }
+
+  test('64 MB arrive unchanged in either direction, and the answer comes after the client’s end', async () => {
+    const expected = expectedHash();
+    const down = await client('get', size);
+    assert.deepEqual(
+      { end: down.end, received: down.received, hash: down.hash },
+      { end: true, received: size, hash: expected },
+    );
+    const up = await client('put', size);
+    assert.equal(up.answer, expected, 'the destination’s hash, sent after the client’s half-close');
+  });
+
+  test('eight at once, while one of them stops reading for a minute', async () => {
+    const expected = expectedHash();
+    const slow = client('get', size, 60_000);
+    const others = await Promise.all(
+      Array.from({ length: 7 }, (_, index) => client(index % 2 === 0 ? 'get' : 'put', size)),
+    );
+    for (const seen of others) assert.ok(seen.hash === expected && (seen.answer === '' || seen.answer === expected));
+    const last = await slow;
+    assert.deepEqual({ received: last.received, hash: last.hash }, { received: size, hash: expected });
+  });
+
+  test('sessions killed in mid-transfer: the client gets a reset, never a clean end', async () => {
+    const running = client('get', 64 * size);
+    const { a, b } = network.bastions;
+    const carried = async (): Promise<boolean> => {
+      const open = ['ss', '-Htn', 'state', 'established', 'dst', `${network.inside.address}:${port}`];
+      const found = await Promise.all(
+        [a, b].map(({ namespace }) => command('ip', ['netns', 'exec', namespace, ...open])),
+      );
+      return found.join('').trim() !== '';
+    };
+    await settled(carried);
+    a.killSessions();
+    b.killSessions();
+    const seen = await running;
+    assert.equal(seen.end, undefined, 'no clean end');
+    assert.equal(seen.error, 'ECONNRESET');
+    await shop.ready('carrier');
+  });
+});
+
+/** Asked again every 50 ms, for processes that give no event. */
+async function settled(reached: () => Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await reached())) {
+    if (performance.now() > deadline) throw new Error('did not settle');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,1 @@
+export function pseudoRandom(bytes: number): Generator<Buffer>;
