@@ -1,0 +1,176 @@
+/**
+ * What users do to a running PortForward: change its ports under load, rename its Service, scale it, delete it, and touch its objects
+ * by hand.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
+import { Child } from './child.ts';
+import { type Cluster, ensureCluster } from './cluster.ts';
+import { ensureOperator } from './operator.ts';
+import { Shop } from './shop.ts';
+
+const names = ['apples', 'pears', 'plums'] as const;
+const firstPort = 7100;
+
+let cluster: Cluster;
+let network: PrivateNetwork;
+const destinations: Child[] = [];
+let shop: Shop;
+
+const port = (name: (typeof names)[number]): object => ({
+  name,
+  port: firstPort + names.indexOf(name),
+  destinationHost: network.inside.address,
+  // Another number than the Service's, so that a mix-up cannot look right.
+  destinationPort: firstPort + 50 - names.indexOf(name),
+});
+
+const spec = (ports: readonly (typeof names)[number][], more: object = {}): object => {
+  const { a, b } = network.bastions;
+  return {
+    replicas: 2,
+    ...more,
+    ports: ports.map(port),
+    ssh: {
+      user: 'tunnel',
+      bastions: [{ host: a.address }, { host: b.address }],
+      secretRef: { name: 'bastion' },
+      knownHosts: a.knownHosts({ name: a.address }) + b.knownHosts({ name: b.address }),
+    },
+  };
+};
+
+suite('edits', () => {
+  before(async () => {
+    cluster = await ensureCluster();
+    await ensureOperator(cluster);
+    network = await startPrivateNetwork();
+    const { namespace, address } = network.inside;
+    for (const [index, name] of names.entries()) {
+      const server = [join(import.meta.dirname, 'destination-server.mjs'), address, `${firstPort + 50 - index}`, name];
+      const child = new Child(name, 'ip', ['netns', 'exec', namespace, process.execPath, ...server]);
+      await child.line(/listening/);
+      destinations.push(child);
+    }
+    shop = await Shop.create(cluster, 'edits');
+    await cluster.clientImage();
+    await shop.client();
+    await shop.secret('bastion', { 'ssh-privatekey': network.key.privateKey });
+  });
+  after(async () => {
+    await shop?.delete();
+    for (const child of destinations) await child.stop();
+    await network?.stop();
+  });
+
+  test('a port inserted first and another removed under load: no answer from another’s destination, no failure on the untouched port', async (t) => {
+    await shop.portForward('fruit', spec(['pears', 'plums']));
+    await shop.ready('fruit');
+    // A line per connection: what it asked for and what answered. The loop ends when its file is there.
+    const loop = (name: (typeof names)[number]): Promise<string> => {
+      const ask = `echo who | timeout 10 nc -N fruit ${firstPort + names.indexOf(name)}`;
+      return shop.exec(['sh', '-c', `while [ ! -e /tmp/stop ]; do echo "${name} $(${ask})"; done`]);
+    };
+    const loops = names.map((name) => loop(name));
+    await shop.portForward('fruit', spec(['apples', 'pears']));
+    await shop.kubectl(['rollout', 'status', 'deployment/pf-fruit', '--timeout=120s']).catch(() => undefined);
+    await shop.ready('fruit', 120);
+    await settled(async () => (await shop.tunnelPods('fruit')).length === 2, 120_000);
+    await shop.exec(['touch', '/tmp/stop']);
+    const lines = (await Promise.all(loops)).join('').trim().split('\n');
+    const answers = lines.map((line) => line.split(' '));
+    const wrong = answers.filter(
+      ([asked, answered]) => answered !== '' && answered !== undefined && asked !== answered,
+    );
+    assert.deepEqual(wrong, [], 'every answer comes from the destination that was asked');
+    const pears = answers.filter(([asked]) => asked === 'pears');
+    const failed = pears.filter(([, answered]) => answered !== 'pears');
+    t.diagnostic(`${pears.length} connections to the untouched port, ${failed.length} failed`);
+    assert.ok(pears.length > 20);
+    assert.equal(failed.length, 0);
+    assert.ok(
+      answers.some(([asked, answered]) => asked === 'apples' && answered === 'apples'),
+      'the new port works',
+    );
+  });
+
+  test('renaming the Service and scaling to one leave no old Service and no budget', async () => {
+    await shop.portForward('fruit', spec(['pears'], { replicas: 1, service: { name: 'orchard' } }));
+    await shop.ready('fruit', 120);
+    const list = async (kind: string): Promise<string> =>
+      shop.kubectl([
+        'get',
+        kind,
+        '--selector',
+        'portforward.dev/name=fruit',
+        '--output',
+        'jsonpath={.items[*].metadata.name}',
+      ]);
+    await settled(async () => (await list('services')) === 'orchard');
+    await settled(async () => (await list('poddisruptionbudgets')) === '');
+    assert.match(await shop.exec(['sh', '-c', `echo who | timeout 10 nc -N orchard ${firstPort + 1}`]), /pears/);
+  });
+
+  test('a child that is edited or deleted by hand is repaired within 2 s', async (t) => {
+    const port = ['get', 'service', 'orchard', '--ignore-not-found', '--output', 'jsonpath={.spec.ports[*].port}'];
+    const repaired = async (what: string): Promise<void> => {
+      const started = performance.now();
+      await settled(async () => (await shop.kubectl(port)) === `${firstPort + 1}`, 10_000);
+      const seconds = (performance.now() - started) / 1000;
+      t.diagnostic(`${what} repaired within ${seconds.toFixed(2)} s`);
+      assert.ok(seconds < 2, `${what} took ${seconds} s`);
+    };
+    await shop.kubectl([
+      'patch',
+      'service',
+      'orchard',
+      '--type=json',
+      '--patch',
+      '[{"op":"replace","path":"/spec/ports/0/port","value":9999}]',
+    ]);
+    await repaired('the edited Service');
+    await shop.kubectl(['delete', 'service', 'orchard', '--wait=false']);
+    await repaired('the deleted Service');
+    const policy = ['get', 'networkpolicy', '--selector', 'portforward.dev/name=fruit', '--output', 'name'];
+    await shop.kubectl(['delete', 'networkpolicy', '--selector', 'portforward.dev/name=fruit', '--wait=false']);
+    await settled(async () => (await shop.kubectl(policy)) !== '', 2_000);
+  });
+
+  test('a suspended tunnel has no pods, keeps its Service and comes back', async () => {
+    await shop.kubectl(['patch', 'portforward', 'fruit', '--type=merge', '--patch', '{"spec":{"suspend":true}}']);
+    await shop.reason('fruit', 'Ready', 'Suspended');
+    await settled(async () => (await shop.tunnelPods('fruit')).length === 0, 60_000);
+    assert.notEqual(await shop.kubectl(['get', 'service', 'orchard', '--output', 'name']), '');
+    await shop.kubectl(['patch', 'portforward', 'fruit', '--type=merge', '--patch', '{"spec":{"suspend":false}}']);
+    await shop.ready('fruit');
+  });
+
+  test('kubectl scale works on the PortForward itself, and zero says so', async () => {
+    await shop.kubectl(['scale', 'portforward/fruit', '--replicas=0']);
+    await shop.reason('fruit', 'Ready', 'ScaledToZero');
+    await shop.kubectl(['scale', 'portforward/fruit', '--replicas=2']);
+    await shop.ready('fruit');
+    await settled(async () => (await shop.tunnelPods('fruit')).length === 2);
+  });
+
+  test('kubectl delete pf leaves nothing behind', async () => {
+    await shop.kubectl(['delete', 'portforward', 'fruit']);
+    const kinds = 'deployments,replicasets,pods,services,serviceaccounts,networkpolicies,poddisruptionbudgets';
+    await settled(
+      async () =>
+        (await shop.kubectl(['get', kinds, '--selector', 'portforward.dev/name=fruit', '--output', 'name'])) === '',
+      60_000,
+    );
+  });
+});
+
+/** Asked again every 50 ms, until kubectl shows it. */
+async function settled(reached: () => Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await reached())) {
+    if (performance.now() > deadline) throw new Error(`not reached within ${timeoutMs / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
