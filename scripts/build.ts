@@ -42,8 +42,8 @@ const common: BuildOptions = {
 function partsOf(parts: Map<string, string>): Plugin {
   return {
     name: 'parts',
-    setup({ onResolve }) {
-      onResolve({ filter: /^\.\// }, ({ kind, importer, path, resolveDir }) => {
+    setup(bundler) {
+      bundler.onResolve({ filter: /^\.\// }, ({ kind, importer, path, resolveDir }) => {
         if (kind !== 'dynamic-import' || importer !== main) return undefined;
         // controller/main.ts → controller.cjs, cli/open.ts → open.cjs
         const [folder = '', file = ''] = path.slice(2).split('/');

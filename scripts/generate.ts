@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { apiPage } from './generate/api-page.ts';
+import { chartRules } from './generate/chart-rules.ts';
 import { crdTemplate, crdYaml } from './generate/crd.ts';
 import { errorsPage } from './generate/errors-page.ts';
 
@@ -11,6 +12,7 @@ const root = join(import.meta.dirname, '..');
 const outputs: readonly { readonly path: string; readonly content: () => string }[] = [
   { path: 'crds/portforward.yaml', content: crdYaml },
   { path: 'helm/templates/crd.yaml', content: crdTemplate },
+  { path: 'helm/templates/_rules.tpl', content: chartRules },
   { path: 'docs/reference/api.md', content: apiPage },
   { path: 'docs/errors.md', content: errorsPage },
 ];
