@@ -1,0 +1,100 @@
+/**
+ * The main job as README tells it: a pod cannot reach the private database; one PortForward later it can, by name, through a real bastion.
+ */
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
+import { type Cluster, ensureCluster } from './cluster.ts';
+import { ensureOperator } from './operator.ts';
+import { Shop } from './shop.ts';
+
+let cluster: Cluster;
+let network: PrivateNetwork;
+let shop: Shop;
+
+suite('main job', () => {
+  before(async () => {
+    cluster = await ensureCluster();
+    await ensureOperator(cluster);
+    await cluster.clientImage();
+    network = await startPrivateNetwork();
+    for (const { name, address } of Object.values(network.bastions)) await cluster.registerHostDns(name, [address]);
+    shop = await Shop.create(cluster, 'main-job');
+    await shop.client();
+  });
+  after(async () => {
+    await shop?.delete();
+    await network?.stop();
+  });
+
+  test('without a tunnel the pod cannot reach the database', async () => {
+    await assert.rejects(
+      shop.psql(network.postgres.host, 'select 1', { timeoutSeconds: 3 }),
+      /No route|timeout|unreachable/,
+    );
+  });
+
+  test('with a PortForward the pod’s psql prints rows, and get, describe and explain tell the story', async () => {
+    await shop.secret('orders-bastion', { 'ssh-privatekey': network.key.privateKey });
+    const { a, b } = network.bastions;
+    await shop.portForward('orders-db', {
+      replicas: 2,
+      ports: [{ port: 5432, destinationHost: network.databaseName, appProtocol: 'postgresql' }],
+      ssh: {
+        user: 'tunnel',
+        bastions: [{ host: a.name }, { host: b.name }],
+        secretRef: { name: 'orders-bastion' },
+        knownHosts: network.knownHosts,
+      },
+    });
+    await shop.ready('orders-db');
+    assert.equal(await shop.psql('orders-db', 'select customer from orders order by id'), 'Ada\nGrace\nBarbara\n');
+
+    const [header = '', row = ''] = (await shop.kubectl(['get', 'pf'])).trim().split('\n');
+    assert.deepEqual(header.split(/\s+/), ['NAME', 'READY', 'DRIVER', 'VIA', 'ADDRESS', 'REPLICAS', 'AGE']);
+    assert.match(row, /^orders-db\s+True\s+ssh\s+bastion-a\.example\.test:22\s+orders-db\.main-job\.svc\s+2\s/);
+    const wide = await shop.kubectl(['get', 'pf', '--output', 'wide']);
+    assert.match(wide, /REASON/);
+    assert.match(wide, /orders\.db\.internal:5432/);
+    assert.match(await shop.kubectl(['describe', 'pf', 'orders-db']), /Events:[\s\S]*Ready/);
+    assert.match(await shop.kubectl(['explain', 'pf.spec.ssh']), /bastions/);
+
+    const { status } = await shop.get('orders-db');
+    assert.equal(status?.address, 'orders-db.main-job.svc');
+    assert.equal(status?.tunnels?.length, 2);
+    assert.deepEqual(
+      status?.ports?.map(({ reachable }) => reachable),
+      [true],
+    );
+  });
+
+  test('when the database is down the condition says so and psql prints the reason; both heal', async () => {
+    await network.postgres.kill();
+    await shop.reason('orders-db', 'DestinationReachable', 'DestinationRefused', 60);
+    await assert.rejects(
+      shop.psql('orders-db', 'select 1'),
+      /portforward main-job\/orders-db: .*orders\.db\.internal:5432/,
+    );
+    const { status } = await shop.get('orders-db');
+    assert.equal(status?.conditions?.find(({ type }) => type === 'Connected')?.status, 'True', 'the session stands');
+    await network.postgres.start();
+    await shop.ready('orders-db', 60);
+    assert.equal(await shop.psql('orders-db', 'select 1'), '1\n');
+  });
+
+  test('with both bastions down psql is told why by a pod that is not ready, and the tunnel comes back', async () => {
+    const { a, b } = network.bastions;
+    await Promise.all([a.kill(), b.kill()]);
+    await shop.reason('orders-db', 'Connected', 'BastionRefused', 60);
+    // Endpoints of pods that are not ready are published a moment after the last ready one is gone.
+    let said = '';
+    const deadline = performance.now() + 30_000;
+    while (!said.includes('portforward main-job/orders-db') && performance.now() < deadline) {
+      said = await shop.psql('orders-db', 'select 1').catch(String);
+    }
+    assert.match(said, /FATAL: {2}portforward main-job\/orders-db: .*bastion-[ab]\.example\.test:22/);
+    await Promise.all([a.start(), b.start()]);
+    await shop.ready('orders-db', 60);
+    assert.equal(await shop.psql('orders-db', 'select 1'), '1\n');
+  });
+});
