@@ -1,0 +1,159 @@
+// Makes the cluster hold the desired children of one PortForward: applies what differs, leaves what belongs to others, deletes what is
+// ours and no longer desired.
+// Neighbours: reconcile.ts (calls it), children/ (what is desired), kube/apply.ts (one object), rollout-limiter.ts.
+import type { Children, ChildName } from './children/index.ts';
+import { appliedAnnotation } from './children/names.ts';
+import { isConflict, isForbidden, isInvalid, isNotFound } from './kube/api-error.ts';
+import { type Applier, OwnershipConflict } from './kube/apply.ts';
+import { type KubeObject, keyOf, type ObjectKey } from './kube/object.ts';
+import type { Deployment, NetworkPolicy, PodDisruptionBudget, Service, ServiceAccount } from './kube/resources.ts';
+import type { ReadStore } from './kube/store.ts';
+import type { StoredPortForward } from './portforward.ts';
+import type { RolloutLimiter } from './rollout-limiter.ts';
+import { refusalReason } from './status/pod-problems.ts';
+import type { Problem } from './status/sentence.ts';
+
+/** The kind of each child. */
+interface ChildKinds {
+  readonly serviceAccount: ServiceAccount;
+  readonly networkPolicy: NetworkPolicy;
+  readonly service: Service;
+  readonly deployment: Deployment;
+  readonly podDisruptionBudget: PodDisruptionBudget;
+}
+
+/** Cache and writer of one kind. The cache has the index `owner` (uid of the controller). */
+export interface ChildAccess<T extends KubeObject> {
+  readonly store: ReadStore<T>;
+  readonly applier: Pick<Applier<T>, 'get' | 'apply' | 'delete'>;
+}
+
+export type ChildrenAccess = { readonly [Name in ChildName]: ChildAccess<ChildKinds[Name]> };
+
+/** Name of the index over a child's cache. */
+export const ownerIndex = 'owner';
+
+export interface Ensured {
+  /** Why not every object could be written; the first reason. */
+  readonly obstacle: Problem | undefined;
+  /** When to look again although nothing changed: an obstacle that no watch shows, or a rollout that waits for its turn. */
+  readonly againInMs: number | undefined;
+  /** Sentences on objects that somebody else had changed or deleted. */
+  readonly repaired: readonly string[];
+  /** A sentence when the rollout began to wait in this pass. */
+  readonly queued: string | undefined;
+}
+
+/** How soon a foreign object or a refusal is looked at again. */
+const obstacleMs = 30_000;
+/** How soon the garbage collector is expected to have removed a former namesake's child. */
+const collectorMs = 1_000;
+
+export class ChildrenKeeper {
+  readonly #access: ChildrenAccess;
+  readonly #limiter: RolloutLimiter;
+
+  constructor(access: ChildrenAccess, limiter: RolloutLimiter) {
+    this.#access = access;
+    this.#limiter = limiter;
+  }
+
+  /** The Deployment as we know it, our own last write included. */
+  deployment(key: ObjectKey): Deployment | undefined {
+    return this.#access.deployment.applier.get(key);
+  }
+
+  /** @throws ApiError and the like when the API server does not answer, or an object changed meanwhile: try again. */
+  async ensure(children: Children, owner: StoredPortForward, signal: AbortSignal): Promise<Ensured> {
+    let obstacle: Problem | undefined;
+    let againInMs: number | undefined;
+    let queued: string | undefined;
+    const repaired: string[] = [];
+    const blocked = new Set<ChildName>();
+    const settled = hasBeenProgrammed(owner);
+    for (const name of Object.keys(children) as ChildName[]) {
+      const desired = children[name];
+      if (desired === undefined) continue;
+      if (name === 'deployment') {
+        const { waitMs, news } = this.#limiter.turn(children.deployment, this.deployment(keyOf(desired.metadata)));
+        if (waitMs > 0) {
+          againInMs = earlier(againInMs, waitMs);
+          if (news) queued = 'The operator changed; the pods are replaced when it is their turn.';
+          continue;
+        }
+      }
+      try {
+        const repair = await this.#apply(this.#access[name], desired, owner, settled, signal);
+        if (repair !== undefined) repaired.push(repair);
+      } catch (error) {
+        const problem = obstacleOf(error);
+        if (problem === undefined) throw error;
+        obstacle ??= problem;
+        blocked.add(name);
+        againInMs = earlier(againInMs, problem.reason === 'Progressing' ? collectorMs : obstacleMs);
+      }
+    }
+    for (const name of Object.keys(children) as ChildName[]) {
+      // A renamed Service that cannot be made yet: the old address keeps working until it can.
+      if (!blocked.has(name)) await this.#prune(this.#access[name], children[name], owner, signal);
+    }
+    return { obstacle, againInMs, repaired, queued };
+  }
+
+  /** A sentence if somebody else had changed or deleted the object. */
+  async #apply(
+    { applier }: ChildAccess<KubeObject>,
+    desired: KubeObject,
+    owner: KubeObject,
+    settled: boolean,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const before = applier.get(keyOf(desired.metadata));
+    const { object, action } = await applier.apply(desired, owner, signal);
+    const what = `${desired.kind} ${desired.metadata.name}`;
+    if (action === 'created') return settled ? `${what} had been deleted and is made again` : undefined;
+    if (action === 'unchanged') return undefined;
+    const same = before?.metadata.annotations?.[appliedAnnotation] === object.metadata.annotations?.[appliedAnnotation];
+    return same ? `${what} had been changed by somebody else and is as the document wants it again` : undefined;
+  }
+
+  async #prune(
+    { store, applier }: ChildAccess<KubeObject>,
+    desired: KubeObject | undefined,
+    owner: KubeObject,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const keep = desired === undefined ? undefined : keyOf(desired.metadata);
+    for (const { metadata } of store.byIndex(ownerIndex, owner.metadata.uid ?? '')) {
+      const key = keyOf(metadata);
+      if (key !== keep) await applier.delete(key, owner, signal);
+    }
+  }
+}
+
+/** What of an error a person must hear and mend; undefined: another try may do. */
+export function obstacleOf(error: unknown): Problem | undefined {
+  if (error instanceof OwnershipConflict) {
+    return error.passing
+      ? {
+          reason: 'Progressing',
+          message: `waiting until the objects of an earlier PortForward are gone: ${error.message}`,
+        }
+      : { reason: 'ResourceConflict', message: error.message };
+  }
+  if (isConflict(error) || isNotFound(error)) return undefined;
+  if (isForbidden(error)) {
+    if (error.message.includes('is being terminated')) return { reason: 'Progressing', message: error.message };
+    const reason = refusalReason(error.message);
+    return { reason: reason === 'PodRefused' ? 'Forbidden' : reason, message: error.message };
+  }
+  return isInvalid(error) ? { reason: 'InvalidSpec', message: error.message } : undefined;
+}
+
+/** Whether all children of this very document have existed before, so that a missing one was deleted by hand. */
+function hasBeenProgrammed({ status, metadata }: StoredPortForward): boolean {
+  const programmed = status?.conditions?.find(({ type }) => type === 'Programmed');
+  return programmed?.status === 'True' && programmed.observedGeneration === metadata.generation;
+}
+
+const earlier = (a: number | undefined, b: number): number => Math.min(a ?? b, b);

@@ -1,0 +1,74 @@
+// The controller's own series, beside those of the runtime (kube/metrics.ts). No label ever holds an object's name: ten thousand tunnels
+// would be ten thousand series.
+// Neighbours: docs/metrics.md.
+import type { PortForwardStatus } from '../contract/api/status.ts';
+import { Counter, Gauge, type Registry } from '../process/metrics.ts';
+
+export interface ControllerMetrics {
+  readonly statuszReads: Counter<'result'>;
+  readonly statusWrites: Counter;
+  readonly repairs: Counter;
+}
+
+export interface MetricsSources {
+  /** The PortForwards of this install. */
+  readonly statuses: () => Iterable<PortForwardStatus | undefined>;
+  readonly rolloutsWaiting: () => number;
+}
+
+export function controllerMetrics(
+  registry: Registry,
+  { statuses, rolloutsWaiting }: MetricsSources,
+): ControllerMetrics {
+  const registers = [registry];
+  new Gauge({
+    name: 'portforward_resources',
+    help: 'PortForwards by driver and by the condition Ready (True, False, Unknown) with its reason',
+    labelNames: ['driver', 'ready', 'reason'],
+    registers,
+    collect() {
+      this.reset();
+      for (const status of statuses()) {
+        const condition = status?.conditions?.find(({ type }) => type === 'Ready');
+        const { status: ready = 'Unknown', reason = 'Unseen' } = condition ?? {};
+        this.inc({ driver: status?.driver ?? 'unknown', ready, reason });
+      }
+    },
+  });
+  new Gauge({
+    name: 'portforward_tunnels',
+    help: 'Tunnel pods by driver and state',
+    labelNames: ['driver', 'state'],
+    registers,
+    collect() {
+      this.reset();
+      for (const status of statuses()) {
+        for (const { state } of status?.tunnels ?? []) this.inc({ driver: status?.driver ?? 'unknown', state });
+      }
+    },
+  });
+  new Gauge({
+    name: 'portforward_rollouts_waiting',
+    help: 'Deployments that wait for their turn after a change of the operator',
+    registers,
+    collect() {
+      this.set(rolloutsWaiting());
+    },
+  });
+  const metrics: ControllerMetrics = {
+    statuszReads: new Counter({
+      name: 'portforward_statusz_reads_total',
+      help: 'Reads of tunnel pods’ /statusz by result (success, error)',
+      labelNames: ['result'],
+      registers,
+    }),
+    statusWrites: new Counter({ name: 'portforward_status_writes_total', help: 'Writes of a status', registers }),
+    repairs: new Counter({
+      name: 'portforward_repairs_total',
+      help: 'Objects of tunnels that somebody else had changed or deleted and that were made right again',
+      registers,
+    }),
+  };
+  for (const result of ['success', 'error']) metrics.statuszReads.inc({ result }, 0);
+  return metrics;
+}

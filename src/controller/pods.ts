@@ -1,0 +1,54 @@
+// What the controller keeps of a pod, and which tunnel it belongs to. Pure.
+// Neighbours: watches.ts (fills the cache), status/ (reads it).
+import { containerName } from '../contract/pod.ts';
+import { nameLabel, templateAnnotation } from './children/names.ts';
+import { controllerOf, keyOf, type ObjectKey } from './kube/object.ts';
+import type { Pod } from './kube/resources.ts';
+
+/** The few fields that status needs: with tens of thousands of pods the whole objects would fill the memory. */
+export function projectPod({ apiVersion, kind, metadata, status }: Pod): Pod {
+  const { name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, ownerReferences } = metadata;
+  const tunnel = metadata.labels?.[nameLabel];
+  const template = metadata.annotations?.[templateAnnotation];
+  const containers = status?.containerStatuses?.filter((each) => each.name === containerName);
+  return {
+    apiVersion,
+    kind,
+    metadata: defined({
+      name,
+      namespace,
+      uid,
+      resourceVersion,
+      creationTimestamp,
+      deletionTimestamp,
+      ownerReferences,
+      labels: tunnel === undefined ? undefined : { [nameLabel]: tunnel },
+      annotations: template === undefined ? undefined : { [templateAnnotation]: template },
+    }),
+    status: defined({
+      phase: status?.phase,
+      reason: status?.reason,
+      message: status?.message,
+      podIP: status?.podIP,
+      conditions: status?.conditions?.filter(({ type }) => type === 'Ready' || type === 'PodScheduled'),
+      containerStatuses: containers,
+    }),
+  };
+}
+
+/**
+ * The key of the PortForward whose pod it is. By label, and only for pods that a ReplicaSet of the tunnel's Deployment made: a label alone
+ * anyone may set, and the controller asks every tunnel pod for its status.
+ */
+export function tunnelOfPod(pod: Pod): ObjectKey | undefined {
+  const name = pod.metadata.labels?.[nameLabel];
+  const owner = controllerOf(pod);
+  if (name === undefined || owner?.kind !== 'ReplicaSet' || !owner.name.startsWith(`pf-${name}-`)) return undefined;
+  return keyOf({ ...pod.metadata, name });
+}
+
+type Defined<T> = { [Name in keyof T]: Exclude<T[Name], undefined> };
+
+function defined<T extends object>(fields: T): Defined<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>;
+}

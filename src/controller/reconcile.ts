@@ -1,0 +1,110 @@
+// One pass for one PortForward: read the caches, compute what shall be, make it so, tell how it is. The file to read first.
+// It takes only a key, does not ask what happened, and writes nothing when all is as it shall be; so it may run at any time.
+// Neighbours: portforward.ts (valid or not), children/ (what shall be), ensure-children.ts (make it so), status/ (how it is).
+import { TunnelError } from '../contract/errors.ts';
+import type { PortForwardStatus } from '../contract/api/status.ts';
+import { isReady, observeTunnel, type ObservedTunnel } from './status/tunnels.ts';
+import { computeStatus } from './status/status.ts';
+import type { Observation } from './status/conditions.ts';
+import { childName } from './children/names.ts';
+import { templateOf } from './children/deployment.ts';
+import { desiredChildren } from './children/index.ts';
+import type { ChildrenKeeper, Ensured } from './ensure-children.ts';
+import type { Reconcile, ReconcileContext, ReconcileResult } from './kube/controller.ts';
+import { keyOf, type ObjectKey } from './kube/object.ts';
+import type { Pod } from './kube/resources.ts';
+import { classOf, type PortForward, type StoredPortForward, validPortForward } from './portforward.ts';
+import type { StatusWriter } from './status-writer.ts';
+import type { StatuszReader } from './status/statusz-reader.ts';
+import type { TunnelSettings } from './settings.ts';
+
+export interface ReconcileDependencies {
+  readonly settings: { readonly className: string; readonly tunnel: TunnelSettings };
+  readonly portForwards: { get(key: ObjectKey): StoredPortForward | undefined };
+  /** The pods of one PortForward, in whatever state. */
+  readonly podsOf: (key: ObjectKey) => readonly Pod[];
+  readonly children: ChildrenKeeper;
+  readonly reader: Pick<StatuszReader, 'reading'>;
+  readonly statusWriter: StatusWriter;
+}
+
+export function reconciler(dependencies: ReconcileDependencies): Reconcile {
+  const { settings, portForwards, podsOf, children, statusWriter } = dependencies;
+  return async (key: ObjectKey, context: ReconcileContext): Promise<ReconcileResult> => {
+    const stored = portForwards.get(key);
+    // Gone: the children go with it by their owner references. Going: making them again would only hold the deletion up.
+    if (stored === undefined || stored.metadata.deletionTimestamp !== undefined) return {};
+    if (classOf(stored) !== settings.className) return {};
+
+    const pods = podsOf(key);
+    const wanted = desired(stored, settings.tunnel, pods.some(isReady));
+    const ensured = 'refusal' in wanted ? nothing : await children.ensure(wanted.children, stored, context.signal);
+
+    const deployment = children.deployment(keyOf({ ...stored.metadata, name: childName(stored as PortForward) }));
+    const tunnels = observe(pods, deployment === undefined ? undefined : templateOf(deployment), dependencies.reader);
+    const observation: Observation = {
+      portForward: wanted.portForward,
+      refusal: 'refusal' in wanted ? wanted.refusal : undefined,
+      obstacle: ensured.obstacle,
+      deployment,
+      tunnels,
+    };
+    statusWriter.tell(stored, ensured);
+    const written = unheard(stored, pods, dependencies.reader)
+      ? undefined
+      : await statusWriter.write(stored, computeStatus(stored, observation, new Date()), context.signal);
+    return requeue(ensured.againInMs, written?.againInMs);
+  };
+}
+
+type Wanted =
+  | { readonly portForward: PortForward; readonly children: ReturnType<typeof desiredChildren> }
+  | { readonly portForward: PortForward | undefined; readonly refusal: { reason: string; message: string } };
+
+const nothing: Ensured = { obstacle: undefined, againInMs: undefined, repaired: [], queued: undefined };
+
+function desired(stored: StoredPortForward, settings: TunnelSettings, anyPodReady: boolean): Wanted {
+  let portForward: PortForward | undefined;
+  try {
+    portForward = validPortForward(stored);
+    return { portForward, children: desiredChildren(portForward, settings, anyPodReady) };
+  } catch (error) {
+    if (!(error instanceof TunnelError)) throw error;
+    return { portForward, refusal: { reason: error.code, message: error.message } };
+  }
+}
+
+/** The tunnels that count: pods on their way out do not, and ended ones only while there is no other. */
+function observe(
+  pods: readonly Pod[],
+  template: string | undefined,
+  reader: Pick<StatuszReader, 'reading'>,
+): ObservedTunnel[] {
+  const staying = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  const running = staying.filter(({ status }) => status?.phase !== 'Failed' && status?.phase !== 'Succeeded');
+  return (running.length > 0 ? running : staying)
+    .map((pod) => observeTunnel(pod, reader.reading(pod), template))
+    .toSorted((a, b) => (a.pod < b.pod ? -1 : 1));
+}
+
+/**
+ * True after a restart of the controller, until each pod that the present status speaks of was asked once: what was known is kept, rather
+ * than everything being called unknown for a moment.
+ */
+function unheard(stored: StoredPortForward, pods: readonly Pod[], reader: Pick<StatuszReader, 'reading'>): boolean {
+  const status: PortForwardStatus | undefined = stored.status;
+  if (status === undefined || status.observedGeneration !== stored.metadata.generation) return false;
+  const told = new Set(status.tunnels?.filter(({ state }) => state !== 'Unknown').map(({ pod }) => pod));
+  return pods.some(
+    (pod) =>
+      told.has(pod.metadata.name) &&
+      pod.metadata.deletionTimestamp === undefined &&
+      pod.status?.podIP !== undefined &&
+      reader.reading(pod) === undefined,
+  );
+}
+
+function requeue(...delays: readonly (number | undefined)[]): ReconcileResult {
+  const due = delays.filter((delay) => delay !== undefined);
+  return due.length === 0 ? {} : { requeueAfterMs: Math.min(...due) };
+}

@@ -1,0 +1,113 @@
+// Writes a PortForward's status when it differs from what is there, and tells the transitions as Events. A change that a person or a
+// machine may act on is written at once; mere wording at most every ten seconds.
+// Neighbours: reconcile.ts (calls it), status/status.ts (computes it), transitions.ts (which Events).
+import { isDeepStrictEqual } from 'node:util';
+import { apiVersion, kind } from '../contract/api/names.ts';
+import type { PortForwardStatus } from '../contract/api/status.ts';
+import type { Counter } from '../process/metrics.ts';
+import { statusFieldManager } from './children/names.ts';
+import type { Ensured } from './ensure-children.ts';
+import type { EventNote, EventRecorder } from './kube/events.ts';
+import type { Kube } from './kube/kube.ts';
+import { isNotFound } from './kube/api-error.ts';
+import { keyOf, type ObjectKey } from './kube/object.ts';
+import type { Overlay } from './kube/overlay.ts';
+import { portForwards, type StoredPortForward } from './portforward.ts';
+import type { ComputedStatus } from './status/status.ts';
+import { transitions } from './transitions.ts';
+
+export interface StatusWriterOptions {
+  readonly kube: Kube;
+  /** Our last writes over the cache: the next pass must see them, or times would jump back. */
+  readonly overlay: Overlay<StoredPortForward>;
+  readonly events: Pick<EventRecorder, 'record'>;
+  readonly writes?: Counter;
+  readonly repairs?: Counter;
+}
+
+/** How often wording alone is written. */
+const wordingMs = 10_000;
+
+export class StatusWriter {
+  readonly #options: StatusWriterOptions;
+  readonly #wordingWrittenAt = new Map<ObjectKey, number>();
+
+  constructor(options: StatusWriterOptions) {
+    this.#options = options;
+  }
+
+  /** Writes if needed. @throws ApiError with `isConflict` when the PortForward changed meanwhile. */
+  async write(
+    stored: StoredPortForward,
+    { status, changesInMs }: ComputedStatus,
+    signal: AbortSignal,
+  ): Promise<{ readonly againInMs: number | undefined }> {
+    const { kube, overlay, writes } = this.#options;
+    if (isDeepStrictEqual(canonical(stored.status), canonical(status))) return { againInMs: changesInMs };
+    const key = keyOf(stored.metadata);
+    if (isDeepStrictEqual(substance(stored.status), substance(status))) {
+      const wait = (this.#wordingWrittenAt.get(key) ?? 0) + wordingMs - Date.now();
+      if (wait > 0) return { againInMs: Math.min(wait, changesInMs ?? wait) };
+      this.#wordingWrittenAt.set(key, Date.now());
+    }
+    const { name, namespace, resourceVersion } = stored.metadata;
+    const metadata = {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    };
+    const body = { apiVersion, kind, metadata, status };
+    try {
+      overlay.record(await kube.applyStatus(portForwards, body, { signal, fieldManager: statusFieldManager }));
+    } catch (error) {
+      // Deleted meanwhile.
+      if (isNotFound(error)) return { againInMs: undefined };
+      throw error;
+    }
+    writes?.inc();
+    for (const transition of transitions(stored.status, status)) this.#record(stored, 'Reconcile', transition);
+    return { againInMs: changesInMs };
+  }
+
+  /** Events on what a pass had to do with the children. */
+  tell(stored: StoredPortForward, { repaired, queued }: Ensured): void {
+    for (const note of repaired) {
+      this.#options.repairs?.inc();
+      this.#record(stored, 'Repair', { type: 'Normal', reason: 'DriftRepaired', note });
+    }
+    if (queued !== undefined)
+      this.#record(stored, 'Rollout', { type: 'Normal', reason: 'RolloutQueued', note: queued });
+  }
+
+  forget(key: ObjectKey): void {
+    this.#wordingWrittenAt.delete(key);
+  }
+
+  #record(regarding: StoredPortForward, action: string, note: Pick<EventNote, 'type' | 'reason' | 'note'>): void {
+    this.#options.events.record({ regarding: { ...regarding, apiVersion, kind }, action, ...note });
+  }
+}
+
+/** As the API server stores it: a list-map keeps the order of its first write, which is not ours. */
+function canonical(status: PortForwardStatus | undefined): unknown {
+  if (status === undefined) return undefined;
+  const by = <T>(items: readonly T[] | undefined, keyOfItem: (item: T) => string): T[] | undefined =>
+    items?.toSorted((a, b) => (keyOfItem(a) < keyOfItem(b) ? -1 : 1));
+  return {
+    ...status,
+    conditions: by(status.conditions, ({ type }) => type),
+    ports: by(status.ports, ({ name }) => name),
+    tunnels: by(status.tunnels ?? [], ({ pod }) => pod),
+  };
+}
+
+/** A status without its wording. */
+function substance(status: PortForwardStatus | undefined): unknown {
+  if (status === undefined) return undefined;
+  return canonical({
+    ...status,
+    conditions: status.conditions?.map((condition) => ({ ...condition, message: '' })) ?? [],
+    ports: status.ports?.map(({ message: _, ...port }) => port) ?? [],
+    tunnels: status.tunnels?.map(({ message: _, ...tunnel }) => tunnel) ?? [],
+  });
+}

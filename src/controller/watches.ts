@@ -1,0 +1,157 @@
+// What the controller watches, and which PortForward each change concerns. It decides nothing: keys go into the queue, pods to the reader.
+// Neighbours: kube/reflector.ts (one kind), reconcile.ts (reads the caches), main.ts (runs it).
+import type { Logger } from '../process/log.ts';
+import { managedSelector, nameLabel } from './children/names.ts';
+import { ownerIndex } from './ensure-children.ts';
+import type { Kube } from './kube/kube.ts';
+import type { KubeMetrics } from './kube/metrics.ts';
+import { controllerOf, type KubeObject, keyOf, type ObjectKey, type Resource } from './kube/object.ts';
+import { Overlay } from './kube/overlay.ts';
+import { type Change, Reflector } from './kube/reflector.ts';
+import {
+  deployments,
+  networkPolicies,
+  type Pod,
+  podDisruptionBudgets,
+  pods,
+  serviceAccounts,
+  services,
+} from './kube/resources.ts';
+import { Store } from './kube/store.ts';
+import type { WorkQueue } from './kube/work-queue.ts';
+import { portForwards, type StoredPortForward } from './portforward.ts';
+import { projectPod, tunnelOfPod } from './pods.ts';
+import type { StatuszReader } from './status/statusz-reader.ts';
+
+export interface WatchesOptions {
+  readonly kube: Kube;
+  /** Empty: all. */
+  readonly namespaces: readonly string[];
+  readonly queue: WorkQueue;
+  readonly reader: Pick<StatuszReader, 'track' | 'forget'>;
+  readonly metrics: KubeMetrics;
+  readonly log: Logger;
+}
+
+const tunnelIndex = 'tunnel';
+
+export class Watches {
+  readonly portForwards: Store<StoredPortForward>;
+  /** Our own status writes over the cache. */
+  readonly overlay: Overlay<StoredPortForward>;
+  readonly deployments;
+  readonly services;
+  readonly serviceAccounts;
+  readonly networkPolicies;
+  readonly podDisruptionBudgets;
+  readonly #pods: Store<Pod>;
+  readonly #options: WatchesOptions;
+  readonly #reflectors: {
+    run(signal: AbortSignal): Promise<void>;
+    waitForSync(signal: AbortSignal): Promise<void>;
+    readonly synced: boolean;
+  }[] = [];
+
+  constructor(options: WatchesOptions) {
+    this.#options = options;
+    this.portForwards = this.#watch(portForwards, {}, (change) => this.#portForwardChanged(change));
+    this.overlay = new Overlay(this.portForwards);
+    this.deployments = this.#watchChildren(deployments);
+    this.services = this.#watchChildren(services);
+    this.serviceAccounts = this.#watchChildren(serviceAccounts);
+    this.networkPolicies = this.#watchChildren(networkPolicies);
+    this.podDisruptionBudgets = this.#watchChildren(podDisruptionBudgets);
+    this.#pods = this.#watch(pods, { labelSelector: managedSelector, transform: projectPod }, (change) =>
+      this.#podChanged(change),
+    );
+    this.#pods.addIndex(tunnelIndex, (pod) => some(tunnelOfPod(pod)));
+  }
+
+  /** All caches hold what the API server held at some moment after the start. */
+  get synced(): boolean {
+    return this.#reflectors.every((reflector) => reflector.synced);
+  }
+
+  podsOf(key: ObjectKey): readonly Pod[] {
+    return this.#pods.byIndex(tunnelIndex, key);
+  }
+
+  /** Watches until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#reflectors.map((reflector) => reflector.run(signal)));
+  }
+
+  async waitForSync(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#reflectors.map((reflector) => reflector.waitForSync(signal)));
+  }
+
+  #watch<T extends KubeObject>(
+    resource: Resource<T>,
+    how: { readonly labelSelector?: string; readonly transform?: (object: T) => T },
+    onChange: (change: Change<T>) => void,
+  ): Store<T> {
+    const { kube, namespaces, metrics, log } = this.#options;
+    const store = new Store<T>();
+    for (const namespace of namespaces.length === 0 ? [undefined] : namespaces) {
+      const place = namespace === undefined ? {} : { namespace };
+      const reflector = new Reflector<T>({ kube, resource, store, metrics, log, ...how, ...place });
+      reflector.onChange(onChange);
+      this.#reflectors.push(reflector);
+    }
+    return store;
+  }
+
+  #watchChildren<T extends KubeObject>(resource: Resource<T>): Store<T> {
+    const store = this.#watch(resource, { labelSelector: managedSelector }, (change) => {
+      // By label, not by owner: a new PortForward waits for the end of a former namesake's children.
+      this.#enqueue(keyByLabel(change.object), change);
+      if (change.previous !== undefined) this.#enqueue(keyByLabel(change.previous), change);
+    });
+    store.addIndex(ownerIndex, (object) => some(controllerOf(object)?.uid));
+    return store;
+  }
+
+  #portForwardChanged(change: Change<StoredPortForward>): void {
+    const { type, key, object } = change;
+    if (type === 'deleted') this.overlay.forget(key);
+    // The echo of our own status write.
+    const own =
+      type === 'updated' && this.overlay.get(key)?.metadata.resourceVersion === object.metadata.resourceVersion;
+    if (!own || !isStatusOnly(change)) this.#enqueue(key, change);
+  }
+
+  #podChanged({ type, object, previous, initial }: Change<Pod>): void {
+    const { reader } = this.#options;
+    if (type === 'deleted') reader.forget(object);
+    else reader.track(object, initial);
+    if (previous !== undefined && JSON.stringify(withoutVersion(previous)) === JSON.stringify(withoutVersion(object)))
+      return;
+    this.#enqueue(tunnelOfPod(object), { initial });
+  }
+
+  #enqueue(key: ObjectKey | undefined, { initial }: { readonly initial: boolean }): void {
+    if (key !== undefined) this.#options.queue.add(key, initial ? { priority: 'low' } : {});
+  }
+}
+
+function isStatusOnly({ object, previous }: Change<StoredPortForward>): boolean {
+  const { metadata: now } = object;
+  const before = previous?.metadata;
+  return (
+    before !== undefined &&
+    now.generation === before.generation &&
+    now.deletionTimestamp === before.deletionTimestamp &&
+    JSON.stringify([now.labels, now.annotations]) === JSON.stringify([before.labels, before.annotations])
+  );
+}
+
+function keyByLabel({ metadata }: KubeObject): ObjectKey | undefined {
+  const name = metadata.labels?.[nameLabel];
+  return name === undefined ? undefined : keyOf({ ...metadata, name });
+}
+
+function withoutVersion({ metadata: { resourceVersion: _, ...metadata }, ...pod }: Pod): unknown {
+  return { metadata, ...pod };
+}
+
+const some = (text: string | undefined): readonly string[] => (text === undefined ? [] : [text]);

@@ -1,0 +1,287 @@
+// The objects of a tunnel against a real API server: made, repaired, renamed, left alone, deleted.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import {
+  deployments,
+  networkPolicies,
+  podDisruptionBudgets,
+  serviceAccounts,
+  services,
+} from '../../../src/controller/kube/resources.ts';
+import type { Resource } from '../../../src/controller/kube/object.ts';
+import { limit, ordersDb, type RunningController, Unmet, World } from './world.ts';
+
+let world: World;
+let controller: RunningController;
+
+before(async () => {
+  world = await World.start();
+  controller = await world.controller();
+});
+
+after(async () => {
+  await world[Symbol.asyncDispose]();
+});
+
+const kinds: readonly Resource[] = [deployments, services, serviceAccounts, networkPolicies, podDisruptionBudgets];
+
+async function childrenOf(namespace: string): Promise<string[]> {
+  const found = await Promise.all(kinds.map((kind) => world.list(kind, namespace)));
+  return found
+    .flat()
+    .map(({ kind, metadata }) => `${kind} ${metadata.name}`)
+    .toSorted();
+}
+
+async function expectChildren(namespace: string, wanted: readonly string[]): Promise<void> {
+  await world.until(`the children are ${wanted.join(', ')}`, async () => {
+    const found = await childrenOf(namespace);
+    return JSON.stringify(found) === JSON.stringify(wanted) ? true : new Unmet(found);
+  });
+}
+
+const all = [
+  'Deployment pf-orders-db',
+  'NetworkPolicy pf-orders-db',
+  'PodDisruptionBudget pf-orders-db',
+  'Service orders-db',
+  'ServiceAccount pf-orders-db',
+];
+
+test('a PortForward gets its children, each owned by it, and a status', async () => {
+  const namespace = await world.namespace();
+  await world.apply(namespace, 'orders-db', ordersDb({ replicas: 2 }));
+  await expectChildren(namespace, all);
+  for (const kind of kinds) {
+    for (const { metadata } of await world.list(kind, namespace)) {
+      assert.equal(metadata.ownerReferences?.[0]?.name, 'orders-db');
+      assert.equal(metadata.ownerReferences?.[0]?.controller, true);
+    }
+  }
+  const ready = await world.condition(namespace, 'orders-db', 'Ready', { status: 'False', reason: 'PodStarting' });
+  assert.equal(ready.observedGeneration, 1);
+  await world.condition(namespace, 'orders-db', 'Programmed', { status: 'True' });
+  await world.condition(namespace, 'orders-db', 'Reconciling', { status: 'True', reason: 'Progressing' });
+});
+
+test('the API server reads back every child as it was applied, so that a second pass writes nothing', async () => {
+  const namespace = await world.namespace();
+  await world.apply(
+    namespace,
+    'orders-db',
+    ordersDb({
+      replicas: 2,
+      pod: {
+        resources: { requests: { cpu: '1000m', memory: '1024Mi' }, limits: { memory: '2048Mi' } },
+        nodeSelector: { zone: 'a' },
+        tolerations: [{ key: 'dedicated', operator: 'Exists' }],
+        labels: { team: 'shop' },
+      },
+      access: { from: [{ namespaceSelector: { matchLabels: { team: 'shop' } } }, { ipBlock: { cidr: '10.0.0.0/8' } }] },
+    }),
+  );
+  await expectChildren(namespace, all);
+  await world.quiet(controller);
+  const before = controller.writes().length;
+  await world.server.kubectl(['label', 'pf', 'orders-db', '-n', namespace, 'touched=yes']);
+  await world.quiet(controller);
+  assert.deepEqual(controller.writes().slice(before), []);
+});
+
+test('fifty passes forced by a label that is not ours write nothing', async () => {
+  const namespace = await world.namespace();
+  await world.apply(namespace, 'orders-db', ordersDb({ replicas: 2 }));
+  await expectChildren(namespace, all);
+  const pod = await world.pod(namespace, 'orders-db', 'orders-db-1');
+  await world.rolledOut(namespace, 'orders-db', 2);
+  await world.condition(namespace, 'orders-db', 'Ready', { status: 'True' });
+  await world.quiet(controller);
+  const before = controller.writes().length;
+  const passes = async (): Promise<number> => {
+    const page = await (await fetch(`http://127.0.0.1:${controller.adminPort}/metrics`)).text();
+    return Number(
+      /controller_runtime_reconcile_total\{controller="portforward",result="success"\} (\d+)/.exec(page)?.[1],
+    );
+  };
+  const first = await passes();
+  for (let touch = 1; touch <= 50; touch += 1) {
+    await world.kube.apply(
+      { group: 'portforward.dev', version: 'v1alpha1', kind: 'PortForward', plural: 'portforwards', namespaced: true },
+      {
+        apiVersion: 'portforward.dev/v1alpha1',
+        kind: 'PortForward',
+        metadata: { name: 'orders-db', namespace, labels: { touch: String(touch) } },
+      },
+      { signal: limit(), fieldManager: 'somebody' },
+    );
+    await world.until('the pass is over', async () => (await passes()) >= first + touch);
+  }
+  await world.quiet(controller);
+  assert.deepEqual(controller.writes().slice(before), []);
+  await pod.remove();
+});
+
+test('a child that is deleted or edited by hand is as the document wants it within two seconds', async () => {
+  const namespace = await world.namespace();
+  await world.apply(namespace, 'orders-db', ordersDb({ replicas: 2 }));
+  await expectChildren(namespace, all);
+  await world.condition(namespace, 'orders-db', 'Programmed', { status: 'True' });
+  for (const kind of kinds) {
+    const [child] = await world.list(kind, namespace);
+    assert.ok(child);
+    const started = Date.now();
+    await world.delete(kind, namespace, child.metadata.name);
+    await world.until(`${child.kind} is back`, async () => {
+      const now = await world.get(kind, namespace, child.metadata.name);
+      return now !== undefined && now.metadata.uid !== child.metadata.uid;
+    });
+    assert.ok(Date.now() - started < 2_000, `${child.kind} took ${Date.now() - started} ms`);
+  }
+  await world.server.kubectl([
+    'patch',
+    'service',
+    'orders-db',
+    '-n',
+    namespace,
+    '--type=merge',
+    '-p',
+    '{"spec":{"selector":{"app":"mine"}}}',
+  ]);
+  await world.until('the selector is ours again', async () => {
+    const service = await world.service(namespace, 'orders-db');
+    return service?.spec?.selector?.['portforward.dev/name'] === 'orders-db';
+  });
+  await world.server.kubectl(['scale', 'deployment', 'pf-orders-db', '-n', namespace, '--replicas=7']);
+  await world.until('the replicas are ours again', async () => {
+    return (await world.get(deployments, namespace, 'pf-orders-db'))?.spec?.replicas === 2;
+  });
+  await world.until('an Event tells of it', async () => {
+    const text = await world.server.kubectl(['get', 'events', '-n', namespace, '-o', 'jsonpath={..reason}']);
+    return text.includes('DriftRepaired');
+  });
+});
+
+test('a renamed Service and a budget that is no longer wanted leave nothing old behind', async () => {
+  const namespace = await world.namespace();
+  await world.apply(namespace, 'orders-db', ordersDb({ replicas: 2, service: { name: 'old-name' } }));
+  await expectChildren(
+    namespace,
+    all.map((child) => child.replace('Service orders-db', 'Service old-name')).toSorted(),
+  );
+  await world.apply(namespace, 'orders-db', ordersDb({ replicas: 1, service: { name: 'new-name' } }));
+  await expectChildren(namespace, [
+    'Deployment pf-orders-db',
+    'NetworkPolicy pf-orders-db',
+    'Service new-name',
+    'ServiceAccount pf-orders-db',
+  ]);
+  const status = await world.status(namespace, 'orders-db');
+  assert.equal(status.address, `new-name.${namespace}.svc`);
+});
+
+test('a Service of that name that belongs to somebody else is left alone, and taken no notice of once it is gone', async () => {
+  const namespace = await world.namespace();
+  await world.server.kubectl(['create', 'service', 'clusterip', 'orders-db', '--tcp=80:80', '-n', namespace]);
+  await world.apply(namespace, 'orders-db', ordersDb());
+  const ready = await world.condition(namespace, 'orders-db', 'Ready', { status: 'False', reason: 'ResourceConflict' });
+  assert.match(ready.message, /Service .*orders-db exists already/);
+  await world.condition(namespace, 'orders-db', 'Stalled', { status: 'True', reason: 'ResourceConflict' });
+  assert.deepEqual((await world.service(namespace, 'orders-db'))?.spec?.ports?.[0]?.port, 80);
+  await world.delete(services, namespace, 'orders-db');
+  // It is looked at again every 30 s; a touch is what a person who cannot wait does.
+  await world.server.kubectl(['label', 'pf', 'orders-db', '-n', namespace, 'touched=yes']);
+  await world.condition(namespace, 'orders-db', 'Programmed', { status: 'True' });
+  assert.equal((await world.service(namespace, 'orders-db'))?.spec?.ports?.[0]?.port, 5432);
+  await world.condition(namespace, 'orders-db', 'Ready', { reason: 'PodStarting' });
+});
+
+test('suspend and zero replicas run no pods and keep the Service', async () => {
+  const namespace = await world.namespace();
+  await world.apply(namespace, 'orders-db', ordersDb({ suspend: true, replicas: 2 }));
+  await world.condition(namespace, 'orders-db', 'Ready', { status: 'False', reason: 'Suspended' });
+  assert.equal((await world.get(deployments, namespace, 'pf-orders-db'))?.spec?.replicas, 0);
+  assert.deepEqual(await world.list(podDisruptionBudgets, namespace), []);
+  assert.ok(await world.service(namespace, 'orders-db'));
+  const status = await world.status(namespace, 'orders-db');
+  assert.deepEqual(
+    status.conditions?.map(({ type }) => type),
+    ['Accepted', 'Programmed', 'Connected', 'DestinationReachable', 'Ready'],
+  );
+  await world.apply(namespace, 'orders-db', ordersDb({ replicas: 0 }));
+  await world.condition(namespace, 'orders-db', 'Ready', { status: 'False', reason: 'ScaledToZero' });
+});
+
+test('kubectl scale sets the pods of the tunnel', async () => {
+  const namespace = await world.namespace();
+  await world.apply(namespace, 'orders-db', ordersDb());
+  await expectChildren(
+    namespace,
+    all.filter((child) => !child.startsWith('PodDisruptionBudget')),
+  );
+  await world.server.kubectl(['scale', 'pf', 'orders-db', '-n', namespace, '--replicas=3']);
+  await expectChildren(namespace, all);
+  await world.until('three replicas', async () => {
+    return (await world.get(deployments, namespace, 'pf-orders-db'))?.spec?.replicas === 3;
+  });
+});
+
+test('only what the pods need changes their template: not access, service or replicas, but reconnectAt', async () => {
+  const namespace = await world.namespace();
+  const template = async () => (await world.get(deployments, namespace, 'pf-orders-db'))?.spec?.template;
+  await world.apply(namespace, 'orders-db', ordersDb());
+  await world.condition(namespace, 'orders-db', 'Programmed', { status: 'True' });
+  const before = await template();
+  await world.apply(
+    namespace,
+    'orders-db',
+    ordersDb({ replicas: 3, service: { name: 'other' }, access: { from: [{ podSelector: {} }] } }),
+  );
+  await world.until('the edit is done', async () => {
+    return (await world.get(deployments, namespace, 'pf-orders-db'))?.spec?.replicas === 3;
+  });
+  assert.deepEqual(await template(), before);
+  await world.apply(namespace, 'orders-db', ordersDb(), { 'portforward.dev/reconnectAt': '2026-01-01' });
+  await world.until('the annotation is on the template', async () => {
+    return (await template())?.metadata?.annotations?.['portforward.dev/reconnectAt'] === '2026-01-01';
+  });
+});
+
+test('a document of another class is not touched', async () => {
+  const namespace = await world.namespace();
+  await world.apply(namespace, 'orders-db', ordersDb({ className: 'other' }));
+  await world.apply(namespace, 'ours', ordersDb());
+  await world.condition(namespace, 'ours', 'Programmed', { status: 'True' });
+  assert.deepEqual(await world.status(namespace, 'orders-db'), { observedGeneration: -1 });
+  assert.deepEqual(await world.service(namespace, 'orders-db'), undefined);
+});
+
+test('documents that this install does not act on say so and get no objects', async () => {
+  const namespace = await world.namespace();
+  const refusals: [string, object, string][] = [
+    ['no-driver', { ssh: undefined, fly: { app: 'orders', secretRef: { name: 'fly' } } }, 'DriverNotAvailable'],
+    ['insecure', { ssh: { ...ordersDb().ssh, hostKeyPolicy: 'InsecureIgnore' } }, 'InsecureHostKeysNotAllowed'],
+    ['exposed', { service: { type: 'LoadBalancer' } }, 'ServiceTypeNotAllowed'],
+    ['annotated', { pod: { annotations: { 'example.com/a': 'b' } } }, 'AnnotationNotAllowed'],
+  ];
+  for (const [name, more, reason] of refusals) {
+    await world.apply(namespace, name, ordersDb(more));
+    const accepted = await world.condition(namespace, name, 'Accepted', { status: 'False', reason });
+    assert.ok(accepted.message.length > 40);
+    await world.condition(namespace, name, 'Stalled', { status: 'True', reason });
+    await world.condition(namespace, name, 'Ready', { status: 'False', reason });
+  }
+  assert.deepEqual(await childrenOf(namespace), []);
+});
+
+test('what the API server refuses of a document becomes a condition', async () => {
+  const namespace = await world.namespace();
+  const resources = { requests: { memory: '2Gi' }, limits: { memory: '1Gi' } };
+  await world.apply(namespace, 'orders-db', ordersDb({ pod: { resources } }));
+  const programmed = await world.condition(namespace, 'orders-db', 'Programmed', {
+    status: 'False',
+    reason: 'InvalidSpec',
+  });
+  assert.match(programmed.message, /memory/);
+  await world.apply(namespace, 'orders-db', ordersDb());
+  await world.condition(namespace, 'orders-db', 'Programmed', { status: 'True' });
+});

@@ -1,0 +1,408 @@
+// A real API server with the CRD, a controller in this process, and tunnel pods that exist only as API objects with a /statusz server on
+// loopback behind each. There is no kubelet and no controller-manager: the test says what they would say.
+// Neighbours: the tests of this folder; test/cluster/api-server.ts starts the server.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { group, version } from '../../../src/contract/api/names.ts';
+import type { Condition, PortForwardStatus } from '../../../src/contract/api/status.ts';
+import type { TunnelStatus } from '../../../src/contract/tunnel-status.ts';
+import { childName, nameLabel, templateAnnotation } from '../../../src/controller/children/names.ts';
+import { templateOf } from '../../../src/controller/children/deployment.ts';
+import { loadKubeConfig } from '../../../src/controller/kube/kube-config.ts';
+import { type Kube, kubeOver } from '../../../src/controller/kube/kube.ts';
+import { kubeMetrics } from '../../../src/controller/kube/metrics.ts';
+import type { KubeObject, Resource } from '../../../src/controller/kube/object.ts';
+import { deployments, type Pod, pods, services } from '../../../src/controller/kube/resources.ts';
+import { createTransport } from '../../../src/controller/kube/transport.ts';
+import type { WorkQueue } from '../../../src/controller/kube/work-queue.ts';
+import { runController, type Surroundings } from '../../../src/controller/main.ts';
+import { portForwards, type StoredPortForward } from '../../../src/controller/portforward.ts';
+import { readSettings } from '../../../src/controller/settings.ts';
+import { silentLog } from '../../../src/process/log.ts';
+import { createRegistry } from '../../../src/process/metrics.ts';
+import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
+
+const crdFile = join(import.meta.dirname, '../../../crds/portforward.yaml');
+const limitMs = 20_000;
+
+export interface Request {
+  readonly method: string;
+  readonly path: string;
+}
+
+export interface RunningController {
+  /** Every request to the API server so far, the Lease's aside. */
+  readonly requests: readonly Request[];
+  /** Those that write. */
+  writes(): readonly Request[];
+  readonly queue: WorkQueue;
+  readonly adminPort: number;
+  stop(): Promise<void>;
+}
+
+export class World implements AsyncDisposable {
+  readonly server: ApiServer;
+  /** With every right. */
+  readonly kube: Kube;
+  readonly #closing: (() => Promise<unknown>)[] = [];
+  readonly #origins = new Map<string, string>();
+  #count = 0;
+
+  private constructor(server: ApiServer, kube: Kube) {
+    this.server = server;
+    this.kube = kube;
+  }
+
+  static async start(): Promise<World> {
+    const server = await startApiServer();
+    try {
+      const transport = createTransport({
+        config: loadKubeConfig({ file: server.kubeconfig }),
+        userAgent: 'test',
+        metrics: kubeMetrics(createRegistry()),
+        log: silentLog(),
+      });
+      await server.kubectl(['apply', '--server-side', '-f', crdFile]);
+      await server.kubectl([
+        'wait',
+        '--for=condition=Established',
+        'crd/portforwards.portforward.dev',
+        '--timeout=30s',
+      ]);
+      await server.kubectl(['create', 'namespace', 'operator']);
+      const world = new World(server, kubeOver(transport));
+      world.#closing.push(() => transport.close());
+      return world;
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const close of this.#closing.reverse()) await close();
+    await this.server.stop();
+  }
+
+  /** A namespace of the test's own. */
+  async namespace(): Promise<string> {
+    this.#count += 1;
+    const name = `test-${this.#count}`;
+    await this.server.kubectl(['create', 'namespace', name]);
+    return name;
+  }
+
+  /** Starts a controller and resolves once it leads. */
+  async controller(flags: readonly string[] = [], more: Partial<Surroundings> = {}): Promise<RunningController> {
+    const stop = new AbortController();
+    const requests: Request[] = [];
+    const leading = Promise.withResolvers<Parameters<NonNullable<Surroundings['onLeading']>>[0]>();
+    const settings = readSettings(
+      ['--tunnel-image=registry.example/portforward:test', '--operator-namespace=operator', '--admin-port=0', ...flags],
+      {},
+    );
+    const ended = runController(stop.signal, settings, {
+      log: silentLog(),
+      kubeConfig: loadKubeConfig({ file: this.server.kubeconfig }),
+      originOf: (pod) => this.#origins.get(pod.metadata.name) ?? 'http://127.0.0.1:9',
+      readerTimings: {
+        changedMs: 20,
+        notReadyMs: 200,
+        longNotReadyMs: 1_000,
+        longMs: 60_000,
+        readyMs: 400,
+        readsPerSecond: 300,
+        deadlineMs: 2_000,
+      },
+      onRequest: (request) => {
+        if (!request.path.includes('/leases')) requests.push(request);
+      },
+      onLeading: leading.resolve,
+      ...more,
+    });
+    ended.catch(leading.reject);
+    const { adminPort, queue } = await leading.promise;
+    let stopped = false;
+    const end = async (): Promise<void> => {
+      if (stopped) return;
+      stopped = true;
+      stop.abort(new Error('the test is over'));
+      await ended;
+    };
+    this.#closing.push(end);
+    return {
+      requests,
+      writes: () => requests.filter(({ method }) => method !== 'GET'),
+      queue,
+      adminPort,
+      stop: end,
+    };
+  }
+
+  /** Creates or edits a PortForward. */
+  async apply(namespace: string, name: string, spec: object, annotations: Record<string, string> = {}): Promise<void> {
+    const object = {
+      apiVersion: `${group}/${version}`,
+      kind: 'PortForward',
+      metadata: { namespace, name, annotations },
+      spec,
+    };
+    await this.kube.apply(portForwards, object, { signal: limit(), fieldManager: 'test' });
+  }
+
+  async get<T extends KubeObject>(resource: Resource<T>, namespace: string, name: string): Promise<T | undefined> {
+    return this.kube.get(resource, { namespace, name }, { signal: limit() });
+  }
+
+  async list<T extends KubeObject>(resource: Resource<T>, namespace: string): Promise<T[]> {
+    return (await this.kube.list(resource, { namespace }, { signal: limit() })).items;
+  }
+
+  async delete(resource: Resource, namespace: string, name: string): Promise<void> {
+    assert.ok(await this.kube.delete(resource, { namespace, name }, { signal: limit() }));
+  }
+
+  async status(namespace: string, name: string): Promise<PortForwardStatus> {
+    const stored = await this.get<StoredPortForward>(portForwards, namespace, name);
+    return stored?.status ?? {};
+  }
+
+  /** Waits for a condition, and gives the status that has it. */
+  async condition(
+    namespace: string,
+    name: string,
+    type: string,
+    wanted: { readonly status?: string; readonly reason?: string },
+  ): Promise<Condition> {
+    return this.until(`${type} of ${name} is ${JSON.stringify(wanted)}`, async () => {
+      const status = await this.status(namespace, name);
+      const condition = status.conditions?.find((each) => each.type === type);
+      const fits =
+        condition !== undefined &&
+        (wanted.status === undefined || condition.status === wanted.status) &&
+        (wanted.reason === undefined || condition.reason === wanted.reason);
+      return fits ? condition : new Unmet(status);
+    });
+  }
+
+  /** Asks until the answer is neither undefined, false nor Unmet; fails after 20 s with what was seen last. */
+  async until<T>(what: string, ask: () => Promise<T | undefined | false | Unmet>): Promise<T> {
+    const end = Date.now() + limitMs;
+    for (;;) {
+      const answer = await ask();
+      if (answer !== undefined && answer !== false && !(answer instanceof Unmet)) return answer;
+      if (Date.now() > end) {
+        const seen = answer instanceof Unmet ? `; seen: ${JSON.stringify(answer.seen, null, 2)}` : '';
+        assert.fail(`not within ${limitMs} ms: ${what}${seen}`);
+      }
+      await delay(25);
+    }
+  }
+
+  /** Resolves when the controller has had nothing to do for a while. */
+  async quiet(controller: RunningController): Promise<void> {
+    let since = Date.now();
+    let seen = controller.requests.length;
+    await this.until('the controller is quiet', async () => {
+      if (!controller.queue.idle || controller.requests.length !== seen) {
+        since = Date.now();
+        seen = controller.requests.length;
+      }
+      return Date.now() - since > 700;
+    });
+  }
+
+  /** What the Deployment's controller and the kubelet would do: one pod of the present template, whose /statusz answers as told. */
+  async pod(namespace: string, portForward: string, name: string, ready = true): Promise<FakePod> {
+    const deployment = await this.until('the Deployment exists', () =>
+      this.get(deployments, namespace, childName({ metadata: { namespace, name: portForward } })),
+    );
+    const template = templateOf(deployment) ?? '';
+    const spec = deployment.spec?.template.spec;
+    assert.ok(spec);
+    const pod = await FakePod.create(this.kube, { namespace, name, portForward, template, spec });
+    this.#origins.set(name, pod.origin);
+    this.#closing.push(() => pod.close());
+    await pod.setReady(ready);
+    return pod;
+  }
+
+  /** What the Deployment's controller would report. */
+  async rolledOut(namespace: string, portForward: string, replicas: number, more: object = {}): Promise<void> {
+    const name = `pf-${portForward}`;
+    const live = await this.get(deployments, namespace, name);
+    assert.ok(live);
+    const status = {
+      observedGeneration: live.metadata.generation,
+      replicas,
+      updatedReplicas: replicas,
+      readyReplicas: replicas,
+      availableReplicas: replicas,
+      ...more,
+    };
+    await this.server.kubectl([
+      'patch',
+      'deployment',
+      name,
+      '-n',
+      namespace,
+      '--subresource=status',
+      '--type=merge',
+      '-p',
+      JSON.stringify({ status }),
+    ]);
+  }
+
+  async service(namespace: string, name: string) {
+    return this.get(services, namespace, name);
+  }
+}
+
+/** An answer that does not do yet, kept for the failure's message. */
+export class Unmet {
+  readonly seen: unknown;
+
+  constructor(seen: unknown) {
+    this.seen = seen;
+  }
+}
+
+export const limit = (): AbortSignal => AbortSignal.timeout(limitMs);
+
+/** A pod that only the API server knows of. */
+export class FakePod {
+  readonly name: string;
+  readonly namespace: string;
+  readonly #kube: Kube;
+  readonly #server: Server;
+  /** What /statusz answers; a number is an HTTP status. */
+  answer: TunnelStatus | number;
+  reads = 0;
+
+  private constructor(kube: Kube, namespace: string, name: string) {
+    this.#kube = kube;
+    this.namespace = namespace;
+    this.name = name;
+    this.answer = connectedStatus();
+    this.#server = createServer((request, response) => {
+      this.reads += 1;
+      const { answer } = this;
+      if (request.url !== '/statusz' || typeof answer === 'number') {
+        response.writeHead(typeof answer === 'number' ? answer : 404).end();
+        return;
+      }
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+    });
+  }
+
+  static async create(
+    kube: Kube,
+    options: {
+      readonly namespace: string;
+      readonly name: string;
+      readonly portForward: string;
+      readonly template: string;
+      readonly spec: NonNullable<Pod['spec']>;
+    },
+  ): Promise<FakePod> {
+    const { namespace, name, portForward, template, spec } = options;
+    const pod = new FakePod(kube, namespace, name);
+    pod.#server.listen(0, '127.0.0.1');
+    await once(pod.#server, 'listening');
+    await kube.create<Pod>(
+      pods,
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: {
+          name,
+          namespace,
+          labels: { 'app.kubernetes.io/managed-by': 'portforward-operator', [nameLabel]: portForward },
+          annotations: { [templateAnnotation]: template },
+          ownerReferences: [
+            {
+              apiVersion: 'apps/v1',
+              kind: 'ReplicaSet',
+              name: `pf-${portForward}-abc`,
+              uid: randomUUID(),
+              controller: true,
+            },
+          ],
+        },
+        spec,
+      },
+      { signal: limit() },
+    );
+    return pod;
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async setReady(ready: boolean): Promise<void> {
+    await this.setStatus({
+      phase: 'Running',
+      podIP: '127.0.0.1',
+      podIPs: [{ ip: '127.0.0.1' }],
+      conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+    });
+  }
+
+  async setStatus(status: Record<string, unknown>): Promise<void> {
+    const live = await this.#kube.get(pods, this, { signal: limit() });
+    assert.ok(live);
+    const { name, namespace, resourceVersion } = live.metadata;
+    const metadata = { name, ...(namespace && { namespace }), ...(resourceVersion && { resourceVersion }) };
+    const body = { apiVersion: 'v1', kind: 'Pod', metadata, status };
+    await this.#kube.applyStatus(pods, body, { signal: limit(), fieldManager: 'kubelet' });
+  }
+
+  /** Gone at once, as after its grace period. */
+  async remove(): Promise<void> {
+    await this.#kube.delete(pods, this, { signal: limit() });
+  }
+
+  async close(): Promise<void> {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+}
+
+/** A tunnel that carries everything. */
+export function connectedStatus(more: Partial<TunnelStatus> = {}): TunnelStatus {
+  return {
+    version: 1,
+    state: 'Connected',
+    since: '2026-01-02T03:04:05Z',
+    via: 'bastion.example.com:22',
+    hostKeyFingerprint: 'SHA256:abc',
+    ports: [{ name: 'postgres', reachable: true }],
+    ...more,
+  };
+}
+
+/** A tunnel that cannot reach its bastion. */
+export function failedStatus(reason: string, message: string): TunnelStatus {
+  return {
+    version: 1,
+    state: 'Failed',
+    since: '2026-01-02T03:04:05Z',
+    reason,
+    message,
+    ports: [{ name: 'postgres', reachable: null }],
+  };
+}
+
+/** The spec of the README's example, one pod. */
+export const ordersDb = (more: object = {}) => ({
+  replicas: 1,
+  ports: [{ port: 5432, name: 'postgres', destinationHost: 'orders.db.internal', appProtocol: 'postgresql' }],
+  ssh: { user: 'tunnel', bastions: [{ host: 'bastion.example.com' }], secretRef: { name: 'orders-bastion' } },
+  ...more,
+});
