@@ -91,8 +91,8 @@ export class EventRecorder {
       action,
       reason,
       reportingController,
-      referenceTo(regarding),
-      related && referenceTo(related),
+      identityOf(regarding),
+      related && identityOf(related),
     ]);
     const series: Series = this.#series.get(key) ?? {
       event: this.#eventOf(note),

@@ -42,5 +42,5 @@ export class FakeClock implements Clock {
 
 /** Lets everything that waits for nothing but promises run. */
 export async function settle(): Promise<void> {
-  for (let i = 0; i < 3; i++) await turn();
+  for (let i = 0; i < 10; i++) await turn();
 }
