@@ -101,7 +101,9 @@ export function crd() {
   };
 }
 
-const yaml = (value: unknown): string => stringify(value, { lineWidth: 120, aliasDuplicateObjects: false });
+/** As YAML 1.1, which kubectl and the API server read: there a bare Off is false. */
+const yaml = (value: unknown): string =>
+  stringify(value, { version: '1.1', lineWidth: 120, aliasDuplicateObjects: false });
 
 /** `crds/portforward.yaml`. */
 export function crdYaml(): string {

@@ -206,3 +206,10 @@ function refuseBadKeys(node: Structural, path: string): void {
     if (!isGiven) throw new Error(`${path}: key ${key} must be required or have a default`);
   }
 }
+
+/** The sentences of all rules of a schema, each once. */
+export function ruleSentences(node: Structural): string[] {
+  const own = (node['x-kubernetes-validations'] ?? []).map(({ message }) => message);
+  const children = [...Object.values(node.properties ?? {}), node.items, node.additionalProperties];
+  return [...new Set([...own, ...children.flatMap((child) => (child === undefined ? [] : ruleSentences(child)))])];
+}

@@ -1,8 +1,9 @@
 // The defaults that depend on another field or on the driver: computed here, never written in the schema.
 // Neighbours: ports.ts, portforward.ts; the controller, the tunnel config and `portforward open` read ports only through this file.
+
+import type { PortForwardSpec } from './portforward.ts';
 import type { AppProtocol } from './ports.ts';
 import { portName } from './ports.ts';
-import type { PortForwardSpec } from './portforward.ts';
 
 export type Driver = 'ssh' | 'ssm' | 'fly';
 export type HealthMode = 'Active' | 'Passive' | 'Off';

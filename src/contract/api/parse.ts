@@ -1,9 +1,10 @@
 // unknown → PortForward: constant defaults applied, every complaint with its field path in the API server's way of writing it.
 // Neighbours: portforward.ts (the schema), sentence.ts (what zod's issues mean to a person), verdict.ts (one document of a file).
-import { statusSchema } from './status.ts';
+
+import type { z } from 'zod';
 import { type PortForward, PortForwardSchema } from './portforward.ts';
 import { pathText, sentenceOf } from './sentence.ts';
-import type { z } from 'zod';
+import { statusSchema } from './status.ts';
 
 /** One complaint: `spec.ports[1].port` and a sentence. */
 export interface Issue {

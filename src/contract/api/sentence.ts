@@ -2,13 +2,11 @@
 // Neighbours: parse.ts.
 import type { z } from 'zod';
 
-/** `spec.ports[1].port`; a key that is not an identifier stands in brackets. */
+/** `spec.ports[1].port`. */
 export function pathText(path: readonly PropertyKey[]): string {
   return path.reduce<string>((written, segment) => {
     if (typeof segment === 'number') return `${written}[${segment}]`;
-    const key = String(segment);
-    if (!/^[A-Za-z0-9_-]+$/.test(key)) return `${written}[${key}]`;
-    return written === '' ? key : `${written}.${key}`;
+    return written === '' ? String(segment) : `${written}.${String(segment)}`;
   }, '');
 }
 

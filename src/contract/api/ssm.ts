@@ -28,7 +28,7 @@ const targetSchema = withRules(
       .exactOptional()
       .describe('Id of an EC2 instance (i-…) or of another managed node (mi-…).'),
     tags: withRules(
-      mapOf(withRules(text(256), [matches(tagText, tagForm)]), 5, [
+      mapOf(text(256).regex(tagText, tagForm), 5, [
         keysMatch(/^[A-Za-z0-9 _.:/=+@-]{1,128}$/, `${tagForm}; a key has 1 to 128 characters`),
       ]),
       [
@@ -92,7 +92,7 @@ export const ssmSchema = z
         ])
           .exactOptional()
           .describe('External id that the role demands.'),
-        sessionTags: mapOf(withRules(text(256), [matches(tagText, tagForm)]), 50, [
+        sessionTags: mapOf(text(256).regex(tagText, tagForm), 50, [
           keysMatch(/^[A-Za-z0-9 _.:/=+@-]{1,128}$/, `${tagForm}; a key has 1 to 128 characters`),
         ])
           .exactOptional()

@@ -1,8 +1,8 @@
 // status: what the operator tells. Only it writes here.
 // Neighbours: condition.ts (types and reasons), portforward.ts; controller/status computes it.
 import { z } from 'zod';
-import { conditionTypes } from './condition.ts';
 import { integer, listBy, text } from './building-blocks.ts';
+import { conditionTypes } from './condition.ts';
 
 const time = () => z.string().max(64).meta({ format: 'date-time' });
 
