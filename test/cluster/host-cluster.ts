@@ -18,6 +18,7 @@ import { linkNode, plannedChanges, prepareMachine, restoreMachine } from './mach
 import {
   containerdConfig,
   corefile,
+  emptyRootZone,
   kubeletConfig,
   kubeProxyConfig,
   nodeName,
@@ -180,7 +181,9 @@ export class HostCluster {
     write('cni/10-pods.conflist', podNetwork(places));
     write('kubelet.json', kubeletConfig(places, authority));
     write('kube-proxy.json', kubeProxyConfig(places, this.#kubeconfig('kube-proxy')));
-    write('Corefile', corefile(places, this.#kubeconfig('coredns'), hostsFile(places)));
+    write('root.zone', emptyRootZone);
+    const rootZone = join(places.directory, 'root.zone');
+    write('Corefile', corefile(places, this.#kubeconfig('coredns'), hostsFile(places), rootZone));
     await setHostAddresses(places, 'node.example.test', [places.nodeIP]);
     await this.#node.start(places);
     const pid = this.#node.pid;

@@ -116,7 +116,7 @@ export function kubeProxyConfig(places: Places, kubeconfig: string): string {
 }
 
 /** Service names for pods, and the names of `hosts`: a file that is read again within half a second of a change. */
-export function corefile(places: Places, kubeconfig: string, hosts: string): string {
+export function corefile(places: Places, kubeconfig: string, hosts: string, rootZone: string): string {
   return `.:53 {
   bind ${places.nodeIP}
   errors
@@ -130,9 +130,12 @@ export function corefile(places: Places, kubeconfig: string, hosts: string): str
     ttl 1
   }
   # Everything else does not exist: nothing is asked of the outside.
-  template ANY ANY . {
-    rcode NXDOMAIN
-  }
+  file ${rootZone} .
 }
 `;
 }
+
+/** A root zone that holds no names at all. */
+export const emptyRootZone = `. 1 IN SOA ns.invalid. nobody.invalid. 1 60 60 60 1
+. 1 IN NS ns.invalid.
+`;

@@ -7,7 +7,7 @@
  *
  * Neighbours: namespace.ts (one host), sshd.ts, postgres.ts; test/cluster/places.ts has the cluster's own addresses.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { command, succeeds } from '../cluster/command.ts';
@@ -106,6 +106,8 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
       cleanups.push(() => succeeds('ip', ['link', 'delete', device]));
       await command('ip', ['address', 'add', `${host}/30`, 'dev', device]);
       await command('ip', ['link', 'set', device, 'up']);
+      // The cluster's pods come through the host; for this interface alone, so that it forwards nothing else.
+      writeFileSync(`/proc/sys/net/ipv4/conf/${device}/forwarding`, '1\n');
       await namespace.ip('address', 'add', `${bastion}/30`, 'dev', 'uplink');
       await namespace.ip('link', 'set', 'uplink', 'up');
       await namespace.ip('route', 'add', 'default', 'via', host);
