@@ -1,0 +1,229 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { controllerRules, leaseRules } from '../../../src/controller/rbac.ts';
+import { readSettings } from '../../../src/controller/settings.ts';
+import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
+import { command } from '../../cluster/command.ts';
+import { helm, namespace, ofKind, type Rendered, render, renderText, root } from './chart.ts';
+
+let server: ApiServer;
+
+before(async () => {
+  server = await startApiServer();
+  for (const name of [namespace, 'shop', 'stock']) await server.kubectl(['create', 'namespace', name]);
+});
+
+after(() => server.stop());
+
+/** Each row switches on what the others leave off. */
+const matrix: Readonly<Record<string, readonly string[]>> = {
+  defaults: [],
+  'two namespaces': ['watchNamespaces={shop,stock}'],
+  'everything off': [
+    'crds.enabled=false',
+    'rbac.create=false',
+    'rbac.aggregate=false',
+    'admissionPolicies.references.enabled=false',
+    'admissionPolicies.controller.enabled=false',
+    'podDisruptionBudget.enabled=false',
+    'metrics.service.enabled=false',
+    'serviceAccount.create=false',
+    'serviceAccount.name=mine',
+  ],
+  'everything on': [
+    'flowSchema.enabled=true',
+    'crds.keep=false',
+    'replicaCount=3',
+    'className=blue',
+    `image.digest=sha256:${'0'.repeat(64)}`,
+    'imagePullSecrets[0].name=registry',
+    'tunnels.imagePullSecrets={registry,other}',
+    'tunnels.httpsProxy=http://proxy.example.com:3128',
+    'tunnels.noProxy=.svc\\,10.0.0.0/8',
+    'tunnels.caBundle=corporate-ca',
+    'allowInsecureHostKeys=true',
+    'allowedAnnotationPrefixes={sidecar.istio.io/,example.com/}',
+    'allowedServiceTypes={ClusterIP,LoadBalancer}',
+    'metrics.scrapeFrom[0].namespaceSelector.matchLabels.team=observability',
+    'controller.priorityClassName=system-cluster-critical',
+    'controller.nodeSelector.disk=ssd',
+    'controller.tolerations[0].operator=Exists',
+    'controller.podLabels.team=platform',
+    'controller.podAnnotations.note=yes',
+    'controller.extraArgs={--workers=20}',
+    'serviceAccount.annotations.note=yes',
+  ],
+};
+
+function controllerArguments(objects: readonly Rendered[]): string[] {
+  const [deployment] = ofKind(objects, 'Deployment') as unknown as readonly {
+    spec: { template: { spec: { containers: readonly { args: string[] }[] } } };
+  }[];
+  return deployment?.spec.template.spec.containers[0]?.args ?? [];
+}
+
+test('the chart passes helm lint without a warning', async () => {
+  await helm(['lint', './helm', '--strict', '--quiet']);
+});
+
+for (const [name, values] of Object.entries(matrix)) {
+  test(`with ${name}, a real API server takes every object as it is rendered`, async () => {
+    const text = await renderText(values);
+    // Strict: an unknown or repeated field is an error.
+    await server.kubectl(['apply', '--dry-run=server', '--validate=strict', '--filename', '-'], { input: text });
+  });
+
+  test(`with ${name}, the controller understands the flags that it is started with`, async () => {
+    const [command, ...flags] = controllerArguments(await render(values));
+    assert.equal(command, 'controller');
+    readSettings(flags, { POD_NAMESPACE: namespace, POD_NAME: 'controller-0' });
+  });
+}
+
+test('values become the settings that they name', async () => {
+  const [, ...flags] = controllerArguments(await render(matrix['everything on']));
+  const settings = readSettings(flags, { POD_NAMESPACE: namespace, POD_NAME: 'controller-0' });
+  assert.equal(settings.className, 'blue');
+  assert.equal(settings.workers, 20);
+  assert.deepEqual(settings.tunnel, {
+    image: `ghcr.io/portforward/portforward@sha256:${'0'.repeat(64)}`,
+    imagePullPolicy: 'IfNotPresent',
+    imagePullSecrets: ['registry', 'other'],
+    httpsProxy: 'http://proxy.example.com:3128',
+    noProxy: '.svc,10.0.0.0/8',
+    caBundle: 'corporate-ca',
+    allowInsecureHostKeys: true,
+    allowedAnnotationPrefixes: ['sidecar.istio.io/', 'example.com/'],
+    allowedServiceTypes: ['ClusterIP', 'LoadBalancer'],
+    metricsScrapeFrom: [{ namespaceSelector: { matchLabels: { team: 'observability' } } }],
+    operatorNamespace: namespace,
+    controllerPodLabels: {
+      'app.kubernetes.io/name': 'portforward',
+      'app.kubernetes.io/instance': 'portforward',
+      'app.kubernetes.io/component': 'controller',
+    },
+  });
+});
+
+test('the controller’s pods carry the labels by which tunnel pods let them in', async () => {
+  const objects = await render(['controller.podLabels.team=platform']);
+  const [, ...flags] = controllerArguments(objects);
+  const { tunnel } = readSettings(flags, { POD_NAMESPACE: namespace });
+  const [deployment] = ofKind(objects, 'Deployment') as unknown as readonly {
+    spec: { template: { metadata: { labels: Record<string, string> } } };
+  }[];
+  const labels = deployment?.spec.template.metadata.labels ?? {};
+  for (const [key, value] of Object.entries(tunnel.controllerPodLabels)) assert.equal(labels[key], value);
+});
+
+test('the roles are the table of the code: cluster-wide, or in each watched namespace and nowhere else', async () => {
+  const everywhere = await render();
+  const cluster = ofKind(everywhere, 'ClusterRole').filter(({ metadata }) => !/-(editor|viewer)$/.test(metadata.name));
+  assert.deepEqual(
+    cluster.map(({ rules }) => rules),
+    [controllerRules],
+  );
+  const own = ofKind(everywhere, 'Role');
+  assert.deepEqual(
+    own.map(({ metadata, rules }) => [metadata.namespace, rules]),
+    [[namespace, leaseRules('portforward')]],
+  );
+
+  const limited = await render(['watchNamespaces={shop,stock}']);
+  assert.deepEqual(ofKind(limited, 'ClusterRoleBinding'), []);
+  assert.deepEqual(
+    ofKind(limited, 'Role').map(({ metadata, rules }) => [metadata.namespace, rules]),
+    [
+      ['shop', controllerRules],
+      ['stock', controllerRules],
+      [namespace, leaseRules('portforward')],
+    ],
+  );
+  assert.deepEqual(
+    ofKind(limited, 'RoleBinding').map(({ metadata }) => metadata.namespace),
+    ['shop', 'stock', namespace],
+  );
+});
+
+test('editing is added to edit and admin, reading to view', async () => {
+  const roles = ofKind(await render(), 'ClusterRole');
+  const labelled = (label: string): string[] =>
+    roles
+      .filter(({ metadata }) => metadata.labels[`rbac.authorization.k8s.io/aggregate-to-${label}`] === 'true')
+      .map(({ metadata }) => metadata.name);
+  assert.deepEqual(labelled('edit'), ['portforward-system-portforward-editor']);
+  assert.deepEqual(labelled('admin'), ['portforward-system-portforward-editor']);
+  assert.deepEqual(labelled('view'), ['portforward-system-portforward-viewer']);
+});
+
+test('a misspelt value, a wrong type and an impossible number are refused before anything is installed', async () => {
+  const refused: Readonly<Record<string, RegExp>> = {
+    'alowedServiceTypes={ClusterIP}': /alowedServiceTypes/,
+    'allowedServiceTypes={ExternalName}': /allowedServiceTypes/,
+    'image.digest=latest': /digest/,
+    'replicaCount=many': /replicaCount/,
+    'metrics.scrapeFrom[0].namespace=monitoring': /scrapeFrom/,
+    'className=Not_A_Label': /className/,
+    'tunnels.caBundle=Not A Name': /caBundle/,
+  };
+  for (const [value, sentence] of Object.entries(refused)) {
+    await assert.rejects(renderText([value]), sentence, value);
+  }
+  await assert.rejects(
+    renderText(['metrics.serviceMonitor.enabled=true', 'metrics.service.enabled=false']),
+    /metrics\.service/,
+  );
+});
+
+test('a single replica has no disruption budget, which would block drains', async () => {
+  assert.equal(ofKind(await render(), 'PodDisruptionBudget').length, 1);
+  assert.deepEqual(ofKind(await render(['replicaCount=1']), 'PodDisruptionBudget'), []);
+});
+
+test('the monitors select the controller’s Service and every tunnel pod', async () => {
+  const objects = await render([
+    'metrics.serviceMonitor.enabled=true',
+    'metrics.podMonitor.enabled=true',
+    'metrics.podMonitor.labels.release=prometheus',
+  ]);
+  const [service] = ofKind(objects, 'Service');
+  const [monitor] = ofKind(objects, 'ServiceMonitor') as unknown as readonly {
+    spec: { selector: { matchLabels: Record<string, string> } };
+  }[];
+  for (const [key, value] of Object.entries(monitor?.spec.selector.matchLabels ?? {}))
+    assert.equal(service?.metadata.labels[key], value);
+  const [pods] = ofKind(objects, 'PodMonitor');
+  assert.equal(pods?.metadata.labels['release'], 'prometheus');
+});
+
+test('the CustomResourceDefinition outlives the release unless told otherwise', async () => {
+  const annotation = async (values: readonly string[]) => {
+    const [crd] = ofKind(await render(values), 'CustomResourceDefinition') as unknown as readonly {
+      metadata: { annotations?: Record<string, string> };
+    }[];
+    return crd?.metadata.annotations?.['helm.sh/resource-policy'];
+  };
+  assert.equal(await annotation([]), 'keep');
+  assert.equal(await annotation(['crds.keep=false']), undefined);
+});
+
+test('npm run manifests prints all of it as one plain manifest that a real API server takes', async () => {
+  const manifest = await command(
+    process.execPath,
+    ['scripts/manifests.ts', '--namespace', 'plain', '--set', 'className=green'],
+    { cwd: root },
+  );
+  await server.kubectl(['create', 'namespace', 'plain']);
+  await server.kubectl(['apply', '--dry-run=server', '--validate=strict', '--filename', '-'], { input: manifest });
+  for (const kind of [
+    'Namespace',
+    'CustomResourceDefinition',
+    'Deployment',
+    'ClusterRole',
+    'ValidatingAdmissionPolicy',
+  ]) {
+    assert.match(manifest, new RegExp(`^kind: ${kind}$`, 'm'));
+  }
+  assert.match(manifest, /--class-name=green/);
+  assert.doesNotMatch(manifest, /managed-by: Helm/);
+});

@@ -1,0 +1,45 @@
+/**
+ * Renders the chart with the pinned Helm, as the API server of the tests would get it.
+ * Neighbours: chart.test.ts, admission.test.ts.
+ */
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { command } from '../../cluster/command.ts';
+import { cachedProgram } from '../../cluster/places.ts';
+import { ensurePrograms, kubernetesVersion } from '../../cluster/programs.ts';
+
+export const root = join(import.meta.dirname, '..', '..', '..');
+export const release = 'portforward';
+export const namespace = 'portforward-system';
+/** Who the controller is, as the chart of that release makes it. */
+export const controllerUser = `system:serviceaccount:${namespace}:${release}`;
+
+export interface Rendered {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string; readonly labels: Record<string, string> };
+  readonly [field: string]: unknown;
+}
+
+/** `helm …` in the root of the project. @throws CommandFailed with what Helm said. */
+export async function helm(args: readonly string[]): Promise<string> {
+  await ensurePrograms(['helm'], { log: (line) => process.stderr.write(`${line}\n`) });
+  return command(cachedProgram('helm'), args, { cwd: root });
+}
+
+/** The rendered YAML for these `--set` values. */
+export async function renderText(values: readonly string[] = []): Promise<string> {
+  const set = values.flatMap((value) => ['--set', value]);
+  return helm(['template', release, './helm', '--namespace', namespace, '--kube-version', kubernetesVersion, ...set]);
+}
+
+/** The rendered objects for these `--set` values. */
+export async function render(values: readonly string[] = []): Promise<Rendered[]> {
+  const documents = parseAllDocuments(await renderText(values));
+  if (!Array.isArray(documents)) return [];
+  return documents.map((document) => document.toJS() as Rendered | null).filter((object) => object !== null);
+}
+
+/** The objects of a kind. */
+export const ofKind = (objects: readonly Rendered[], kind: string): Rendered[] =>
+  objects.filter((object) => object.kind === kind);
