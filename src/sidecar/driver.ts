@@ -16,6 +16,8 @@ export interface ConnectOptions {
   /** Ends the attempt: everything it opened is closed before the promise settles. */
   readonly signal: AbortSignal;
   readonly log: Logger;
+  /** Called once the far side has sent its first byte: an attempt that nobody answers for a second is joined by another. */
+  readonly onAnswer?: () => void;
 }
 
 /** Opens sessions. Everything live belongs to the session; what a driver keeps (parsed keys) is freed by `close`. */

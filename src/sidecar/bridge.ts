@@ -1,0 +1,189 @@
+// Joins a client's socket and a stream to a destination: bytes both ways, unchanged and in order, until both sides have ended.
+//
+// - Half-close is kept: the end of one side ends the other's write side only.
+// - Every break that our side can know reaches the client as RST, never as a clean end: half a result must not look like a whole one.
+// - A client that breaks off takes the stream with it.
+// - What waits for a slow side is bounded per connection, and counted against the pod's byte budget.
+//
+// Written with 'data' events and not `pipeline`: that would end the client with FIN when the far side breaks (measured), and it costs
+// more per chunk. Neighbours: listener.ts calls it, dialer.ts gave the stream.
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TunnelError } from '../contract/errors.ts';
+import type { ByteBudget } from './byte-budget.ts';
+
+/** How the two were parted. `failure` is undefined if both sides ended cleanly. */
+export interface BridgeResult {
+  readonly bytesToDestination: number;
+  readonly bytesToClient: number;
+  /** Who broke off, if anyone did. */
+  readonly brokenBy?: 'client' | 'destination' | 'session';
+  readonly failure?: unknown;
+}
+
+/**
+ * The far side has closed both directions although the client still sends: its bytes are dropped for this long, so that it can read the
+ * last answer. An earlier RST would make its kernel's unsent answer vanish.
+ */
+const lingerMs = 30_000;
+
+/**
+ * Carries bytes until both sides have ended or one broke off. `session` aborts before the stream of a lost session ends.
+ * The client must be paused, so that what it sent early is still to come. Never rejects; both ends are closed when it resolves.
+ */
+export async function bridge(
+  client: Socket,
+  remote: Duplex,
+  session: AbortSignal,
+  budget: ByteBudget,
+): Promise<BridgeResult> {
+  let brokenBy: BridgeResult['brokenBy'];
+  let failure: unknown;
+  let linger: NodeJS.Timeout | undefined;
+  const toClient = new OneWay(remote, client, budget);
+  const toDestination = new OneWay(client, remote, budget);
+
+  const breakOff = (by: NonNullable<BridgeResult['brokenBy']>, cause: unknown): void => {
+    if (brokenBy !== undefined) return;
+    brokenBy = by;
+    failure = cause;
+    reset(client);
+    if (!remote.destroyed) remote.destroy();
+  };
+
+  const clientClosed = new Promise<void>((resolve) => {
+    client.on('error', (error) => breakOff('client', error));
+    client.once('close', () => {
+      if (!remote.destroyed && !(client.readableEnded && client.writableFinished)) breakOff('client', undefined);
+      resolve();
+    });
+  });
+  const remoteClosed = new Promise<void>((resolve) => {
+    const discard = (): void => {
+      toDestination.discard();
+      linger = setTimeout(() => reset(client), lingerMs);
+    };
+    remote.on('error', (error) => breakOff('destination', error));
+    remote.once('close', () => {
+      if (!remote.readableEnded) {
+        breakOff('destination', new TunnelError('BastionLost', 'the stream was closed without an end'));
+      } else if (!client.readableEnded && !client.destroyed) {
+        discard();
+      }
+      resolve();
+    });
+  });
+  const onSessionLost = (): void => breakOff('session', session.reason);
+
+  if (session.aborted) onSessionLost();
+  else session.addEventListener('abort', onSessionLost, { once: true });
+  // The client may have gone, and the stream may have broken, before anyone listened.
+  if (client.destroyed || remote.destroyed) breakOff(client.destroyed ? 'client' : 'destination', remote.errored);
+  toClient.start();
+  toDestination.start();
+
+  const waits: Promise<void>[] = [];
+  if (!client.closed) waits.push(clientClosed);
+  if (!remote.closed) waits.push(remoteClosed);
+  await Promise.all(waits);
+  clearTimeout(linger);
+  session.removeEventListener('abort', onSessionLost);
+  toClient.stop();
+  toDestination.stop();
+  return {
+    bytesToDestination: toDestination.bytes,
+    bytesToClient: toClient.bytes,
+    ...(brokenBy === undefined ? {} : { brokenBy, failure }),
+  };
+}
+
+/** Ends a client so that it cannot take what it got for the whole. */
+export function reset(client: Socket): void {
+  if (client.destroyed) return;
+  const isShuttingDown = client.writableEnded && client.writableLength === 0 && !client.writableFinished;
+  // libuv refuses to reset a socket in the middle of its shutdown (EINVAL) and would then never close it; that takes one turn.
+  if (isShuttingDown) setImmediate(() => reset(client));
+  else client.resetAndDestroy();
+}
+
+/** One direction: passes chunks on as they come and stops reading while the other side is slow. */
+class OneWay {
+  bytes = 0;
+  readonly #from: Duplex;
+  readonly #to: Duplex;
+  readonly #budget: ByteBudget;
+  /** What waits at `to` and was counted against the budget. */
+  #counted = 0;
+  #corked = false;
+  #stopped = false;
+
+  constructor(from: Duplex, to: Duplex, budget: ByteBudget) {
+    this.#from = from;
+    this.#to = to;
+    this.#budget = budget;
+  }
+
+  start(): void {
+    this.#from.on('data', this.#onData);
+    this.#from.once('end', this.#onEnd);
+    this.#to.on('drain', this.#onDrain);
+    this.#from.resume();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#from.off('data', this.#onData);
+    this.#from.off('end', this.#onEnd);
+    this.#to.off('drain', this.#onDrain);
+    this.#count(0);
+  }
+
+  /** The destination takes no more: what still comes is read and dropped. */
+  discard(): void {
+    this.stop();
+    this.#from.on('data', () => undefined);
+    this.#from.resume();
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    const to = this.#to;
+    // Its own 'close' ends the bridge; until then bytes for it are lost anyway.
+    if (to.destroyed || to.writableEnded) return;
+    this.bytes += chunk.length;
+    if (!this.#corked) {
+      // Chunks of one turn leave in one system call.
+      this.#corked = true;
+      to.cork();
+      process.nextTick(this.#uncork);
+    }
+    if (this.#budget.free > 0) {
+      to.write(chunk);
+    } else {
+      // The pod's memory is used up: nothing more is read before this chunk has left.
+      this.#from.pause();
+      to.write(chunk, this.#onDrain);
+    }
+  };
+
+  readonly #uncork = (): void => {
+    this.#corked = false;
+    this.#to.uncork();
+    if (this.#to.writableLength === 0) return;
+    if (this.#to.writableNeedDrain) this.#from.pause();
+    if (this.#from.isPaused()) this.#count(this.#to.writableLength);
+  };
+
+  readonly #onDrain = (): void => {
+    this.#count(0);
+    if (!this.#stopped) this.#from.resume();
+  };
+
+  readonly #onEnd = (): void => {
+    if (!this.#to.destroyed) this.#to.end();
+  };
+
+  #count(waiting: number): void {
+    this.#budget.take(waiting - this.#counted);
+    this.#counted = waiting;
+  }
+}

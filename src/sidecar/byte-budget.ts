@@ -1,0 +1,32 @@
+// The one number that bounds what all streams of a pod may hold in memory (DESIGN promise 10).
+// Neighbours: bridge.ts counts what waits for a slow side; drivers count their windows.
+
+/** Bytes that all buffers of a pod may hold together. */
+export const podBufferBytes = 64 * 1024 * 1024;
+
+/** A count of bytes in use out of a fixed total. It may be overdrawn by the small minimum that keeps each stream moving. */
+export class ByteBudget {
+  readonly total: number;
+  #used = 0;
+
+  constructor(total: number = podBufferBytes) {
+    this.total = total;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  /** Bytes left; never negative. */
+  get free(): number {
+    return Math.max(0, this.total - this.#used);
+  }
+
+  take(bytes: number): void {
+    this.#used += bytes;
+  }
+
+  giveBack(bytes: number): void {
+    this.#used -= bytes;
+  }
+}

@@ -1,0 +1,36 @@
+// Driver name → the driver, imported only when it is the chosen one: no pod pays for the libraries of another driver.
+// A new driver is one more line; without it this table does not compile.
+import type { DriverName, TunnelConfig } from '../../contract/tunnel-config.ts';
+import type { Logger } from '../../process/log.ts';
+import type { Driver } from '../driver.ts';
+
+/** A driver with what the tunnel must know of its kind. */
+export interface OpenedDriver {
+  readonly driver: Driver;
+  /** Sessions that a tunnel keeps open. */
+  readonly sessionsWanted: number;
+  /** The limit of one attempt to connect, and of one dial. */
+  readonly connectTimeoutMs: number;
+}
+
+export interface DriverSurroundings {
+  /** Seeds the order of bastions where pods should differ. */
+  readonly podUid: string;
+  readonly log: Logger;
+}
+
+type ConfigOf<N extends DriverName> = Extract<TunnelConfig, { readonly driver: N }>;
+type Open<N extends DriverName> = (config: ConfigOf<N>, surroundings: DriverSurroundings) => Promise<OpenedDriver>;
+
+const drivers: { readonly [N in DriverName]: Open<N> } = {
+  ssh: async ({ ssh }, surroundings) => {
+    const { createSshDriver } = await import('./ssh/driver.ts');
+    const connectTimeoutMs = ssh.connectTimeoutSeconds * 1000;
+    return { driver: createSshDriver(ssh, surroundings), sessionsWanted: 2, connectTimeoutMs };
+  },
+};
+
+/** The driver that the config names. */
+export async function openDriver(config: TunnelConfig, surroundings: DriverSurroundings): Promise<OpenedDriver> {
+  return await (drivers[config.driver] as Open<DriverName>)(config, surroundings);
+}

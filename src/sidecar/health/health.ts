@@ -1,0 +1,141 @@
+// Watches every destination through the tunnel (DESIGN §1, "Health of destinations"):
+//   Active   asked in its protocol whenever the transport comes up and every interval
+//   Passive  one dial whenever the transport comes up, then the clients' own dials; while it is unreachable also a dial per interval,
+//            because nobody may come who would find out that it is back
+//   Off      never judged
+// Neighbours: probe.ts asks, reachability.ts keeps the result, tunnel.ts carries the question, status.ts shows the answer.
+import { TunnelError } from '../../contract/errors.ts';
+import { destinationText, type Forward, type TunnelConfig } from '../../contract/tunnel-config.ts';
+import type { Clock } from '../../process/clock.ts';
+import type { Logger } from '../../process/log.ts';
+import { timeLimit } from '../time-limit.ts';
+import type { Tunnel } from '../tunnel.ts';
+import { probe } from './probe.ts';
+import { Reachability } from './reachability.ts';
+
+export interface HealthOptions {
+  readonly tunnel: Pick<Tunnel, 'probe' | 'onChange' | 'snapshot'>;
+  readonly forwards: readonly Forward[];
+  readonly config: TunnelConfig['healthCheck'];
+  readonly clock: Clock;
+  readonly random?: () => number;
+  readonly log: Logger;
+  /** Called after a destination became reachable or unreachable. */
+  readonly onChange: () => void;
+}
+
+interface Watched {
+  readonly forward: Forward;
+  readonly reachability: Reachability;
+  cancelTimer?: (() => void) | undefined;
+  isAsking: boolean;
+}
+
+/** Pods and ports that were started together are not asked together. */
+const jitter = 0.1;
+
+export class Health {
+  readonly #options: HealthOptions;
+  readonly #watched: ReadonlyMap<string, Watched>;
+  readonly #stop = new AbortController();
+  readonly #unsubscribe: () => void;
+  #isUp = false;
+
+  constructor(options: HealthOptions) {
+    this.#options = options;
+    this.#watched = new Map(
+      options.forwards.map((forward) => [
+        forward.name,
+        { forward, reachability: new Reachability(options.config.failureThreshold), isAsking: false },
+      ]),
+    );
+    this.#unsubscribe = options.tunnel.onChange(() => this.#transportChanged());
+    this.#transportChanged();
+  }
+
+  /** What is known of that forward's destination; undefined if nothing is, or it is not to be judged. */
+  of(forwardName: string): Reachability | undefined {
+    const watched = this.#watched.get(forwardName);
+    return watched === undefined || watched.forward.health === 'Off' ? undefined : watched.reachability;
+  }
+
+  /** A client's own dial told something about the destination. */
+  recordDial(forward: Forward, failure: TunnelError | undefined): void {
+    const watched = this.#watched.get(forward.name);
+    if (watched === undefined || forward.health !== 'Passive') return;
+    this.#record(watched, failure);
+  }
+
+  /** Ends every timer and question. */
+  close(): void {
+    this.#stop.abort(new TunnelError('NotConnected', 'the tunnel is stopping'));
+    this.#unsubscribe();
+    for (const watched of this.#watched.values()) watched.cancelTimer?.();
+  }
+
+  #transportChanged(): void {
+    const { state } = this.#options.tunnel.snapshot;
+    const isUp = state === 'Connected';
+    if (state === 'Idle') for (const { reachability } of this.#watched.values()) reachability.forget();
+    if (isUp === this.#isUp) return;
+    this.#isUp = isUp;
+    for (const watched of this.#watched.values()) {
+      watched.cancelTimer?.();
+      watched.cancelTimer = undefined;
+      if (isUp && watched.forward.health !== 'Off') void this.#ask(watched);
+    }
+  }
+
+  async #ask(watched: Watched): Promise<void> {
+    if (watched.isAsking) return;
+    watched.isAsking = true;
+    try {
+      await this.#question(watched.forward);
+      this.#record(watched, undefined);
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      if (error instanceof TunnelError) this.#record(watched, error);
+      else this.#options.log.error({ error, forward: watched.forward.name }, 'a probe failed in an unforeseen way');
+    } finally {
+      watched.isAsking = false;
+    }
+    this.#plan(watched);
+  }
+
+  /** The next question: an interval from now, unless clients' dials will answer it. */
+  #plan(watched: Watched): void {
+    watched.cancelTimer?.();
+    watched.cancelTimer = undefined;
+    const { forward, reachability } = watched;
+    if (!this.#isUp || this.#stop.signal.aborted || watched.isAsking) return;
+    if (forward.health === 'Off' || (forward.health === 'Passive' && reachability.reachable === true)) return;
+    const { clock, config, random = Math.random } = this.#options;
+    const wait = config.intervalSeconds * 1000 * (1 - jitter * random());
+    watched.cancelTimer = clock.after(wait, () => void this.#ask(watched));
+  }
+
+  async #question(forward: Forward): Promise<void> {
+    const { tunnel, clock, config } = this.#options;
+    const where = destinationText(forward.destination);
+    const late = (): TunnelError =>
+      new TunnelError('DestinationTimeout', `${where} did not answer within ${config.timeoutSeconds} s`);
+    using limit = timeLimit(clock, config.timeoutSeconds * 1000, late, this.#stop.signal);
+    const { stream } = await tunnel.probe(forward, limit.signal);
+    await probe(forward, stream, limit.signal);
+  }
+
+  #record(watched: Watched, failure: TunnelError | undefined): void {
+    // What a bastion did says nothing about the destination behind it.
+    if (failure !== undefined && failure.layer !== 'destination') return;
+    const { forward, reachability } = watched;
+    if (reachability.record(failure)) {
+      const { log, onChange } = this.#options;
+      const fields = { forward: forward.name, destination: destinationText(forward.destination) };
+      if (failure === undefined) log.info(fields, 'destination is reachable');
+      else log.info({ ...fields, code: failure.code, reason: failure.message }, 'destination is not reachable');
+      onChange();
+    }
+    // A passive destination that just failed a client is asked until it is back.
+    if (watched.cancelTimer === undefined) this.#plan(watched);
+  }
+}

@@ -1,0 +1,84 @@
+// One question to a destination in its own protocol, chosen so that the server's log and counters stay clean. Run over a stream that
+// was dialled like a client's. Neighbours: health.ts asks in time, reachability.ts keeps the answer.
+import type { Duplex } from 'node:stream';
+import { TunnelError } from '../../contract/errors.ts';
+import { type AppProtocol, destinationText, type Forward } from '../../contract/tunnel-config.ts';
+
+interface Probe {
+  request(forward: Forward): Buffer;
+  /** What the first bytes of the answer show: true = it speaks, a sentence = it does not, undefined = more is needed. */
+  judge(answer: Buffer): true | string | undefined;
+}
+
+/** GSSENCRequest: PostgreSQL 12 and later answer one byte and log nothing when the connection then ends (measured on 15). */
+const postgresql: Probe = {
+  request: () => Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x30]),
+  judge: (answer) => {
+    if (answer.length === 0) return undefined;
+    // E: an older server, or one that is starting; it speaks PostgreSQL.
+    return 'NGE'.includes(String.fromCharCode(answer[0] ?? 0)) || 'the answer is not PostgreSQL';
+  },
+};
+
+const redis: Probe = {
+  request: () => Buffer.from('PING\r\n'),
+  judge: (answer) => {
+    if (answer.length === 0) return undefined;
+    const text = answer.toString('latin1');
+    if (text.startsWith('-LOADING') || text.startsWith('-BUSY')) return 'Redis is loading or busy';
+    // +PONG, or an error such as -NOAUTH: both are Redis.
+    return /^[+-]/.test(text) || 'the answer is not Redis';
+  },
+};
+
+const http: Probe = {
+  request: ({ destination }) => {
+    const host = 'socket' in destination ? 'localhost' : destinationText(destination);
+    return Buffer.from(`HEAD / HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: portforward\r\nConnection: close\r\n\r\n`);
+  },
+  judge: (answer) => {
+    if (answer.length < 5) return undefined;
+    return answer.toString('latin1').startsWith('HTTP/') || 'the answer is not HTTP';
+  },
+};
+
+/** Where there is no entry, an opened stream is the answer: MySQL blocks hosts whose handshakes break off, TLS and TCP have no question. */
+const probes: { readonly [P in AppProtocol]?: Probe } = { postgresql, redis, http };
+
+/** Resolves when the destination speaks its protocol. @throws TunnelError DestinationNotSpeaking, or the signal's reason. Ends the stream. */
+export async function probe(forward: Forward, stream: Duplex, signal: AbortSignal): Promise<void> {
+  const question = probes[forward.appProtocol];
+  try {
+    if (question !== undefined) await ask(question, forward, stream, signal);
+  } finally {
+    // A clean end first: some servers log a reset.
+    if (!stream.destroyed) stream.end();
+    stream.destroy();
+  }
+}
+
+async function ask(question: Probe, forward: Forward, stream: Duplex, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  await new Promise<void>((resolve, reject) => {
+    let answer = Buffer.alloc(0);
+    const finish = (verdict: true | string): void => {
+      signal.removeEventListener('abort', onAbort);
+      stream.off('data', onData);
+      if (verdict === true) resolve();
+      else reject(new TunnelError('DestinationNotSpeaking', `${destinationText(forward.destination)}: ${verdict}`));
+    };
+    const onAbort = (): void => {
+      finish('no answer');
+    };
+    const onData = (chunk: Buffer): void => {
+      answer = Buffer.concat([answer, chunk]);
+      const verdict = question.judge(answer);
+      if (verdict !== undefined) finish(verdict);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    stream.on('data', onData);
+    stream.once('close', () => finish('it closes connections without an answer'));
+    stream.once('end', () => finish('it closes connections without an answer'));
+    stream.write(question.request(forward));
+  });
+}

@@ -1,0 +1,115 @@
+// The sidecar's series for Prometheus, all named portforward_tunnel_*. Gauges are read when Prometheus asks, counters are told.
+// Neighbours: main.ts registers them and hands the observers to tunnel and listeners.
+import type { Code } from '../contract/errors.ts';
+import { Counter, Gauge, Histogram, type Registry } from '../process/metrics.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import type { Health } from './health/health.ts';
+import type { ConnectionLimit, ListenerObserver } from './listener.ts';
+import { isResponsive, type PooledSession } from './session-pool.ts';
+import type { TunnelObserver } from './tunnel.ts';
+
+const prefix = 'portforward_tunnel_';
+
+/** What the gauges look at; set once all parts exist. */
+export interface Measured {
+  readonly sessions: () => readonly PooledSession[];
+  readonly isReady: () => boolean;
+  readonly health: Health;
+  readonly forwards: readonly string[];
+  readonly limit: ConnectionLimit;
+  readonly budget: ByteBudget;
+}
+
+export interface TunnelMetrics {
+  readonly tunnel: TunnelObserver;
+  readonly listener: ListenerObserver;
+  /** Begins to show the gauges. */
+  measure(measured: Measured): void;
+}
+
+export function createTunnelMetrics(registry: Registry): TunnelMetrics {
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> =>
+    new Counter({ name: `${prefix}${name}`, help, labelNames: [...labelNames], registers });
+
+  const opened = counter('sessions_opened_total', 'Sessions that were authenticated.', []);
+  const lost = counter('sessions_lost_total', 'Sessions that ended without being asked to, by error code.', ['code']);
+  const failed = counter('connect_failures_total', 'Attempts to open a session that failed, by error code.', ['code']);
+  const dialFailures = counter('dial_failures_total', 'Dials that failed, by error code.', ['code']);
+  const connections = counter('connections_total', 'Client connections accepted.', ['port']);
+  const bytes = counter('bytes_total', 'Bytes carried; counted when a connection ends.', ['port', 'direction']);
+  const resets = counter('client_resets_total', 'Clients that were reset or told a reason, by cause.', [
+    'port',
+    'cause',
+  ]);
+  const dialSeconds = new Histogram({
+    name: `${prefix}dial_duration_seconds`,
+    help: 'Time from asking a session for a stream to its answer.',
+    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  });
+
+  return {
+    tunnel: {
+      sessionOpened: () => opened.inc(),
+      sessionLost: (code: Code) => lost.inc({ code }),
+      attemptFailed: (code: Code) => failed.inc({ code }),
+      dialled: (milliseconds, failure) => {
+        dialSeconds.observe(milliseconds / 1000);
+        if (failure !== undefined) dialFailures.inc({ code: failure });
+      },
+    },
+    listener: {
+      accepted: (port) => connections.inc({ port }),
+      ended: (port, result) => {
+        bytes.inc({ port, direction: 'to_destination' }, result.bytesToDestination);
+        bytes.inc({ port, direction: 'to_client' }, result.bytesToClient);
+      },
+      reset: (port, cause) => resets.inc({ port, cause }),
+    },
+    measure: (measured) => measure(measured, registers),
+  };
+}
+
+function measure({ sessions, isReady, health, forwards, limit, budget }: Measured, registers: Registry[]): void {
+  const gauge = (name: string, help: string, read: () => number): Gauge =>
+    new Gauge({
+      name: `${prefix}${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge('ready', '1 while the pod is ready.', () => Number(isReady()));
+  gauge('open_connections', 'Client connections open now.', () => limit.open);
+  gauge('max_connections', 'The most client connections that the pod carries.', () => limit.max);
+  gauge('buffered_bytes', 'Bytes counted against the memory budget of the pod.', () => budget.used);
+  gauge('streams', 'Streams and dials over all sessions.', () =>
+    sessions().reduce((sum, entry) => sum + entry.carried, 0),
+  );
+  new Gauge({
+    name: `${prefix}sessions`,
+    help: 'Sessions by part (live, trial, spare, retired); suspect ones are counted as suspect.',
+    labelNames: ['part'],
+    registers,
+    collect() {
+      this.reset();
+      for (const part of ['live', 'trial', 'spare', 'retired', 'suspect']) this.set({ part }, 0);
+      for (const entry of sessions()) this.inc({ part: isResponsive(entry) ? entry.role : 'suspect' });
+    },
+  });
+  new Gauge({
+    name: `${prefix}destination_reachable`,
+    help: '1 if the last result for the destination was a success, 0 if not; absent while nothing is known.',
+    labelNames: ['port'],
+    registers,
+    collect() {
+      this.reset();
+      for (const port of forwards) {
+        const reachable = health.of(port)?.reachable;
+        if (reachable !== undefined) this.set({ port }, Number(reachable));
+      }
+    },
+  });
+}

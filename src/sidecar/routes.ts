@@ -1,0 +1,112 @@
+// The routes of one tunnel: asked of the driver, kept with their attempts, ranked by how they fared, and summed up in one sentence when
+// none works. Neighbours: tunnel.ts decides when to try which, route-attempts.ts tries.
+import { TunnelError } from '../contract/errors.ts';
+import type { Driver } from './driver.ts';
+import type { RouteAttempts, RouteAttemptsOptions } from './route-attempts.ts';
+import { RouteRanking } from './route-ranking.ts';
+
+export interface RoutesOptions {
+  readonly driver: Driver;
+  readonly signal: AbortSignal;
+  readonly attemptsOf: (route: RouteAttemptsOptions['route']) => RouteAttempts;
+  readonly onChange: () => void;
+}
+
+/** While nothing works, the driver is asked anew after this long: an instance may have been replaced. */
+const askAgainMs = 15_000;
+/** One question to the driver may take this long. */
+const askDeadlineMs = 15_000;
+
+export class Routes {
+  readonly ranking = new RouteRanking();
+  readonly #options: RoutesOptions;
+  /** In the driver's order of preference. */
+  #list: readonly RouteAttempts[] = [];
+  #error: TunnelError | undefined;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #asking = false;
+
+  constructor(options: RoutesOptions) {
+    this.#options = options;
+  }
+
+  get list(): readonly RouteAttempts[] {
+    return this.#list;
+  }
+
+  get(via: string): RouteAttempts | undefined {
+    return this.#list.find((route) => route.via === via);
+  }
+
+  /** 0 is the most preferred; a route that the driver names no more comes last. */
+  rankOf(via: string): number {
+    const rank = this.#list.findIndex((route) => route.via === via);
+    return rank === -1 ? this.#list.length : rank;
+  }
+
+  /** Asks the driver if it was not asked lately; returns when to call again. */
+  refresh(now: number, force = false): number {
+    const dueAt = force ? now : this.#askedAt + askAgainMs;
+    if (this.#asking || now < dueAt) return dueAt > now ? dueAt : now + askAgainMs;
+    this.#asking = true;
+    this.#askedAt = now;
+    void this.#ask();
+    return now + askAgainMs;
+  }
+
+  async #ask(): Promise<void> {
+    const { driver, signal } = this.#options;
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(askDeadlineMs)]);
+    try {
+      const routes = await driver.routes({ signal: limit });
+      this.#error = undefined;
+      const known = new Map(this.#list.map((route) => [route.via, route]));
+      const vias = new Set(routes.map((route) => route.via));
+      this.#list = routes.map((route) => known.get(route.via) ?? this.#options.attemptsOf(route));
+      for (const [via, gone] of known) if (!vias.has(via)) gone.cancel();
+      this.ranking.keepOnly(vias);
+    } catch (cause) {
+      this.#error =
+        cause instanceof TunnelError
+          ? cause
+          : new TunnelError('BastionTimeout', 'the ways to the private network could not be found', { cause });
+    } finally {
+      this.#asking = false;
+    }
+    if (!signal.aborted) this.#options.onChange();
+  }
+
+  /** Credentials changed: what failed before says nothing about now. */
+  reset(): void {
+    this.ranking.reset();
+    for (const route of this.#list) {
+      route.cancel();
+      route.schedule.reset();
+    }
+    this.#askedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** True when nothing is under way and every route waits for a person. */
+  get hopeless(): boolean {
+    if (this.#error !== undefined && this.#list.length === 0) return this.#error.permanent;
+    return (
+      this.#list.length > 0 && this.#list.every((route) => route.inFlight === 0 && route.lastError?.permanent === true)
+    );
+  }
+
+  /** Why no route works, in one error: the code of the first that time may mend, the sentences of all. Undefined before any failed. */
+  get error(): TunnelError | undefined {
+    const errors = this.#list.flatMap((route) => route.lastError ?? []);
+    const [first] = errors;
+    if (first === undefined || errors.length === 1) return first ?? this.#error;
+    const telling = errors.find((error) => !error.permanent) ?? first;
+    const sentences = [...new Set(errors.map((error) => error.message))].join('; ');
+    return new TunnelError(telling.code, sentences, { cause: telling });
+  }
+
+  /** Ends all attempts; resolves when nothing of them is left. */
+  async close(): Promise<void> {
+    for (const route of this.#list) route.cancel();
+    await Promise.all(this.#list.map(async (route) => await route.idle()));
+  }
+}

@@ -1,0 +1,81 @@
+// What the sidecar says of itself on the admin port: /statusz for the controller, /readyz and /livez for the kubelet.
+// Neighbours: contract/tunnel-status.ts is the document, tunnel.ts and health/ the truth behind it, process/probe-server.ts serves it.
+import type { Forward, TunnelConfig } from '../contract/tunnel-config.ts';
+import type { PortStatus, TunnelStatus } from '../contract/tunnel-status.ts';
+import { metricsPage, type Route } from '../process/probe-server.ts';
+import type { Registry } from '../process/metrics.ts';
+import type { Health } from './health/health.ts';
+import type { TunnelSnapshot } from './tunnel.ts';
+
+export interface StatusSources {
+  readonly snapshot: () => TunnelSnapshot;
+  readonly health: Pick<Health, 'of'>;
+  readonly forwards: readonly Forward[];
+  readonly readinessPolicy: TunnelConfig['healthCheck']['readinessPolicy'];
+  /** Set when the process was asked to stop. */
+  readonly drainingSince: () => Date | undefined;
+}
+
+/** The document of /statusz. */
+export function statusOf({ snapshot, health, forwards, drainingSince }: StatusSources): TunnelStatus {
+  const { state, since, via, facts, error } = snapshot();
+  const draining = drainingSince();
+  return {
+    version: 1,
+    state: draining === undefined ? state : 'Draining',
+    since: (draining ?? since).toISOString(),
+    ...(via === undefined ? {} : { via }),
+    ...(error === undefined ? {} : { reason: error.code, message: sentence(error.message) }),
+    ...facts,
+    ports: forwards.map((forward) => portStatusOf(forward, health)),
+  };
+}
+
+function portStatusOf({ name }: Forward, health: Pick<Health, 'of'>): PortStatus {
+  const reachability = health.of(name);
+  const failure = reachability?.failure;
+  return {
+    name,
+    reachable: reachability?.reachable ?? null,
+    ...(failure === undefined ? {} : { reason: failure.code, message: sentence(failure.message) }),
+  };
+}
+
+/** The longest text that contract/tunnel-status.ts admits. */
+function sentence(text: string): string {
+  return text.length <= 1024 ? text : `${text.slice(0, 1023)}…`;
+}
+
+/** Why the pod is not ready; undefined while it is: transport up or idle on demand, and with the policy Destination every judged port reachable. */
+export function whyNotReady(sources: StatusSources): { readonly reason: string; readonly message: string } | undefined {
+  const { state, ports, reason, message } = statusOf(sources);
+  if (state === 'Idle') return undefined;
+  if (state === 'Draining') return { reason: 'Draining', message: 'the pod is shutting down' };
+  if (state !== 'Connected') return { reason: reason ?? 'NotConnected', message: message ?? 'there is no session yet' };
+  if (sources.readinessPolicy === 'Transport') return undefined;
+  const judged = new Set(sources.forwards.filter((forward) => forward.health !== 'Off').map((forward) => forward.name));
+  const missing = ports.find((port) => judged.has(port.name) && port.reachable !== true);
+  if (missing === undefined) return undefined;
+  return {
+    reason: missing.reason ?? 'NotChecked',
+    message: `port ${missing.name}: ${missing.message ?? 'its destination has not answered yet'}`,
+  };
+}
+
+/** The pages of the admin port. */
+export function adminRoutes(sources: StatusSources, registry: Registry): Readonly<Record<string, Route>> {
+  return {
+    // Answering at all is the proof: the event loop turns.
+    '/livez': () => jsonAnswer(200, { live: true }),
+    '/readyz': () => {
+      const problem = whyNotReady(sources);
+      return problem === undefined ? jsonAnswer(200, { ready: true }) : jsonAnswer(503, { ready: false, ...problem });
+    },
+    '/statusz': () => jsonAnswer(200, statusOf(sources)),
+    '/metrics': metricsPage(registry),
+  };
+}
+
+function jsonAnswer(status: number, value: unknown): { status: number; contentType: string; body: string } {
+  return { status, contentType: 'application/json', body: `${JSON.stringify(value)}\n` };
+}

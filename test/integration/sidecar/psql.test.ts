@@ -1,0 +1,74 @@
+// The product's promise in one file: psql through the sidecar and a real bastion, with and without the database behind it.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Sidecar } from '../../../src/sidecar/main.ts';
+import { CommandFailed } from '../../cluster/command.ts';
+import { type Postgres, startPostgres } from '../../private-network/postgres.ts';
+import {
+  type Bastion,
+  openSidecar,
+  portOf,
+  psql,
+  startBastion,
+  tunnelConfig,
+  until,
+  untilConnected,
+} from './sidecar-world.ts';
+
+let postgres: Postgres;
+let bastion: Bastion;
+let sidecar: Sidecar;
+
+before(async () => {
+  [postgres, bastion] = await Promise.all([startPostgres(), startBastion()]);
+  const config = tunnelConfig([bastion.hop], {
+    forwards: [{ name: 'postgres', port: postgres.port, appProtocol: 'postgresql', health: 'Active' }],
+    healthCheck: { intervalSeconds: 0.5, timeoutSeconds: 2 },
+  });
+  sidecar = await openSidecar(config);
+});
+
+after(async () => {
+  await sidecar.stop();
+  await bastion.stop();
+  await postgres.stop();
+});
+
+test('psql reads rows through the tunnel', async () => {
+  await untilConnected(sidecar);
+  const rows = await psql(postgres, portOf(sidecar), 'SELECT customer FROM orders ORDER BY id');
+  assert.deepEqual(rows.trim().split('\n'), ['Ada', 'Grace', 'Barbara']);
+});
+
+test('a client that comes before the first session is held and then served', async () => {
+  const config = tunnelConfig([bastion.hop], { forwards: [{ port: postgres.port, appProtocol: 'postgresql' }] });
+  const early = await openSidecar(config);
+  try {
+    assert.equal((await psql(postgres, portOf(early), 'SELECT 1')).trim(), '1');
+  } finally {
+    await early.stop();
+  }
+});
+
+test('a stopped database is told by status and by psql itself, in every sslmode that lets it, and heals by itself', async () => {
+  await until(sidecar, () => sidecar.status().ports[0]?.reachable === true);
+  await postgres.kill();
+  try {
+    await until(sidecar, () => sidecar.status().ports[0]?.reachable === false);
+    const [port] = sidecar.status().ports;
+    assert.equal(port?.reason, 'DestinationRefused');
+    assert.equal(sidecar.status().state, 'Connected', 'the transport is not to blame');
+    for (const mode of ['disable', 'allow', 'prefer']) {
+      const error = await psql(postgres, portOf(sidecar), 'SELECT 1', `sslmode=${mode}`).then(
+        () => assert.fail('psql worked without a database'),
+        (failure: unknown) => failure,
+      );
+      assert(error instanceof CommandFailed);
+      assert.match(error.stderr, /portforward: .*refuse.* \(DestinationRefused\)/i, `sslmode=${mode}`);
+    }
+  } finally {
+    await postgres.start();
+  }
+  await until(sidecar, () => sidecar.status().ports[0]?.reachable === true);
+  assert.equal((await psql(postgres, portOf(sidecar), 'SELECT 1')).trim(), '1');
+});

@@ -1,0 +1,154 @@
+// A sidecar in this process before real bastions, for the tests beside and for test/faults.
+// Neighbours: test/private-network (the servers), src/sidecar/main.ts (what is tested).
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { type Forward, type TunnelConfig } from '../../../src/contract/tunnel-config.ts';
+import { createLog, type Logger } from '../../../src/process/log.ts';
+import { type Sidecar, startSidecar } from '../../../src/sidecar/main.ts';
+import { command } from '../../cluster/command.ts';
+import type { Postgres } from '../../private-network/postgres.ts';
+import { hopTo, SecretDirectory, sshConfig, userKey } from '../ssh/ssh-world.ts';
+import { type Sshd, startSshd } from '../../private-network/sshd.ts';
+
+export type SshTunnelConfig = Extract<TunnelConfig, { driver: 'ssh' }>;
+
+/** What a test may say of a forward; the rest has the defaults of the API. */
+export type ForwardOptions = Partial<Forward> & { readonly port: number };
+
+export interface ConfigOptions {
+  readonly forwards: readonly ForwardOptions[];
+  readonly connection?: Partial<TunnelConfig['connection']>;
+  readonly healthCheck?: Partial<TunnelConfig['healthCheck']>;
+  readonly ssh?: Partial<SshTunnelConfig['ssh']>;
+}
+
+/** A config with the defaults of the API; `port` is the destination's on 127.0.0.1 unless `destination` says otherwise. */
+export function tunnelConfig(bastions: SshTunnelConfig['ssh']['bastions'], options: ConfigOptions): SshTunnelConfig {
+  return {
+    version: 1,
+    namespace: 'test',
+    name: 'orders-db',
+    driver: 'ssh',
+    forwards: options.forwards.map((forward) => ({
+      name: `p${forward.port}`,
+      listenPort: 0,
+      destination: { host: '127.0.0.1', port: forward.port },
+      appProtocol: 'tcp',
+      health: 'Off',
+      ...forward,
+    })),
+    connection: {
+      mode: 'Persistent',
+      idleTimeoutSeconds: 600,
+      maxConnections: 1000,
+      drainTimeoutSeconds: 5,
+      ...options.connection,
+    },
+    healthCheck: {
+      intervalSeconds: 10,
+      timeoutSeconds: 3,
+      failureThreshold: 3,
+      readinessPolicy: 'Transport',
+      ...options.healthCheck,
+    },
+    ssh: { ...sshConfig(bastions), ...options.ssh },
+  };
+}
+
+/** A real sshd that admits one key, and the mounted Secret that holds it. */
+export interface Bastion {
+  readonly sshd: Sshd;
+  readonly secret: SecretDirectory;
+  readonly privateKey: string;
+  readonly hop: SshTunnelConfig['ssh']['bastions'][number];
+  stop(): Promise<void>;
+}
+
+export async function startBastion(options: Parameters<typeof startSshd>[0] = {}): Promise<Bastion> {
+  const sshd = await startSshd(options);
+  const key = await userKey(sshd);
+  const secret = new SecretDirectory({ 'ssh-privatekey': key.privateKey, known_hosts: sshd.knownHosts() });
+  return {
+    sshd,
+    secret,
+    privateKey: key.privateKey,
+    hop: hopTo(sshd, secret),
+    stop: async () => {
+      await sshd.stop();
+      secret[Symbol.dispose]();
+    },
+  };
+}
+
+/** A bastion's hop behind another port: a proxy that plays the network. Its host key is known under that port too. */
+export function hopBehind(bastion: Bastion, port: number): Bastion['hop'] {
+  return { ...bastion.hop, port };
+}
+
+export function testLog(): Logger {
+  return createLog({ level: process.env['PF_TEST_LOG'] === undefined ? 'silent' : 'debug' });
+}
+
+export async function openSidecar(config: TunnelConfig, log: Logger = testLog()): Promise<Sidecar> {
+  return await startSidecar(config, { podUid: 'test', log, address: '127.0.0.1', adminPort: 0 });
+}
+
+/** Resolves once `ready()` is true of the sidecar; looked at after every change and every 50 ms. @throws after `timeoutMs`, with the status. */
+export async function until(
+  sidecar: Sidecar,
+  ready: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await ready())) {
+    if (performance.now() > deadline) throw new Error(`not in time: ${JSON.stringify(sidecar.status())}`);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(done, 50);
+      const unsubscribe = sidecar.onChange(done);
+      function done(): void {
+        clearTimeout(timer);
+        unsubscribe();
+        resolve();
+      }
+    });
+  }
+}
+
+export async function untilConnected(sidecar: Sidecar, timeoutMs = 10_000): Promise<void> {
+  await until(sidecar, () => sidecar.status().state === 'Connected', timeoutMs);
+}
+
+/** A client's connection to one of the sidecar's ports. */
+export async function client(sidecar: Sidecar, index = 0): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port: portOf(sidecar, index), allowHalfOpen: true, noDelay: true });
+  await once(socket, 'connect');
+  return socket;
+}
+
+export function portOf(sidecar: Sidecar, index = 0): number {
+  const port = sidecar.ports[index];
+  if (port === undefined) throw new Error(`the sidecar has no port ${index}`);
+  return port.port;
+}
+
+/** The error code that a socket ended with, or `end` if it ended cleanly. What it sends is read and dropped. */
+export async function endOf(socket: Socket): Promise<string> {
+  socket.on('data', () => undefined);
+  return await new Promise((resolve) => {
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    socket.once('end', () => resolve('end'));
+    socket.once('close', () => resolve('close'));
+  });
+}
+
+/** Runs one query by the real psql through that port. @throws with psql's message. */
+export async function psql(
+  postgres: Pick<Postgres, 'user' | 'password' | 'database'>,
+  port: number,
+  query: string,
+  parameters = '',
+): Promise<string> {
+  const { user, password, database } = postgres;
+  const target = `host=127.0.0.1 port=${port} user=${user} dbname=${database} connect_timeout=20 ${parameters}`;
+  return await command('psql', ['-X', '-A', '-t', '-c', query, target], { env: { PGPASSWORD: password } });
+}
