@@ -52,11 +52,9 @@ export class ChannelStream extends Duplex {
 
   /** False when the far side overran its window. */
   receive(bytes: Buffer): boolean {
+    // On its way when we closed: dropped, and never credited.
+    if (this.destroyed || this.#farSideEnded) return true;
     if (!this.#options.inbound.received(bytes.length)) return false;
-    if (this.destroyed || this.#farSideEnded) {
-      // On its way when we closed: dropped, and never credited.
-      return true;
-    }
     this.#received += bytes.length;
     const waits = this.readableLength > 0 || !this.readableFlowing;
     this.push(waits && bytes.length * wasteFactor < bytes.buffer.byteLength ? Buffer.from(bytes) : bytes);
@@ -65,6 +63,7 @@ export class ChannelStream extends Duplex {
   }
 
   receiveExtended(length: number): boolean {
+    if (this.destroyed) return true;
     if (!this.#options.inbound.received(length)) return false;
     this.#adjust(length);
     return true;
@@ -85,11 +84,13 @@ export class ChannelStream extends Duplex {
       this.destroy(this.#options.closedEarly());
       return;
     }
-    // Nobody takes our bytes any more. If some are still to be written, that is a loss and must be told.
-    if (this.writableLength > 0 || this.#parked !== undefined) this.destroy(this.#options.closedEarly());
-    else if (!this.writableEnded) this.end();
+    // Nobody takes our bytes any more. If some are still to be written, that is a loss and must be told, after what came was read.
+    if (this.writableLength === 0) this.end();
+    else if (this.readableEnded) this.destroy(this.#options.closedEarly());
+    else this.once('end', () => this.destroy(this.#options.closedEarly()));
   }
 
+  /** RFC 4254 §5.2: the window grows by what the far side grants. */
   receiveWindow(bytes: number): void {
     this.#outboundWindow += bytes;
     this.#send();

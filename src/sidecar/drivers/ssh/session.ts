@@ -16,7 +16,7 @@ import { fingerprint } from './host-trust.ts';
 import { InboundWindow } from './inbound-window.ts';
 import { unacknowledged } from './kernel-evidence.ts';
 import { Liveness } from './liveness.ts';
-import { type ChannelMessages, takeChannels } from './ssh2-hardening.ts';
+import { type ChannelMessages, maxPacketBytes, takeChannels } from './ssh2-hardening.ts';
 import { joinWrites, TransmitGate } from './transmit-gate.ts';
 
 /** sshd holds a file descriptor per channel, and its default soft limit is 1024. */
@@ -67,6 +67,8 @@ export class SshSession implements Session {
   readonly #messages: ChannelMessages;
   readonly #gate: TransmitGate;
   readonly #channels = new Map<number, Channel>();
+  /** Streams that are not destroyed; one whose channel is closed may still have bytes to read. */
+  readonly #streams = new Set<ChannelStream>();
   readonly #suspectListeners = new Set<() => void>();
   readonly #closed: Promise<void>;
   #nextId = 0;
@@ -113,9 +115,7 @@ export class SshSession implements Session {
   }
 
   get streams(): number {
-    let count = 0;
-    for (const channel of this.#channels.values()) if (channel instanceof ChannelStream && !channel.destroyed) count++;
-    return count;
+    return this.#streams.size;
   }
 
   onSuspectChange(listener: () => void): () => void {
@@ -167,10 +167,8 @@ export class SshSession implements Session {
         if (opening === undefined || !('reject' in opening)) return;
         this.#remove(id);
         opening.inbound.release();
-        this.#options.log.debug(
-          { destination: destinationText(opening.destination), reason, description },
-          'dial refused',
-        );
+        const said = { destination: destinationText(opening.destination), reason, text: description.slice(0, 200) };
+        this.#options.log.debug(said, 'dial refused');
         opening.reject(openFailure(opening.destination, this.#name, reason, description));
       },
       data: (id, bytes) => this.#withStream(id, (stream) => this.#guard(stream.receive(bytes))),
@@ -199,6 +197,10 @@ export class SshSession implements Session {
       this.#messages.close(remote);
       return;
     }
+    if (maxPacket === 0) {
+      this.#end(this.#lost('allows no packet at all'));
+      return;
+    }
     const { budget } = this.#options;
     const stream = new ChannelStream({
       messages: this.#messages,
@@ -206,7 +208,7 @@ export class SshSession implements Session {
       budget,
       inbound: opening.inbound,
       remote,
-      outbound: { window, maxPacket },
+      outbound: { window, maxPacket: Math.min(maxPacket, maxPacketBytes) },
       closedEarly: () =>
         this.signal.reason instanceof TunnelError
           ? this.signal.reason
@@ -218,6 +220,8 @@ export class SshSession implements Session {
     });
     // The session may end in the very turn that opened the stream, before the dialler could listen; its state tells it then.
     stream.on('error', () => undefined);
+    stream.once('close', () => this.#streams.delete(stream));
+    this.#streams.add(stream);
     this.#channels.set(id, stream);
     opening.resolve(stream);
   }
@@ -295,15 +299,13 @@ export class SshSession implements Session {
     const { transport, login, below } = this.#options;
     clearInterval(this.#ticker);
     this.#ended.abort(cause);
-    const channels = [...this.#channels.values()];
-    this.#channels.clear();
-    for (const channel of channels) {
-      if (channel instanceof ChannelStream) channel.destroy(cause);
-      else if ('reject' in channel) {
-        channel.inbound.release();
-        channel.reject(cause);
-      }
+    for (const channel of this.#channels.values()) {
+      if (!('reject' in channel)) continue;
+      channel.inbound.release();
+      channel.reject(cause);
     }
+    this.#channels.clear();
+    for (const stream of this.#streams) stream.destroy(cause);
     this.#suspectListeners.clear();
     if (graceful && transport.writable) {
       login.client.end();

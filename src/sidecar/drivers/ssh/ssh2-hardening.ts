@@ -16,7 +16,7 @@ if (ssh2Package.version !== pinnedVersion) {
 export const nativeCrypto: boolean = crypto.bindingAvailable;
 
 /** RFC 4253 §6.1: what every implementation must take as the payload of one packet, and what we ask for. */
-const maxPacketBytes = 32 * 1024;
+export const maxPacketBytes = 32 * 1024;
 
 /** What the far side says about channels (RFC 4254 §5). `local` is the id that we gave. */
 export interface ChannelEvents {

@@ -1,0 +1,76 @@
+// Services behind the bastion, one per way to behave. All listen on loopback on a port of their own and end with `stop`.
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+
+export interface Service {
+  readonly port: number;
+  /** Connections open now. */
+  readonly connections: ReadonlySet<Socket>;
+  stop(): Promise<void>;
+}
+
+export async function serve(handle: (socket: Socket) => void): Promise<Service> {
+  const connections = new Set<Socket>();
+  const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
+    connections.add(socket);
+    socket.on('error', () => undefined);
+    socket.once('close', () => connections.delete(socket));
+    handle(socket);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return {
+    port: address.port,
+    connections,
+    async stop() {
+      server.close();
+      for (const socket of connections) socket.destroy();
+      if (server.listening) await once(server, 'close');
+    },
+  };
+}
+
+/** Sends back what comes, and ends when the client does. */
+export const echo = (socket: Socket): void => void socket.pipe(socket);
+
+/** Takes everything, and after the client's end answers with the SHA-256 of it: works only where half-close is kept. */
+export const hashAfterEnd = (socket: Socket): void => {
+  const hash = createHash('sha256');
+  socket.on('data', (bytes) => hash.update(bytes)).once('end', () => socket.end(hash.digest('hex')));
+};
+
+/** Sends so many bytes of a known content, then ends. */
+export const download =
+  (content: Buffer) =>
+  (socket: Socket): void => {
+    socket.resume();
+    socket.end(content);
+  };
+
+/** Ends its side at once and still takes what the client sends; `received` is told when the client ends. */
+export const endFirst =
+  (received: (bytes: Buffer) => void) =>
+  (socket: Socket): void => {
+    const chunks: Buffer[] = [];
+    socket.end('bye');
+    socket.on('data', (bytes: Buffer) => chunks.push(bytes)).once('end', () => received(Buffer.concat(chunks)));
+  };
+
+/** Sends without end, as fast as it is taken. */
+export const flood = (socket: Socket): void => {
+  const block = randomBytes(64 * 1024);
+  const more = (): void => {
+    while (socket.writable && socket.write(block));
+  };
+  socket.on('drain', more).resume();
+  more();
+};
+
+/** A port on which nothing listens. */
+export async function closedPort(): Promise<number> {
+  const service = await serve(() => undefined);
+  await service.stop();
+  return service.port;
+}

@@ -1,0 +1,36 @@
+// The suite that every driver passes, for the ssh driver against a real sshd.
+
+import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
+import { driverSuite } from '../../driver-suite/suite.ts';
+import { generateKey, startSshd } from '../../private-network/sshd.ts';
+import { hopTo, SecretDirectory, sshConfig, userKey } from './ssh-world.ts';
+
+driverSuite('ssh', async () => {
+  const sshd = await startSshd();
+  const key = await userKey(sshd);
+  const stranger = await generateKey(sshd.directory, { name: 'stranger' });
+  const secret = new SecretDirectory({ 'ssh-privatekey': key.privateKey, known_hosts: sshd.knownHosts() });
+  const wrong = new SecretDirectory({ 'ssh-privatekey': stranger.privateKey, known_hosts: sshd.knownHosts() });
+  return {
+    driver: (log) => createSshDriver(sshConfig([hopTo(sshd, secret)]), { podUid: 'test', log }),
+    refusedDriver: (log) => ({
+      driver: createSshDriver(sshConfig([hopTo(sshd, wrong)]), { podUid: 'test', log }),
+      code: 'AuthenticationFailed',
+    }),
+    destination: (port) => ({ host: '127.0.0.1', port }),
+    loseSessions: () => sshd.killSessions(),
+    freeze: () => {
+      sshd.pause();
+      return () => sshd.resume();
+    },
+    secrets: [key, stranger].flatMap(({ privateKey }) =>
+      privateKey.split('\n').filter((line) => line.length > 40 && !line.startsWith('---')),
+    ),
+    halfClose: true,
+    stop: async () => {
+      await sshd.stop();
+      secret[Symbol.dispose]();
+      wrong[Symbol.dispose]();
+    },
+  };
+});

@@ -1,0 +1,72 @@
+// A real sshd, a Secret's files and an ssh driver between them, for every test of this folder.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Hop, SshConfig } from '../../../src/contract/tunnel-config.ts';
+import { silentLog } from '../../../src/process/log.ts';
+import type { Session } from '../../../src/sidecar/driver.ts';
+import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
+import { generateKey, type KeyPair, type Sshd } from '../../private-network/sshd.ts';
+
+/** A directory like the one that the kubelet mounts. */
+export class SecretDirectory {
+  readonly directory = mkdtempSync(join(tmpdir(), 'portforward-secret-'));
+  readonly secretName = 'orders-bastion';
+
+  constructor(files: Readonly<Record<string, string>> = {}) {
+    this.write(files);
+  }
+
+  write(files: Readonly<Record<string, string>>): void {
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(this.directory, name), text);
+  }
+
+  remove(name: string): void {
+    rmSync(join(this.directory, name), { force: true });
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** A key pair that `sshd` lets in. */
+export async function userKey(sshd: Sshd, options: Parameters<typeof generateKey>[1] = {}): Promise<KeyPair> {
+  const key = await generateKey(sshd.directory, { name: `user-${options.type ?? 'ed25519'}`, ...options });
+  sshd.authorize([key.publicKey]);
+  return key;
+}
+
+export function hopTo(sshd: { readonly host: string; readonly port: number }, secret?: SecretDirectory): Hop {
+  const credentials = secret && { secretName: secret.secretName, directory: secret.directory };
+  return { host: sshd.host, port: sshd.port, user: 'tunnel', ...(credentials === undefined ? {} : { credentials }) };
+}
+
+export function sshConfig(bastions: readonly Hop[], more: Partial<SshConfig> = {}): SshConfig {
+  return {
+    bastions: [...bastions],
+    bastionPolicy: 'Ordered',
+    jumpHosts: [],
+    knownHosts: '',
+    hostKeyPolicy: 'Strict',
+    serverAliveIntervalSeconds: 2,
+    connectTimeoutSeconds: 10,
+    ...more,
+  };
+}
+
+/** A session over the first route, through a driver of its own that is closed with it. */
+export async function connectOnce(config: SshConfig, signal = AbortSignal.timeout(30_000)): Promise<Session> {
+  const log = silentLog();
+  const driver = createSshDriver(config, { podUid: 'test', log });
+  const [route] = await driver.routes({ signal });
+  if (route === undefined) throw new Error('no route');
+  try {
+    const session = await driver.connect(route, { signal, log });
+    session.signal.addEventListener('abort', () => void driver.close());
+    return session;
+  } catch (error) {
+    await driver.close();
+    throw error;
+  }
+}
