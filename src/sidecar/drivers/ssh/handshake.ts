@@ -27,6 +27,8 @@ export interface HandshakeOptions {
   readonly materials: readonly LoginMaterial[];
   readonly signal: AbortSignal;
   readonly log: Logger;
+  /** Called at the far side's first byte. */
+  readonly onAnswer?: () => void;
 }
 
 /** An authenticated client; its socket stays the caller's to destroy. */
@@ -133,6 +135,7 @@ export async function login(options: HandshakeOptions): Promise<Login> {
     });
     hardenClient(client);
     sniffFirstBytes(socket, progress, log);
+    socket.once('data', () => options.onAnswer?.());
     await promise;
     if (plan?.material === undefined || hostKey === undefined) throw new Error('ready without a login');
     return { client, hostKey, cipher, material: plan.material };

@@ -27,6 +27,8 @@ export interface WayOptions {
   readonly budget: ByteBudget;
   readonly signal: AbortSignal;
   readonly log: Logger;
+  /** Called at the first byte of the first machine on the way. */
+  readonly onAnswer?: () => void;
 }
 
 /** The bastion's session; jump hosts' sessions below it end with it. @throws TunnelError of layer `bastion`, or the signal's reason. */
@@ -67,6 +69,7 @@ async function connectHop(options: WayOptions, hop: Hop, role: HopRole, below?: 
       materials: access.materials,
       signal: attempt,
       log,
+      ...(below !== undefined || options.onAnswer === undefined ? {} : { onAnswer: options.onAnswer }),
     });
     access.accepted(done.material);
     return new SshSession({
