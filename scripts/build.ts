@@ -45,9 +45,7 @@ function partsOf(parts: Map<string, string>): Plugin {
     setup(bundler) {
       bundler.onResolve({ filter: /^\.\// }, ({ kind, importer, path, resolveDir }) => {
         if (kind !== 'dynamic-import' || importer !== main) return undefined;
-        // controller/main.ts → controller.cjs, cli/open.ts → open.cjs
-        const [folder = '', file = ''] = path.slice(2).split('/');
-        const name = file === 'main.ts' ? folder : basename(file, '.ts');
+        const name = basename(path, '.ts');
         parts.set(name, join(resolveDir, path));
         return { path: `./${name}.cjs`, external: true };
       });

@@ -1,8 +1,8 @@
 // The one executable: each word after `portforward` loads only its own part, so that a tunnel pod never holds the Kubernetes client in
 // memory and a controller never ssh.
-// Neighbours: controller/main.ts, sidecar/main.ts, cli/.
+// Neighbours: cli/, one file for each command.
 import { Command, Option } from 'commander';
-import { UsageError } from './cli/usage-error.ts';
+import { isUsageError } from './cli/usage-error.ts';
 
 const program = new Command('portforward')
   .description('Tunnels to private databases, for Kubernetes and for laptops.')
@@ -11,6 +11,25 @@ const program = new Command('portforward')
 
 const file = (): Option =>
   new Option('-f, --filename <file...>', 'YAML files or directories; - is standard input').makeOptionMandatory();
+
+program
+  .command('controller')
+  .description('the operator: watches PortForwards and keeps their tunnels (--help lists its flags)')
+  .helpOption(false)
+  .allowUnknownOption()
+  .argument('[flags...]')
+  .action(async (flags: string[]) => {
+    const { controller } = await import('./cli/controller.ts');
+    await controller(flags, print);
+  });
+
+program
+  .command('sidecar')
+  .description('one tunnel, as its pods run it: configured by the environment')
+  .action(async () => {
+    const { sidecar } = await import('./cli/sidecar.ts');
+    await sidecar();
+  });
 
 program
   .command('check')
@@ -43,7 +62,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 // Not awaited: the bundle is CommonJS. What is no UsageError is a bug, and ends the process with its stack.
 void program.parseAsync().catch((error: unknown) => {
-  if (!(error instanceof UsageError)) throw error;
+  if (!isUsageError(error)) throw error;
   process.stderr.write(`portforward: ${error.message}\n`);
   process.exitCode = 2;
 });

@@ -5,3 +5,7 @@
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
+
+/** By name, because each bundle has a class of its own. */
+export const isUsageError = (error: unknown): error is UsageError =>
+  error instanceof Error && error.name === 'UsageError';

@@ -1,0 +1,29 @@
+// `portforward controller`: what the operator's Deployment runs. Its flags are a table of its own, so commander hands them on unread.
+// Neighbours: ../controller/settings.ts (the flags), ../controller/main.ts (the work), ../process/run.ts (signals and exit).
+import { runController } from '../controller/main.ts';
+import { flagsHelp, readSettings, type Settings } from '../controller/settings.ts';
+import { createLog } from '../process/log.ts';
+import { run } from '../process/run.ts';
+import { UsageError } from './usage-error.ts';
+
+/** After so long a stop that does not come to its end is ended; the pod's grace is 30 s. */
+const stopDeadlineMs = 25_000;
+
+/** Runs until SIGTERM and ends the process; leadership that is lost ends it with 1. @throws UsageError that names the wrong flags. */
+export async function controller(args: readonly string[], print: (line: string) => void): Promise<void> {
+  if (args.includes('--help') || args.includes('-h')) {
+    print(`Usage: portforward controller [flags]\n\n${flagsHelp()}`);
+    return;
+  }
+  const settings = settingsOf(args);
+  const log = createLog({ level: settings.logLevel, fields: { component: 'controller' } });
+  await run((signal) => runController(signal, settings, { log }), { log, stopDeadlineMs });
+}
+
+function settingsOf(args: readonly string[]): Settings {
+  try {
+    return readSettings(args, process.env);
+  } catch (cause) {
+    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
