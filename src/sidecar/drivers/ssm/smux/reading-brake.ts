@@ -1,0 +1,73 @@
+// Streams share one channel and smux version 1 has no window, so a client that does not read can only be held back by reading nothing at
+// all. This bounds what that costs the others: one pause for all slow ones at a time, 10 s long, then the slow ones are reset.
+// Neighbours: stream.ts says when it is full, session.ts holds the streams.
+import { TunnelError } from '../../../../contract/errors.ts';
+import type { Clock } from '../../../../process/clock.ts';
+import type { ByteChannel } from '../port-session.ts';
+import type { PortStream } from './stream.ts';
+
+const PATIENCE_MS = 10_000;
+
+export class ReadingBrake {
+  readonly #channel: ByteChannel;
+  readonly #clock: Clock;
+  readonly #full = new Set<PortStream>();
+  #streamCount = 0;
+  #on = false;
+  #expired = false;
+  #cancel: (() => void) | undefined;
+
+  constructor({ channel, clock }: { readonly channel: ByteChannel; readonly clock: Clock }) {
+    this.#channel = channel;
+    this.#clock = clock;
+  }
+
+  /** True while reading is paused. */
+  get on(): boolean {
+    return this.#on;
+  }
+
+  /** The session's open streams: one alone harms nobody and is waited for without limit. */
+  set streamCount(count: number) {
+    const joined = count > this.#streamCount;
+    this.#streamCount = count;
+    if (joined && this.#expired) this.#start();
+  }
+
+  /** A stream became full, or has room again. */
+  changed(stream: PortStream): void {
+    if (stream.full) this.#full.add(stream);
+    else this.#full.delete(stream);
+    if (this.#full.size > 0 && !this.#on) {
+      this.#on = true;
+      this.#channel.pauseReading();
+      this.#start();
+    } else if (this.#full.size === 0 && this.#on) {
+      this.release();
+      this.#channel.resumeReading();
+    }
+  }
+
+  /** Ends the pause without a word to the channel, which is gone. */
+  release(): void {
+    this.#on = false;
+    this.#expired = false;
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#full.clear();
+  }
+
+  #start(): void {
+    this.#expired = false;
+    this.#cancel?.();
+    this.#cancel = this.#clock.after(PATIENCE_MS, () => {
+      this.#expired = true;
+      if (this.#streamCount <= 1) return;
+      for (const stream of this.#full) {
+        stream.destroy(
+          new TunnelError('ConnectionLimit', 'the client read nothing for 10 s and held up the others of its session'),
+        );
+      }
+    });
+  }
+}
