@@ -21,7 +21,6 @@ export class Authority {
 
   constructor(directory: string) {
     this.#directory = directory;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
 
   certificate(name = 'ca'): string {
@@ -34,6 +33,7 @@ export class Authority {
 
   /** Makes the authority itself, and the key pair that signs service account tokens (`serviceAccountKey`). */
   async create(): Promise<void> {
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     await this.#openssl('ca', '/CN=portforward-test-cluster', ['-addext', 'basicConstraints=critical,CA:TRUE']);
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     writeFileSync(this.serviceAccountKey, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });

@@ -1,31 +1,30 @@
 /**
  * A real single-node cluster on a bare Linux machine, without Docker, virtual machines or an image registry: etcd, the control
  * plane, containerd, kubelet, kube-proxy and CoreDNS as kept processes inside one node namespace.
- * Neighbours: cluster.ts decides between this, kind and a named cluster; machine.ts changes the machine and restores it.
+ * Neighbours: cluster.ts decides between this, kind and a named cluster; node-parts.ts says what runs; machine.ts changes the
+ * machine and restores it.
  */
 import { Resolver } from 'node:dns/promises';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isReady } from './api-server.ts';
-import { Authority, issueApiServer } from './certificates.ts';
-import { command, CommandFailed } from './command.ts';
-import { apiServerArguments, controllerManagerArguments, etcdArguments, schedulerArguments } from './control-plane.ts';
-import { hostsFile, setHostAddresses } from './dns.ts';
+import { CommandFailed, command } from './command.ts';
 import { describeImage, ensureImage, type ImageName, imageMissing } from './images.ts';
 import { KeptProcesses } from './kept-process.ts';
 import { withLock } from './lock.ts';
 import { linkNode, plannedChanges, prepareMachine, restoreMachine } from './machine.ts';
-import {
-  containerdConfig,
-  corefile,
-  emptyRootZone,
-  kubeletConfig,
-  kubeProxyConfig,
-  nodeName,
-  podNetwork,
-  runtimeSocket,
-} from './node-config.ts';
+import { nodeName, runtimeSocket } from './node-config.ts';
 import { NodeNamespace } from './node-namespace.ts';
+import {
+  apiServerUrl,
+  authorityOf,
+  commandLine,
+  dnsRights,
+  type Part,
+  parts,
+  recipeOf,
+  writeNodeFiles,
+} from './node-parts.ts';
 import { ensurePackages, missingPackages } from './packages.ts';
 import { cachedProgram, type Places } from './places.ts';
 import { allPrograms, ensurePrograms, missingPrograms } from './programs.ts';
@@ -38,32 +37,17 @@ export interface UpOptions {
   readonly agree: (changes: readonly string[]) => Promise<boolean>;
 }
 
-/** In starting order. Each is started again by itself if it is found dead. */
-const parts = [
-  'etcd',
-  'kube-apiserver',
-  'containerd',
-  'kube-controller-manager',
-  'kube-scheduler',
-  'kube-proxy',
-  'kubelet',
-  'coredns',
-] as const;
-type Part = (typeof parts)[number];
-
 const images: readonly ImageName[] = ['pause', 'base', 'client'];
 
 export class HostCluster {
   readonly places: Places;
   readonly #kept: KeptProcesses;
   readonly #node: NodeNamespace;
-  readonly #authority: string;
 
   constructor(places: Places) {
     this.places = places;
     this.#kept = new KeptProcesses(places.directory, places.logs);
     this.#node = new NodeNamespace(this.#kept);
-    this.#authority = join(places.directory, 'certificates');
   }
 
   /** The id of the process that holds the node's namespaces, undefined while there is no node. */
@@ -72,49 +56,22 @@ export class HostCluster {
   }
 
   get url(): string {
-    return `https://${this.places.nodeIP}:6443`;
+    return apiServerUrl(this.places);
   }
 
   /** Makes it run, from nothing, from half, or by finding it healthy (under a second). Two callers at once: one does it, the other waits. */
   async up(options: UpOptions): Promise<void> {
     const { log, signal } = options;
-    // Beside the run directory, not in it: `down` removes that one.
-    await withLock(`${this.places.directory}.lock`, () => this.#up(options), {
+    await withLock(this.#lock, () => this.#up(options), {
       onWait: (holder) => log(`  … waiting for process ${holder}, which works on the cluster`),
       ...(signal === undefined ? {} : { signal }),
     });
   }
 
-  async #up(options: UpOptions): Promise<void> {
-    const { log, signal } = options;
-    if (await this.healthy()) return;
-    const changes = this.#changes();
-    if (changes.length > 0 && !(await options.agree(changes)))
-      throw new Error('the test cluster was not started: not agreed to');
-    const given = { log, ...(signal === undefined ? {} : { signal }) };
-    await ensurePackages(log, signal);
-    await ensurePrograms(allPrograms, given);
-    for (const name of images) await ensureImage(name, given);
-    if (this.#node.pid === undefined) {
-      // A machine that was switched off, or a start that failed early: nothing runs, so nothing of it is worth keeping.
-      await this.#down();
-      await step(log, 'prepare the node', () => this.#prepare());
-    }
-    await step(log, 'start the API server', async () => {
-      await this.#start('etcd', this.#etcd());
-      await this.#start('kube-apiserver', this.#apiServer());
-      // Loading images takes as long as the API server's start, so containerd works meanwhile.
-      await this.#start('containerd', ['--config', join(this.places.directory, 'containerd.toml')]);
-      await Promise.all([this.#untilServing(signal), this.#loadImages(signal)]);
-    });
-    await step(log, `start the node ${nodeName}`, () => this.#startNode(signal));
-  }
-
-  /** Whether all parts live, the API server is ready, and the node says Ready. */
+  /** Whether all parts live in the version that these files describe, the API server is ready, the node says Ready and has the images. */
   async healthy(): Promise<boolean> {
-    const { dead } = this.state();
-    if (dead.length > 0 || !(await this.#serving())) return false;
-    return this.#nodeReady();
+    if (this.state().dead.length > 0 || !this.#isCurrent() || !(await this.#serving())) return false;
+    return (await this.#nodeReady()) && (await this.#missingImages()).length === 0;
   }
 
   /** Which parts live and which do not. */
@@ -128,12 +85,13 @@ export class HostCluster {
 
   /** Ends all of it and restores the machine; what is not there is passed over. */
   async down(log: Log): Promise<void> {
-    await withLock(`${this.places.directory}.lock`, () => step(log, `remove ${this.places.name}`, () => this.#down()));
+    await withLock(this.#lock, () => step(log, `remove ${this.places.name}`, () => this.#down()));
   }
 
+  /** Runs the cached kubectl with every right. */
   async kubectl(
     args: readonly string[],
-    options: { readonly input?: string; readonly signal?: AbortSignal } = {},
+    options: { readonly input?: string; readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
   ): Promise<string> {
     return command(cachedProgram('kubectl'), ['--kubeconfig', this.places.kubeconfig, ...args], options);
   }
@@ -144,124 +102,98 @@ export class HostCluster {
     await command('ctr', args, { timeoutMs: 300_000, ...(signal === undefined ? {} : { signal }) });
   }
 
+  async #up({ log, signal, agree }: UpOptions): Promise<void> {
+    if (await this.healthy()) return;
+    const changes = this.#changes();
+    if (changes.length > 0 && !(await agree(changes))) {
+      throw new Error('the test cluster was not started: not agreed to');
+    }
+    const given = { log, ...(signal === undefined ? {} : { signal }) };
+    await ensurePackages(log, signal);
+    await ensurePrograms(allPrograms, given);
+    for (const name of images) await ensureImage(name, given);
+    if (this.#node.pid === undefined || !this.#isCurrent()) {
+      // Switched off, failed early, or of another version: nothing of it is worth keeping.
+      await this.#down();
+      await step(log, 'prepare the node', () => this.#prepare());
+    }
+    await step(log, 'start the API server', async () => {
+      for (const part of ['etcd', 'kube-apiserver', 'containerd'] as const) await this.#start(part);
+      const wait = { timeoutMs: 90_000, ...(signal === undefined ? {} : { signal }) };
+      await Promise.all([this.#kept.until('kube-apiserver', () => this.#serving(), wait), this.#loadImages(signal)]);
+    });
+    await step(log, `start the node ${nodeName}`, () => this.#startNode(signal));
+  }
+
+  /** What `up` would change now. */
   #changes(): string[] {
     const packages = missingPackages();
     const programs = missingPrograms();
     const missing = images.filter(imageMissing);
+    const running = this.#node.pid !== undefined;
     return [
       ...(packages.length > 0 ? [`Debian packages ${packages.join(', ')} (they stay)`] : []),
       ...(programs.length > 0 ? [`programs built into ${cachedProgram('')} (they stay): ${programs.join(', ')}`] : []),
       ...(missing.length > 0 ? [`images made in the same cache (they stay): ${missing.join(', ')}`] : []),
-      ...(this.#node.pid === undefined ? plannedChanges(this.places) : []),
+      ...(running && !this.#isCurrent()
+        ? ['the running cluster is of another version: it is removed with all in it']
+        : []),
+      ...(running && this.#isCurrent() ? [] : plannedChanges(this.places)),
     ];
   }
 
   async #prepare(): Promise<void> {
-    const { places } = this;
-    await prepareMachine(places);
-    for (const name of ['cni', 'pod-logs', 'volume-plugins', 'kubelet']) {
-      mkdirSync(join(places.directory, name), { recursive: true });
-    }
-    const authority = new Authority(this.#authority);
-    await authority.create();
-    await Promise.all([
-      issueApiServer(authority, [places.nodeIP, places.firstServiceIP, '127.0.0.1']),
-      authority.issue('controller-manager', { user: 'system:kube-controller-manager' }),
-      authority.issue('scheduler', { user: 'system:kube-scheduler' }),
-      authority.issue('kube-proxy', { user: 'system:kube-proxy' }),
-      authority.issue('coredns', { user: 'system:coredns' }),
-      authority.issue('kubelet', { user: `system:node:${nodeName}`, groups: ['system:nodes'] }),
-      authority.issue('kubelet-server', { user: nodeName, addresses: [places.nodeIP], names: [nodeName] }),
-    ]);
-    for (const name of ['controller-manager', 'scheduler', 'kube-proxy', 'coredns', 'kubelet']) {
-      authority.writeKubeconfig(this.#kubeconfig(name), this.url, name);
-    }
-    const write = (name: string, content: string): void => writeFileSync(join(places.directory, name), content);
-    write('containerd.toml', containerdConfig(places, describeImage('pause').reference));
-    write('cni/10-pods.conflist', podNetwork(places));
-    write('kubelet.json', kubeletConfig(places, authority));
-    write('kube-proxy.json', kubeProxyConfig(places, this.#kubeconfig('kube-proxy')));
-    write('root.zone', emptyRootZone);
-    const rootZone = join(places.directory, 'root.zone');
-    write('Corefile', corefile(places, this.#kubeconfig('coredns'), hostsFile(places), rootZone));
-    await setHostAddresses(places, 'node.example.test', [places.nodeIP]);
-    await this.#node.start(places);
+    await prepareMachine(this.places);
+    await writeNodeFiles(this.places);
+    await this.#node.start(this.places);
     const pid = this.#node.pid;
     if (pid === undefined) throw new Error(`the node ended at once: ${this.#kept.lastWords('node')}`);
-    await linkNode(places, pid);
+    await linkNode(this.places, pid);
+    // Last: a node that was not prepared to its end is made anew.
+    writeFileSync(this.#recipeFile, recipeOf(this.places));
   }
 
   async #startNode(signal: AbortSignal | undefined): Promise<void> {
-    // Last of all the start writes it, so a kubeconfig that is there belongs to a cluster that served once.
-    new Authority(this.#authority).writeKubeconfig(this.places.kubeconfig, this.url, 'admin');
     const { places } = this;
-    const kubeconfig = (name: string): string => this.#kubeconfig(name);
-    const authority = new Authority(this.#authority);
-    await this.#start('kube-controller-manager', controllerManagerArguments(authority, kubeconfig, places.nodeIP));
-    await this.#start('kube-scheduler', schedulerArguments(kubeconfig, places.nodeIP));
-    await this.#start('kube-proxy', ['--config', join(places.directory, 'kube-proxy.json')]);
-    await this.#start('kubelet', [
-      `--config=${join(places.directory, 'kubelet.json')}`,
-      `--kubeconfig=${this.#kubeconfig('kubelet')}`,
-      `--root-dir=${join(places.directory, 'kubelet')}`,
-      `--cert-dir=${join(places.directory, 'kubelet')}`,
-      `--hostname-override=${nodeName}`,
-      `--node-ip=${places.nodeIP}`,
-    ]);
-    await this.kubectl(['apply', '--filename', '-'], { input: dnsRights, ...(signal === undefined ? {} : { signal }) });
-    await this.#start('coredns', ['-conf', join(places.directory, 'Corefile')]);
+    authorityOf(places).writeKubeconfig(places.kubeconfig, this.url, 'admin');
+    await this.kubectl(['apply', '--filename', '-'], {
+      input: dnsRights,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    for (const part of parts) await this.#start(part);
     const wait = { timeoutMs: 120_000, ...(signal === undefined ? {} : { signal }) };
-    await this.#kept.until('kubelet', () => this.#nodeReady(), wait);
-    await this.#kept.until('coredns', () => this.#dnsReady(), wait);
-    await this.#kept.until('kube-controller-manager', () => this.#defaultAccount(), wait);
-    for (const name of parts) {
-      if (this.#kept.pid(name) === undefined) throw new Error(`${name} ended:\n${this.#kept.lastWords(name)}`);
-    }
+    await Promise.all([
+      this.#kept.until('kubelet', () => this.#nodeReady(), wait),
+      this.#kept.until('coredns', () => this.#dnsReady(), wait),
+      this.#kept.until('kube-controller-manager', () => this.#defaultAccount(), wait),
+    ]);
+    const [dead] = this.state().dead;
+    if (dead !== undefined) throw new Error(`${dead} ended:\n${this.#kept.lastWords(dead)}`);
   }
 
-  async #start(name: Part, args: readonly string[]): Promise<void> {
-    if (this.#kept.pid(name) !== undefined) return;
-    const program = name === 'containerd' ? name : cachedProgram(name);
-    await this.#node.keep(name, program, args);
-  }
-
-  #etcd(): string[] {
-    const directory = join(this.places.directory, 'etcd');
-    // The node's own loopback: nothing outside reaches it.
-    return etcdArguments({ directory, host: '127.0.0.1', clientPort: 2379, peerPort: 2380 });
-  }
-
-  #apiServer(): string[] {
-    const { nodeIP: host, serviceRange } = this.places;
-    const etcd = 'http://127.0.0.1:2379';
-    return apiServerArguments(new Authority(this.#authority), { etcd, host, port: 6443, serviceRange });
+  async #start(part: Part): Promise<void> {
+    if (this.#kept.pid(part) !== undefined) return;
+    const { program, args } = commandLine(part, this.places);
+    await this.#node.keep(part, program, args);
   }
 
   async #loadImages(signal: AbortSignal | undefined): Promise<void> {
     const there = async (): Promise<boolean> => existsSync(runtimeSocket(this.places));
     await this.#kept.until('containerd', there, { timeoutMs: 30_000, ...(signal === undefined ? {} : { signal }) });
-    const listed = await command('ctr', [
-      '--address',
-      runtimeSocket(this.places),
-      '--namespace',
-      'k8s.io',
-      'images',
-      'ls',
-      '-q',
-    ]);
-    for (const { reference, archive } of images.map(describeImage)) {
-      if (!listed.split('\n').includes(reference)) await this.loadImage(archive, signal);
-    }
+    for (const archive of await this.#missingImages()) await this.loadImage(archive, signal);
   }
 
-  async #untilServing(signal: AbortSignal | undefined): Promise<void> {
-    const wait = { timeoutMs: 90_000, ...(signal === undefined ? {} : { signal }) };
-    await this.#kept.until('kube-apiserver', () => this.#serving(), wait);
+  /** Archives of our images that the node's container runtime does not know. */
+  async #missingImages(): Promise<string[]> {
+    const list = ['--address', runtimeSocket(this.places), '--namespace', 'k8s.io', 'images', 'ls', '-q'];
+    const known = (await command('ctr', list)).split('\n');
+    const ours = images.map(describeImage);
+    return ours.filter(({ reference }) => !known.includes(reference)).map(({ archive }) => archive);
   }
 
   async #serving(): Promise<boolean> {
-    const authority = join(this.#authority, 'ca.crt');
-    return existsSync(authority) && isReady({ url: this.url, ca: readFileSync(authority) });
+    const certificate = authorityOf(this.places).certificate();
+    return existsSync(certificate) && isReady({ url: this.url, ca: readFileSync(certificate) });
   }
 
   async #nodeReady(): Promise<boolean> {
@@ -278,7 +210,8 @@ export class HostCluster {
     const resolver = new Resolver({ timeout: 1_000, tries: 1 });
     resolver.setServers([this.places.nodeIP]);
     try {
-      return (await resolver.resolve4('kubernetes.default.svc.cluster.local')).includes(this.places.firstServiceIP);
+      const addresses = await resolver.resolve4('kubernetes.default.svc.cluster.local');
+      return addresses.includes(this.places.firstServiceIP);
     } catch {
       return false;
     }
@@ -302,23 +235,16 @@ export class HostCluster {
     rmSync(this.places.directory, { recursive: true, force: true });
   }
 
-  #kubeconfig(name: string): string {
-    return join(this.#authority, `${name}.kubeconfig`);
+  #isCurrent(): boolean {
+    return existsSync(this.#recipeFile) && readFileSync(this.#recipeFile, 'utf8') === recipeOf(this.places);
+  }
+
+  get #recipeFile(): string {
+    return join(this.places.directory, 'recipe');
+  }
+
+  /** Beside the run directory, not in it: `down` removes that one. */
+  get #lock(): string {
+    return `${this.places.directory}.lock`;
   }
 }
-
-/** What CoreDNS reads. */
-const dnsRights = `apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: { name: system:coredns }
-rules:
-- { apiGroups: [""], resources: [endpoints, services, pods, namespaces], verbs: [list, watch] }
-- { apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch] }
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: { name: system:coredns }
-roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: system:coredns }
-subjects:
-- { apiGroup: rbac.authorization.k8s.io, kind: User, name: system:coredns }
-`;

@@ -28,22 +28,9 @@ export class NodeNamespace {
 
   /** Makes an empty node, with loopback only. */
   async start(places: Places): Promise<void> {
-    const mounts = privateDirectories.map((directory) => `mount -t tmpfs -o mode=755 tmpfs ${directory}`);
-    const settings = ['net/ipv4/ip_forward', 'net/bridge/bridge-nf-call-iptables'];
-    const script = [
-      'set -e',
-      ...mounts,
-      'mkdir /run/netns /run/lock',
-      `hostname ${places.name}`,
-      'ip link set lo up',
-      ...settings.map((setting) => `echo 1 > /proc/sys/${setting}`),
-      'touch "$1"',
-      // Its only tasks: stay, and bury the processes that lose their parents.
-      'exec catatonit -P',
-    ].join('\n');
     const ready = `${places.directory}/node-ready`;
     const namespaces = ['--pid', '--net', '--mount', '--uts', '--ipc', '--propagation', 'slave', '--mount-proc'];
-    const args = [...namespaces, '--fork', '--kill-child=KILL', 'sh', '-c', script, 'sh', ready];
+    const args = [...namespaces, '--fork', '--kill-child=KILL', 'sh', '-c', nodeScript(places), 'sh', ready];
     await command('rm', ['-f', ready]);
     await this.#kept.start(init, 'unshare', args, { led: true });
     await this.#kept.until(init, async () => existsSync(ready), { timeoutMs: 10_000 });
@@ -73,4 +60,21 @@ export class NodeNamespace {
     if (this.pid === undefined) throw new Error('the node does not run');
     return ['--target', `${this.pid}`, '--pid', '--net', '--mount', '--uts', '--ipc', '--'];
   }
+}
+
+/** What the node's first process does before it only stays. `$1` is the file that it creates when that is done. */
+export function nodeScript(places: Places): string {
+  const mounts = privateDirectories.map((directory) => `mount -t tmpfs -o mode=755 tmpfs ${directory}`);
+  const settings = ['net/ipv4/ip_forward', 'net/bridge/bridge-nf-call-iptables'];
+  return [
+    'set -e',
+    ...mounts,
+    'mkdir /run/netns /run/lock',
+    `hostname ${places.name}`,
+    'ip link set lo up',
+    ...settings.map((setting) => `echo 1 > /proc/sys/${setting}`),
+    'touch "$1"',
+    // Its only tasks: stay, and bury the processes that lose their parents.
+    'exec catatonit -P',
+  ].join('\n');
 }

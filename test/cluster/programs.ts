@@ -110,7 +110,7 @@ function isCurrent(name: ProgramName): boolean {
 const stampOf = (name: ProgramName): string => join(cacheDirectory(), 'bin', `.${name}.version`);
 
 /** Tells two builds of a program apart: everything that decides what it does, and the platform that it runs on. */
-function fingerprint(name: ProgramName): string {
+export function fingerprint(name: ProgramName): string {
   const recipe: Recipe = recipes[name];
   const hash = createHash('sha256').update(
     `${process.platform} ${process.arch} ${recipe.package} ${linkerFlags(recipe)}`,
