@@ -2,15 +2,37 @@
 // Neighbours: selectors.ts; controller/children builds the policy.
 import { z } from 'zod';
 import { orderedList, text } from './building-blocks.ts';
-import { withRules, withTwin } from './rule.ts';
+import { isStrictlyInside, parseCidr } from './cidr.ts';
+import { withRules } from './rule.ts';
 import { labelSelector } from './selectors.ts';
 
 const cidr = () =>
-  withTwin(text(64, 1), { format: 'cidr' }, (value) =>
-    z.cidrv4().safeParse(value).success || z.cidrv6().safeParse(value).success
-      ? []
-      : [{ path: [], message: 'must be an address range such as 10.1.0.0/16 or fd00::/8' }],
-  );
+  withRules(text(64, 1), [
+    {
+      rule: 'isCIDR(self)',
+      message: 'an address range is an address, a slash and a number of bits, as in 10.1.0.0/16 or fd00::/8',
+      check: (value) => parseCidr(value) !== undefined,
+    },
+  ]);
+
+const ipBlock = withRules(
+  z.strictObject({
+    cidr: cidr().describe('Address range that may connect, as in 10.1.0.0/16.'),
+    except: orderedList(cidr(), 32).exactOptional().describe('Ranges inside cidr that may not.'),
+  }),
+  [
+    {
+      rule: '!has(self.except) || !isCIDR(self.cidr) || self.except.all(each, !isCIDR(each) || (cidr(self.cidr).containsCIDR(each) && cidr(self.cidr).prefixLength() < cidr(each).prefixLength()))',
+      message: 'except holds a range that is not a part of cidr: remove it, or widen cidr',
+      fieldPath: '.except',
+      check: (block) => {
+        const outer = parseCidr(block.cidr);
+        const inner = (block.except ?? []).flatMap((each) => parseCidr(each) ?? []);
+        return outer === undefined || inner.every((each) => isStrictlyInside(each, outer));
+      },
+    },
+  ],
+);
 
 const peer = withRules(
   z.strictObject({
@@ -22,11 +44,7 @@ const peer = withRules(
     namespaceSelector: labelSelector()
       .exactOptional()
       .describe('Namespaces whose pods may connect. {} means all namespaces.'),
-    ipBlock: z
-      .strictObject({
-        cidr: cidr().describe('Address range that may connect, as in 10.1.0.0/16.'),
-        except: orderedList(cidr(), 32).exactOptional().describe('Ranges inside cidr that may not.'),
-      })
+    ipBlock: ipBlock
       .exactOptional()
       .describe(
         'Addresses that may connect, for clients that are no pods. Excludes podSelector and namespaceSelector.',

@@ -22,10 +22,10 @@ export type Parsed =
  */
 export function parsePortForward(document: unknown): Parsed {
   const { status, rest } = withoutStatus(document);
-  const first = PortForwardSchema.safeParse(rest);
+  const first = judge(rest);
   if (first.success) return { ok: true, value: withStatus(first.data, status) };
   // The server prunes null before it judges, but an unknown field is refused even if it is null.
-  const second = PortForwardSchema.safeParse(withoutNulls(rest));
+  const second = judge(withoutNulls(rest));
   const unknownFields = first.error.issues.filter((issue) => issue.code === 'unrecognized_keys');
   if (second.success && unknownFields.length === 0) return { ok: true, value: withStatus(second.data, status) };
   const others = second.success ? [] : second.error.issues.filter((issue) => issue.code !== 'unrecognized_keys');
@@ -47,6 +47,9 @@ export function parseStoredPortForward(object: unknown): Parsed {
   }
   return parsePortForward(copy);
 }
+
+// A missing value and a wrong one are told apart by the input.
+const judge = (document: unknown) => PortForwardSchema.safeParse(document, { reportInput: true });
 
 function issuesOf(issue: z.core.$ZodIssue): Issue[] {
   if (issue.code === 'unrecognized_keys') {
