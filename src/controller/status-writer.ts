@@ -107,7 +107,7 @@ function substance(status: PortForwardStatus | undefined): unknown {
   return canonical({
     ...status,
     conditions: status.conditions?.map((condition) => ({ ...condition, message: '' })) ?? [],
-    ports: status.ports?.map(({ message: _, ...port }) => port) ?? [],
-    tunnels: status.tunnels?.map(({ message: _, ...tunnel }) => tunnel) ?? [],
+    ports: status.ports?.map((port) => ({ ...port, message: '' })) ?? [],
+    tunnels: status.tunnels?.map((tunnel) => ({ ...tunnel, message: '' })) ?? [],
   });
 }

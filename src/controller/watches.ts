@@ -150,8 +150,6 @@ function keyByLabel({ metadata }: KubeObject): ObjectKey | undefined {
   return name === undefined ? undefined : keyOf({ ...metadata, name });
 }
 
-function withoutVersion({ metadata: { resourceVersion: _, ...metadata }, ...pod }: Pod): unknown {
-  return { metadata, ...pod };
-}
+const withoutVersion = (pod: Pod): unknown => ({ ...pod, metadata: { ...pod.metadata, resourceVersion: '' } });
 
 const some = (text: string | undefined): readonly string[] => (text === undefined ? [] : [text]);

@@ -169,8 +169,8 @@ export function ready(
   for (const problem of [observation.refusal, observation.obstacle]) {
     if (problem !== undefined) return { type, status: 'False', ...withMend(problem) };
   }
-  if (connectedNow.status !== 'True') return { ...connectedNow, type };
   if (connectedNow.reason === 'StatusUnreadable') return { ...connectedNow, type, status: 'Unknown' };
+  if (connectedNow.status !== 'True') return { ...connectedNow, type };
   const { status, reason, message } = reachableNow;
   if (reason === 'Idle') return { type, status: 'True', reason, message };
   if (status === 'True' || reason === 'NotChecked') {

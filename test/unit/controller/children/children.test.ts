@@ -1,0 +1,192 @@
+// Rules of the objects of a tunnel that must hold whatever the document says.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { TunnelError } from '../../../../src/contract/errors.ts';
+import { parseTunnelConfig } from '../../../../src/contract/tunnel-config.ts';
+import { templateOf } from '../../../../src/controller/children/deployment.ts';
+import { desiredChildren } from '../../../../src/controller/children/index.ts';
+import { hashOf } from '../../../../src/controller/kube/apply.ts';
+import { portForward, tunnelSettings } from '../portforwards.ts';
+
+const children = (...args: Parameters<typeof portForward>) =>
+  desiredChildren(portForward(...args), tunnelSettings(), true);
+const containerOf = (...args: Parameters<typeof portForward>) => {
+  const [container] = children(...args).deployment.spec?.template.spec?.containers ?? [];
+  assert.ok(container);
+  return container;
+};
+const template = (...args: Parameters<typeof portForward>): string =>
+  hashOf(children(...args).deployment.spec?.template);
+
+test('a pod meets Pod Security restricted and carries no Kubernetes token', () => {
+  const { deployment, serviceAccount } = children();
+  const spec = deployment.spec?.template.spec;
+  assert.equal(spec?.automountServiceAccountToken, false);
+  assert.equal(serviceAccount?.automountServiceAccountToken, false);
+  assert.equal(spec?.securityContext?.runAsNonRoot, true);
+  assert.equal(spec?.securityContext?.runAsUser, 65532);
+  assert.deepEqual(spec?.securityContext?.seccompProfile, { type: 'RuntimeDefault' });
+  const { securityContext } = containerOf();
+  assert.deepEqual(securityContext, {
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'] },
+  });
+});
+
+test('a Service leads to container ports by name, and each of its names exists on the container exactly once', () => {
+  const port = fc.record({
+    port: fc.integer({ min: 1, max: 65535 }),
+    name: fc.option(fc.stringMatching(/^[a-oq-z][a-z0-9]{0,14}$/), { nil: undefined }),
+  });
+  const ports = fc
+    .uniqueArray(port, { minLength: 1, maxLength: 64, selector: (each) => each.port })
+    .filter((list) => new Set(list.map((each) => each.name ?? `p${each.port}`)).size === list.length);
+  fc.assert(
+    fc.property(ports, (list) => {
+      const { service, deployment } = children({ ports: list });
+      const containerPorts = deployment.spec?.template.spec?.containers[0]?.ports ?? [];
+      const names = containerPorts.map(({ name }) => name);
+      const numbers = containerPorts.map(({ containerPort }) => containerPort);
+      assert.equal(new Set(names).size, names.length);
+      assert.equal(new Set(numbers).size, numbers.length);
+      assert.ok(
+        numbers.every((number) => number >= 1024 && number <= 65535),
+        'no capability is needed',
+      );
+      for (const { targetPort } of service.spec?.ports ?? []) {
+        assert.equal(names.filter((name) => name === targetPort).length, 1);
+      }
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('the environment holds the config and no secret, and the sidecar can parse it', () => {
+  const { env } = containerOf();
+  const text = env?.find(({ name }) => name === 'PORTFORWARD_CONFIG')?.value;
+  const config = parseTunnelConfig(text ?? '');
+  assert.equal(config.name, 'orders-db');
+  assert.equal(config.forwards[0]?.listenPort, 5432);
+  assert.deepEqual(
+    env?.map(({ name }) => name),
+    ['PORTFORWARD_CONFIG', 'PORTFORWARD_POD_NAME', 'PORTFORWARD_POD_UID'],
+  );
+});
+
+test('only the documented keys of a Secret are mounted, and the pod starts without it', () => {
+  const volumes = children().deployment.spec?.template.spec?.volumes;
+  const [secret] = volumes?.flatMap((volume) => volume.secret ?? []) ?? [];
+  assert.equal(secret?.secretName, 'orders-bastion');
+  assert.equal(secret?.optional, true);
+  assert.deepEqual(
+    secret?.items?.map(({ key }) => key),
+    ['ssh-privatekey', 'identity', 'ssh-publickey-cert', 'passphrase', 'password', 'known_hosts'],
+  );
+});
+
+test('access, service, replicas, suspend, class, labels and foreign annotations never change the pod template', () => {
+  const before = template();
+  for (const more of [
+    { access: { from: [{ podSelector: {} }] } },
+    { service: { name: 'other', type: 'ClusterIP', labels: { a: 'b' } } },
+    { replicas: 5 },
+    { suspend: true },
+    { className: 'other' },
+  ]) {
+    assert.equal(template(more), before, JSON.stringify(more));
+  }
+  assert.equal(template({}, { labels: { a: 'b' }, annotations: { a: 'b' }, generation: 9 }), before);
+});
+
+test('reordering the ports changes nothing', () => {
+  const a = { port: 5432 };
+  const b = { port: 80, name: 'web' };
+  assert.deepEqual(children({ ports: [a, b] }), children({ ports: [b, a] }));
+});
+
+test('what the sidecar needs, and reconnectAt, change the pod template and its mark', () => {
+  const before = templateOf(children().deployment);
+  assert.match(before ?? '', /^[0-9a-f]{16}$/);
+  for (const changed of [
+    children({ connection: { maxConnections: 5 } }),
+    children({ ssh: { user: 'other', bastions: [{ host: 'b' }], secretRef: { name: 's' } } }),
+    children({}, { annotations: { 'portforward.dev/reconnectAt': 'now' } }),
+  ]) {
+    assert.notEqual(templateOf(changed.deployment), before);
+  }
+});
+
+test('a pod may drain before it is killed', () => {
+  const { deployment } = children({ connection: { drainTimeoutSeconds: 100 } });
+  assert.equal(deployment.spec?.template.spec?.terminationGracePeriodSeconds, 110);
+});
+
+test('an own ServiceAccount is used and none is made', () => {
+  const { serviceAccount, deployment } = children({ pod: { serviceAccountName: 'mine' } });
+  assert.equal(serviceAccount, undefined);
+  assert.equal(deployment.spec?.template.spec?.serviceAccountName, 'mine');
+});
+
+test('there is a budget from two replicas on, and none for one or while suspended', () => {
+  assert.equal(children({ replicas: 2 }).podDisruptionBudget?.spec?.maxUnavailable, 1);
+  assert.equal(children({ replicas: 1 }).podDisruptionBudget, undefined);
+  assert.equal(children({ replicas: 2, suspend: true }).podDisruptionBudget, undefined);
+});
+
+test('nobody is let in by an empty list: without access it is the pods of the same namespace', () => {
+  const [clients] = children().networkPolicy.spec?.ingress ?? [];
+  assert.deepEqual(clients?.from, [{ podSelector: {} }]);
+  assert.deepEqual(clients?.ports, [{ protocol: 'TCP', port: 'postgres' }]);
+});
+
+test("labels of ours win over the document's", () => {
+  const { deployment } = children({ pod: { labels: { team: 'shop' } } });
+  const labels = deployment.spec?.template.metadata?.labels;
+  assert.equal(labels?.['team'], 'shop');
+  assert.equal(labels?.['portforward.dev/name'], 'orders-db');
+});
+
+test('a config over 100 KiB is refused with its size', () => {
+  const ports = Array.from({ length: 64 }, (_, index) => ({
+    port: 2000 + index,
+    destinationHost: `${'a'.repeat(60)}.${'b'.repeat(60)}.${'c'.repeat(60)}.internal`,
+  }));
+  const ssh = {
+    user: 'tunnel',
+    bastions: [{ host: 'b' }],
+    secretRef: { name: 's' },
+    // A quotation mark takes two bytes in JSON.
+    knownHosts: '"'.repeat(60_000),
+  };
+  assert.throws(
+    () => children({ ports, ssh }),
+    (error) => error instanceof TunnelError && error.code === 'ConfigTooLarge' && /\d{6} bytes/.test(error.message),
+  );
+});
+
+test('what the install does not allow is refused with the field and the limit', () => {
+  const refusal = (more: Parameters<typeof portForward>[0], ...flags: string[]): string => {
+    try {
+      desiredChildren(portForward(more), tunnelSettings(...flags), true);
+    } catch (error) {
+      if (error instanceof TunnelError) return `${error.code}: ${error.message}`;
+      throw error;
+    }
+    return 'allowed';
+  };
+  const ssh = { user: 'u', bastions: [{ host: 'b' }], secretRef: { name: 's' }, hostKeyPolicy: 'InsecureIgnore' };
+  assert.match(refusal({ ssh }), /^InsecureHostKeysNotAllowed: spec\.ssh\.hostKeyPolicy/);
+  assert.equal(refusal({ ssh }, '--allow-insecure-host-keys'), 'allowed');
+  assert.match(refusal({ service: { type: 'NodePort' } }), /^ServiceTypeNotAllowed: .*only ClusterIP/);
+  assert.equal(refusal({ service: { type: 'NodePort' } }, '--allowed-service-types=NodePort'), 'allowed');
+  const pod = { annotations: { 'mesh.example/inject': 'x' } };
+  assert.match(refusal({ pod }), /^AnnotationNotAllowed: spec\.pod\.annotations has mesh\.example\/inject/);
+  assert.equal(refusal({ pod }, '--allowed-annotation-prefixes=mesh.example'), 'allowed');
+  assert.match(refusal({ pod }, '--allowed-annotation-prefixes=mesh'), /^AnnotationNotAllowed/);
+  assert.match(
+    refusal({ ssh: undefined, fly: { app: 'a', secretRef: { name: 'f' } } }),
+    /^DriverNotAvailable: spec\.fly/,
+  );
+});
