@@ -1,0 +1,133 @@
+/**
+ * A second cluster comes and goes beside the one that the other tests share, and leaves the machine as it was.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
+import { after, suite, test } from 'node:test';
+import { useKind } from './cluster.ts';
+import { command } from './command.ts';
+import { HostCluster } from './host-cluster.ts';
+import { withLock } from './lock.ts';
+import { privateDirectories } from './node-namespace.ts';
+import { maxInstances, placesOf } from './places.ts';
+import { signalProcess } from './proc.ts';
+
+const instance = maxInstances - 1;
+const places = placesOf(instance);
+const log = (): void => {};
+const agree = async (): Promise<boolean> => true;
+const elsewhere = process.env['PF_TEST_CONTEXT'] !== undefined || (await useKind());
+const skip = elsewhere ? 'the cluster of this run is not on this machine itself' : false;
+
+/** What could be left behind. Other clusters and networks may run meanwhile, so only what bears this instance’s marks is compared. */
+async function traces(): Promise<Readonly<Record<string, unknown>>> {
+  const lines = (text: string): string[] => text.split('\n').filter((line) => mark.test(line));
+  const mark = new RegExp(
+    `${places.name}|${places.directory}|pf${instance}@|pf${instance} |${places.nodeIP}|${places.hostIP}`,
+  );
+  const commands = globSync('/proc/[0-9]*/cmdline').map((file) => {
+    try {
+      return readFileSync(file, 'utf8').replaceAll('\0', ' ');
+    } catch {
+      return '';
+    }
+  });
+  return {
+    processes: lines(commands.join('\n')),
+    links: lines(await command('ip', ['-o', 'address'])),
+    routes: lines(await command('ip', ['route', 'show', 'table', 'all'])),
+    rules: lines(await command('nft', ['list', 'ruleset'])),
+    mounts: lines(readFileSync('/proc/self/mounts', 'utf8')),
+    groups: globSync(`/sys/fs/cgroup/{*/,}${places.name}`),
+    directory: existsSync(places.directory),
+    directories: privateDirectories.filter((directory) => existsSync(directory)),
+    names: existsSync('/run/netns') ? readdirSync('/run/netns').filter((name) => name.startsWith('cni-')) : [],
+  };
+}
+
+suite('a cluster on a bare machine', { skip }, () => {
+  const cluster = new HostCluster(places);
+  after(() => cluster.down(log));
+
+  test('comes up, repairs what died, and leaves nothing behind', async (t) => {
+    await cluster.down(log);
+    const before = await traces();
+    const kernel = readFileSync('/proc/sys/vm/overcommit_memory', 'utf8');
+
+    const asked: string[] = [];
+    await cluster.up({
+      log,
+      agree: async (changes) => {
+        asked.push(...changes);
+        return true;
+      },
+    });
+    assert.ok(
+      asked.some((change) => change.includes(`interface pf${instance}`)),
+      'it told what it would change',
+    );
+    assert.equal(await cluster.healthy(), true);
+
+    // Found running: nothing is asked.
+    const found = performance.now();
+    await cluster.up({ log, agree: () => assert.fail('asked for nothing') });
+    t.diagnostic(`found running in ${(performance.now() - found).toFixed(0)} ms`);
+
+    await cluster.kubectl(['create', 'configmap', 'kept']);
+    for (const part of ['kube-scheduler', 'kube-apiserver', 'kubelet']) {
+      const [pid] = readFileSync(`${places.directory}/processes/${part}`, 'utf8').split(' ');
+      assert.ok(signalProcess(Number(pid), 'SIGKILL'));
+    }
+    assert.equal(await cluster.healthy(), false);
+    await cluster.up({ log, agree });
+    assert.equal(await cluster.healthy(), true);
+    assert.match(await cluster.kubectl(['get', 'configmap', 'kept', '--output', 'name']), /kept/);
+
+    const name = 'pod';
+    const image = 'localhost/portforward/pause';
+    await cluster.kubectl(['create', 'deployment', name, `--image=${image}`]);
+
+    await cluster.down(log);
+    assert.deepEqual(await traces(), before);
+    assert.equal(readFileSync('/proc/sys/vm/overcommit_memory', 'utf8'), kernel);
+    // Nothing to do is done quietly.
+    await cluster.down(log);
+  });
+
+  test('is not started against the person’s will, and then nothing is changed', async () => {
+    await cluster.down(log);
+    const before = await traces();
+    await assert.rejects(cluster.up({ log, agree: async () => false }), /not agreed to/);
+    assert.deepEqual(await traces(), before);
+  });
+
+  test('whatever a start that was cut off left is made good by the next', async () => {
+    const abort = new AbortController();
+    const cut = cluster.up({
+      log: (line) => line.includes('prepare the node') && abort.abort(new Error('cut off')),
+      agree,
+      signal: abort.signal,
+    });
+    await assert.rejects(cut, /cut off/);
+    await cluster.up({ log, agree });
+    assert.equal(await cluster.healthy(), true);
+    await cluster.down(log);
+  });
+});
+
+test('a lock is held by one at a time, and a dead holder has lost it', async (t) => {
+  const file = `/tmp/portforward-lock-${process.pid}`;
+  t.after(() => command('rm', ['-f', file]));
+  let inside = 0;
+  const work = async (): Promise<void> => {
+    inside += 1;
+    assert.equal(inside, 1);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    inside -= 1;
+  };
+  await Promise.all(Array.from({ length: 5 }, () => withLock(file, work)));
+  // Process 1 lives, but was not started then.
+  await command('sh', ['-c', `printf '1 12' > ${file}`]);
+  await withLock(file, work);
+  assert.equal(existsSync(file), false);
+});
