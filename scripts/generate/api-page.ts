@@ -42,7 +42,7 @@ function sections(path: string, node: Structural): string[] {
   );
   const head = `## ${name}\n\n${node.description === undefined ? '' : `${node.description}\n\n`}`;
   const table = `| Field | Type | Default | Meaning |\n|---|---|---|---|\n${rows.join('\n')}\n`;
-  return [`${head}${table}${rules(node)}${node === target ? '' : rules(target)}${leafRules(target)}`, ...below];
+  return [`${head}${table}${node === target ? rules(node) : rules(node, target)}`, ...below];
 }
 
 function row(key: string, property: Structural, parent: Structural): string {
@@ -81,18 +81,23 @@ function range(min: number | undefined, max: number | undefined): string {
   return min === undefined ? `at most ${max}` : `${min} to ${max}`;
 }
 
-function rules(node: Structural): string {
-  const validations = node['x-kubernetes-validations'] ?? [];
-  if (validations.length === 0) return '';
-  return `\nRules:\n\n${validations.map(({ message, fieldPath }) => `- ${fieldPath === undefined ? '' : `\`${fieldPath.slice(1)}\`: `}${message}`).join('\n')}\n`;
+/** The rules of an object and of its fields that have no section of their own, one line each. */
+function rules(...nodes: readonly Structural[]): string {
+  const lines = nodes.flatMap((node) => [
+    ...ownRules(node),
+    ...Object.entries(node.properties ?? {}).flatMap(leafRules),
+  ]);
+  return lines.length === 0 ? '' : `\nRules:\n\n${lines.map((line) => `- ${cell(line)}`).join('\n')}\n`;
 }
 
-/** Rules of fields that have no section of their own. */
-function leafRules(node: Structural): string {
-  const lines = Object.entries(node.properties ?? {}).flatMap(([key, property]) => {
-    const hasSection = property.properties !== undefined || property.items?.properties !== undefined;
-    if (hasSection) return [];
-    return (property['x-kubernetes-validations'] ?? []).map(({ message }) => `- \`${key}\`: ${message}`);
-  });
-  return lines.length === 0 ? '' : `\nRules of single fields:\n\n${lines.join('\n')}\n`;
+const ownRules = ({ 'x-kubernetes-validations': validations = [] }: Structural): string[] =>
+  validations.map(({ message, fieldPath }) =>
+    fieldPath === undefined ? message : `\`${fieldPath.slice(1)}\`: ${message}`,
+  );
+
+function leafRules([key, property]: readonly [string, Structural]): string[] {
+  const hasSection = property.properties !== undefined || property.items?.properties !== undefined;
+  if (hasSection) return [];
+  const items = property.items ?? property.additionalProperties ?? {};
+  return [property, items].flatMap(ownRules).map((line) => `\`${key}\`: ${line}`);
 }

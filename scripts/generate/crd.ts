@@ -70,7 +70,7 @@ const columns = [
 ];
 
 /** The CRD as an object. */
-export function crd() {
+function crd() {
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',

@@ -21,6 +21,6 @@ export function corpus(half: 'good' | 'bad'): readonly Example[] {
     .map((file) => {
       const text = readFileSync(join(directory, file), 'utf8');
       const refusedAt = [...text.matchAll(/^# refused at: (.+)$/gm)].map(([, path = '']) => path).toSorted();
-      return { name: file.replace('.yaml', ''), text, document: parse(text) as unknown, refusedAt };
+      return { name: file.replace('.yaml', ''), text, document: parse(text, { version: '1.1' }) as unknown, refusedAt };
     });
 }

@@ -76,6 +76,3 @@ export const accessSchema = z
   .describe(
     'Who may dial the tunnel. Absent: all pods of the same namespace. It becomes a NetworkPolicy, which works only where the network of the cluster enforces them. Example: {from: [{namespaceSelector: {matchLabels: {team: shop}}}]}.',
   );
-
-export type AccessSpec = z.output<typeof accessSchema>;
-export type NetworkPolicyPeer = z.output<typeof peer>;

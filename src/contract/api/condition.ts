@@ -29,5 +29,3 @@ export const conditionReasons = {
   NotChecked: 'healthCheck.destination is Off.',
   NoResultYet: 'No destination was probed or dialled yet.',
 } as const;
-
-export type ConditionReason = keyof typeof conditionReasons;

@@ -6,7 +6,7 @@ import type { AppProtocol } from './ports.ts';
 import { portName } from './ports.ts';
 
 export type Driver = 'ssh' | 'ssm' | 'fly';
-export type HealthMode = 'Active' | 'Passive' | 'Off';
+type HealthMode = 'Active' | 'Passive' | 'Off';
 
 /** A port with every default filled in. */
 export interface EffectivePort {

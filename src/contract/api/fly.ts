@@ -54,5 +54,3 @@ export const flySchema = withRules(
     },
   ],
 ).describe('Reach a private network of fly.io by WireGuard. Example: {app: orders-db, secretRef: {name: fly}}.');
-
-export type FlySpec = z.output<typeof flySchema>;

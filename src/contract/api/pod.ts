@@ -46,5 +46,3 @@ export const podSchema = z
       .describe('Annotations for the pods; only prefixes that the operator allows.'),
   })
   .describe('Settings of the tunnel pods: a closed list that cannot widen their rights.');
-
-export type PodOverrides = z.output<typeof podSchema>;

@@ -80,7 +80,7 @@ const specRules: readonly Rule<SpecShape>[] = [
   },
 ];
 
-export const specSchema = withRules(specShape, specRules).describe('What the tunnel shall be.');
+const specSchema = withRules(specShape, specRules).describe('What the tunnel shall be.');
 
 export const PortForwardSchema = withRules(
   z.strictObject({
@@ -105,4 +105,3 @@ export const PortForwardSchema = withRules(
 
 export type PortForward = z.output<typeof PortForwardSchema>;
 export type PortForwardSpec = z.output<typeof specSchema>;
-export type Metadata = z.output<typeof metadataSchema>;

@@ -6,10 +6,10 @@ import { integer, listBy, text } from './building-blocks.ts';
 import { host } from './host.ts';
 import { matches, withRules } from './rule.ts';
 
-export const appProtocols = ['postgresql', 'mysql', 'redis', 'http', 'tls', 'tcp'] as const;
+const appProtocols = ['postgresql', 'mysql', 'redis', 'http', 'tls', 'tcp'] as const;
 
 /** One forward. */
-export const portSchema = withRules(
+const portSchema = withRules(
   z.strictObject({
     port: integer(1, 65535).describe(
       'The port of the Service: what applications dial. Each port number may be used once.',

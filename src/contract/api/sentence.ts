@@ -18,9 +18,7 @@ export function sentenceOf(issue: z.core.$ZodIssue): string {
     case 'invalid_type':
       return issue.input === undefined ? 'is required' : `must be ${article(issue.expected)}`;
     case 'invalid_value':
-      return issue.values.length === 1
-        ? `must be ${String(issue.values[0])}`
-        : `must be one of ${issue.values.map(String).join(', ')}`;
+      return `must be ${anyOf(issue.values.map(String))}${typeof issue.input === 'boolean' ? yamlHint : ''}`;
     case 'too_big':
       return tooBig(issue);
     case 'too_small':
@@ -34,6 +32,12 @@ export function sentenceOf(issue: z.core.$ZodIssue): string {
       return issue.message;
   }
 }
+
+/** YAML 1.1, which kubectl reads, has several words for true and false; one of them is a mode of healthCheck. */
+const yamlHint = ' (in quotes: YAML reads a bare on, off, yes or no as true or false)';
+
+const anyOf = (values: readonly string[]): string =>
+  values.length === 1 ? String(values[0]) : `one of ${values.join(', ')}`;
 
 function tooBig({ origin, maximum }: z.core.$ZodIssueTooBig): string {
   if (origin === 'string') return `must have at most ${maximum} characters`;

@@ -55,7 +55,7 @@ export const healthCheckSchema = withRules(
       .enum(['Active', 'Passive', 'Off'])
       .exactOptional()
       .describe(
-        "How destinations are judged. Active: probed every interval in the port's protocol. Passive: one dial when the tunnel comes up, then the results of clients' own dials. Off: never. Default, by appProtocol: Active for postgresql, redis and http; Passive for tcp, tls and mysql, which may count a half-open probe as an attack.",
+        "How destinations are judged. Active: probed every interval in the port's protocol. Passive: one dial when the tunnel comes up, then the results of clients' own dials. Off (write it in quotes, because YAML reads a bare Off as false): never. Default, by appProtocol: Active for postgresql, redis and http; Passive for tcp, tls and mysql, which may count a half-open probe as an attack.",
       ),
     intervalSeconds: integer(1, 3600).default(10).describe('Seconds between two active probes.'),
     timeoutSeconds: integer(1, 60).default(3).describe('Seconds that a probe may take; at most intervalSeconds.'),

@@ -92,5 +92,3 @@ export const sshSchema = withRules(
 ).describe(
   'Reach the private network through OpenSSH bastions. Example: {user: tunnel, bastions: [{host: bastion.example.com}], secretRef: {name: bastion-key}, knownHosts: "bastion.example.com ssh-ed25519 AAAA…"}.',
 );
-
-export type SshSpec = z.output<typeof sshSchema>;

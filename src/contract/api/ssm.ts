@@ -141,5 +141,3 @@ export const ssmSchema = z
   .describe(
     'Reach the private network through AWS Systems Manager Session Manager: no open port, no SSH key. Example: {region: eu-west-1, target: {tags: {Role: bastion}}}.',
   );
-
-export type SsmSpec = z.output<typeof ssmSchema>;

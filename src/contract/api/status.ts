@@ -7,7 +7,7 @@ import { conditionTypes } from './condition.ts';
 const time = () => z.string().max(64).meta({ format: 'date-time' });
 
 /** A Kubernetes condition (metav1.Condition). */
-export const conditionSchema = z.strictObject({
+const conditionSchema = z.strictObject({
   type: z.enum(conditionTypes).describe('What it is about.'),
   status: z.enum(['True', 'False', 'Unknown']).describe('True, False or Unknown.'),
   reason: text(128, 1).describe('One word for machines and for searching; docs/errors.md explains each.'),

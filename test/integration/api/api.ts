@@ -17,7 +17,7 @@ const crdPath = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions`;
 export const openApiPath = `/openapi/v3/apis/${apiVersion}`;
 export const collection = `/apis/${apiVersion}/namespaces/default/${plural}`;
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   /** The Warning headers, which kubectl prints. */
   readonly warnings: readonly string[];
@@ -107,8 +107,8 @@ async function installCrd(call: Api['call']): Promise<void> {
 }
 
 /** The CRD's conditions, as `Type=Status`. */
-export async function crdConditions({ call }: Api): Promise<string[]> {
-  const { body } = await call('GET', `${crdPath}/${plural}.${group}`);
+export async function crdConditions(api: Api): Promise<string[]> {
+  const { body } = await api.call('GET', `${crdPath}/${plural}.${group}`);
   const { conditions } = body.status as { conditions: readonly { type: string; status: string }[] };
   return conditions.map(({ type, status }) => `${type}=${status}`).toSorted();
 }
