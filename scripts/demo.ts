@@ -62,6 +62,9 @@ async function main(): Promise<void> {
 
 /** Holds the bastions and the database until Ctrl-C where a person watches; else says how to look at what stays. */
 async function lookAround(kubeconfig: string): Promise<void> {
+  const watched = process.stdin.isTTY && process.env['CI'] !== 'true';
+  if (!watched)
+    say('The bastions and the database end now, with this command; run in a terminal they stay until Ctrl-C.');
   say(`Look around:
   export KUBECONFIG=${kubeconfig}
   kubectl -n shop get pf -o wide
@@ -69,7 +72,7 @@ async function lookAround(kubeconfig: string): Promise<void> {
   kubectl -n shop exec -it client -- psql 'host=orders-db user=orders password=correct-horse dbname=orders'
 Remove it all:
   npm run cluster -- down`);
-  if (!process.stdin.isTTY || process.env['CI'] === 'true') return;
+  if (!watched) return;
   say('\nThe bastions and the database live as long as this command: Ctrl-C ends them.');
   const { promise, resolve } = Promise.withResolvers<void>();
   const watch = setInterval(() => {}, 60_000);

@@ -8,15 +8,17 @@
  * Neighbours: namespace.ts (one host), sshd.ts, postgres.ts; test/cluster/places.ts has the cluster's own addresses.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { command, succeeds } from '../cluster/command.ts';
+import { tryLock } from '../cluster/lock.ts';
 import { Namespace } from './namespace.ts';
 import { type Postgres, startPostgres } from './postgres.ts';
 import { generateKey, type KeyPair, type Sshd, type SshdOptions, startSshd } from './sshd.ts';
 
 export interface PrivateNetworkOptions {
-  /** Several networks can stand side by side: 0 to 7. */
+  /** Several networks can stand side by side, 0 to 15; the first that no living process has unless told. */
   readonly instance?: number;
   /** Lines for sshd_config of both bastions. */
   readonly config?: readonly string[];
@@ -60,7 +62,7 @@ export interface PrivateNetwork {
 
 /** Resolves when both bastions and the database answer. Needs root. */
 export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): Promise<PrivateNetwork> {
-  const { instance = 0 } = options;
+  const { instance, release } = claim(options.instance);
   const prefix = `pf${instance}`;
   const uplink = (index: number): { host: string; bastion: string; device: string } => {
     const first = 8 * index;
@@ -74,7 +76,10 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
   const inside = `198.19.${instance}`;
   const databaseAddress = `${inside}.10`;
   const directory = mkdtempSync(join(tmpdir(), 'portforward-network-'));
-  const cleanups: (() => Promise<unknown>)[] = [async () => rmSync(directory, { recursive: true, force: true })];
+  const cleanups: (() => Promise<unknown>)[] = [
+    async () => release(),
+    async () => rmSync(directory, { recursive: true, force: true }),
+  ];
   const stop = async (): Promise<void> => {
     for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
   };
@@ -163,4 +168,39 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
     await stop();
     throw error;
   }
+}
+
+const maxInstances = 16;
+
+/** Reserves a network's names and addresses for this process; a process that died has lost them. */
+function claim(wanted: number | undefined): { readonly instance: number; readonly release: () => void } {
+  const all = wanted === undefined ? Array.from({ length: maxInstances }, (_, index) => index) : [wanted];
+  for (const instance of all) {
+    const release = tryLock(`/var/tmp/portforward-network-${instance}.lock`);
+    if (release !== undefined) return { instance, release };
+  }
+  throw new Error(`the private network ${wanted ?? `0 to ${maxInstances - 1}`} is in use by another process`);
+}
+
+/**
+ * An instance that no other process has. Whoever listens on its abstract socket (unix(7)) owns it, so that the kernel frees it with the
+ * process, however that ends.
+ */
+async function claim(wanted: number | undefined): Promise<{ instance: number; release: () => Promise<void> }> {
+  for (const instance of wanted === undefined ? [0, 1, 2, 3, 4, 5, 6, 7] : [wanted]) {
+    const server = createServer();
+    const owned = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(`\0portforward-private-network-${instance}`, () => resolve(true));
+    });
+    if (!owned) continue;
+    server.unref();
+    return {
+      instance,
+      release: async () => {
+        server.close();
+      },
+    };
+  }
+  throw new Error('every private network of this machine is in use by a running process');
 }
