@@ -8,7 +8,6 @@
  * Neighbours: namespace.ts (one host), sshd.ts, postgres.ts; test/cluster/places.ts has the cluster's own addresses.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { command, succeeds } from '../cluster/command.ts';
@@ -180,27 +179,4 @@ function claim(wanted: number | undefined): { readonly instance: number; readonl
     if (release !== undefined) return { instance, release };
   }
   throw new Error(`the private network ${wanted ?? `0 to ${maxInstances - 1}`} is in use by another process`);
-}
-
-/**
- * An instance that no other process has. Whoever listens on its abstract socket (unix(7)) owns it, so that the kernel frees it with the
- * process, however that ends.
- */
-async function claim(wanted: number | undefined): Promise<{ instance: number; release: () => Promise<void> }> {
-  for (const instance of wanted === undefined ? [0, 1, 2, 3, 4, 5, 6, 7] : [wanted]) {
-    const server = createServer();
-    const owned = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(`\0portforward-private-network-${instance}`, () => resolve(true));
-    });
-    if (!owned) continue;
-    server.unref();
-    return {
-      instance,
-      release: async () => {
-        server.close();
-      },
-    };
-  }
-  throw new Error('every private network of this machine is in use by a running process');
 }
