@@ -4,6 +4,7 @@ import { lookup } from 'node:dns/promises';
 import { isIP, Socket } from 'node:net';
 import { TunnelError } from '../../../contract/errors.ts';
 import type { Hop } from '../../../contract/tunnel-config.ts';
+import { refusing } from './handshake-error.ts';
 import { type HopRole, hopName } from './hop-name.ts';
 
 const resolveDeadlineMs = 3000;
@@ -117,6 +118,8 @@ function connectionError(hop: Hop, role: HopRole, cause: unknown): TunnelError {
           cause,
         },
       );
+    case 'ECONNRESET':
+      return refusing(name, cause);
     case 'ETIMEDOUT':
       return new TunnelError(
         'BastionTimeout',

@@ -11,10 +11,9 @@ const unknownChannelType = 3;
 export function openFailure(destination: Destination, bastion: string, reason: number, text: string): TunnelError {
   const to = destinationText(destination);
   if (reason === administrativelyProhibited || reason === unknownChannelType) {
-    const option = 'socket' in destination ? 'AllowStreamLocalForwarding' : 'AllowTcpForwarding, PermitOpen';
     return new TunnelError(
       'ForwardingProhibited',
-      `${bastion} does not allow forwarding to ${to}: permit it there (${option}, or permitopen in authorized_keys)`,
+      `${bastion} does not allow forwarding to ${to}: permit it there (AllowTcpForwarding, PermitOpen, or permitopen in authorized_keys)`,
     );
   }
   if (/refused/i.test(text)) {
@@ -33,7 +32,7 @@ export function openFailure(destination: Destination, bastion: string, reason: n
   return new TunnelError(
     'DestinationUnreachable',
     'socket' in destination
-      ? `${bastion} cannot open its unix socket ${to}: check that it exists and that the user may open it`
+      ? `${bastion} cannot open its unix socket ${to}: check that it exists, that the user may open it, and AllowStreamLocalForwarding`
       : `${bastion} has no way to ${to}: check its route, and its limit of open files`,
   );
 }

@@ -118,7 +118,8 @@ function authenticationError(
   );
 }
 
-function refusing(name: string, cause: unknown): TunnelError {
+/** The error for a connection that ends before sshd's banner. */
+export function refusing(name: string, cause: unknown): TunnelError {
   return new TunnelError(
     'BastionRefusing',
     `${name} closes connections before it greets: if it stays so, raise MaxStartups or exempt the cluster from PerSourcePenalties`,

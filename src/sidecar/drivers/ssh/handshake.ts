@@ -116,10 +116,11 @@ export async function login(options: HandshakeOptions): Promise<Login> {
     return plan.next(allowed, partial) ?? false;
   };
 
-  signal.throwIfAborted();
   signal.addEventListener('abort', onAbort, { once: true });
   socket.once('close', onClose);
   try {
+    signal.throwIfAborted();
+    if (socket.destroyed) throw new Error('the connection was closed');
     client.connect({
       sock: socket as Readable,
       username: hop.user,
