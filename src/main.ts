@@ -42,6 +42,49 @@ program
     if (!valid) process.exitCode = 1;
   });
 
+const each = (value: string, before: string[]): string[] => [...before, value];
+
+interface OpenFlags {
+  readonly filename: string[];
+  readonly address: string;
+  readonly port: string[];
+  readonly secret: string[];
+  readonly secretsDir?: string;
+  readonly context?: string;
+  readonly name?: string;
+  readonly allowInsecureHostKeys?: true;
+  readonly verbose?: true;
+}
+
+program
+  .command('open')
+  .description('the tunnel of a document on this machine, without a cluster')
+  .addOption(file())
+  .option('--address <address>', 'where to listen; 0.0.0.0 shares it with the local network', '127.0.0.1')
+  .option('--port <local:port>', 'another local port for a port of the document; may be repeated', each, [])
+  .option('--secret <name=directory>', 'files of a Secret, one per key; may be repeated', each, [])
+  .option('--secrets-dir <directory>', 'a directory with a directory for each Secret')
+  .option('--context <name>', 'take Secrets from the cluster of this kubeconfig context')
+  .option('--name <name>', 'which PortForward, when the files hold several')
+  .option('--allow-insecure-host-keys', 'obey hostKeyPolicy: InsecureIgnore')
+  .option('-v, --verbose', 'write the log to standard error')
+  .action(async (flags: OpenFlags) => {
+    const { open } = await import('./cli/open.ts');
+    await open({
+      files: flags.filename,
+      address: flags.address,
+      ports: flags.port,
+      secrets: flags.secret,
+      ...(flags.secretsDir === undefined ? {} : { secretsFolder: flags.secretsDir }),
+      ...(flags.context === undefined ? {} : { context: flags.context }),
+      ...(flags.name === undefined ? {} : { name: flags.name }),
+      allowInsecureHostKeys: flags.allowInsecureHostKeys === true,
+      verbose: flags.verbose === true,
+      print,
+      complain,
+    });
+  });
+
 program
   .command('version')
   .description('which build this is')
@@ -63,9 +106,13 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // Not awaited: the bundle is CommonJS. What is no UsageError is a bug, and ends the process with its stack.
 void program.parseAsync().catch((error: unknown) => {
   if (!isUsageError(error)) throw error;
-  process.stderr.write(`portforward: ${error.message}\n`);
+  complain(error.message);
   process.exitCode = 2;
 });
+
+function complain(line: string): void {
+  process.stderr.write(`portforward: ${line}\n`);
+}
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);

@@ -9,6 +9,8 @@ export interface RunOptions {
   readonly log: ProcessLog;
   /** The exit code for an error that `main` ended with; 1 unless told. */
   readonly exitCodeOf?: (error: unknown) => number;
+  /** Tells what `main` ended with, instead of the log; for a process with a person in front of it. */
+  readonly report?: (error: unknown) => void;
   /** How long `main` may take to end after the first signal, in milliseconds; then the process exits with 1. Without it, for ever. */
   readonly stopDeadlineMs?: number;
 }
@@ -31,6 +33,7 @@ const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const;
  */
 export async function run(main: (signal: AbortSignal) => Promise<void>, options: RunOptions): Promise<never> {
   const { log, exitCodeOf = () => 1, stopDeadlineMs } = options;
+  const report = options.report ?? ((error: unknown) => log.error({ error }, 'ended by an error'));
   const stop = new AbortController();
 
   const exit = (code: number): never => {
@@ -64,7 +67,7 @@ export async function run(main: (signal: AbortSignal) => Promise<void>, options:
     await main(stop.signal);
   } catch (error) {
     if (!stop.signal.aborted || !causedBy(error, stop.signal.reason)) {
-      log.error({ error }, 'ended by an error');
+      report(error);
       return exit(exitCodeOf(error));
     }
   }

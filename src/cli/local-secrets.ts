@@ -1,0 +1,152 @@
+// The Secrets of a document on this machine, each as a directory of files, as a pod would have them mounted. Folders of the user's are
+// used where they are, so that a changed key is noticed; what comes from manifests or a cluster is written to a directory that nobody
+// else may enter and that is gone when the process ends.
+// Neighbours: open.ts, cluster-secrets.ts, contract/secrets.ts (which Secrets and keys).
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { FileDocument } from './documents.ts';
+import { UsageError } from './usage-error.ts';
+
+/** Key → content. */
+export type SecretData = ReadonlyMap<string, Buffer>;
+
+export interface SecretSources {
+  /** `NAME=DIR` or, for a private key alone, `NAME=FILE`. */
+  readonly given: readonly string[];
+  /** Has a folder for each Secret. */
+  readonly folder?: string;
+  /** Every document of the files; Secret manifests among them are used. */
+  readonly documents: readonly FileDocument[];
+  /** Asked last. Undefined: no cluster was named. */
+  readonly fromCluster?: (name: string) => Promise<SecretData>;
+}
+
+export interface WantedSecrets {
+  readonly namespace: string | undefined;
+  readonly names: readonly string[];
+  /** The only keys that are written. */
+  readonly keys: readonly string[];
+}
+
+/** A directory of this process alone, removed when it exits; in memory where the system offers that to a user. */
+export class PrivateDirectory {
+  readonly path: string;
+
+  constructor() {
+    const runtime = process.env['XDG_RUNTIME_DIR'] ?? '';
+    this.path = mkdtempSync(join(isDirectory(runtime) ? runtime : tmpdir(), 'portforward-'));
+    chmodSync(this.path, 0o700);
+    process.once('exit', () => this.remove());
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+
+  /** A new folder in it. */
+  folder(name: string): string {
+    const path = join(this.path, name);
+    mkdirSync(path, { mode: 0o700 });
+    return path;
+  }
+}
+
+/** The directory of each Secret. @throws UsageError that names the Secret which is nowhere, and the options that would give it. */
+export async function materialise(
+  { namespace, names, keys }: WantedSecrets,
+  sources: SecretSources,
+  directory: PrivateDirectory,
+): Promise<ReadonlyMap<string, string>> {
+  const given = givenPaths(sources.given, names);
+  const directories = new Map<string, string>();
+  for (const name of names) {
+    const path = given.get(name) ?? inFolder(sources.folder, name);
+    if (path !== undefined) {
+      directories.set(name, isDirectory(path) ? path : aloneIn(directory.folder(name), path));
+      continue;
+    }
+    const data = manifestOf(sources.documents, name, namespace) ?? (await sources.fromCluster?.(name));
+    if (data === undefined) {
+      throw new UsageError(
+        `the Secret ${name} is missing here: give --secret ${name}=DIRECTORY (files named ${keys.slice(0, 3).join(', ')}, …), ` +
+          'a manifest of it with --filename, or --context with the cluster that has it',
+      );
+    }
+    const folder = directory.folder(name);
+    for (const key of keys) {
+      const content = data.get(key);
+      if (content !== undefined) writeFileSync(join(folder, key), content, { mode: 0o600 });
+    }
+    directories.set(name, folder);
+  }
+  return directories;
+}
+
+function givenPaths(given: readonly string[], names: readonly string[]): Map<string, string> {
+  const paths = new Map<string, string>();
+  for (const text of given) {
+    const at = text.indexOf('=');
+    const [name, path] = [text.slice(0, at), text.slice(at + 1)];
+    if (at < 1 || path === '') throw new UsageError(`--secret ${text}: write NAME=DIRECTORY`);
+    if (!names.includes(name)) {
+      throw new UsageError(
+        `--secret ${name}: the document names ${names.length === 0 ? 'no Secret' : names.join(', ')}`,
+      );
+    }
+    if (!exists(path)) throw new UsageError(`--secret ${name}: there is no ${path}`);
+    paths.set(name, resolve(path));
+  }
+  return paths;
+}
+
+function inFolder(folder: string | undefined, name: string): string | undefined {
+  if (folder === undefined) return undefined;
+  if (!isDirectory(folder)) throw new UsageError(`--secrets-dir ${folder}: there is no such directory`);
+  const path = resolve(folder, name);
+  return isDirectory(path) ? path : undefined;
+}
+
+/** A link, so that a rotated key is read anew. */
+function aloneIn(folder: string, file: string): string {
+  symlinkSync(file, join(folder, 'ssh-privatekey'));
+  return folder;
+}
+
+/** The Secret of that name among the documents; where both say a namespace, it must be the same. */
+function manifestOf(
+  documents: readonly FileDocument[],
+  name: string,
+  namespace: string | undefined,
+): SecretData | undefined {
+  for (const { value } of documents) {
+    const { apiVersion, kind, metadata, data, stringData } = (value ?? {}) as Manifest;
+    if (apiVersion !== 'v1' || kind !== 'Secret' || metadata?.name !== name) continue;
+    if (metadata.namespace !== undefined && namespace !== undefined && metadata.namespace !== namespace) continue;
+    return dataOf(data ?? {}, stringData ?? {});
+  }
+  return undefined;
+}
+
+interface Manifest {
+  readonly apiVersion?: unknown;
+  readonly kind?: unknown;
+  readonly metadata?: { readonly name?: unknown; readonly namespace?: unknown } | null;
+  readonly data?: Readonly<Record<string, string>> | null;
+  readonly stringData?: Readonly<Record<string, string>> | null;
+}
+
+/** The content of a Secret as the API server keeps it: base64 in `data`; `stringData` wins. */
+export function dataOf(
+  data: Readonly<Record<string, string>>,
+  stringData: Readonly<Record<string, string>> = {},
+): SecretData {
+  return new Map([
+    ...Object.entries(data).map(([key, text]) => [key, Buffer.from(String(text), 'base64')] as const),
+    ...Object.entries(stringData).map(([key, text]) => [key, Buffer.from(String(text))] as const),
+  ]);
+}
+
+const exists = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;
+
+const isDirectory = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;

@@ -1,0 +1,198 @@
+// `portforward open`: the same tunnel from the same document, on this machine, without a cluster. Reads on in sidecar/main.ts, which does
+// the work; here it gets its document, its Secrets, its local ports, and a person who reads along.
+// Neighbours: documents.ts, local-secrets.ts, cluster-secrets.ts, port-mapping.ts, state-lines.ts.
+import { randomUUID } from 'node:crypto';
+import { parsePortForward } from '../contract/api/parse.ts';
+import type { PortForward } from '../contract/api/portforward.ts';
+import { isPortForward } from '../contract/api/verdict.ts';
+import { secretKeysOf, secretNamesOf } from '../contract/secrets.ts';
+import { destinationText, hostPort, type TunnelConfig } from '../contract/tunnel-config.ts';
+import { tunnelConfigOf } from '../contract/tunnel-config-of.ts';
+import { createLog, type Logger } from '../process/log.ts';
+import { run } from '../process/run.ts';
+import { type Sidecar, startSidecar } from '../sidecar/main.ts';
+import { nameOf } from './check.ts';
+import { type FileDocument, readDocuments } from './documents.ts';
+import { materialise, PrivateDirectory } from './local-secrets.ts';
+import { localPorts } from './port-mapping.ts';
+import { hopeless, StateLines } from './state-lines.ts';
+import { isUsageError, UsageError } from './usage-error.ts';
+
+export interface OpenOptions {
+  readonly files: readonly string[];
+  readonly address: string;
+  /** `LOCAL:PORT` */
+  readonly ports: readonly string[];
+  readonly secrets: readonly string[];
+  readonly secretsFolder?: string;
+  readonly context?: string;
+  readonly name?: string;
+  readonly allowInsecureHostKeys: boolean;
+  /** Writes the tunnel's own log to standard error. */
+  readonly verbose: boolean;
+  readonly print: (line: string) => void;
+  readonly complain: (line: string) => void;
+}
+
+/** The tunnel cannot come up until a person mends something; the message says what. */
+class Hopeless extends Error {
+  override readonly name = 'Hopeless';
+}
+
+/** Runs until Ctrl-C (exit code 0), a failure that needs a person (1) or a wrong call (2), and ends the process. */
+export async function open(options: OpenOptions): Promise<never> {
+  const log = createLog({
+    level: options.verbose ? 'debug' : 'silent',
+    destination: { write: (line) => void process.stderr.write(line) },
+  });
+  const main = async (signal: AbortSignal): Promise<void> => {
+    const directory = new PrivateDirectory();
+    try {
+      await hold(options, directory, log, signal);
+    } finally {
+      directory.remove();
+    }
+  };
+  return run(main, {
+    log,
+    exitCodeOf: (error) => (isUsageError(error) ? 2 : 1),
+    report: (error) => options.complain(error instanceof Error ? error.message : String(error)),
+  });
+}
+
+async function hold(
+  options: OpenOptions,
+  directory: PrivateDirectory,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const { documents, complaints } = readDocuments(options.files);
+  const [complaint] = complaints;
+  if (complaint !== undefined) throw new UsageError(`${complaint.file}:${complaint.line}: ${complaint.message}`);
+  const portForward = chosen(documents, options);
+  const config = await configOf(portForward, documents, directory, options, signal);
+  const sidecar = await listening(config, options, log);
+  try {
+    announce(config, sidecar, options);
+    await watch(sidecar, options.print, signal);
+  } finally {
+    await sidecar.stop();
+  }
+}
+
+/** The one PortForward to open. @throws UsageError when there is none, more than one, or it is not valid. */
+function chosen(documents: readonly FileDocument[], { name, files }: OpenOptions): PortForward {
+  const all = documents.filter(({ value }) => isPortForward(value));
+  const names = all.map(({ value }) => nameOf(value));
+  const wanted =
+    name === undefined
+      ? all
+      : all.filter(({ value }) => [nameOf(value), nameOf(value).split('/').at(-1)].includes(name));
+  const [first, second] = wanted;
+  if (first === undefined) {
+    const there = names.length === 0 ? 'no PortForward' : names.join(', ');
+    throw new UsageError(`${files.join(', ')}: there is ${there}${name === undefined ? '' : `, but not ${name}`}`);
+  }
+  if (second !== undefined) throw new UsageError(`there are ${names.join(', ')}: choose one with --name`);
+  const parsed = parsePortForward(first.value);
+  if (parsed.ok) return parsed.value;
+  const issues = parsed.issues.map(({ path, message }) => `  ${path}: ${message}`);
+  throw new UsageError(
+    `${first.file}: ${nameOf(first.value)} is not valid (portforward check tells the lines):\n${issues.join('\n')}`,
+  );
+}
+
+async function configOf(
+  portForward: PortForward,
+  documents: readonly FileDocument[],
+  directory: PrivateDirectory,
+  options: OpenOptions,
+  signal: AbortSignal,
+): Promise<TunnelConfig> {
+  const { spec, metadata } = portForward;
+  if (spec.ssh?.hostKeyPolicy === 'InsecureIgnore' && !options.allowInsecureHostKeys) {
+    throw new UsageError(
+      'spec.ssh.hostKeyPolicy is InsecureIgnore: put the bastion’s key into spec.ssh.knownHosts, or add --allow-insecure-host-keys',
+    );
+  }
+  const ports = localPorts(spec, options.ports);
+  const names = secretNamesOf(spec);
+  const cluster = options.context === undefined ? undefined : await clusterOf(options.context, signal);
+  const namespace = metadata.namespace ?? cluster?.namespace;
+  const directories = await materialise(
+    { namespace, names, keys: secretKeysOf(spec) },
+    {
+      given: options.secrets,
+      documents,
+      ...(options.secretsFolder === undefined ? {} : { folder: options.secretsFolder }),
+      ...(cluster === undefined ? {} : { fromCluster: (name) => cluster.read(namespace ?? 'default', name) }),
+    },
+    directory,
+  );
+  const config = tunnelConfigOf(
+    { spec, metadata: { ...metadata, ...(namespace === undefined ? {} : { namespace }) } },
+    { directoryOf: (name) => directories.get(name) ?? '', listenPortOf: (port) => ports.get(port) ?? port },
+  );
+  // Nobody drains a laptop: Ctrl-C means now.
+  return { ...config, connection: { ...config.connection, drainTimeoutSeconds: 0 } };
+}
+
+async function clusterOf(context: string, signal: AbortSignal) {
+  const { clusterSecrets } = await import('./cluster-secrets.ts');
+  return clusterSecrets(context, signal);
+}
+
+async function listening(config: TunnelConfig, { address }: OpenOptions, log: Logger): Promise<Sidecar> {
+  try {
+    return await startSidecar(config, { podUid: randomUUID(), address, log });
+  } catch (error) {
+    const { code, port } = error as NodeJS.ErrnoException & { readonly port?: number };
+    const forward = config.forwards.find(({ listenPort }) => listenPort === port);
+    if (forward === undefined) throw error;
+    const mend = `--port ${freeNeighbour(forward.listenPort)}:${forward.port}`;
+    const where = hostPort(address, forward.listenPort);
+    if (code === 'EADDRINUSE')
+      throw new UsageError(`${where} is taken by another program: choose another with ${mend}`);
+    if (code === 'EACCES')
+      throw new UsageError(`this user may not listen on ${where}: choose a higher port with ${mend}`);
+    if (code === 'EADDRNOTAVAIL') throw new UsageError(`--address ${address}: this machine does not have that address`);
+    throw error;
+  }
+}
+
+/** 5432 → 15432: what people choose. */
+const freeNeighbour = (port: number): number => (port + 10_000 <= 65_535 ? port + 10_000 : port - 10_000);
+
+function announce(config: TunnelConfig, sidecar: Sidecar, { print, address }: OpenOptions): void {
+  for (const { name, host, port } of sidecar.ports) {
+    const forward = config.forwards.find((each) => each.name === name);
+    const destination = forward === undefined ? '' : destinationText(forward.destination);
+    print(`${hostPort(host, port)} → ${destination} (${name})`);
+  }
+  if (!/^(127\.|::1$|localhost$)/.test(address)) {
+    print(`shared: everybody who reaches this machine at ${address} reaches these destinations`);
+  }
+}
+
+/** Prints every change until the signal aborts. @throws Hopeless. */
+async function watch(sidecar: Sidecar, print: (line: string) => void, signal: AbortSignal): Promise<void> {
+  const lines = new StateLines();
+  const ended = Promise.withResolvers<void>();
+  const look = (): void => {
+    const status = sidecar.status();
+    for (const line of lines.next(status)) print(`${new Date().toTimeString().slice(0, 8)} ${line}`);
+    const reason = hopeless(status);
+    if (reason !== undefined) ended.reject(new Hopeless(reason));
+  };
+  const stop = (): void => ended.resolve();
+  signal.addEventListener('abort', stop, { once: true });
+  const unsubscribe = sidecar.onChange(look);
+  try {
+    look();
+    if (signal.aborted) return;
+    await ended.promise;
+  } finally {
+    unsubscribe();
+    signal.removeEventListener('abort', stop);
+  }
+}

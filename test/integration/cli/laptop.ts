@@ -1,0 +1,70 @@
+/**
+ * What a person at a laptop has: a folder with documents and keys, and the command.
+ * Neighbours: open.test.ts, check.test.ts.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { Child } from '../../cluster/child.ts';
+import type { Sshd } from '../../private-network/sshd.ts';
+
+const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
+
+/** Runs `portforward …` from the sources. The caller stops it. */
+export function portforward(args: readonly string[], env: Readonly<Record<string, string>> = {}): Child {
+  return new Child('portforward', process.execPath, [main, ...args], { env });
+}
+
+/** Resolves when it has ended, with `exit <code>` and all that it printed. */
+export async function ended(
+  child: Child,
+  timeoutMs = 20_000,
+): Promise<{ readonly end: string; readonly output: string }> {
+  try {
+    await child.until(() => child.end !== undefined, timeoutMs);
+  } catch (error) {
+    if (child.end === undefined) throw error;
+  }
+  return { end: child.end ?? '', output: child.log().join('\n') };
+}
+
+/** A folder of the test's own. */
+export class Folder {
+  readonly path = mkdtempSync(join(tmpdir(), 'portforward-laptop-'));
+
+  /** Writes a file, with the folders above it; gives its path. */
+  write(name: string, content: string): string {
+    const file = join(this.path, name);
+    mkdirSync(join(file, '..'), { recursive: true });
+    writeFileSync(file, content, { mode: 0o600 });
+    return file;
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** A PortForward through that bastion, as YAML. */
+export function documentThrough(
+  sshd: Pick<Sshd, 'host' | 'port' | 'user'>,
+  more: Readonly<Record<string, unknown>> = {},
+): string {
+  const { ports = [{ port: 5432 }], ssh = {}, ...rest } = more;
+  return stringify({
+    apiVersion: 'portforward.dev/v1alpha1',
+    kind: 'PortForward',
+    metadata: { name: 'orders-db', namespace: 'shop' },
+    spec: {
+      ports,
+      ssh: {
+        user: sshd.user,
+        bastions: [{ host: sshd.host, port: sshd.port }],
+        secretRef: { name: 'orders-bastion' },
+        ...(ssh as Record<string, unknown>),
+      },
+      ...rest,
+    },
+  });
+}
