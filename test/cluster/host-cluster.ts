@@ -13,7 +13,7 @@ import { describeImage, ensureImage, type ImageName, imageMissing } from './imag
 import { KeptProcesses } from './kept-process.ts';
 import { withLock } from './lock.ts';
 import { linkNode, plannedChanges, prepareMachine, restoreMachine } from './machine.ts';
-import { nodeName, runtimeSocket } from './node-config.ts';
+import { nodeName, runtimeSocket, snapshotter } from './node-config.ts';
 import { NodeNamespace } from './node-namespace.ts';
 import {
   apiServerUrl,
@@ -98,7 +98,8 @@ export class HostCluster {
 
   /** Makes an image's archive known to the node's container runtime. */
   async loadImage(archive: string, signal?: AbortSignal): Promise<void> {
-    const args = ['--address', runtimeSocket(this.places), '--namespace', 'k8s.io', 'images', 'import', archive];
+    const socket = ['--address', runtimeSocket(this.places), '--namespace', 'k8s.io'];
+    const args = [...socket, 'images', 'import', '--snapshotter', snapshotter(this.places), archive];
     await command('ctr', args, { timeoutMs: 300_000, ...(signal === undefined ? {} : { signal }) });
   }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { command, succeeds } from './command.ts';
 import type { Image } from './images.ts';
 import { withLock } from './lock.ts';
+import { overlayIsPossible } from './node-config.ts';
 import { cacheDirectory } from './places.ts';
 
 export interface BuildImageOptions {
@@ -31,7 +32,8 @@ export async function buildWithBuildah(options: BuildImageOptions, base: Image, 
   const policy = join(directory, 'policy.json');
   writeFileSync(policy, JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] }));
   const trust = ['--signature-policy', policy];
-  const global = ['--root', storage, '--runroot', join(directory, 'buildah'), '--storage-driver', 'overlay'];
+  const driver = overlayIsPossible(storage) ? 'overlay' : 'vfs';
+  const global = ['--root', storage, '--runroot', join(directory, 'buildah'), '--storage-driver', driver];
   // In mounts of its own: buildah leaves its storage mounted otherwise.
   const call = (verb: string, args: readonly string[]): [string, string[]] => [
     'unshare',

@@ -22,9 +22,7 @@ const skip = elsewhere ? 'the cluster of this run is not on this machine itself'
 /** What could be left behind. Other clusters and networks may run meanwhile, so only what bears this instance’s marks is compared. */
 async function traces(): Promise<Readonly<Record<string, unknown>>> {
   const lines = (text: string): string[] => text.split('\n').filter((line) => mark.test(line));
-  const mark = new RegExp(
-    `${places.name}|${places.directory}|pf${instance}@|pf${instance} |${places.nodeIP}|${places.hostIP}`,
-  );
+  const mark = new RegExp(`${places.name}|${places.directory}|pfnode${instance}|${places.nodeIP}|${places.hostIP}`);
   const commands = globSync('/proc/[0-9]*/cmdline').map((file) => {
     try {
       return readFileSync(file, 'utf8').replaceAll('\0', ' ');
@@ -63,7 +61,7 @@ suite('a cluster on a bare machine', { skip }, () => {
       },
     });
     assert.ok(
-      asked.some((change) => change.includes(`interface pf${instance}`)),
+      asked.some((change) => change.includes(`interface pfnode${instance}`)),
       'it told what it would change',
     );
     assert.equal(await cluster.healthy(), true);

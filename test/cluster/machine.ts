@@ -3,9 +3,10 @@
  * a few kernel settings that the kubelet writes, control groups, empty directories.
  * Neighbours: node-namespace.ts keeps everything else inside; host-cluster.ts calls this around it.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { command, succeeds } from './command.ts';
+import { makeControlGroups, removeControlGroups } from './control-groups.ts';
 import { privateDirectories } from './node-namespace.ts';
 import { bastionRange, maxInstances, type Places, placesOf } from './places.ts';
 
@@ -48,6 +49,7 @@ export function plannedChanges(places: Places): string[] {
 export async function prepareMachine(places: Places): Promise<void> {
   const file = recordFile(places);
   if (!existsSync(file)) {
+    await assertAddressesFree(places);
     // Beside another instance the machine is changed already: what it was before stands in that one's record.
     const record = otherRecords(places)[0] ?? {
       settings: Object.fromEntries(
@@ -60,12 +62,13 @@ export async function prepareMachine(places: Places): Promise<void> {
   }
   for (const directory of privateDirectories) mkdirSync(directory, { recursive: true });
   if (!existsSync(bridgeFilter)) await command('modprobe', ['br_netfilter']);
-  for (const hierarchy of hierarchies()) mkdirSync(join(hierarchy, places.name), { recursive: true });
+  const handed = makeControlGroups(places.name);
+  if (handed.length > 0) writeFileSync(handedFile(places), handed.join(' '));
 }
 
 /** The name of the host's end of the link to the node. */
 export function hostInterface(places: Places): string {
-  return `pf${places.instance}`;
+  return `pfnode${places.instance}`;
 }
 
 /**
@@ -91,7 +94,8 @@ export async function linkNode(places: Places, nodePid: number): Promise<void> {
 /** Undoes all of it. The node must be gone. */
 export async function restoreMachine(places: Places): Promise<void> {
   await succeeds('ip', ['link', 'delete', hostInterface(places)]);
-  for (const hierarchy of hierarchies()) removeGroups(join(hierarchy, places.name));
+  const handed = existsSync(handedFile(places)) ? readFileSync(handedFile(places), 'utf8').split(' ') : [];
+  removeControlGroups(places.name, handed);
   const file = recordFile(places);
   // The last instance that goes restores what all share.
   if (!existsSync(file) || otherRecords(places).length > 0) return;
@@ -106,6 +110,11 @@ function recordFile(places: Places): string {
   return join(places.directory, 'machine-before.json');
 }
 
+/** Controllers that version 2 of control groups handed down for us. */
+function handedFile(places: Places): string {
+  return join(places.directory, 'controllers-handed-down');
+}
+
 function otherRecords(places: Places): Before[] {
   return Array.from({ length: maxInstances }, (_, instance) => placesOf(instance))
     .filter(({ instance }) => instance !== places.instance)
@@ -114,21 +123,31 @@ function otherRecords(places: Places): Before[] {
     .map((file) => JSON.parse(readFileSync(file, 'utf8')) as Before);
 }
 
-/** Mount points of the control group hierarchies: one, or with version 1 one for each controller. */
-function hierarchies(): string[] {
-  const lines = readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .map((line) => line.split(' '));
-  const places = lines.filter(([, , type]) => type === 'cgroup' || type === 'cgroup2').map(([, place]) => place ?? '');
-  // With both versions mounted, the second is not used for containers.
-  return places.filter((place) => statSync(place).isDirectory());
+/** @throws Error if this machine uses an address of ours for something else, such as a VPN. */
+async function assertAddressesFree(places: Places): Promise<void> {
+  const routes = JSON.parse(await command('ip', ['-json', '-4', 'route', 'show', 'table', 'main'])) as Route[];
+  const ours = [places.routedRange, `${places.nodeIP}/${places.linkPrefix}`, bastionRange].map(toRange);
+  for (const { dst, dev } of routes) {
+    // Interfaces of clusters and private networks bear our prefix; what is unreachable has none.
+    if (dst === 'default' || dev === undefined || dev.startsWith('pf')) continue;
+    const { first, last } = toRange(dst);
+    if (ours.some((range) => first <= range.last && range.first <= last)) {
+      throw new Error(
+        `the test cluster uses addresses of 198.18.0.0/15, and this machine routes ${dst} over ${dev}: take that interface down meanwhile`,
+      );
+    }
+  }
 }
 
-/** Control groups are removed from the leaves up; their files are not files. */
-function removeGroups(group: string): void {
-  if (!existsSync(group)) return;
-  for (const entry of readdirSync(group, { withFileTypes: true })) {
-    if (entry.isDirectory()) removeGroups(join(group, entry.name));
-  }
-  rmdirSync(group);
+interface Route {
+  readonly dst: string;
+  readonly dev?: string;
+}
+
+function toRange(text: string): { readonly first: number; readonly last: number } {
+  const [address = '', prefix = '32'] = text.split('/');
+  const number = address.split('.').reduce((sum, octet) => sum * 256 + Number(octet), 0);
+  const size = 2 ** (32 - Number(prefix));
+  const first = Math.floor(number / size) * size;
+  return { first, last: first + size - 1 };
 }

@@ -3,7 +3,8 @@
  * systemd and with control groups of version 1.
  * Neighbour: host-cluster.ts writes them and starts the programs.
  */
-import { join } from 'node:path';
+import { statfsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Authority } from './certificates.ts';
 import type { Places } from './places.ts';
 
@@ -30,6 +31,8 @@ oom_score = 0
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = ${inRun('cni')}
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "${snapshotter(places)}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
@@ -139,3 +142,19 @@ export function corefile(places: Places, kubeconfig: string, hosts: string, root
 export const emptyRootZone = `. 1 IN SOA ns.invalid. nobody.invalid. 1 60 60 60 1
 . 1 IN NS ns.invalid.
 `;
+
+/** How containerd keeps the layers of images. */
+export function snapshotter(places: Places): 'overlayfs' | 'native' {
+  return overlayIsPossible(places.directory) ? 'overlayfs' : 'native';
+}
+
+/** False where the directory lies, or would lie, on an overlay itself, as in a container: layers are copied there instead. */
+export function overlayIsPossible(directory: string): boolean {
+  const overlay = 0x794c7630;
+  try {
+    return statfsSync(directory).type !== overlay;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || directory === '/') throw error;
+    return overlayIsPossible(dirname(directory));
+  }
+}

@@ -4,7 +4,7 @@
  * Neighbours: everything here reads it; the private network's blocks are beside, in test/private-network/network.ts.
  */
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 /** Binaries and images, kept over runs: `$PF_CACHE_DIR`, else `portforward` in the user's cache directory. */
 export function cacheDirectory(): string {
@@ -50,7 +50,7 @@ export function placesOf(instance = 0): Places {
   if (!Number.isInteger(instance) || instance < 0 || instance >= maxInstances) {
     throw new RangeError(`a test cluster's instance is a number from 0 to ${maxInstances - 1}, not ${instance}`);
   }
-  const base = process.env['PF_CLUSTER_DIR'] ?? '/var/tmp/portforward-cluster';
+  const base = resolve(process.env['PF_CLUSTER_DIR'] ?? '/var/tmp/portforward-cluster');
   const directory = instance === 0 ? base : `${base}-${instance}`;
   // A /18 each; the fourth is `bastionRange`.
   const block = 64 * instance;
