@@ -1,0 +1,73 @@
+// Which addresses may get signed requests and session tokens: AWS's own for the region, over TLS, or those that the operator's
+// administrator allowed. Checked before anything is signed, because an address may come from the document or from the far side. No I/O.
+import { TunnelError } from '../../../contract/errors.ts';
+
+const SUFFIXES = [
+  'amazonaws.com',
+  'amazonaws.com.cn',
+  'api.aws',
+  'amazonaws.eu',
+  'c2s.ic.gov',
+  'sc2s.sgov.gov',
+  'csp.hci.ic.gov',
+];
+
+export interface EndpointPolicy {
+  readonly region: string;
+  /** Origins allowed besides AWS's: `https://vpce.example.com:8443`. `http` only on a loopback address. */
+  readonly allowed: readonly string[];
+}
+
+/** The address as a URL if it may be used for the service. @throws TunnelError EndpointNotAllowed with the address's origin only. */
+export function checkedEndpoint(
+  text: string,
+  service: 'ssm' | 'ssmmessages' | 'sts' | 'ecs',
+  policy: EndpointPolicy,
+): URL {
+  const url = URL.parse(text);
+  if (url === null) throw new TunnelError('EndpointNotAllowed', `an address for ${service} is not a URL`);
+  const secure = url.protocol === 'https:' || url.protocol === 'wss:';
+  const clean = url.username === '' && url.password === '' && url.hash === '';
+  const standardPort = url.port === '' || url.port === '443';
+  if (clean && secure && standardPort && isAwsHost(url.hostname, service, policy.region)) return url;
+  if (clean && (secure || isLoopback(url.hostname)) && policy.allowed.some((one) => originOf(one) === originOf(text))) {
+    return url;
+  }
+  throw new TunnelError(
+    'EndpointNotAllowed',
+    `${originOf(text)} is neither AWS’s ${service} of ${policy.region} nor an allowed endpoint`,
+  );
+}
+
+/** The web socket address with its host replaced: how a private endpoint with a name of its own is reached. Path and query stay as they are. */
+export function throughEndpoint(streamUrl: string, endpoint: string): string {
+  const from = URL.parse(streamUrl);
+  const to = URL.parse(endpoint);
+  if (from === null || to === null) return streamUrl;
+  // Cut out of the text: a rebuilt query would be another one to the service.
+  const rest = streamUrl.slice(streamUrl.indexOf(from.pathname, streamUrl.indexOf('://') + 3));
+  const scheme = to.protocol === 'http:' || to.protocol === 'ws:' ? 'ws:' : 'wss:';
+  return `${scheme}//${to.host}${rest}`;
+}
+
+function isAwsHost(host: string, service: string, region: string): boolean {
+  if (!/^[a-z0-9-]+$/.test(region)) return false;
+  return SUFFIXES.some(
+    (suffix) =>
+      host === `${service}.${region}.${suffix}` ||
+      host === `${service}-fips.${region}.${suffix}` ||
+      (host.endsWith(`.${service}.${region}.vpce.${suffix}`) && /^[a-z0-9-]+$/.test(host.split('.')[0] ?? '')),
+  );
+}
+
+function originOf(text: string): string {
+  const url = URL.parse(text);
+  if (url === null) return 'an unreadable address';
+  const scheme = url.protocol === 'http:' || url.protocol === 'ws:' ? 'http:' : 'https:';
+  const port = url.port || (scheme === 'https:' ? '443' : '80');
+  return `${scheme}//${url.hostname}:${port}`;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+}
