@@ -7,6 +7,13 @@ import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { processStart, startedAt } from './proc.ts';
 
+/** Takes the lock if no living process holds it; returns what gives it back, or undefined. */
+export function tryLock(file: string): (() => void) | undefined {
+  mkdirSync(dirname(file), { recursive: true });
+  if (!take(file) && (holderOf(file) !== undefined || !take(file))) return undefined;
+  return () => rmSync(file, { force: true });
+}
+
 /** Runs `work` while this process alone holds `file`. A holder that died has lost it. Waits as long as the holder lives, or until `signal`. */
 export async function withLock<Result>(
   file: string,
