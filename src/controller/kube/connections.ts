@@ -16,14 +16,17 @@ export interface Connections {
   destroy(): Promise<void>;
 }
 
-const laneOptions: Readonly<Record<Lane, { readonly connections?: number }>> = {
-  unary: { connections: 16 },
-  watch: {},
-  lease: { connections: 1 },
-};
+interface LaneOptions {
+  readonly connections?: number;
+  /** Longest TCP and TLS handshake. Others wait behind it, so the lease's leaves time for more than one within its renewal. */
+  readonly connectMs: number;
+}
 
-/** undici's own connect timeout and TCP keep-alive; the library's 30 s stay below load balancers' idle limits of 60 s. */
-const socket = { timeout: 10_000, keepAlive: true, keepAliveInitialDelay: 30_000 };
+const laneOptions: Readonly<Record<Lane, LaneOptions>> = {
+  unary: { connections: 16, connectMs: 5_000 },
+  watch: { connectMs: 10_000 },
+  lease: { connections: 1, connectMs: 3_000 },
+};
 
 /** Opens nothing yet; sockets come with the first request. Throws if the kubeconfig's proxy is of a kind we cannot use. */
 export function openConnections(connect: DispatcherOptions): Connections {
@@ -40,7 +43,7 @@ export function openConnections(connect: DispatcherOptions): Connections {
   };
 }
 
-function dispatcher(connect: DispatcherOptions, lane: { readonly connections?: number }): Dispatcher {
+function dispatcher(connect: DispatcherOptions, { connectMs, ...lane }: LaneOptions): Dispatcher {
   // Deadlines are ours (transport.ts, watch-stream.ts); undici's would only cut them short.
   const options = {
     ...lane,
@@ -49,6 +52,10 @@ function dispatcher(connect: DispatcherOptions, lane: { readonly connections?: n
     headersTimeout: 0,
     bodyTimeout: 0,
   };
+  // TCP keep-alive below the idle limit of 60 s that load balancers have.
+  const socket = { timeout: connectMs, keepAlive: true, keepAliveInitialDelay: 30_000 };
+  // The library's TLS settings in undici's type, which differ only in how they spell "absent".
+  const tls = (settings: object): buildConnector.BuildOptions => ({ ...socket, ...settings });
   switch (connect.type) {
     case 'none':
       return new Agent({ ...options, connect: socket });
@@ -63,14 +70,8 @@ function dispatcher(connect: DispatcherOptions, lane: { readonly connections?: n
       });
     case 'socks': {
       const uri = connect.uri.replace(/^socks(?:5h)?:/, 'socks5:');
-      if (!uri.startsWith('socks5:'))
-        throw new Error('the kubeconfig names a SOCKS 4 proxy; only SOCKS 5 is supported');
+      if (!uri.startsWith('socks5:')) throw new Error('the kubeconfig names a SOCKS 4 proxy; only SOCKS 5 works');
       return new Socks5ProxyAgent(uri, { ...options, requestTls: tls(connect.requestTls) });
     }
   }
-}
-
-/** The library's TLS settings in undici's type, which differ only in how they spell "absent". */
-function tls(options: object): buildConnector.BuildOptions {
-  return { ...socket, ...options };
 }

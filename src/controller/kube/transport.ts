@@ -159,7 +159,7 @@ class HttpTransport implements Transport {
     const host = this.#server.host;
     const endTimer = metrics.requestDuration.startTimer({ verb: method, host });
     try {
-      const response = await send(url, {
+      const sent = send(url, {
         method,
         dispatcher,
         signal,
@@ -171,6 +171,7 @@ class HttpTransport implements Transport {
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
+      const response = await orAborted(sent, signal);
       metrics.requestsTotal.inc({ code: String(response.statusCode), method, host });
       this.#warnings.note(response.headers['warning']);
       return response;
@@ -197,6 +198,31 @@ class HttpTransport implements Transport {
     const open = openConnections(connect);
     this.#connections = { fingerprint, open };
     return open;
+  }
+}
+
+/**
+ * The response, or the abort at once. undici itself hears an abort only when the request has a connection, and a handshake
+ * with a frozen server takes until the connect timeout (measured); the request is then dropped unsent.
+ */
+async function orAborted(
+  sent: Promise<Dispatcher.ResponseData>,
+  signal: AbortSignal,
+): Promise<Dispatcher.ResponseData> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => {
+    aborted.reject(signal.reason);
+    sent.then(
+      ({ body }) => body.destroy(),
+      () => undefined,
+    );
+  };
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([sent, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 

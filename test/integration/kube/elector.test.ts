@@ -151,10 +151,13 @@ test('a leader that cannot reach the API server gives up, and one that comes bac
   };
   await renewed();
   assert.equal(a.process.exitCode, null, a.output());
+  const paused = performance.now();
   api.server.pause();
   try {
     assert.equal(await a.ended, 1, a.output());
     assert.match(a.output(), /could not be renewed/);
+    // The renew deadline is 3 s; a frozen server must not be able to stretch it past the lease.
+    assert.ok(performance.now() - paused < 5_000);
   } finally {
     api.server.resume();
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -138,6 +138,31 @@ test('a server that accepts and says nothing meets the deadline, in the head and
   asked.response.writeHead(200, { 'content-type': 'application/json' });
   asked.response.write('{"metadata"');
   await assert.rejects(slow, DeadlineExceeded);
+});
+
+test('a server that takes the connection but never finishes the handshake meets the deadline too, and an abort', {
+  timeout,
+}, async () => {
+  const frozen = createTcpServer();
+  const sockets = new Set<Socket>();
+  frozen.on('connection', (socket) => sockets.add(socket.on('error', () => undefined)));
+  frozen.listen(0, '127.0.0.1');
+  await once(frozen, 'listening');
+  try {
+    await using client = clientOf(configOf(`https://127.0.0.1:${(frozen.address() as AddressInfo).port}`));
+    const started = performance.now();
+    const call = { signal, fieldManager: 'me', deadlineMs: 100 };
+    await assert.rejects(client.kube.apply(services, service, call), DeadlineExceeded);
+    await assert.rejects(client.kube.apply(services, service, call), DeadlineExceeded);
+    const stop = new AbortController();
+    const got = client.kube.get(services, name, { signal: stop.signal });
+    stop.abort(new Error('stopping'));
+    await assert.rejects(got, /stopping/);
+    assert.ok(performance.now() - started < 2_000, 'it waited for the connect timeout');
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    frozen.close();
+  }
 });
 
 test('aborting a request ends it with the reason and closes its connection', { timeout }, async () => {
