@@ -2,8 +2,7 @@
 // It takes only a key, does not ask what happened, and writes nothing when all is as it shall be; so it may run at any time.
 // Neighbours: portforward.ts (valid or not), children/ (what shall be), ensure-children.ts (make it so), status/ (how it is).
 import { TunnelError } from '../contract/errors.ts';
-import type { PortForwardStatus } from '../contract/api/status.ts';
-import { isReady, observeTunnel, type ObservedTunnel } from './status/tunnels.ts';
+import { isReady, isRunning, observeTunnel, type ObservedTunnel } from './status/tunnels.ts';
 import { computeStatus } from './status/status.ts';
 import type { Observation } from './status/conditions.ts';
 import { childName } from './children/names.ts';
@@ -88,20 +87,18 @@ function observe(
 }
 
 /**
- * True after a restart of the controller, until each pod that the present status speaks of was asked once: what was known is kept, rather
- * than everything being called unknown for a moment.
+ * True after a restart of the controller, until each running pod that the present status speaks of has answered or proved unreadable:
+ * what was known is kept, rather than everything being called unknown for a moment.
  */
 function unheard(stored: StoredPortForward, pods: readonly Pod[], reader: Pick<StatuszReader, 'reading'>): boolean {
-  const status: PortForwardStatus | undefined = stored.status;
-  if (status === undefined || status.observedGeneration !== stored.metadata.generation) return false;
-  const told = new Set(status.tunnels?.filter(({ state }) => state !== 'Unknown').map(({ pod }) => pod));
-  return pods.some(
-    (pod) =>
-      told.has(pod.metadata.name) &&
-      pod.metadata.deletionTimestamp === undefined &&
-      pod.status?.podIP !== undefined &&
-      reader.reading(pod) === undefined,
-  );
+  const { status, metadata } = stored;
+  if (status?.observedGeneration !== metadata.generation) return false;
+  const told = new Set(status?.tunnels?.map(({ pod }) => pod));
+  return pods.some((pod) => {
+    if (!told.has(pod.metadata.name) || !isRunning(pod)) return false;
+    const reading = reader.reading(pod);
+    return reading?.status === undefined && reading?.unreadable === undefined;
+  });
 }
 
 function requeue(...delays: readonly (number | undefined)[]): ReconcileResult {

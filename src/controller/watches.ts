@@ -111,13 +111,10 @@ export class Watches {
     return store;
   }
 
+  /** Our own status writes come back here too: a pass that finds nothing to do costs less than telling them from others'. */
   #portForwardChanged(change: Change<StoredPortForward>): void {
-    const { type, key, object } = change;
-    if (type === 'deleted') this.overlay.forget(key);
-    // The echo of our own status write.
-    const own =
-      type === 'updated' && this.overlay.get(key)?.metadata.resourceVersion === object.metadata.resourceVersion;
-    if (!own || !isStatusOnly(change)) this.#enqueue(key, change);
+    if (change.type === 'deleted') this.overlay.forget(change.key);
+    this.#enqueue(change.key, change);
   }
 
   #podChanged({ type, object, previous, initial }: Change<Pod>): void {
@@ -132,17 +129,6 @@ export class Watches {
   #enqueue(key: ObjectKey | undefined, { initial }: { readonly initial: boolean }): void {
     if (key !== undefined) this.#options.queue.add(key, initial ? { priority: 'low' } : {});
   }
-}
-
-function isStatusOnly({ object, previous }: Change<StoredPortForward>): boolean {
-  const { metadata: now } = object;
-  const before = previous?.metadata;
-  return (
-    before !== undefined &&
-    now.generation === before.generation &&
-    now.deletionTimestamp === before.deletionTimestamp &&
-    JSON.stringify([now.labels, now.annotations]) === JSON.stringify([before.labels, before.annotations])
-  );
 }
 
 function keyByLabel({ metadata }: KubeObject): ObjectKey | undefined {

@@ -2,6 +2,7 @@
 // Neighbours: statusz-reader.ts (asks the pods), pod-problems.ts, conditions.ts (what it means for the PortForward).
 import type { PortForwardTunnelStatus } from '../../contract/api/status.ts';
 import type { TunnelStatus } from '../../contract/tunnel-status.ts';
+import { containerName } from '../../contract/pod.ts';
 import { templateOf } from '../children/deployment.ts';
 import type { Pod } from '../kube/resources.ts';
 import { podProblem } from './pod-problems.ts';
@@ -33,16 +34,24 @@ export function isReady({ metadata, status }: Pod): boolean {
   return status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false;
 }
 
-/** The tunnel of a pod; `template` is the Deployment's present one. */
+/** Its process is up, so that it should answer: the startup probe has passed. */
+export function isRunning(pod: Pod): boolean {
+  if (pod.metadata.deletionTimestamp !== undefined || pod.status?.podIP === undefined) return false;
+  const container = pod.status.containerStatuses?.find(({ name }) => name === containerName);
+  return isReady(pod) || (container?.started === true && container.state?.running !== undefined);
+}
+
+/** The tunnel of a pod; `template` is the Deployment's present one. What a process said that has ended since counts no more. */
 export function observeTunnel(pod: Pod, reading: Reading | undefined, template: string | undefined): ObservedTunnel {
   const ready = isReady(pod);
+  const heard = isRunning(pod) ? reading : undefined;
   return {
     pod: pod.metadata.name,
     ready,
     current: template !== undefined && templateOf(pod) === template,
-    status: reading?.status,
-    unreadable: reading?.unreadable,
-    cause: ready ? undefined : notReadyBecause(pod, reading),
+    status: heard?.status,
+    unreadable: heard?.unreadable,
+    cause: ready ? undefined : notReadyBecause(pod, heard),
   };
 }
 
@@ -50,7 +59,8 @@ function notReadyBecause(pod: Pod, reading: Reading | undefined): Problem {
   const problem = podProblem(pod);
   if (problem !== undefined) return problem;
   const { name } = pod.metadata;
-  if (reading?.unreadable !== undefined) return { reason: 'StatusUnreadable', message: reading.unreadable };
+  if (reading?.unreadable !== undefined && isRunning(pod))
+    return { reason: 'StatusUnreadable', message: reading.unreadable };
   const status = reading?.status;
   if (status === undefined) return { reason: 'PodStarting', message: `pod ${name} is starting` };
   if (status.reason !== undefined) return { reason: reasonWord(status.reason), message: status.message ?? '' };

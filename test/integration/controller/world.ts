@@ -351,6 +351,17 @@ export class FakePod {
       podIP: '127.0.0.1',
       podIPs: [{ ip: '127.0.0.1' }],
       conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+      containerStatuses: [
+        {
+          name: 'tunnel',
+          image: 'registry.example/portforward:test',
+          imageID: '',
+          ready,
+          started: true,
+          restartCount: 0,
+          state: { running: { startedAt: '2026-01-02T03:04:05Z' } },
+        },
+      ],
     });
   }
 

@@ -217,6 +217,18 @@ const rows: readonly Row[] = [
     'Reconciling Progressing',
   ],
   [
+    'a pod that cannot be read because it is starting',
+    {
+      tunnels: [
+        observeTunnel(pod(waiting('ContainerCreating')), { status: undefined, unreadable: 'refused' }, template),
+      ],
+    },
+    'False PodStarting',
+    'Unknown PodStarting',
+    'False PodStarting',
+    'Reconciling Progressing',
+  ],
+  [
     'suspended',
     { portForward: portForward({ suspend: true }), tunnels: [] },
     'False Suspended',

@@ -20,6 +20,21 @@ export function pod(status: NonNullable<Pod['status']> = {}, name = 'pf-orders-d
 
 export const readyStatus = { conditions: [{ type: 'Ready', status: 'True' }] };
 
+/** Started, but not ready. */
+const runningStatus = {
+  containerStatuses: [
+    {
+      name: 'tunnel',
+      image: 'i',
+      imageID: '',
+      ready: false,
+      started: true,
+      restartCount: 0,
+      state: { running: { startedAt: '2026-01-01T00:00:00Z' } },
+    },
+  ],
+};
+
 export const carrying: TunnelStatus = {
   version: 1,
   state: 'Connected',
@@ -49,11 +64,11 @@ export const readyTunnel = (
 
 /** A pod that is not ready, and what it says. */
 export const lostTunnel = (status?: TunnelStatus, name?: string, madeFrom?: string): ObservedTunnel =>
-  observeTunnel(pod({}, name, madeFrom), read(status), template);
+  observeTunnel(pod(status === undefined ? {} : runningStatus, name, madeFrom), read(status), template);
 
 export const unreadableTunnel = (ready: boolean): ObservedTunnel =>
   observeTunnel(
-    pod(ready ? readyStatus : {}),
+    pod(ready ? readyStatus : runningStatus),
     {
       status: undefined,
       unreadable: 'the status of pod x cannot be read from http://10.0.0.1:9808: no answer in time',

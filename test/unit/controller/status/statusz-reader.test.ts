@@ -21,7 +21,7 @@ const timings: ReaderTimings = {
 interface Rig {
   readonly reader: StatuszReader;
   /** Resolves with the next change. */
-  change(): Promise<Pod>;
+  readonly change: () => Promise<Pod>;
   readonly requests: string[];
 }
 
