@@ -14,6 +14,7 @@ export class Activity {
   readonly #options: ActivityOptions;
   #clients = 0;
   #active: boolean;
+  #closed = false;
   #cancelIdle: (() => void) | undefined;
 
   constructor(options: ActivityOptions) {
@@ -27,7 +28,8 @@ export class Activity {
 
   clientCame(): void {
     this.#clients += 1;
-    this.close();
+    this.#cancelIdle?.();
+    this.#cancelIdle = undefined;
     if (this.#active) return;
     this.#active = true;
     this.#options.onChange();
@@ -36,16 +38,16 @@ export class Activity {
   clientLeft(): void {
     this.#clients -= 1;
     const { mode, clock, idleTimeoutMs, onChange } = this.#options;
-    if (mode === 'Persistent' || this.#clients > 0) return;
+    if (mode === 'Persistent' || this.#clients > 0 || this.#closed) return;
     this.#cancelIdle = clock.after(idleTimeoutMs, () => {
       this.#active = false;
       onChange();
     });
   }
 
-  /** Ends its timer. */
+  /** Ends its timer for good. */
   close(): void {
+    this.#closed = true;
     this.#cancelIdle?.();
-    this.#cancelIdle = undefined;
   }
 }

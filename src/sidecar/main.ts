@@ -188,14 +188,16 @@ async function elapsed(clock: Clock, ms: number): Promise<void> {
   });
 }
 
-/** The tunnel pod: reads the environment, runs until `signal` aborts, then drains. @throws TunnelError ConfigUnreadable. */
-export async function runSidecar({
-  signal,
-  log,
-}: {
+export interface RunSidecarOptions {
+  /** Aborts when the process is asked to stop. */
   readonly signal: AbortSignal;
   readonly log: Logger;
-}): Promise<void> {
+  /** Instead of the port that kubelet and controller know; for tests. */
+  readonly adminPort?: number;
+}
+
+/** The tunnel pod: reads the environment, runs until `signal` aborts, then drains. @throws TunnelError ConfigUnreadable. */
+export async function runSidecar({ signal, log, adminPort: port = adminPort }: RunSidecarOptions): Promise<void> {
   const text = process.env[configVariable];
   if (text === undefined)
     throw new TunnelError('ConfigUnreadable', `the environment variable ${configVariable} is not set`);
@@ -206,7 +208,7 @@ export async function runSidecar({
     portForward: config.name,
     pod: process.env[podNameVariable],
   });
-  const sidecar = await startSidecar(config, { podUid, log: podLog, adminPort });
+  const sidecar = await startSidecar(config, { podUid, log: podLog, adminPort: port });
   if (!signal.aborted) {
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   }

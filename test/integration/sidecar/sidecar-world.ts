@@ -122,6 +122,8 @@ export async function untilConnected(sidecar: Sidecar, timeoutMs = 10_000): Prom
 export async function client(sidecar: Sidecar, index = 0): Promise<Socket> {
   const socket = connect({ host: '127.0.0.1', port: portOf(sidecar, index), allowHalfOpen: true, noDelay: true });
   await once(socket, 'connect');
+  // Resets are what many tests wait for; each listens for them where it does.
+  socket.on('error', () => undefined);
   return socket;
 }
 

@@ -1,0 +1,179 @@
+// DESIGN promise 5 against a driver without a network: what replaces a session is proved first, and nothing is dropped for it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { down, noLogin, orders, refused, settle, world } from './memory-driver.ts';
+
+const never = new AbortController().signal;
+
+test('changed credentials replace the sessions without dropping a stream', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const { stream } = await w.tunnel.dial(orders, never);
+  w.driver.changeCredentials();
+  await w.clock.advance(10);
+  const live = w.tunnel.sessions.filter((entry) => entry.role === 'live');
+  assert.deepEqual(
+    live.map((entry) => entry.generation),
+    [1, 1],
+  );
+  assert.equal(stream.destroyed, false);
+  assert.equal(
+    w.tunnel.sessions.filter((entry) => entry.role === 'retired').length,
+    1,
+    'the one with the stream is kept',
+  );
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+});
+
+test('changed credentials that are refused end nothing, and are tried again every minute', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.answers.set('a:22', noLogin('a:22'));
+  w.driver.changeCredentials();
+  await w.clock.advance(300_000);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+  assert.equal(w.driver.open.length, 2);
+  const tries = w.driver.attemptsTo('a:22').length - 2;
+  assert(tries >= 4 && tries <= 7, `${tries} tries in five minutes`);
+  await w.tunnel.dial(orders, never);
+  w.driver.answers.set('a:22', 'accepts');
+  w.driver.changeCredentials();
+  await w.clock.advance(10);
+  assert(w.tunnel.sessions.filter((entry) => entry.role === 'live').every((entry) => entry.generation === 2));
+});
+
+test('a new session that answers no dial does not replace a working one', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const before = w.driver.open;
+  // The login works, but the bastion answers nothing to the new session.
+  w.driver.destinations.set('orders.db:5432', 'silent');
+  w.driver.changeCredentials();
+  await w.clock.advance(5);
+  const shadow = w.driver.open.at(-1);
+  assert(shadow !== undefined && !before.includes(shadow));
+  shadow.suspect = true;
+  await w.clock.advance(11_000);
+  assert.equal(shadow.closed, true);
+  assert.deepEqual(
+    w.tunnel.sessions.filter((entry) => entry.role === 'live').map((entry) => entry.generation),
+    [0, 0],
+  );
+  w.driver.destinations.clear();
+  await w.clock.advance(120_000);
+  assert.deepEqual(
+    w.tunnel.sessions.filter((entry) => entry.role === 'live').map((entry) => entry.generation),
+    [1, 1],
+  );
+});
+
+test('a failure beyond the bastion proves a session as well as a success', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.destinations.set('orders.db:5432', down('orders.db:5432'));
+  w.driver.changeCredentials();
+  await w.clock.advance(10);
+  assert(w.tunnel.sessions.every((entry) => entry.generation === 1));
+});
+
+test('the last of a trial is used when the session that it was to replace is lost', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.destinations.set('orders.db:5432', 'silent');
+  w.driver.changeCredentials();
+  await w.clock.advance(5);
+  w.driver.answers.set('a:22', refused('a:22'));
+  for (const session of w.driver.open.slice(0, 2)) session.lose();
+  await w.clock.advance(5);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+});
+
+test('at most four replaced sessions are kept; the oldest then gets the drain timeout', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const streams = [];
+  for (let i = 0; i < 5; i++) {
+    streams.push((await w.tunnel.dial(orders, never)).stream);
+    w.driver.changeCredentials();
+    await w.clock.advance(10);
+  }
+  assert.equal(w.tunnel.sessions.filter((entry) => entry.role === 'retired').length, 5);
+  assert(streams.every((stream) => !stream.destroyed));
+  await w.clock.advance(29_000);
+  assert(
+    streams.every((stream) => !stream.destroyed),
+    'it has its drain timeout',
+  );
+  await w.clock.advance(2_000);
+  assert.deepEqual(
+    streams.map((stream) => stream.destroyed),
+    [true, false, false, false, false],
+  );
+});
+
+test('an attempt with the old credentials that ends after their change is not taken for the new ones', async () => {
+  await using w = await world(['a:22']);
+  w.driver.answers.set('a:22', { afterMs: 500 });
+  w.tunnel.start();
+  await w.clock.advance(100);
+  w.driver.changeCredentials();
+  await w.clock.advance(2_000);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+  assert(w.driver.open.every((session) => session.credentials === 1));
+});
+
+test('an idle tunnel opens nothing, a client opens it, and it closes after the idle timeout', async () => {
+  await using w = await world(['a:22'], { mode: 'OnDemand' });
+  w.tunnel.start();
+  await w.clock.advance(3_600_000);
+  assert.equal(w.driver.attempts.length, 0);
+  assert.equal(w.tunnel.snapshot.state, 'Idle');
+  const { stream } = await w.tunnel.dial(orders, never);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+  await w.clock.advance(3_600_000);
+  assert.equal(w.tunnel.snapshot.state, 'Connected', 'a client that says nothing is not idleness');
+  stream.destroy();
+  await w.clock.advance(599_000);
+  const again = await w.tunnel.dial(orders, never);
+  again.stream.destroy();
+  await w.clock.advance(599_000);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+  (await w.tunnel.probe(orders, never)).stream.destroy();
+  await w.clock.advance(2_000);
+  assert.equal(w.tunnel.snapshot.state, 'Idle', 'a probe is no activity');
+  assert.equal(w.driver.open.length, 0);
+});
+
+test('an idle tunnel holds its first client for the connect timeout', async () => {
+  await using w = await world(['a:22'], { mode: 'OnDemand', connectTimeoutMs: 20_000 });
+  w.driver.answers.set('a:22', refused('a:22'));
+  w.tunnel.start();
+  const dial = w.tunnel.dial(orders, never).then(
+    () => 'carried',
+    (error: unknown) => String(error),
+  );
+  await w.clock.advance(15_000);
+  w.driver.answers.set('a:22', 'accepts');
+  await w.clock.advance(2_000);
+  assert.equal(await dial, 'carried');
+});
+
+test('closing ends sessions, attempts and waiting clients', async () => {
+  const w = await world(['a:22']);
+  w.driver.answers.set('a:22', 'silent');
+  w.tunnel.start();
+  await w.clock.advance(500);
+  const dial = w.tunnel.dial(orders, never).then(
+    () => 'carried',
+    (error: { code?: string }) => error.code,
+  );
+  await settle();
+  await w[Symbol.asyncDispose]();
+  assert.equal(await dial, 'NotConnected');
+});
