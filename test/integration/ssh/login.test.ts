@@ -73,7 +73,11 @@ describe('logging in', () => {
     t.after(() => strict.stop());
     const key = await generateKey(strict.directory);
     strict.authorize([key.publicKey]);
-    secret = new SecretDirectory({ 'ssh-privatekey': key.privateKey, password: 'pw', known_hosts: strict.knownHosts() });
+    secret = new SecretDirectory({
+      'ssh-privatekey': key.privateKey,
+      password: 'pw',
+      known_hosts: strict.knownHosts(),
+    });
     const session = await connectOnce(sshConfig([hopTo(strict, secret)]));
     await session.close();
   });
@@ -87,11 +91,18 @@ describe('logging in', () => {
       certified.authorize([`cert-authority ${authority.publicKey}`]);
       const certificate = certify(authority.file, `${key.file}.pub`, '+1h');
       const hosts = certified.knownHosts();
-      secret = new SecretDirectory({ 'ssh-privatekey': key.privateKey, 'ssh-publickey-cert': certificate, known_hosts: hosts });
+      secret = new SecretDirectory({
+        'ssh-privatekey': key.privateKey,
+        'ssh-publickey-cert': certificate,
+        known_hosts: hosts,
+      });
       await (await connectOnce(sshConfig([hopTo(certified, secret)]))).close();
       assert.ok(certified.log().some((line) => /Accepted publickey .*-CERT/.test(line)));
       secret.write({ 'ssh-publickey-cert': certify(authority.file, `${key.file}.pub`, '20200101:20200102') });
-      await assert.rejects(connectOnce(sshConfig([hopTo(certified, secret)])), { code: 'AuthenticationFailed', message: /expired/ });
+      await assert.rejects(connectOnce(sshConfig([hopTo(certified, secret)])), {
+        code: 'AuthenticationFailed',
+        message: /expired/,
+      });
       certified.authorize([key.publicKey]);
       await (await connectOnce(sshConfig([hopTo(certified, secret)]))).close();
     });
@@ -118,7 +129,12 @@ describe('knowing the host', () => {
 
   test('by what ssh-keyscan prints, as it is and hashed by itself', async () => {
     for (const args of [[], ['-H']]) {
-      await connects(execFileSync('ssh-keyscan', [...args, '-p', String(sshd.port), '127.0.0.1'], { encoding: 'utf8', stdio: 'pipe' }));
+      await connects(
+        execFileSync('ssh-keyscan', [...args, '-p', String(sshd.port), '127.0.0.1'], {
+          encoding: 'utf8',
+          stdio: 'pipe',
+        }),
+      );
     }
   });
 
@@ -191,8 +207,14 @@ describe('a Secret that changes', () => {
     assert.equal(changes, 1);
     const before = sshd.log().length;
     const rotated = await connect();
-    const fingerprint = execFileSync('ssh-keygen', ['-lf', `${second.file}.pub`], { encoding: 'utf8' }).split(' ')[1] ?? '';
-    assert.ok(sshd.log().slice(before).some((line) => line.includes('Accepted publickey') && line.includes(fingerprint)));
+    const fingerprint =
+      execFileSync('ssh-keygen', ['-lf', `${second.file}.pub`], { encoding: 'utf8' }).split(' ')[1] ?? '';
+    assert.ok(
+      sshd
+        .log()
+        .slice(before)
+        .some((line) => line.includes('Accepted publickey') && line.includes(fingerprint)),
+    );
 
     for (const botched of [stranger.privateKey, 'not a key']) {
       secret.write({ 'ssh-privatekey': botched });

@@ -1,0 +1,369 @@
+// What a session does over its life, against a real sshd: key re-exchange, silence, limits, memory, unix sockets, jump hosts.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { afterEach, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TunnelError } from '../../../src/contract/errors.ts';
+import type { SshConfig } from '../../../src/contract/tunnel-config.ts';
+import { silentLog } from '../../../src/process/log.ts';
+import type { Session } from '../../../src/sidecar/driver.ts';
+import { ByteBudget, podBufferBytes } from '../../../src/sidecar/drivers/ssh/byte-budget.ts';
+import { CredentialStore } from '../../../src/sidecar/drivers/ssh/credentials.ts';
+import { login } from '../../../src/sidecar/drivers/ssh/handshake.ts';
+import { parseKnownHosts } from '../../../src/sidecar/drivers/ssh/known-hosts.ts';
+import { SshSession } from '../../../src/sidecar/drivers/ssh/session.ts';
+import { echo, flood, type Service, serve } from '../../driver-suite/destinations.ts';
+import { type Sshd, type SshdOptions, startSshd } from '../../private-network/sshd.ts';
+import { connectOnce, hopTo, SecretDirectory, sshConfig, userKey } from './ssh-world.ts';
+
+/** What a test opened, closed after it in reverse. */
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+const soon = (): AbortSignal => AbortSignal.timeout(30_000);
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+interface World {
+  readonly sshd: Sshd;
+  readonly secret: SecretDirectory;
+  readonly session: Session;
+  readonly dial: (service: Service) => Promise<Duplex>;
+}
+
+async function bastion(options: SshdOptions = {}): Promise<{ readonly sshd: Sshd; readonly secret: SecretDirectory }> {
+  const sshd = await startSshd(options);
+  cleanups.push(() => sshd.stop());
+  const key = await userKey(sshd);
+  const secret = new SecretDirectory({ 'ssh-privatekey': key.privateKey, known_hosts: sshd.knownHosts() });
+  cleanups.push(() => secret[Symbol.dispose]());
+  return { sshd, secret };
+}
+
+async function world(options: SshdOptions = {}, more: Partial<SshConfig> = {}): Promise<World> {
+  const { sshd, secret } = await bastion(options);
+  const session = await connectOnce(sshConfig([hopTo(sshd, secret)], more));
+  cleanups.push(() => session.close());
+  const dial = (service: Service) => session.dial({ host: '127.0.0.1', port: service.port }, { signal: soon() });
+  return { sshd, secret, session, dial };
+}
+
+async function service(handle: (socket: Socket) => void): Promise<Service> {
+  const started = await serve(handle);
+  cleanups.push(() => started.stop());
+  return started;
+}
+
+async function roundTrip(stream: Duplex, content: Buffer): Promise<void> {
+  const answer = buffer(stream);
+  stream.end(content);
+  assert.equal(sha256(await answer), sha256(content));
+}
+
+/** Resolves with how long it took until `holds`. */
+async function eventually(what: string, holds: () => boolean, withinMs: number): Promise<number> {
+  const began = performance.now();
+  while (!holds()) {
+    assert.ok(performance.now() - began < withinMs, `${what} within ${withinMs} ms`);
+    await sleep(10);
+  }
+  return performance.now() - began;
+}
+
+describe('a session', () => {
+  test('carries its streams intact through the key re-exchanges that sshd begins', async () => {
+    const { dial, sshd } = await world({ config: ['RekeyLimit 2M', 'LogLevel DEBUG1'] });
+    const echoes = await service(echo);
+    const streams = await Promise.all(Array.from({ length: 4 }, () => dial(echoes)));
+    await Promise.all(streams.map((stream) => roundTrip(stream, randomBytes(8 * 1024 * 1024))));
+    const exchanges = sshd.log().filter((line) => /rekey|set_newkeys: rekeying/.test(line)).length;
+    assert.ok(exchanges > 5, `${exchanges} lines of re-exchange`);
+  });
+
+  test('begins a key re-exchange itself when enough bytes went under one key', async () => {
+    const { sshd, secret } = await bastion({ config: ['LogLevel DEBUG1'] });
+    const hop = hopTo(sshd, secret);
+    const material = await new CredentialStore({ secretName: 's', directory: secret.directory }).current();
+    const transport = connect(sshd.port, sshd.host);
+    await once(transport, 'connect');
+    const log = silentLog();
+    const done = await login({
+      socket: transport,
+      hop,
+      role: 'bastion',
+      trust: parseKnownHosts(sshd.knownHosts()),
+      ignoreHostKey: false,
+      materials: [material],
+      signal: soon(),
+      log,
+    });
+    const budget = new ByteBudget();
+    const session = new SshSession({
+      ...{ hop, role: 'bastion', transport, login: done, budget, log },
+      serverAliveIntervalMs: 200,
+      rekeyBytes: 1024 * 1024,
+    });
+    cleanups.push(() => session.close());
+    const echoes = await service(echo);
+    for (let round = 0; round < 4; round++) {
+      const stream = await session.dial({ host: '127.0.0.1', port: echoes.port }, { signal: soon() });
+      await roundTrip(stream, randomBytes(8 * 1024 * 1024));
+      await sleep(110);
+    }
+    assert.ok(sshd.log().filter((line) => line.includes('SSH2_MSG_KEXINIT received')).length >= 3);
+    assert.equal(budget.used, 0, 'every byte is given back');
+  });
+
+  test('answers the keep-alives of sshd, with and without streams', async () => {
+    const { session, dial } = await world(
+      { config: ['ClientAliveInterval 1', 'ClientAliveCountMax 1'] },
+      { serverAliveIntervalSeconds: 0 },
+    );
+    await sleep(3500);
+    const stream = await dial(await service(echo));
+    await sleep(3500);
+    assert.equal(session.signal.aborted, false);
+    await roundTrip(stream, randomBytes(1000));
+  });
+
+  test('is suspect after two silent intervals, loses no stream over a stall, and recovers', async () => {
+    const { session, dial, sshd } = await world({}, { serverAliveIntervalSeconds: 0.5 });
+    const stream = await dial(await service(echo));
+    stream.write('a');
+    await once(stream, 'data');
+    const changes: boolean[] = [];
+    session.onSuspectChange(() => changes.push(session.suspect));
+    sshd.pause();
+    const took = await eventually('suspect', () => session.suspect, 2500);
+    assert.ok(took > 500, `${took}`);
+    await sleep(9000);
+    assert.equal(session.signal.aborted, false, 'a far side whose kernel acknowledges only stalls');
+    sshd.resume();
+    await eventually('no longer suspect', () => !session.suspect, 2000);
+    stream.write('b');
+    assert.equal(String((await once(stream, 'data'))[0]), 'b');
+    assert.deepEqual(changes, [true, false]);
+  });
+
+  test('is ended when the far side stalls for too long, and breaks its streams off', async () => {
+    const { session, dial, sshd } = await world({}, { serverAliveIntervalSeconds: 0.5 });
+    const stream = await dial(await service(echo));
+    stream.write('a');
+    await once(stream, 'data');
+    sshd.pause();
+    const began = performance.now();
+    const [error] = await once(stream, 'error');
+    const took = performance.now() - began;
+    assert.ok(took > 25_000 && took < 31_000, `${took} ms`);
+    assert.ok(error instanceof TunnelError);
+    assert.equal(error.code, 'BastionLost');
+    assert.equal(session.signal.reason, error);
+    sshd.resume();
+  });
+
+  test('holds little for a bastion that takes nothing: streams wait, memory does not fill', async () => {
+    const { dial, sshd, session } = await world();
+    const sink = await service((socket) => void socket.resume());
+    const streams = await Promise.all(Array.from({ length: 48 }, () => dial(sink)));
+    sshd.pause();
+    let accepted = 0;
+    const block = randomBytes(64 * 1024);
+    for (const stream of streams) {
+      const more = (): void =>
+        void stream.write(block, (error) => {
+          if (error) return;
+          accepted += block.length;
+          more();
+        });
+      more();
+    }
+    await sleep(1500);
+    // Windows of 2 MiB × 48 would take 96 MiB; the kernel's own buffers take a few.
+    assert.ok(accepted < 24 * 1024 * 1024, `${accepted} bytes were accepted`);
+    sshd.resume();
+    await eventually('bytes flow again', () => accepted > 200 * 1024 * 1024, 20_000);
+    assert.equal(session.suspect, false);
+  });
+
+  test('two hundred readers that stop cost the pod no more than its budget, and do not stop another', async () => {
+    const { dial } = await world();
+    const endless = await service(flood);
+    const before = process.memoryUsage().rss;
+    const stalled = await Promise.all(Array.from({ length: 200 }, () => dial(endless)));
+    for (const stream of stalled) stream.once('data', () => stream.pause());
+    await eventually('all have stalled', () => stalled.every((stream) => stream.isPaused()), 20_000);
+    await roundTrip(await dial(await service(echo)), randomBytes(4 * 1024 * 1024));
+    await sleep(500);
+    const held = stalled.reduce((sum, stream) => sum + stream.readableLength, 0);
+    assert.ok(held < podBufferBytes, `${held} bytes are held`);
+    const grown = (process.memoryUsage().rss - before) / 1024 / 1024;
+    assert.ok(grown < 160, `memory grew by ${grown.toFixed(0)} MiB`);
+    for (const stream of stalled) stream.destroy();
+  });
+
+  test('says that it has no room at 500 streams, and has room again when they are gone', async () => {
+    const { session, dial } = await world({ openFiles: 2048 });
+    const echoes = await service(echo);
+    const streams: Duplex[] = [];
+    for (let batch = 0; batch < 10; batch++) {
+      streams.push(...(await Promise.all(Array.from({ length: 50 }, () => dial(echoes)))));
+    }
+    assert.equal(session.streams, 500);
+    assert.equal(session.hasRoom, false);
+    await assert.rejects(dial(echoes), /maximum of 500/);
+    for (const stream of streams) stream.destroy();
+    await eventually('room', () => session.hasRoom && session.streams === 0, 5000);
+    await roundTrip(await dial(echoes), randomBytes(1000));
+  });
+
+  test('reaches a unix socket on the bastion', async () => {
+    const { session } = await world();
+    const directory = mkdtempSync(join(tmpdir(), 'portforward-unix-'));
+    cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
+    chmodSync(directory, 0o755);
+    const path = join(directory, '.s.PGSQL.5432');
+    const server: Server = createServer({ allowHalfOpen: true }, (socket) => void socket.pipe(socket)).listen(path);
+    cleanups.push(() => server.close());
+    await once(server, 'listening');
+    chmodSync(path, 0o777);
+    await roundTrip(await session.dial({ socket: path }, { signal: soon() }), randomBytes(1024 * 1024));
+  });
+
+  test('ends when the far side sends FIN, though bytes of ours cannot leave', async () => {
+    const { sshd, secret } = await bastion();
+    let toUs: Socket | undefined;
+    const proxy = createServer({ allowHalfOpen: true }, (client) => {
+      toUs = client;
+      const upstream = connect({ port: sshd.port, host: sshd.host, allowHalfOpen: true });
+      for (const socket of [client, upstream]) socket.on('error', () => undefined);
+      upstream.on('data', (bytes) => client.write(bytes));
+      client.on('data', (bytes) => upstream.write(bytes));
+      cleanups.push(() => [client.destroy(), upstream.destroy()]);
+    }).listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    cleanups.push(() => proxy.close());
+    const { port } = proxy.address() as { port: number };
+    const session = await connectOnce(
+      sshConfig([hopTo({ host: '127.0.0.1', port }, secret)], { knownHosts: sshd.knownHosts({ name: '127.0.0.1' }) }),
+    );
+    cleanups.push(() => session.close());
+    const sink = await service((socket) => void socket.resume());
+    const stream = await session.dial({ host: '127.0.0.1', port: sink.port }, { signal: soon() });
+    toUs?.pause();
+    const block = randomBytes(64 * 1024);
+    const more = (): void => void stream.write(block, (error) => error ?? more());
+    more();
+    await sleep(500);
+    toUs?.end();
+    const began = performance.now();
+    const [error] = await once(stream, 'error');
+    assert.ok(performance.now() - began < 1000);
+    assert.ok(error instanceof TunnelError && error.code === 'BastionLost');
+    assert.equal(stream.destroyed, true);
+  });
+});
+
+describe('through jump hosts', () => {
+  interface Way {
+    readonly jumps: readonly Sshd[];
+    readonly last: Sshd;
+    readonly config: SshConfig;
+  }
+  async function way(jumpOptions: readonly SshdOptions[] = [{}, {}]): Promise<Way> {
+    const jumps = [];
+    const hops = [];
+    for (const options of jumpOptions) {
+      const { sshd, secret } = await bastion(options);
+      jumps.push(sshd);
+      hops.push(hopTo(sshd, secret));
+    }
+    const { sshd: last, secret } = await bastion();
+    const config = sshConfig([hopTo(last, secret)], { jumpHosts: hops, serverAliveIntervalSeconds: 0.5 });
+    return { jumps, last, config };
+  }
+  const open = async (config: SshConfig): Promise<Session> => {
+    const session = await connectOnce(config);
+    cleanups.push(() => session.close());
+    return session;
+  };
+
+  test('two of them carry 10 MiB each way, with a Secret for each hop', async () => {
+    const { config, last } = await way();
+    const session = await open(config);
+    assert.equal(session.via, `127.0.0.1:${last.port}`);
+    const echoes = await service(echo);
+    const dial = () => session.dial({ host: '127.0.0.1', port: echoes.port }, { signal: soon() });
+    await Promise.all(
+      (await Promise.all([dial(), dial(), dial()])).map((stream) => roundTrip(stream, randomBytes(10 * 1024 * 1024))),
+    );
+  });
+
+  for (const index of [0, 1]) {
+    test(`losing jump host ${index + 1} breaks every stream off with the reason, and ends the hops behind it`, async () => {
+      const { config, jumps, last } = await way();
+      const session = await open(config);
+      const echoes = await service(echo);
+      const stream = await session.dial({ host: '127.0.0.1', port: echoes.port }, { signal: soon() });
+      let aborted = false;
+      session.signal.addEventListener('abort', () => {
+        aborted = true;
+      });
+      jumps[index]?.killSessions();
+      const began = performance.now();
+      const [error] = await once(stream, 'error');
+      assert.ok(performance.now() - began < 1000);
+      assert.ok(error instanceof TunnelError && error.code === 'BastionLost', String(error));
+      assert.ok(aborted);
+      for (const sshd of [...jumps, last])
+        await eventually('no session is left', () => sshd.sessions().length === 0, 3000);
+    });
+  }
+
+  test('close ends the sessions on every hop', async () => {
+    const { config, jumps, last } = await way();
+    const session = await connectOnce(config);
+    assert.ok(jumps.every((sshd) => sshd.sessions().length > 0));
+    await session.close();
+    for (const sshd of [...jumps, last])
+      await eventually('no session is left', () => sshd.sessions().length === 0, 3000);
+  });
+
+  test('a bastion that a jump host cannot reach is BastionRefused, and nothing is left open', async () => {
+    const { config, jumps, last } = await way([{}]);
+    await last.kill();
+    await assert.rejects(connectOnce(config), {
+      code: 'BastionRefused',
+      message: new RegExp(`bastion 127\\.0\\.0\\.1:${last.port} cannot be reached from the jump host`),
+    });
+    for (const sshd of jumps) await eventually('no session is left', () => sshd.sessions().length === 0, 3000);
+  });
+
+  test('a jump host that forbids forwarding is BastionUnreachable and says so', async () => {
+    const { config } = await way([{ config: ['AllowTcpForwarding no'] }]);
+    await assert.rejects(connectOnce(config), { code: 'BastionUnreachable', message: /does not allow forwarding/ });
+  });
+
+  test('a jump host that refuses the login is named as one', async () => {
+    const { config, jumps } = await way([{}]);
+    jumps[0]?.authorize([]);
+    await assert.rejects(connectOnce(config), {
+      code: 'AuthenticationFailed',
+      message: new RegExp(`jump host 127\\.0\\.0\\.1:${jumps[0]?.port}`),
+    });
+  });
+
+  test('a jump host that freezes in mid-way ends the attempt in time', async () => {
+    const { config, last } = await way([{}]);
+    last.pause();
+    await assert.rejects(connectOnce({ ...config, connectTimeoutSeconds: 1 }), { code: 'BastionTimeout' });
+    last.resume();
+  });
+});
