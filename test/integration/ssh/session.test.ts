@@ -107,7 +107,12 @@ describe('a session', () => {
     });
     const budget = new ByteBudget();
     const session = new SshSession({
-      ...{ hop, role: 'bastion', transport, login: done, budget, log },
+      hop,
+      role: 'bastion',
+      transport,
+      login: done,
+      budget,
+      log,
       serverAliveIntervalMs: 200,
       rekeyBytes: 1024 * 1024,
     });
