@@ -112,6 +112,8 @@ export async function ensureCluster(options: ClusterOptions = {}): Promise<Clust
 /** Ends the cluster that `ensureCluster` would give and restores the machine. A cluster that PF_TEST_CONTEXT names is left alone. */
 export async function removeCluster(options: ClusterOptions = {}): Promise<void> {
   const { log = (line: string) => void process.stderr.write(`${line}\n`) } = options;
+  const context = process.env['PF_TEST_CONTEXT'] ?? '';
+  if (context !== '') return log(`${context} is yours (PF_TEST_CONTEXT): it is left alone`);
   const places = placesOf(options.instance);
   if (await useKind()) await new KindCluster(places).down(log);
   else await new HostCluster(places).down(log);
