@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from './log.ts';
 import type { Registry } from './metrics.ts';
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;

@@ -22,7 +22,7 @@ export interface Selection {
   readonly fieldSelector?: string;
 }
 
-export interface ListQuery extends Selection {
+interface ListQuery extends Selection {
   readonly limit?: number;
   /** The token of the page before. */
   readonly continue?: string;
@@ -30,13 +30,13 @@ export interface ListQuery extends Selection {
   readonly resourceVersion?: string;
 }
 
-export interface Page<T> {
+interface Page<T> {
   readonly items: T[];
   readonly resourceVersion: string;
   readonly continue: string | undefined;
 }
 
-export interface WatchQuery extends Selection {
+interface WatchQuery extends Selection {
   readonly resourceVersion?: string;
   readonly timeoutSeconds: number;
   /** Ask for the present objects as events first (WatchList). */
@@ -45,20 +45,18 @@ export interface WatchQuery extends Selection {
   readonly idleMs?: number;
 }
 
-export interface ApplyCall extends Call {
+interface ApplyCall extends Call {
   readonly fieldManager: string;
 }
 
 /** What a server-side apply sends: the fields that we own and nothing else. */
-export type Applied = KubeObject;
+type Applied = KubeObject;
 
 export interface WritePolicy {
   /** Called before each try of a write; throws when this process may no longer write (lost leadership). */
   readonly fence?: () => void;
   /** Each write takes a token first. */
   readonly bucket?: TokenBucket;
-  /** Called with the milliseconds that a write waited for its token. */
-  readonly onWait?: (ms: number) => void;
   /** `lease`: a connection of its own and no retries, for the elector. */
   readonly lane?: Extract<Lane, 'lease'>;
 }
@@ -226,9 +224,9 @@ class KubeVerbs implements Kube {
     request: Pick<ApiRequest, 'method' | 'path' | 'query' | 'body' | 'contentType' | 'repeat'>,
     call: Call,
   ): Promise<unknown> {
-    const { fence, bucket, lane, onWait } = this.#writes;
+    const { fence, bucket, lane } = this.#writes;
     fence?.();
-    if (bucket !== undefined) onWait?.(await bucket.take(call.signal));
+    const waitedMs = await bucket?.take(call.signal);
     return await this.#transport.request({
       ...request,
       ...(lane === 'lease' ? { repeat: 'never' as const } : {}),
@@ -236,6 +234,7 @@ class KubeVerbs implements Kube {
       signal: call.signal,
       deadlineMs: call.deadlineMs ?? writeDeadlineMs,
       ...(fence === undefined ? {} : { beforeTry: fence }),
+      ...(waitedMs === undefined ? {} : { waitedMs }),
     });
   }
 }

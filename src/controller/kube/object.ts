@@ -37,7 +37,7 @@ export interface KubeObject {
 type WireName<Name> = Name extends '_from' ? 'from' : Name extends '_continue' ? 'continue' : Name;
 
 /** A model type of the client library as it is on the wire. */
-export type Wire<T> = T extends Date
+type Wire<T> = T extends Date
   ? string
   : T extends readonly (infer Item)[]
     ? Wire<Item>[]

@@ -17,6 +17,8 @@ export class Overlay<T extends KubeObject> {
   constructor(store: ReadStore<T>, clock: Clock = systemClock) {
     this.#store = store;
     this.#clock = clock;
+    // What was deleted behind our back must not live on here: nobody would notice that it has to be made again.
+    store.onDelete((key) => this.forget(key));
   }
 
   /** The newer of our last recorded write and the cache. */

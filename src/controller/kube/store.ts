@@ -12,6 +12,8 @@ export interface ReadStore<T extends KubeObject> {
   readonly size: number;
   /** Every object for which the index's function gave `value`; throws if there is no such index. */
   byIndex(index: string, value: string): T[];
+  /** Calls `listener` whenever the object of a key goes away (not when it is replaced), before anybody else hears of it. */
+  onDelete(listener: (key: ObjectKey) => void): void;
 }
 
 interface Index<T> {
@@ -22,6 +24,7 @@ interface Index<T> {
 export class Store<T extends KubeObject> implements ReadStore<T> {
   readonly #objects = new Map<ObjectKey, T>();
   readonly #indexes = new Map<string, Index<T>>();
+  readonly #deleteListeners: ((key: ObjectKey) => void)[] = [];
 
   /** Adds an index; objects already here are indexed too. Names are unique. */
   addIndex(name: string, valuesOf: (object: T) => readonly string[]): void {
@@ -60,14 +63,24 @@ export class Store<T extends KubeObject> implements ReadStore<T> {
 
   /** Puts an object in, replacing the one of the same key, which is given back. */
   set(key: ObjectKey, object: T): T | undefined {
-    const previous = this.delete(key);
+    const previous = this.#remove(key);
     this.#objects.set(key, object);
     for (const index of this.#indexes.values()) insert(index, key, object);
     return previous;
   }
 
+  onDelete(listener: (key: ObjectKey) => void): void {
+    this.#deleteListeners.push(listener);
+  }
+
   /** Takes an object out and gives it back. */
   delete(key: ObjectKey): T | undefined {
+    const previous = this.#remove(key);
+    if (previous !== undefined) for (const listener of this.#deleteListeners) listener(key);
+    return previous;
+  }
+
+  #remove(key: ObjectKey): T | undefined {
     const previous = this.#objects.get(key);
     if (previous === undefined) return undefined;
     this.#objects.delete(key);

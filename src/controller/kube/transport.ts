@@ -37,6 +37,8 @@ export interface ApiRequest {
   readonly deadlineMs: number;
   /** Called before each try; what it throws is the outcome. */
   readonly beforeTry?: () => void;
+  /** How long it was held back by a rate limit, for the metric. */
+  readonly waitedMs?: number;
 }
 
 export interface Transport {
@@ -91,6 +93,10 @@ class HttpTransport implements Transport {
   async request(request: ApiRequest): Promise<unknown> {
     using limit = deadline(request.signal, request.deadlineMs, `${request.method} ${request.path}`);
     const started = performance.now();
+    if (request.waitedMs !== undefined) {
+      const labels = { verb: request.method, host: this.#server.host };
+      this.#options.metrics.rateLimiterDuration.observe(labels, request.waitedMs / 1_000);
+    }
     for (let attempt = 0; ; attempt++) {
       request.beforeTry?.();
       try {

@@ -6,20 +6,20 @@ import type { Call } from './kube.ts';
 import type { KubeObject } from './object.ts';
 import type { Transport } from './transport.ts';
 
-export type WatchEvent<T extends KubeObject> =
+type WatchEvent<T extends KubeObject> =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; readonly object: T }
   | { readonly type: 'ERROR'; readonly object: unknown };
 
 export type WatchStream<T extends KubeObject> = AsyncIterable<WatchEvent<T>>;
 
 /** A watch with bookmarks hears something about every 60 s (measured); after this much silence its connection is dead. */
-export const idleMs = 90_000;
+const idleMs = 90_000;
 
 /** etcd holds objects of 1.5 MB; with both managedFields and escapes a line stays far below this. */
 const maxLineBytes = 16 << 20;
 
 /** A watch that said nothing for `idleMs`. */
-export class WatchSilent extends Error {
+class WatchSilent extends Error {
   override readonly name = 'WatchSilent';
 }
 
@@ -72,10 +72,7 @@ async function* events<T extends KubeObject>(
 }
 
 /** Lines of a byte stream, without their ends; an unfinished last line is dropped, because half an object is none. */
-export async function* lines(
-  body: AsyncIterable<Uint8Array>,
-  onChunk: () => void = () => undefined,
-): AsyncGenerator<string> {
+async function* lines(body: AsyncIterable<Uint8Array>, onChunk: () => void = () => undefined): AsyncGenerator<string> {
   let pieces: Uint8Array[] = [];
   let held = 0;
   for await (const chunk of body) {

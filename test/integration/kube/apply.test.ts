@@ -93,6 +93,34 @@ test('drift of each kind is seen and repaired', { timeout }, async () => {
   }
 });
 
+test('an object that somebody deleted right after it was made is made again', { timeout }, async () => {
+  const namespace = await api.namespace();
+  const owner = await ownerIn(namespace);
+  const object = find(namespace, 'Service');
+  const { kube, metrics, log } = api.admin;
+  const reflector = new Reflector<Service>({ kube, resource: services, namespace, metrics, log });
+  const applier = new Applier<Service>({
+    kube,
+    resource: services,
+    store: reflector.store,
+    fieldManager,
+    hashAnnotation,
+  });
+  const deleted = Promise.withResolvers<void>();
+  reflector.onChange(({ type }) => {
+    if (type === 'deleted') deleted.resolve();
+  });
+  const stop = new AbortController();
+  const running = reflector.run(stop.signal);
+  await reflector.waitForSync(signal, 30_000);
+  await applier.apply(object, owner, signal);
+  await kube.delete(services, object.metadata, { signal });
+  await deleted.promise;
+  assert.equal((await applier.apply(object, owner, signal)).action, 'created');
+  stop.abort();
+  await running;
+});
+
 test('a field that is no longer wanted goes away, what others added stays', { timeout }, async () => {
   const namespace = await api.namespace();
   const owner = await ownerIn(namespace);

@@ -165,6 +165,13 @@ test('a written object is read back at once, until the cache has caught up or a 
   await clock.advance(60_001);
   assert.equal(overlay.get('ns/gone'), undefined);
 
+  store.set('ns/c', object('c', '14'));
+  overlay.record(object('c', '15'));
+  store.set('ns/c', object('c', '14', 'uid-c', { seen: 'late' }));
+  assert.equal(overlay.get('ns/c')?.metadata.resourceVersion, '15', 'an update is no end');
+  store.delete('ns/c');
+  assert.equal(overlay.get('ns/c'), undefined, 'what somebody deleted is gone for us too');
+
   overlay.record(object('b', '13'));
   overlay.forget('ns/b');
   assert.equal(overlay.get('ns/b'), undefined);

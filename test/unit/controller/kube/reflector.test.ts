@@ -265,7 +265,7 @@ test('whoever waits for the first read learns why it did not come', { timeout },
   void (async () => {
     for (;;)
       (await it.server.next()).refuse(403, 'Forbidden', 'pods is forbidden: User "x" cannot list resource "pods"');
-  })();
+  })().catch(() => undefined);
   await assert.rejects(waiting, /the first read of pods took longer than 300 ms: .*cannot list resource "pods"/);
   assert.ok(it.client.lines.some(({ level, msg }) => level === 'warn' && msg === 'cannot watch'));
 });

@@ -68,7 +68,7 @@ export class Asked {
 
 export class ScriptedServer implements AsyncDisposable {
   readonly #asked: Asked[] = [];
-  readonly #waiting: ((asked: Asked) => void)[] = [];
+  readonly #waiting: { readonly give: (asked: Asked) => void; readonly fail: (error: Error) => void }[] = [];
   #server: Server;
   #port = 0;
 
@@ -89,7 +89,7 @@ export class ScriptedServer implements AsyncDisposable {
   #take(asked: Asked): void {
     const waiting = this.#waiting.shift();
     if (waiting === undefined) this.#asked.push(asked);
-    else waiting(asked);
+    else waiting.give(asked);
   }
 
   async start(): Promise<this> {
@@ -103,7 +103,19 @@ export class ScriptedServer implements AsyncDisposable {
   async next(): Promise<Asked> {
     const asked = this.#asked.shift();
     if (asked !== undefined) return asked;
-    return await new Promise((resolve) => this.#waiting.push(resolve));
+    // A request that never comes fails the test instead of keeping its server, and with it the process, alive.
+    return await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error('no request within 8 s')), 8_000);
+      const give = (taken: Asked): void => {
+        clearTimeout(timer);
+        resolve(taken);
+      };
+      const fail = (error: Error): void => {
+        clearTimeout(timer);
+        reject(error);
+      };
+      this.#waiting.push({ give, fail });
+    });
   }
 
   /** Requests that nobody looked at. */
@@ -125,6 +137,7 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const { fail } of this.#waiting.splice(0)) fail(new Error('the server ended'));
     if (this.#server.listening) await this.stop();
   }
 }
