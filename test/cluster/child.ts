@@ -18,6 +18,9 @@ export interface ChildOptions {
   readonly keptLines?: number;
 }
 
+/** Becomes the program after it has asked the kernel to kill it together with this process. */
+const leader = 'setpriv';
+
 /** A running server and the last of what it printed, both streams in one. */
 export class Child {
   readonly name: string;
@@ -33,7 +36,7 @@ export class Child {
     this.name = name;
     this.#stopSignal = options.stopSignal ?? 'SIGTERM';
     const { cwd, env, uid, gid, keptLines = 2000 } = options;
-    this.#process = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], {
+    this.#process = spawn(leader, ['--pdeathsig', 'KILL', '--', program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
       ...(cwd === undefined ? {} : { cwd }),

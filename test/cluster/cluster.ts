@@ -17,9 +17,6 @@ import { cachedProgram, placesOf } from './places.ts';
 import type { Log } from './progress.ts';
 import { ensurePrograms } from './programs.ts';
 
-export type { BuildImageOptions } from './image-build.ts';
-export type { Image } from './images.ts';
-
 export interface ClusterOptions {
   /** Takes what is shown to people; the process's standard error unless told. */
   readonly log?: Log;
@@ -50,7 +47,7 @@ export interface Cluster {
   registerHostDns(name: string, addresses: readonly string[]): Promise<void>;
 }
 
-export interface KubectlOptions {
+interface KubectlOptions {
   readonly input?: string;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;

@@ -67,7 +67,7 @@ export async function prepareMachine(places: Places): Promise<void> {
 }
 
 /** The name of the host's end of the link to the node. */
-export function hostInterface(places: Places): string {
+function hostInterface(places: Places): string {
   return `pfnode${places.instance}`;
 }
 
