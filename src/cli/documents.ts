@@ -69,7 +69,13 @@ export function parseDocuments(file: string, text: string): Documents {
       continue;
     }
     if (document.contents === null) continue;
-    documents.push(...unfold(file, document, at));
+    try {
+      documents.push(...unfold(file, document, at));
+    } catch (cause) {
+      // An alias without its anchor, or so many that the document would fill the memory.
+      const message = cause instanceof Error ? cause.message : String(cause);
+      complaints.push({ file, ...at(offsetOf(document, [])), message: `is not YAML: ${message}` });
+    }
   }
   return { documents, complaints };
 }

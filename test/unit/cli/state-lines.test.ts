@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { hopeless, StateLines } from '../../../src/cli/state-lines.ts';
+import { type Code, errorCodes } from '../../../src/contract/errors.ts';
+import type { TunnelStatus } from '../../../src/contract/tunnel-status.ts';
+
+const status = (more: Partial<TunnelStatus>): TunnelStatus => ({
+  version: 1,
+  state: 'Connected',
+  since: '2026-11-22T12:00:00Z',
+  via: 'bastion:22',
+  ports: [],
+  ...more,
+});
+
+const failed = (reason: string): TunnelStatus => status({ state: 'Failed', reason, message: 'what happened' });
+
+test('a line is said when something changes and never twice in a row', () => {
+  const lines = new StateLines();
+  assert.deepEqual(lines.next(status({ state: 'Connecting' })), ['connecting']);
+  assert.deepEqual(lines.next(status({ state: 'Connecting' })), []);
+  assert.deepEqual(lines.next(status({ hostKeyFingerprint: 'SHA256:x' })), ['connected via bastion:22 (SHA256:x)']);
+  assert.deepEqual(lines.next(status({ hostKeyFingerprint: 'SHA256:x', since: 'later' })), []);
+});
+
+test('ports are told of while there is a session, and only when their state changed', () => {
+  const lines = new StateLines();
+  const port = (reachable: boolean | null, message?: string) => [
+    { name: 'db', reachable, ...(message === undefined ? {} : { message }) },
+  ];
+  lines.next(status({}));
+  assert.deepEqual(lines.next(status({ ports: port(null) })), []);
+  assert.deepEqual(lines.next(status({ ports: port(true) })), ['db: the destination answers']);
+  assert.deepEqual(lines.next(status({ ports: port(false, 'it refuses') })), ['db: it refuses']);
+  assert.deepEqual(lines.next(status({ ...failed('BastionLost'), ports: port(false, 'no session') })), [
+    'not connected, trying again: what happened',
+  ]);
+  assert.deepEqual(lines.next(status({ ports: port(false, 'it refuses') })), ['connected via bastion:22']);
+});
+
+test('only what a person must mend ends the command: permanent failures of the way, and a Secret that is not there', () => {
+  for (const code of Object.keys(errorCodes) as Code[]) {
+    const { permanent, layer } = errorCodes[code];
+    const expected = layer !== 'destination' && (permanent || code === 'SecretNotFound' || code === 'SecretKeyMissing');
+    assert.equal(hopeless(failed(code)) !== undefined, expected, code);
+  }
+  assert.equal(hopeless(status({ reason: 'AuthenticationFailed' })), undefined, 'connected by another bastion');
+  assert.equal(hopeless(failed('ACodeOfTheFuture')), undefined);
+});
+
+test('what ends the command says the code, what happened and the mend', () => {
+  const text = hopeless(failed('HostKeyUnknown')) ?? '';
+  assert.ok(text.startsWith('HostKeyUnknown: what happened\n'));
+  assert.ok(text.includes(errorCodes.HostKeyUnknown.mend));
+});
