@@ -19,7 +19,7 @@ test('YAML is read as kubectl reads it: 1.1 words for true and false, octal numb
 });
 
 test('anchors and merge keys are resolved, and an alias without its anchor is a complaint', () => {
-  assert.deepEqual(values('base: &b {x: 1}\nall: {<<: *b, y: 2}\n'), [{ base: { x: 1 }, all: { x: 1, y: 2 } }]);
+  assert.deepEqual(values('base: &b {x: 1}\nall: {<<: *b, z: 2}\n'), [{ base: { x: 1 }, all: { x: 1, z: 2 } }]);
   assert.equal(parseDocuments('f.yaml', 'a: *nowhere\n').complaints.length, 1);
 });
 
