@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { ensureCluster, removeCluster, useKind } from './cluster.ts';
 import { HostCluster } from './host-cluster.ts';
 import { ensureImage } from './images.ts';
+import { missingPackages } from './packages.ts';
 import { cachedProgram, placesOf } from './places.ts';
 import { elapsed, type Log } from './progress.ts';
 import { allPrograms, ensurePrograms } from './programs.ts';
@@ -63,6 +64,9 @@ program
   .description('build programs and images into the cache, without starting anything')
   .action(async () => {
     const options = { log, signal: abort.signal };
+    const packages = await missingPackages();
+    // Installing is for `up`, which asks first.
+    if (packages.length > 0) throw new Error(`first: apt-get install --no-install-recommends ${packages.join(' ')}`);
     await ensurePrograms(allPrograms, options);
     for (const name of ['pause', 'base', 'client'] as const) await ensureImage(name, options);
     log(`Everything is built (${elapsed(started)}).`);
