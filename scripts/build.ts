@@ -2,12 +2,14 @@
 // and one for each part that it loads, so that a process parses only what it runs. ssh2's native crypto lies beside them.
 // Neighbours: src/main.ts (names the parts by its lazy imports), Dockerfile (takes dist/ as it is).
 import { execFileSync } from 'node:child_process';
-import { globSync, readFileSync, rmSync } from 'node:fs';
+import { globSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
 const output = join(root, 'dist');
+// Built beside and then put in its place, so that nobody ever finds half of it.
+const workshop = join(root, `dist.${process.pid}`);
 const main = join(root, 'src', 'main.ts');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
 
@@ -17,7 +19,7 @@ const common: BuildOptions = {
   target: 'node24',
   format: 'cjs',
   outExtension: { '.js': '.cjs' },
-  outdir: output,
+  outdir: workshop,
   minify: true,
   // Stack traces in logs name classes and functions.
   keepNames: true,
@@ -53,15 +55,22 @@ function partsOf(parts: Map<string, string>): Plugin {
   };
 }
 
-rmSync(output, { recursive: true, force: true });
 const parts = new Map<string, string>();
-await build({ ...common, entryPoints: { portforward: main }, plugins: [partsOf(parts)] });
-// A worker thread starts from a file of its own, which the code that starts it finds beside its bundle.
-const workers = globSync('src/**/*-worker.ts', { cwd: root }).map((file) => [basename(file, '.ts'), join(root, file)]);
-await build({ ...common, entryPoints: Object.fromEntries([...parts, ...workers]) });
+try {
+  await build({ ...common, entryPoints: { portforward: main }, plugins: [partsOf(parts)] });
+  // A worker thread starts from a file of its own, which the code that starts it finds beside its bundle.
+  const workers = globSync('src/**/*-worker.ts', { cwd: root }).map((file) => [
+    basename(file, '.ts'),
+    join(root, file),
+  ]);
+  await build({ ...common, entryPoints: Object.fromEntries([...parts, ...workers]) });
 
-// A bundle without its native crypto works, slowly and without a word: so it is asked.
-const said = execFileSync(process.execPath, [join(output, 'portforward.cjs'), 'version', '--check-crypto'], {
-  encoding: 'utf8',
-});
-console.log(`${said.trim()}\ndist/: portforward.cjs, ${[...parts.keys()].map((name) => `${name}.cjs`).join(', ')}`);
+  // A bundle without its native crypto works, slowly and without a word: so it is asked.
+  const ask = [join(workshop, 'portforward.cjs'), 'version', '--check-crypto'];
+  console.log(execFileSync(process.execPath, ask, { encoding: 'utf8' }).trim());
+  rmSync(output, { recursive: true, force: true });
+  renameSync(workshop, output);
+  console.log(`dist/: portforward.cjs, ${[...parts.keys()].map((name) => `${name}.cjs`).join(', ')}`);
+} finally {
+  rmSync(workshop, { recursive: true, force: true });
+}

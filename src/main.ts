@@ -90,10 +90,10 @@ program
   .description('which build this is')
   .option('--check-crypto', 'fail unless ssh’s native crypto is in this build')
   .action(async (options: { checkCrypto?: true }) => {
-    const { cryptoState, version } = await import('./cli/version.ts');
+    const { hasNativeCrypto, version } = await import('./cli/version.ts');
     print(`portforward ${version}, Node ${process.versions.node}`);
     if (options.checkCrypto === undefined) return;
-    const { native } = await cryptoState();
+    const native = await hasNativeCrypto();
     print(native ? 'native crypto: present' : 'native crypto: MISSING, ssh would run on the slower JavaScript code');
     if (!native) process.exitCode = 1;
   });

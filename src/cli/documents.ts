@@ -24,7 +24,7 @@ export interface FileDocument {
 }
 
 /** A file, or a part of one, that is not YAML. */
-export interface SyntaxComplaint extends Place {
+interface SyntaxComplaint extends Place {
   readonly file: string;
   readonly message: string;
 }

@@ -29,19 +29,21 @@ export interface WantedSecrets {
   readonly keys: readonly string[];
 }
 
-/** A directory of this process alone, removed when it exits; in memory where the system offers that to a user. */
+/** A directory of this process alone, made when it is needed and removed when the process exits; in memory where the system offers that to a user. */
 export class PrivateDirectory {
-  readonly path: string;
+  #path: string | undefined;
 
-  constructor() {
+  get path(): string {
+    if (this.#path !== undefined) return this.#path;
     const runtime = process.env['XDG_RUNTIME_DIR'] ?? '';
-    this.path = mkdtempSync(join(isDirectory(runtime) ? runtime : tmpdir(), 'portforward-'));
-    chmodSync(this.path, 0o700);
+    this.#path = mkdtempSync(join(isDirectory(runtime) ? runtime : tmpdir(), 'portforward-'));
+    chmodSync(this.#path, 0o700);
     process.once('exit', () => this.remove());
+    return this.#path;
   }
 
   remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
+    if (this.#path !== undefined) rmSync(this.#path, { recursive: true, force: true });
   }
 
   /** A new folder in it. */

@@ -15,7 +15,7 @@ export interface Placement {
 }
 
 /** The places of a tunnel pod. */
-export function podPlacement(spec: Pick<PortForwardSpec, 'ports'>): Placement {
+function podPlacement(spec: Pick<PortForwardSpec, 'ports'>): Placement {
   const ports = listenPorts(spec.ports.map(({ port }) => port));
   return { directoryOf: secretDirectory, listenPortOf: (port) => ports.get(port) ?? port };
 }

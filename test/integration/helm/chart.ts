@@ -9,7 +9,7 @@ import { cachedProgram } from '../../cluster/places.ts';
 import { ensurePrograms, kubernetesVersion } from '../../cluster/programs.ts';
 
 export const root = join(import.meta.dirname, '..', '..', '..');
-export const release = 'portforward';
+const release = 'portforward';
 export const namespace = 'portforward-system';
 /** Who the controller is, as the chart of that release makes it. */
 export const controllerUser = `system:serviceaccount:${namespace}:${release}`;

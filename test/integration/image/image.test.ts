@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { command } from '../../cluster/command.ts';
+import { buildWithBuildah } from '../../cluster/image-build.ts';
+import { baseImage, type Image } from '../../cluster/images.ts';
+import { ensurePackages } from '../../cluster/packages.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+const log = (line: string): void => void process.stderr.write(`${line}\n`);
+
+interface Config {
+  readonly config: {
+    readonly User?: string;
+    readonly Entrypoint?: string[];
+    readonly Env?: string[];
+    readonly WorkingDir?: string;
+  };
+}
+
+let directory: string;
+let image: Image;
+/** The unpacked root file system and the configuration of the image. */
+let files: string;
+let config: Config['config'];
+
+before(async () => {
+  await ensurePackages(log);
+  directory = mkdtempSync(join(tmpdir(), 'portforward-image-'));
+  await command(process.execPath, ['scripts/build.ts'], { cwd: root });
+  const build = {
+    dockerfile: join(root, 'Dockerfile'),
+    context: root,
+    tag: 'localhost/portforward/portforward:image-test',
+    target: 'prebuilt',
+  };
+  image = await buildWithBuildah(build, await baseImage({ log }), directory);
+  const archive = join(directory, 'archive');
+  files = join(directory, 'files');
+  for (const path of [archive, files]) mkdirSync(path);
+  await command('tar', ['--extract', '--file', image.archive, '--directory', archive]);
+  const [manifest] = JSON.parse(readFileSync(join(archive, 'manifest.json'), 'utf8')) as {
+    Config: string;
+    Layers: string[];
+  }[];
+  ({ config } = JSON.parse(readFileSync(join(archive, manifest?.Config ?? ''), 'utf8')) as Config);
+  for (const layer of manifest?.Layers ?? []) {
+    await command('tar', ['--extract', '--file', join(archive, layer), '--directory', files]);
+  }
+});
+
+after(() => rmSync(directory, { recursive: true, force: true }));
+
+/** Runs the image's own entry point on its own files, read-only, as its own user. */
+function inside(
+  args: readonly string[],
+  env: readonly string[] = [],
+): { readonly status: number | null; readonly output: string } {
+  const [program = '', ...first] = config.Entrypoint ?? [];
+  const script = `mount --bind -o ro "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"`;
+  const [uid = '', gid = ''] = (config.User ?? '').split(':');
+  const run = [
+    'chroot',
+    `--userspec=${uid}:${gid}`,
+    files,
+    '/usr/bin/env',
+    '-i',
+    ...(config.Env ?? []),
+    ...env,
+    program,
+    ...first,
+    ...args,
+  ];
+  const { status, stdout, stderr } = spawnSync(
+    'unshare',
+    ['--mount', '--propagation', 'private', 'sh', '-c', script, files, ...run],
+    {
+      encoding: 'utf8',
+      timeout: 30_000,
+    },
+  );
+  return { status, output: `${stdout}${stderr}` };
+}
+
+test('the image runs as a numeric user that is not root', () => {
+  assert.equal(config.User, '65532:65532');
+});
+
+test('its native crypto is there and loads, on a read-only root and without any right', () => {
+  const { status, output } = inside(['version', '--check-crypto']);
+  assert.equal(status, 0, output);
+  assert.match(output, /native crypto: present/);
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  assert.match(output, new RegExp(`portforward ${version.replaceAll('.', '\\.')}, Node 24\\.`));
+});
+
+test('a missing native binding fails the check, which fails the build', () => {
+  const binding = join(files, 'app', 'sshcrypto.node');
+  const content = readFileSync(binding);
+  rmSync(binding);
+  try {
+    const { status, output } = inside(['version', '--check-crypto']);
+    assert.equal(status, 1, output);
+    assert.match(output, /native crypto: MISSING/);
+  } finally {
+    spawnSync('install', ['/dev/stdin', binding], { input: content });
+  }
+});
+
+test('every command loads from the bundle alone: controller, sidecar, open, check', () => {
+  const controller = inside(['controller']);
+  assert.equal(controller.status, 2, controller.output);
+  assert.match(controller.output, /--tunnel-image is required/);
+  const sidecar = inside(['sidecar']);
+  assert.equal(sidecar.status, 1, sidecar.output);
+  assert.match(sidecar.output, /ConfigUnreadable/);
+  const open = inside(['open', '-f', '/nowhere.yaml']);
+  assert.equal(open.status, 2, open.output);
+  assert.match(open.output, /there is no such file/);
+  const check = inside(['check', '-f', '/nowhere.yaml']);
+  assert.equal(check.status, 2, check.output);
+});
+
+test('what the product adds to its base stays small', () => {
+  const bytes = Number(
+    spawnSync('du', ['--summarize', '--bytes', join(files, 'app')], { encoding: 'utf8' }).stdout.split('\t')[0],
+  );
+  const compressed = gzipSync(
+    spawnSync('tar', ['--create', '--directory', files, 'app'], { maxBuffer: 256 << 20 }).stdout,
+  ).length;
+  const node = statSync(join(files, 'usr/local/bin/node')).size;
+  console.log(`dist: ${mib(bytes)}, compressed ${mib(compressed)}; node ${mib(node)}`);
+  // Distroless with Node is about 55 MB compressed, and the whole shall be at most 80.
+  assert.ok(compressed < 15 * 1_000_000, `${compressed} bytes`);
+});
+
+const mib = (bytes: number): string => `${(bytes / (1 << 20)).toFixed(1)} MiB`;
