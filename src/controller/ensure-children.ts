@@ -90,7 +90,8 @@ export class ChildrenKeeper {
         if (problem === undefined) throw error;
         obstacle ??= problem;
         blocked.add(name);
-        againInMs = earlier(againInMs, problem.reason === 'Progressing' ? collectorMs : obstacleMs);
+        const passing = error instanceof OwnershipConflict && error.passing;
+        againInMs = earlier(againInMs, passing ? collectorMs : obstacleMs);
       }
     }
     for (const name of Object.keys(children) as ChildName[]) {

@@ -34,6 +34,8 @@ import { controllerMetrics } from './metrics.ts';
 import { tunnelOfPod } from './pods.ts';
 import { classOf } from './portforward.ts';
 import { reconciler } from './reconcile.ts';
+import { RefusalRetry } from './refusal-retry.ts';
+import { resync } from './resync.ts';
 import { RolloutLimiter } from './rollout-limiter.ts';
 import type { Settings } from './settings.ts';
 import { type ReaderTimings, StatuszReader } from './status/statusz-reader.ts';
@@ -133,6 +135,7 @@ export async function runController(
     writes: own.statusWrites,
     repairs: own.repairs,
   });
+  const refusals = new RefusalRetry(kube);
   const controller = new Controller({
     name: 'portforward',
     group,
@@ -148,6 +151,12 @@ export async function runController(
       children,
       reader,
       statusWriter,
+      refusals,
+      forget: (key, deployment) => {
+        statusWriter.forget(key);
+        refusals.forget(deployment);
+        limiter.forget(deployment);
+      },
     }),
   });
 
@@ -173,7 +182,7 @@ export async function runController(
     await Promise.race([watches.waitForSync(signal), watching]);
     const lead = async (leading: AbortSignal): Promise<void> => {
       surroundings.onLeading?.({ adminPort: probes.port, queue });
-      await Promise.all([controller.run(leading), reader.run(leading)]);
+      await Promise.all([controller.run(leading), reader.run(leading), resync(watches.portForwards, queue, leading)]);
     };
     await Promise.race([elector.run(lead, signal), watching.then(() => endOf(background.signal))]);
   } finally {

@@ -10,12 +10,14 @@ import { templateOf } from './children/deployment.ts';
 import { desiredChildren } from './children/index.ts';
 import type { ChildrenKeeper, Ensured } from './ensure-children.ts';
 import type { Reconcile, ReconcileContext, ReconcileResult } from './kube/controller.ts';
-import { keyOf, type ObjectKey } from './kube/object.ts';
+import { keyOf, nameOf, type ObjectKey } from './kube/object.ts';
 import type { Pod } from './kube/resources.ts';
 import { classOf, type PortForward, type StoredPortForward, validPortForward } from './portforward.ts';
 import type { StatusWriter } from './status-writer.ts';
 import type { StatuszReader } from './status/statusz-reader.ts';
+import type { RefusalRetry } from './refusal-retry.ts';
 import type { TunnelSettings } from './settings.ts';
+import { refusedPods } from './status/pod-problems.ts';
 
 export interface ReconcileDependencies {
   readonly settings: { readonly className: string; readonly tunnel: TunnelSettings };
@@ -25,22 +27,31 @@ export interface ReconcileDependencies {
   readonly children: ChildrenKeeper;
   readonly reader: Pick<StatuszReader, 'reading'>;
   readonly statusWriter: StatusWriter;
+  readonly refusals: RefusalRetry;
+  /** Called for a PortForward that is gone. */
+  readonly forget: (key: ObjectKey, deployment: ObjectKey) => void;
 }
 
 export function reconciler(dependencies: ReconcileDependencies): Reconcile {
-  const { settings, portForwards, podsOf, children, statusWriter } = dependencies;
+  const { settings, portForwards, podsOf, children, reader, statusWriter, refusals, forget } = dependencies;
   return async (key: ObjectKey, context: ReconcileContext): Promise<ReconcileResult> => {
+    const deploymentKey = keyOf({ ...nameOf(key), name: childName({ metadata: nameOf(key) }) });
     const stored = portForwards.get(key);
-    // Gone: the children go with it by their owner references. Going: making them again would only hold the deletion up.
-    if (stored === undefined || stored.metadata.deletionTimestamp !== undefined) return {};
+    if (stored === undefined) {
+      // The children go with it by their owner references.
+      forget(key, deploymentKey);
+      return {};
+    }
+    // Making children again would only hold the deletion up.
+    if (stored.metadata.deletionTimestamp !== undefined) return {};
     if (classOf(stored) !== settings.className) return {};
 
     const pods = podsOf(key);
     const wanted = desired(stored, settings.tunnel, pods.some(isReady));
     const ensured = 'refusal' in wanted ? nothing : await children.ensure(wanted.children, stored, context.signal);
 
-    const deployment = children.deployment(keyOf({ ...stored.metadata, name: childName(stored as PortForward) }));
-    const tunnels = observe(pods, deployment === undefined ? undefined : templateOf(deployment), dependencies.reader);
+    const deployment = children.deployment(deploymentKey);
+    const tunnels = observe(pods, deployment === undefined ? undefined : templateOf(deployment), reader);
     const observation: Observation = {
       portForward: wanted.portForward,
       refusal: 'refusal' in wanted ? wanted.refusal : undefined,
@@ -49,10 +60,11 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
       tunnels,
     };
     statusWriter.tell(stored, ensured);
-    const written = unheard(stored, pods, dependencies.reader)
+    const written = unheard(stored, pods, reader)
       ? undefined
       : await statusWriter.write(stored, computeStatus(stored, observation, new Date()), context.signal);
-    return requeue(ensured.againInMs, written?.againInMs);
+    const retryInMs = await refusals.retry(deployment, refusedPods(deployment) !== undefined, context);
+    return requeue(ensured.againInMs, written?.againInMs, retryInMs);
   };
 }
 

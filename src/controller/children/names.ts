@@ -3,8 +3,8 @@
 import type { PortForward } from '../portforward.ts';
 
 /** Every object of ours carries it; the reflectors select by it. */
-export const managedByLabel = 'app.kubernetes.io/managed-by';
-export const managedBy = 'portforward-operator';
+const managedByLabel = 'app.kubernetes.io/managed-by';
+const managedBy = 'portforward-operator';
 export const managedSelector = `${managedByLabel}=${managedBy}`;
 
 /** The PortForward's name on each of its objects and pods. */
@@ -24,7 +24,8 @@ export const generationAnnotation = 'portforward.dev/generation';
 export const templateAnnotation = 'portforward.dev/template';
 
 /** Deployment, ServiceAccount, NetworkPolicy and budget: prefixed, so that they do not meet an application of the database's name. */
-export const childName = ({ metadata }: Pick<PortForward, 'metadata'>): string => `pf-${metadata.name}`;
+export const childName = ({ metadata }: { readonly metadata: { readonly name: string } }): string =>
+  `pf-${metadata.name}`;
 
 /** What applications dial. */
 export const serviceName = ({ metadata, spec }: PortForward): string => spec.service.name ?? metadata.name;

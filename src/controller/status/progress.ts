@@ -10,7 +10,7 @@ import { atRest, disconnectedBecause, type Observation, type Verdict } from './c
 import { isPermanent, type Problem, withMend } from './sentence.ts';
 
 /** How long a tunnel may take until it is Ready for the first time. */
-export const settlingMs = 120_000;
+const settlingMs = 120_000;
 
 export interface Progress {
   /** Reconciling=True, Stalled=True, or neither. */
@@ -83,7 +83,7 @@ function settling(generation: number, previous: PortForwardStatus | undefined): 
 }
 
 /** The replacement of pods that is under way, as `kubectl rollout status` sees it; a pod that is not ready for another reason is none. */
-export function rollout(
+function rollout(
   deployment: Deployment | undefined,
 ): { readonly stuck: boolean; readonly message: string } | undefined {
   if (deployment?.spec === undefined) return undefined;

@@ -9,7 +9,7 @@ export interface Problem {
   readonly message: string;
 }
 
-export const isCode = (reason: string): reason is Code => Object.hasOwn(errorCodes, reason);
+const isCode = (reason: string): reason is Code => Object.hasOwn(errorCodes, reason);
 
 /** Whether only a person can mend it; a reason that we do not know counts as transient. */
 export const isPermanent = ({ reason }: Problem): boolean => isCode(reason) && errorCodes[reason].permanent;

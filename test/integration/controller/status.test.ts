@@ -268,6 +268,24 @@ test('an upgrade of the operator replaces pods a few at a time, and an edit neve
   controller = await world.controller();
 });
 
+test('a second controller waits, and takes over within seconds when the first one ends', async () => {
+  const namespace = await world.namespace();
+  let leads = false;
+  const waiting = world.controller().then((running) => {
+    leads = true;
+    return running;
+  });
+  await world.apply(namespace, 'orders-db', ordersDb());
+  await world.condition(namespace, 'orders-db', 'Programmed', { status: 'True' });
+  assert.equal(leads, false);
+  const started = Date.now();
+  await controller.stop();
+  controller = await waiting;
+  assert.ok(Date.now() - started < 5_000, `took ${Date.now() - started} ms`);
+  await world.server.kubectl(['delete', 'service', 'orders-db', '-n', namespace]);
+  await world.until('the Service is back', async () => await world.service(namespace, 'orders-db'));
+});
+
 test('metrics count PortForwards by driver, readiness and reason, and never by name', async () => {
   const namespace = await world.namespace();
   await world.apply(namespace, 'orders-db', ordersDb({ suspend: true }));

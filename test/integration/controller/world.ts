@@ -220,7 +220,7 @@ export class World implements AsyncDisposable {
   /** What the Deployment's controller and the kubelet would do: one pod of the present template, whose /statusz answers as told. */
   async pod(namespace: string, portForward: string, name: string, ready = true): Promise<FakePod> {
     const deployment = await this.until('the Deployment exists', () =>
-      this.get(deployments, namespace, childName({ metadata: { namespace, name: portForward } })),
+      this.get(deployments, namespace, childName({ metadata: { name: portForward } })),
     );
     const template = templateOf(deployment) ?? '';
     const spec = deployment.spec?.template.spec;

@@ -4,7 +4,7 @@ import { type PortForward, validPortForward } from '../../../src/controller/port
 import { readSettings, type TunnelSettings } from '../../../src/controller/settings.ts';
 
 /** The README's example. */
-export const ordersDb = {
+const ordersDb = {
   ports: [{ port: 5432, name: 'postgres', destinationHost: 'orders.db.internal', appProtocol: 'postgresql' }],
   ssh: { user: 'tunnel', bastions: [{ host: 'bastion.example.com' }], secretRef: { name: 'orders-bastion' } },
 };
