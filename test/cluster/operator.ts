@@ -62,7 +62,7 @@ export async function ensureOperator(cluster: Cluster, options: OperatorOptions 
 }
 
 /** `helm …` against the cluster. */
-export function helm(cluster: Cluster, args: readonly string[]): Promise<string> {
+function helm(cluster: Cluster, args: readonly string[]): Promise<string> {
   return command(cachedProgram('helm'), args, {
     cwd: root,
     env: { KUBECONFIG: cluster.kubeconfig },

@@ -39,7 +39,7 @@ suite('rights', () => {
       spec: { resourceAttributes: { namespace: shop.namespace, verb, group, resource: name, subresource } },
     };
     const answer = await cluster.kubectl(
-      ['create', '--as', account, '--filename', '-', '--output', 'jsonpath={.status.allowed}'],
+      ['create', '--validate=false', '--as', account, '--filename', '-', '--output', 'jsonpath={.status.allowed}'],
       {
         input: JSON.stringify(review),
       },
@@ -93,7 +93,9 @@ suite('rights', () => {
       },
     };
     await assert.rejects(
-      cluster.kubectl(['create', '--as', account, '--filename', '-'], { input: JSON.stringify(deployment) }),
+      cluster.kubectl(['create', '--validate=false', '--as', account, '--filename', '-'], {
+        input: JSON.stringify(deployment),
+      }),
       /ValidatingAdmissionPolicy/,
     );
     await assert.rejects(

@@ -180,4 +180,4 @@ export class Shop {
   }
 }
 
-export const portForwardKind = { apiVersion: 'portforward.dev/v1alpha1', kind: 'PortForward' } as const;
+const portForwardKind = { apiVersion: 'portforward.dev/v1alpha1', kind: 'PortForward' } as const;

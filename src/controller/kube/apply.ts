@@ -8,6 +8,7 @@ import type { Kube } from './kube.ts';
 import { controllerOf, type KubeObject, keyOf, nameOf, type ObjectKey, ownedBy, type Resource } from './object.ts';
 import { Overlay } from './overlay.ts';
 import type { ReadStore } from './store.ts';
+import { replaceSpec } from './repair.ts';
 import { isSubset } from './subset.ts';
 
 /** An object of that name exists and `owner` does not control it. It is left alone; look again later. */
@@ -80,8 +81,14 @@ export class Applier<T extends KubeObject> {
       live?.metadata.uid === undefined
         ? wanted
         : { ...wanted, metadata: { ...wanted.metadata, uid: live.metadata.uid } };
+    const send = (): Promise<T> => kube.apply(resource, body, { signal, fieldManager });
     try {
-      const object = withoutManagedFields(await kube.apply(resource, body, { signal, fieldManager }));
+      const applied = send().catch(async (error: unknown) => {
+        if (live === undefined || !isInvalid(error) || isOtherUid(error)) throw error;
+        await replaceSpec(kube, resource, wanted, live, signal);
+        return send();
+      });
+      const object = withoutManagedFields(await applied);
       this.#overlay.record(object);
       return { object, action: live === undefined ? 'created' : 'updated' };
     } catch (error) {

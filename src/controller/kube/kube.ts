@@ -78,8 +78,13 @@ export interface Kube {
    * snapshot the status was computed from; a newer object answers with `isConflict`, a missing one with `isNotFound`.
    */
   applyStatus<T extends KubeObject>(resource: Resource<T>, object: Applied, call: ApplyCall): Promise<T>;
-  /** Merge patch, for the series of Events only. */
-  mergePatch<T extends KubeObject>(resource: Resource<T>, name: ObjectName, patch: unknown, call: Call): Promise<T>;
+  /** Merge patch (RFC 7386): for the series of Events, and where an apply cannot repair (repair.ts). */
+  mergePatch<T extends KubeObject>(
+    resource: Resource<T>,
+    name: ObjectName,
+    patch: unknown,
+    call: Call & { readonly fieldManager?: string },
+  ): Promise<T>;
   /** Deletes in the background; with `uid` only that very object. False if it was gone already. */
   delete(resource: Resource, name: ObjectName, call: Call & { readonly uid?: string }): Promise<boolean>;
   /** Opens a watch; the stream ends when the server ends it and throws when it breaks. Resolves with the response's head. */
@@ -158,13 +163,15 @@ class KubeVerbs implements Kube {
     resource: Resource<T>,
     name: ObjectName,
     patch: unknown,
-    call: Call,
+    call: Call & { readonly fieldManager?: string },
   ): Promise<T> {
     const contentType = 'application/merge-patch+json';
     const path = pathOf(resource, name);
+    const { fieldManager } = call;
+    const query = fieldManager === undefined ? {} : { query: new URLSearchParams({ fieldManager }) };
     return whole(
       resource,
-      await this.#write({ method: 'PATCH', path, body: patch, contentType, repeat: 'idempotent' }, call),
+      await this.#write({ method: 'PATCH', path, ...query, body: patch, contentType, repeat: 'idempotent' }, call),
     );
   }
 

@@ -93,6 +93,40 @@ test('drift of each kind is seen and repaired', { timeout }, async () => {
   }
 });
 
+test('a changed key of a list entry is put back, and nobody else owns the entry afterwards', { timeout }, async () => {
+  const namespace = await api.namespace();
+  const owner = await ownerIn(namespace);
+  const object = find(namespace, 'Service') as Service;
+  const store = new Store<KubeObject>();
+  const applier = applierOf(services, store);
+  await applier.apply(object, owner, signal);
+  const [first, second] = object.spec?.ports ?? [];
+  // Only the number changes: an apply would add our port beside this one, under the same name.
+  const drifted = await api.admin.kube.mergePatch(
+    services,
+    object.metadata,
+    { spec: { ports: [{ ...first, port: 9999 }, second] } },
+    { signal },
+  );
+  store.set(keyOf(object.metadata), drifted);
+  assert.equal((await applier.apply(object, owner, signal)).action, 'updated');
+  const live = await api.admin.kube.get(services, object.metadata, { signal });
+  assert.deepEqual(
+    live?.spec?.ports?.map(({ port }) => port),
+    object.spec?.ports?.map(({ port }) => port),
+  );
+  assert.ok(live !== undefined);
+  store.set(keyOf(object.metadata), live);
+  const fewer = { ...object, spec: { ...object.spec, ports: [first] } };
+  await applier.apply(fewer, owner, signal);
+  const after = await api.admin.kube.get(services, object.metadata, { signal });
+  assert.deepEqual(
+    after?.spec?.ports?.map(({ port }) => port),
+    [first?.port],
+    'an entry that is no longer wanted goes away',
+  );
+});
+
 test('an object that somebody deleted right after it was made is made again', { timeout }, async () => {
   const namespace = await api.namespace();
   const owner = await ownerIn(namespace);
