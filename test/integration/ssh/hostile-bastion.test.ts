@@ -89,7 +89,7 @@ async function brokenOff(stream: Duplex): Promise<TunnelError> {
   return await promise;
 }
 
-describe('a bastion that breaks the protocol', () => {
+describe('a bastion that breaks the protocol', { timeout: 30_000 }, () => {
   test('sending more than the window allows ends the session', async () => {
     const session = await hostileBastion({
       onChannel: ({ protocol, id }) => {

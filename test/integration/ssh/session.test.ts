@@ -132,9 +132,9 @@ describe('a session', () => {
       { config: ['ClientAliveInterval 1', 'ClientAliveCountMax 1'] },
       { serverAliveIntervalSeconds: 0 },
     );
-    await sleep(3500);
+    await sleep(5500);
     const stream = await dial(await service(echo));
-    await sleep(3500);
+    await sleep(5500);
     assert.equal(session.signal.aborted, false);
     await roundTrip(stream, randomBytes(1000));
   });
