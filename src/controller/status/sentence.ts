@@ -14,11 +14,15 @@ const isCode = (reason: string): reason is Code => Object.hasOwn(errorCodes, rea
 /** Whether only a person can mend it; a reason that we do not know counts as transient. */
 export const isPermanent = ({ reason }: Problem): boolean => isCode(reason) && errorCodes[reason].permanent;
 
-/** A problem whose message ends with the mend of its code, unless it says so already. */
+/**
+ * A problem whose message ends with the mend of its code. What happens at the bastion and behind it is told by the sidecar, whose
+ * sentences name the mend themselves.
+ */
 export function withMend(problem: Problem): Problem {
   const { reason, message } = problem;
-  const mend = isCode(reason) ? errorCodes[reason].mend : '';
-  if (mend === '' || message.includes(mend)) return problem;
+  if (!isCode(reason)) return problem;
+  const { mend, layer } = errorCodes[reason];
+  if (message !== '' && (message.includes(mend) || layer === 'bastion' || layer === 'destination')) return problem;
   if (message === '') return { reason, message: mend };
   return { reason, message: `${message}${/[.!?]$/.test(message) ? '' : '.'} ${mend}` };
 }

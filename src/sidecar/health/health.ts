@@ -118,7 +118,10 @@ export class Health {
     const { tunnel, clock, config } = this.#options;
     const where = destinationText(forward.destination);
     const late = (): TunnelError =>
-      new TunnelError('DestinationTimeout', `${where} did not answer within ${config.timeoutSeconds} s`);
+      new TunnelError(
+        'DestinationTimeout',
+        `${where} did not answer within ${config.timeoutSeconds} s: allow the bastion to reach it, and look at the service there`,
+      );
     using limit = timeLimit(clock, config.timeoutSeconds * 1000, late, this.#stop.signal);
     const { stream } = await tunnel.probe(forward, limit.signal);
     await probe(forward, stream, limit.signal);

@@ -65,7 +65,13 @@ async function ask(question: Probe, forward: Forward, stream: Duplex, signal: Ab
       signal.removeEventListener('abort', onAbort);
       stream.off('data', onData);
       if (verdict === true) resolve();
-      else reject(new TunnelError('DestinationNotSpeaking', `${destinationText(forward.destination)}: ${verdict}`));
+      else
+        reject(
+          new TunnelError(
+            'DestinationNotSpeaking',
+            `${destinationText(forward.destination)} gives no proper answer (${verdict}): check appProtocol, and the service there`,
+          ),
+        );
     };
     const onAbort = (): void => {
       finish('no answer');
