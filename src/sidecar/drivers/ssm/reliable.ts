@@ -47,6 +47,15 @@ export class ReliableSender {
     return this.#bytes;
   }
 
+  /** Marks what was sent until now; the function tells whether all of it has been acknowledged. */
+  mark(): () => boolean {
+    const next = this.#nextSequence;
+    return () => {
+      const [oldest] = this.#outstanding.keys();
+      return oldest === undefined || oldest >= next;
+    };
+  }
+
   /** A socket is there: everything outstanding will be repeated on it, oldest first, and new messages follow. */
   connected(): void {
     this.#connected = true;

@@ -1,0 +1,177 @@
+// One web socket of a data channel: opened with signed headers, watched by pings, read only while its owner wants to read.
+// It knows nothing of what it carries. Neighbours: data-channel.ts owns it, resume.ts opens the next one.
+import type { IncomingMessage } from 'node:http';
+import { WebSocket } from 'ws';
+import { TunnelError } from '../../../contract/errors.ts';
+import type { Clock } from '../../../process/clock.ts';
+import { upgradeRefused } from './aws-error.ts';
+
+/** Idle timers of NAT gateways and load balancers begin at 60 s. */
+const PING_MS = 30_000;
+/** The service itself is gone when not even a pong came for this long. (The agent is judged by liveness.ts.) */
+const SILENT_MS = 75_000;
+const OPEN_MS = 10_000;
+/** The largest message: the agent sends 1 KiB, its code knows of 142,000 bytes. */
+const MAX_MESSAGE = 1024 * 1024;
+
+export interface SocketEvents {
+  /** One message; text and binary alike. */
+  message(bytes: Buffer): void;
+  /** The socket is gone, however that came about. Called once, and not after `close`. */
+  closed(why: string): void;
+  /** What was sent has left for the kernel. */
+  drained(): void;
+}
+
+export interface OpenSocketOptions {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  readonly events: SocketEvents;
+  readonly signal: AbortSignal;
+}
+
+/** An open web socket. Its owner closes it. */
+export class DataSocket {
+  readonly #socket: WebSocket;
+  readonly #clock: Clock;
+  readonly #events: SocketEvents;
+  #heardAt: number;
+  #cancelPing: (() => void) | undefined;
+  #closed = false;
+
+  /** Resolves once the upgrade was answered. @throws TunnelError, or the signal's reason. Nothing is left open then. */
+  static async open(options: OpenSocketOptions): Promise<DataSocket> {
+    const { signal, url, headers } = options;
+    signal.throwIfAborted();
+    const socket = new WebSocket(url, {
+      headers,
+      handshakeTimeout: OPEN_MS,
+      perMessageDeflate: false,
+      followRedirects: false,
+      maxPayload: MAX_MESSAGE,
+    });
+    // Before it is open: the first message may come with the answer to the upgrade.
+    const opened = new DataSocket(socket, options);
+    let abort: () => void = () => undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        abort = () => reject(signal.reason);
+        signal.addEventListener('abort', abort);
+        socket.once('open', resolve);
+        socket.once('unexpected-response', (_request, response: IncomingMessage) => {
+          response.resume();
+          reject(upgradeRefused(response.statusCode ?? 0, response.headers.date, new Date()));
+        });
+        socket.once('error', (cause) => {
+          reject(new TunnelError('ServiceFailed', `the data channel cannot be opened${codeOf(cause)}`, { cause }));
+        });
+      });
+    } catch (error) {
+      await opened.close();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+    opened.#watch();
+    return opened;
+  }
+
+  private constructor(socket: WebSocket, { clock, events }: OpenSocketOptions) {
+    this.#socket = socket;
+    this.#clock = clock;
+    this.#events = events;
+    this.#heardAt = clock.now();
+    let why = '';
+    socket.on('message', (data) => {
+      this.#heardAt = clock.now();
+      if (!this.#closed) events.message(bytesOf(data));
+    });
+    socket.on('ping', () => {
+      this.#heardAt = clock.now();
+    });
+    socket.on('pong', () => {
+      this.#heardAt = clock.now();
+    });
+    socket.on('error', (error) => {
+      why = `the connection failed${codeOf(error)}`;
+    });
+    socket.on('close', (code) => {
+      if (this.#closed) return;
+      this.#end();
+      events.closed(why || `closed with code ${code}`);
+    });
+  }
+
+  /** Bytes sent that the kernel has not taken yet. */
+  get buffered(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  send(message: Buffer | string): void {
+    if (this.#closed) return;
+    this.#socket.send(message, { binary: typeof message !== 'string' }, () => this.#events.drained());
+  }
+
+  /** Stops reading; what was read already may still come. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#heardAt = this.#clock.now();
+    this.#socket.resume();
+  }
+
+  /** Resolves when the socket is gone. `polite` says goodbye first, and waits a second at most. */
+  async close(polite = false): Promise<void> {
+    if (this.#socket.readyState === WebSocket.CLOSED) return;
+    this.#end();
+    const gone = new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
+    if (polite && this.#socket.readyState === WebSocket.OPEN) {
+      this.#socket.resume();
+      this.#socket.close(1000);
+      const cancel = this.#clock.after(GOODBYE_MS, () => this.#socket.terminate());
+      await gone;
+      cancel();
+    } else {
+      this.#socket.terminate();
+      await gone;
+    }
+  }
+
+  #watch(): void {
+    if (this.#closed) return;
+    // Judged one turn of reading after the timer: after a sleep of ours, what came meanwhile is read first.
+    this.#cancelPing = this.#clock.after(PING_MS, () => setImmediate(() => this.#ping()));
+  }
+
+  #ping(): void {
+    if (this.#closed) return;
+    // While we do not read, pongs cannot be seen.
+    if (!this.#socket.isPaused && this.#clock.now() - this.#heardAt > SILENT_MS) {
+      this.#end();
+      this.#socket.terminate();
+      this.#events.closed('the service did not answer for 75 s');
+      return;
+    }
+    this.#socket.ping();
+    this.#watch();
+  }
+
+  #end(): void {
+    this.#closed = true;
+    this.#cancelPing?.();
+  }
+}
+
+const GOODBYE_MS = 1_000;
+
+function bytesOf(data: Buffer | ArrayBuffer | Buffer[]): Buffer {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return Buffer.isBuffer(data) ? data : Buffer.from(data);
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? ` (${error.code})` : '';
+}
