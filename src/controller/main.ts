@@ -39,7 +39,7 @@ import { resync } from './resync.ts';
 import { RolloutLimiter } from './rollout-limiter.ts';
 import type { Settings } from './settings.ts';
 import { type ReaderTimings, StatuszReader } from './status/statusz-reader.ts';
-import { StatusWriter } from './status-writer.ts';
+import { type StatusPauses, StatusWriter } from './status-writer.ts';
 import { Watches } from './watches.ts';
 
 /** Where something other than the cluster's own is used: by tests and benchmarks only. */
@@ -49,6 +49,7 @@ export interface Surroundings {
   /** Where a pod's admin port is. */
   readonly originOf?: (pod: Pod) => string;
   readonly readerTimings?: ReaderTimings;
+  readonly statusPauses?: StatusPauses;
   /** Sees every request to the API server. */
   readonly onRequest?: TransportOptions['onRequest'];
   /** Told when this process leads and its caches are filled; with the port that the probes are on. */
@@ -134,6 +135,7 @@ export async function runController(
     events,
     writes: own.statusWrites,
     repairs: own.repairs,
+    ...(surroundings.statusPauses === undefined ? {} : { pauses: surroundings.statusPauses }),
   });
   const refusals = new RefusalRetry(kube);
   const controller = new Controller({

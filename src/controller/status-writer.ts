@@ -1,5 +1,5 @@
 // Writes a PortForward's status when it differs from what is there, and tells the transitions as Events. A change that a person or a
-// machine may act on is written at once; mere wording at most every ten seconds.
+// machine may act on is written at once; the small steps of a start and the details of pods wait for each other, mere wording longer.
 // Neighbours: reconcile.ts (calls it), status/status.ts (computes it), transitions.ts (which Events).
 import { isDeepStrictEqual } from 'node:util';
 import { apiVersion, kind } from '../contract/api/names.ts';
@@ -14,7 +14,7 @@ import { keyOf, type ObjectKey } from './kube/object.ts';
 import type { Overlay } from './kube/overlay.ts';
 import { portForwards, type StoredPortForward } from './portforward.ts';
 import type { ComputedStatus } from './status/status.ts';
-import { transitions } from './transitions.ts';
+import { isOnItsWay, transitions } from './transitions.ts';
 
 export interface StatusWriterOptions {
   readonly kube: Kube;
@@ -23,14 +23,22 @@ export interface StatusWriterOptions {
   readonly events: Pick<EventRecorder, 'record'>;
   readonly writes?: Counter;
   readonly repairs?: Counter;
+  readonly pauses?: StatusPauses;
 }
 
-/** How often wording alone is written. */
-const wordingMs = 10_000;
+/** The least time between two writes of one status, in milliseconds. */
+export interface StatusPauses {
+  /** When only pods and replicas changed, or the tunnel is merely on its way. */
+  readonly detailsMs: number;
+  /** When only messages changed. */
+  readonly wordingMs: number;
+}
+
+const standardPauses: StatusPauses = { detailsMs: 2_000, wordingMs: 10_000 };
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
-  readonly #wordingWrittenAt = new Map<ObjectKey, number>();
+  readonly #writtenAt = new Map<ObjectKey, number>();
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
@@ -45,11 +53,8 @@ export class StatusWriter {
     const { kube, overlay, writes } = this.#options;
     if (isDeepStrictEqual(canonical(stored.status), canonical(status))) return { againInMs: changesInMs };
     const key = keyOf(stored.metadata);
-    if (isDeepStrictEqual(substance(stored.status), substance(status))) {
-      const wait = (this.#wordingWrittenAt.get(key) ?? 0) + wordingMs - Date.now();
-      if (wait > 0) return { againInMs: Math.min(wait, changesInMs ?? wait) };
-      this.#wordingWrittenAt.set(key, Date.now());
-    }
+    const wait = (this.#writtenAt.get(key) ?? 0) + this.#pause(stored.status, status) - Date.now();
+    if (wait > 0) return { againInMs: Math.min(wait, changesInMs ?? wait) };
     const { name, namespace, resourceVersion } = stored.metadata;
     const metadata = {
       name,
@@ -65,6 +70,7 @@ export class StatusWriter {
       throw error;
     }
     writes?.inc();
+    this.#writtenAt.set(key, Date.now());
     for (const transition of transitions(stored.status, status)) this.#record(stored, 'Reconcile', transition);
     return { againInMs: changesInMs };
   }
@@ -80,13 +86,25 @@ export class StatusWriter {
   }
 
   forget(key: ObjectKey): void {
-    this.#wordingWrittenAt.delete(key);
+    this.#writtenAt.delete(key);
+  }
+
+  #pause(before: PortForwardStatus | undefined, now: PortForwardStatus): number {
+    const { detailsMs, wordingMs } = this.#options.pauses ?? standardPauses;
+    if (isDeepStrictEqual(substance(before), substance(now))) return wordingMs;
+    if (isDeepStrictEqual(verdicts(before), verdicts(now))) return detailsMs;
+    return isOnItsWay(before, now) ? detailsMs : 0;
   }
 
   #record(regarding: StoredPortForward, action: string, note: Pick<EventNote, 'type' | 'reason' | 'note'>): void {
     this.#options.events.record({ regarding: { ...regarding, apiVersion, kind }, action, ...note });
   }
 }
+
+const verdicts = (status: PortForwardStatus | undefined): unknown =>
+  status?.conditions
+    ?.map(({ type, status: is, reason, observedGeneration }) => `${type} ${is} ${reason} ${observedGeneration}`)
+    .toSorted();
 
 /** As the API server stores it: a list-map keeps the order of its first write, which is not ours. */
 function canonical(status: PortForwardStatus | undefined): unknown {

@@ -13,6 +13,15 @@ export interface Transition {
 const passing = new Set(['PodStarting', 'NotConnected', 'NoResultYet', 'Progressing', 'Connected']);
 const wanted = new Set(['Suspended', 'ScaledToZero']);
 
+/** Whether a tunnel that was not ready only takes the next step on its way up, of the same document. */
+export function isOnItsWay(previous: PortForwardStatus | undefined, next: PortForwardStatus): boolean {
+  const before = find(previous, 'Ready');
+  const now = find(next, 'Ready');
+  if (before === undefined || now === undefined || previous?.observedGeneration !== next.observedGeneration)
+    return false;
+  return passing.has(before.reason) && before.status !== 'True' && passing.has(now.reason);
+}
+
 export function transitions(previous: PortForwardStatus | undefined, next: PortForwardStatus): Transition[] {
   return [...readyTransition(previous, next), ...stalledTransition(previous, next)];
 }
