@@ -147,8 +147,11 @@ class OneWay {
 
   readonly #onData = (chunk: Buffer): void => {
     const to = this.#to;
-    // Its own 'close' ends the bridge; until then bytes for it are lost anyway.
-    if (to.destroyed || to.writableEnded) return;
+    if (to.destroyed || to.writableEnded) {
+      // Its own 'close' ends the bridge; until then nothing more is read for it.
+      this.#from.pause();
+      return;
+    }
     this.bytes += chunk.length;
     if (!this.#corked) {
       // Chunks of one turn leave in one system call.
@@ -157,7 +160,8 @@ class OneWay {
       process.nextTick(this.#uncork);
     }
     if (this.#budget.free > 0) {
-      to.write(chunk);
+      // Enough for one call, or a source that never lets the turn end.
+      if (!to.write(chunk)) this.#uncork();
     } else {
       // The pod's memory is used up: nothing more is read before this chunk has left.
       this.#from.pause();
@@ -166,6 +170,7 @@ class OneWay {
   };
 
   readonly #uncork = (): void => {
+    if (!this.#corked) return;
     this.#corked = false;
     this.#to.uncork();
     if (this.#to.writableLength === 0) return;

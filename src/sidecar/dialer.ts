@@ -37,6 +37,8 @@ export interface SessionSource {
   carry(entry: PooledSession): void;
   release(entry: PooledSession): void;
   answered(entry: PooledSession): void;
+  /** The bastion does not allow that destination on this session. */
+  prohibited(entry: PooledSession, forward: Forward): void;
   dialled(milliseconds: number, failure: Code | undefined): void;
 }
 
@@ -127,6 +129,7 @@ export class Dialer {
       failure = asTunnelError(cause, entry.via);
       // Silence proves nothing about the session; every other failure beyond the bastion is an answer of it.
       if (failure.layer === 'destination' && failure.code !== 'DestinationTimeout') source.answered(entry);
+      if (failure.code === 'ForwardingProhibited') source.prohibited(entry, forward);
       throw cause;
     } finally {
       if (!signal.aborted) source.dialled(this.#clock.now() - startedAt, failure?.code);

@@ -15,11 +15,12 @@ export interface SessionSourceOptions {
   /** Aborts when the tunnel is closed. */
   readonly ended: AbortSignal;
   readonly decide: () => void;
+  readonly prohibited: SessionSource['prohibited'];
   readonly onChange: (listener: () => void) => () => void;
 }
 
 export function sessionSource(options: SessionSourceOptions): SessionSource {
-  const { pool, routes, upkeep, observer, ended, decide, onChange } = options;
+  const { pool, routes, upkeep, observer, ended, decide, prohibited, onChange } = options;
 
   /** Resolves at the next change. @throws the signal's reason. */
   const change = async (signal: AbortSignal): Promise<void> => {
@@ -67,6 +68,7 @@ export function sessionSource(options: SessionSourceOptions): SessionSource {
     answered: (entry) => {
       if (pool.answered(entry) && entry.role === 'trial') decide();
     },
+    prohibited,
     dialled: (milliseconds, failure) => observer.dialled(milliseconds, failure),
   };
 }

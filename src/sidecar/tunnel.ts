@@ -9,6 +9,7 @@ import { Activity } from './activity.ts';
 import { type Dialled, Dialer } from './dialer.ts';
 import type { Driver, Session } from './driver.ts';
 import { prove } from './prove.ts';
+import { isPermitted, renewalMs } from './renewal.ts';
 import { provenLifeMs } from './retry-schedule.ts';
 import { type AttemptOutcome, asTunnelError, RouteAttempts } from './route-attempts.ts';
 import { Routes } from './routes.ts';
@@ -70,6 +71,9 @@ export class Tunnel {
   readonly #upkeep: Upkeep;
   /** Counts changes of the credentials; sessions of an older generation are replaced by newer ones. */
   #generation = 0;
+  /** Looks whether a prohibited destination is permitted by now; see renewal.ts. */
+  #renewal: { readonly forward: Forward; readonly generation: number } | undefined;
+  #renewedAt = Number.NEGATIVE_INFINITY;
   #cancelTimer: (() => void) | undefined;
   #snapshot: TunnelSnapshot;
 
@@ -115,6 +119,7 @@ export class Tunnel {
       observer,
       ended: this.#ended.signal,
       decide: () => this.#decide(),
+      prohibited: (entry, forward) => this.#prohibited(entry, forward),
       onChange: (listener) => this.onChange(listener),
     });
     this.#dialer = new Dialer(source, connectTimeoutMs, clock);
@@ -293,10 +298,37 @@ export class Tunnel {
     this.#decide();
   }
 
+  #prohibited(entry: PooledSession, forward: Forward): void {
+    const now = this.#options.clock.now();
+    const isDue = now - Math.max(entry.openedAt, this.#renewedAt) >= renewalMs;
+    if (!isDue || this.#renewal !== undefined || entry.role !== 'live') return;
+    this.#renewedAt = now;
+    this.#generation += 1;
+    this.#renewal = { forward, generation: this.#generation };
+    this.#decide();
+  }
+
+  /** False if the fresh session was opened for a destination that is still prohibited: then it replaces nothing. */
+  async #isWorthIt(entry: PooledSession): Promise<boolean> {
+    const renewal = this.#renewal;
+    if (renewal === undefined || entry.generation < renewal.generation) return true;
+    this.#renewal = undefined;
+    const { clock, connectTimeoutMs } = this.#options;
+    const permitted = await isPermitted(entry.session, renewal.forward, { clock, timeoutMs: connectTimeoutMs });
+    if (permitted || entry.generation > renewal.generation || entry.session.signal.aborted) return true;
+    // Credentials that changed meanwhile have a generation of their own.
+    if (this.#generation === renewal.generation) this.#generation -= 1;
+    return false;
+  }
+
   async #prove(entry: PooledSession): Promise<void> {
     const { forwards, connectTimeoutMs, clock } = this.#options;
     this.#pool.carry(entry);
     try {
+      if (!(await this.#isWorthIt(entry))) {
+        this.#pool.end(entry);
+        return;
+      }
       await prove(entry.session, forwards, { clock, timeoutMs: connectTimeoutMs });
       this.#pool.answered(entry);
     } catch (cause) {

@@ -2,8 +2,8 @@
 // "Too many connections". Before capabilities are known it has no SQLSTATE part. Protocol: MySQL Internals, ERR_Packet.
 import type { Dialect } from './dialect.ts';
 
-/** CR_CONN_HOST_ERROR: what clients themselves report when a server cannot be reached, and what drivers take for a connection failure. */
-const errorNumber = 2003;
+/** ER_SERVER_SHUTDOWN: drivers take it for a lost connection. The clients' own numbers (2000 and up) are refused by them as malformed (measured). */
+const errorNumber = 1053;
 
 export const mysqlDialect: Dialect = {
   serverFirst: true,

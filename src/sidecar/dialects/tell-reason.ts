@@ -44,13 +44,16 @@ export async function tellReason(client: Socket, protocol: AppProtocol, error: T
     await closed;
     return;
   }
-  const timer = setTimeout(() => reset(client), conversationMs);
-  converse(client, dialect, reasonOf(error));
+  let timer = setTimeout(() => reset(client), conversationMs);
+  converse(client, dialect, reasonOf(error), () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => client.destroy(), lingerMs);
+  });
   await closed;
   clearTimeout(timer);
 }
 
-function converse(client: Socket, dialect: Dialect, reason: string): void {
+function converse(client: Socket, dialect: Dialect, reason: string, onTold: () => void): void {
   let received: Buffer = Buffer.alloc(0);
   let isOver = false;
   const advance = (): void => {
@@ -70,15 +73,15 @@ function converse(client: Socket, dialect: Dialect, reason: string): void {
       // What the client still sends is read and dropped: unread bytes would turn the end into a reset, and the reason might be lost.
       isOver = true;
       client.end(step.reply);
-      setTimeout(() => client.destroy(), lingerMs).unref();
+      onTold();
       return;
     }
   };
   client.on('data', (chunk: Buffer) => {
     if (isOver) return;
     received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-    if (received.length > maxReceived) reset(client);
-    else advance();
+    advance();
+    if (!isOver && received.length > maxReceived) reset(client);
   });
   // A client that leaves before it was told: nothing to say any more.
   client.once('end', () => {

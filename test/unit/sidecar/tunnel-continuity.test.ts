@@ -1,6 +1,7 @@
 // DESIGN promise 5 against a driver without a network: what replaces a session is proved first, and nothing is dropped for it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TunnelError } from '../../../src/contract/errors.ts';
 import { down, noLogin, orders, refused, settle, world } from './memory-driver.ts';
 
 const never = new AbortController().signal;
@@ -126,6 +127,41 @@ test('an attempt with the old credentials that ends after their change is not ta
   await w.clock.advance(2_000);
   assert.equal(w.tunnel.snapshot.state, 'Connected');
   assert(w.driver.open.every((session) => session.credentials === 1));
+});
+
+const prohibited = new TunnelError('ForwardingProhibited', 'a:22 does not allow forwarding to orders.db:5432');
+const askEveryTenSeconds = async (w: Awaited<ReturnType<typeof world>>, seconds: number): Promise<void> => {
+  for (let passed = 0; passed < seconds; passed += 10) {
+    await w.tunnel.probe(orders, never).then(
+      ({ stream }) => stream.destroy(),
+      () => undefined,
+    );
+    await w.clock.advance(10_000);
+  }
+};
+
+test('a destination that was prohibited when the sessions were opened is carried within a minute of the permission', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  // sshd judges by what was configured at the login, so the old sessions go on refusing.
+  for (const session of w.driver.open) session.dial = () => Promise.reject(prohibited);
+  await assert.rejects(w.tunnel.dial(orders, never), /does not allow/);
+  await askEveryTenSeconds(w, 80);
+  const { stream } = await w.tunnel.dial(orders, never);
+  assert.equal(stream.destroyed, false);
+});
+
+test('while it stays prohibited a fresh session is asked once a minute, and no working session ends for it', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const working = w.driver.open;
+  w.driver.destinations.set('orders.db:5432', prohibited);
+  await askEveryTenSeconds(w, 600);
+  assert.deepEqual(w.driver.open, working);
+  const asked = w.driver.sessions.length - working.length;
+  assert(asked >= 7 && asked <= 11, `${asked} fresh sessions in ten minutes`);
 });
 
 test('an idle tunnel opens nothing, a client opens it, and it closes after the idle timeout', async () => {
