@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { apiVersion, kind } from '../../../src/contract/api/names.ts';
+import { TunnelError } from '../../../src/contract/errors.ts';
 import { desiredChildren } from '../../../src/controller/children/index.ts';
 import { appliedAnnotation, fieldManager } from '../../../src/controller/children/names.ts';
 import { marked } from '../../../src/controller/kube/apply.ts';
@@ -11,6 +12,7 @@ import { type StoredPortForward, validPortForward } from '../../../src/controlle
 import { controllerRules, leaseRules } from '../../../src/controller/rbac.ts';
 import { readSettings } from '../../../src/controller/settings.ts';
 import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
+import { corpus } from '../../corpus/corpus.ts';
 import { controllerUser, namespace, renderText } from './chart.ts';
 
 let server: ApiServer;
@@ -134,6 +136,41 @@ test('the cage lets through every object that the controller wants, its changes 
   for (const object of all) {
     await server.kubectl(['-n', 'shop', 'delete', object.kind ?? '', object.metadata.name, ...as(controllerUser)]);
   }
+});
+
+test('the cage lets through the tunnel of every good document, with every setting of the chart in use', async () => {
+  const { tunnel: full } = readSettings(
+    [
+      '--tunnel-image=ghcr.io/portforward/portforward@sha256:00',
+      '--tunnel-image-pull-secrets=registry',
+      '--tunnel-https-proxy=http://proxy.example.com:3128',
+      '--tunnel-no-proxy=.svc',
+      '--tunnel-ca-bundle=corporate-ca',
+      '--allowed-annotation-prefixes=example.com/,sidecar.istio.io/,service.beta.kubernetes.io/',
+      '--allow-insecure-host-keys',
+      '--metrics-scrape-from=[{"podSelector":{}}]',
+    ],
+    { POD_NAMESPACE: namespace },
+  );
+  const seen = new Set<string>();
+  const items = corpus('good').flatMap(({ document }) => {
+    const { metadata, spec: given } = document as StoredPortForward;
+    const stored = { ...owner, metadata: { ...owner.metadata, name: metadata.name ?? 'generated' }, spec: given };
+    try {
+      const wanted = desiredChildren(validPortForward(stored), full, true);
+      seen.add(Object.keys(given as object).find((key) => ['ssh', 'ssm', 'fly'].includes(key)) ?? '');
+      return Object.values(wanted).flatMap((each: KubeObject | undefined) =>
+        each === undefined ? [] : [marked(each, stored, appliedAnnotation)],
+      );
+    } catch (error) {
+      // What this install does not allow, or this version has no driver for, is never written.
+      if (error instanceof TunnelError) return [];
+      throw error;
+    }
+  });
+  assert.ok(items.length > 100, `${items.length} objects`);
+  assert.ok(seen.has('ssh'));
+  assert.equal(await refusal({ apiVersion: 'v1', kind: 'List', items }, dryRunAs(controllerUser)), '');
 });
 
 test('the controller may write the status of a PortForward and nothing else of it', async () => {
