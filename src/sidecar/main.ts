@@ -57,10 +57,14 @@ export interface Sidecar {
 export async function startSidecar(config: TunnelConfig, options: SidecarOptions): Promise<Sidecar> {
   const { log, clock = systemClock } = options;
   const { forwards, connection, healthCheck } = config;
-  const opened: OpenedDriver = await (options.openDriver ?? openDriver)(config, options);
+  const budget = new ByteBudget();
+  const opened: OpenedDriver = await (options.openDriver ?? openDriver)(config, {
+    podUid: options.podUid,
+    log,
+    budget,
+  });
   const registry = createRegistry();
   const metrics = createTunnelMetrics(registry);
-  const budget = new ByteBudget();
   const limit = new ConnectionLimit(connection.maxConnections);
   const tunnel = new Tunnel({
     ...opened,

@@ -2,6 +2,7 @@
 // A new driver is one more line; without it this table does not compile.
 import type { DriverName, TunnelConfig } from '../../contract/tunnel-config.ts';
 import type { Logger } from '../../process/log.ts';
+import type { ByteBudget } from '../byte-budget.ts';
 import type { Driver } from '../driver.ts';
 
 /** A driver with what the tunnel must know of its kind. */
@@ -17,6 +18,8 @@ export interface DriverSurroundings {
   /** Seeds the order of bastions where pods should differ. */
   readonly podUid: string;
   readonly log: Logger;
+  /** What all buffers of the pod may hold together. */
+  readonly budget: ByteBudget;
 }
 
 type ConfigOf<N extends DriverName> = Extract<TunnelConfig, { readonly driver: N }>;

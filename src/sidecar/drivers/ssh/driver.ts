@@ -18,11 +18,13 @@ export interface SshDriverOptions {
   /** Decides the order of bastions under the policy Spread; any stable text on a laptop. */
   readonly podUid: string;
   readonly log: Logger;
+  /** The pod's, shared with everything else that holds bytes; one of its own unless given. */
+  readonly budget?: ByteBudget;
 }
 
 /** Nothing is opened or read before the first call. All sessions share one byte budget. */
-export function createSshDriver(config: SshConfig, { podUid, log }: SshDriverOptions): Driver<SshRoute> {
-  const budget = new ByteBudget();
+export function createSshDriver(config: SshConfig, options: SshDriverOptions): Driver<SshRoute> {
+  const { podUid, log, budget = new ByteBudget() } = options;
   const documentHosts = parseKnownHosts(config.knownHosts);
   const routes = orderRoutes(config, podUid);
   const stores = new Map<string, CredentialStore>();
