@@ -3,7 +3,7 @@
 // else may enter and that is gone when the process ends.
 // Neighbours: open.ts, cluster-secrets.ts, contract/secrets.ts (which Secrets and keys).
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { FileDocument } from './documents.ts';
 import { UsageError } from './usage-error.ts';
@@ -89,7 +89,8 @@ function givenPaths(given: readonly string[], names: readonly string[]): Map<str
   const paths = new Map<string, string>();
   for (const text of given) {
     const at = text.indexOf('=');
-    const [name, path] = [text.slice(0, at), text.slice(at + 1)];
+    // The shell leaves a ~ behind = alone.
+    const [name, path] = [text.slice(0, at), text.slice(at + 1).replace(/^~(?=\/|$)/, homedir())];
     if (at < 1 || path === '') throw new UsageError(`--secret ${text}: write NAME=DIRECTORY`);
     if (!names.includes(name)) {
       throw new UsageError(
