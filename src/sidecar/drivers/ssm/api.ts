@@ -1,10 +1,11 @@
-// The three calls of Session Manager that a tunnel makes, and the signature for its web socket. The AWS library is loaded with the first
+// The calls to Systems Manager that a tunnel makes, and the signature for its web socket. The AWS library is loaded with the first
 // call. Neighbours: aws-error.ts (what failed), endpoint.ts (where it may go), driver.ts (what to start).
 import type { SSMClient } from '@aws-sdk/client-ssm';
 import { TunnelError } from '../../../contract/errors.ts';
 import { awsError, isSessionGone } from './aws-error.ts';
 import { checkedEndpoint, type EndpointPolicy } from './endpoint.ts';
-import { type AwsCredentials, signUpgrade } from './sign.ts';
+import type { CredentialSource } from './identity.ts';
+import { signUpgrade } from './sign.ts';
 
 /** What a session is to reach, seen from the instance. */
 export interface StartRequest {
@@ -35,6 +36,10 @@ export interface SsmApi {
   ): Promise<(Omit<ChannelTicket, 'streamUrl'> & { readonly streamUrl?: string }) | undefined>;
   /** Ends the session; a session that is gone already is no error. @throws TunnelError */
   terminateSession(sessionId: string, signal: AbortSignal): Promise<void>;
+  /** Ids of the managed nodes that carry all these tags, connected or not, in no order; at most 500. @throws TunnelError */
+  findNodes(tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<readonly string[]>;
+  /** Whether the node's agent is connected right now (its ping status is minutes old). @throws TunnelError */
+  isConnected(target: string, signal: AbortSignal): Promise<boolean>;
   /** The headers for the upgrade of a checked address, signed with credentials that are fresh now. @throws TunnelError */
   signUpgrade(url: URL, signal: AbortSignal): Promise<Record<string, string>>;
   close(): void;
@@ -45,11 +50,12 @@ export interface SsmApiOptions {
   /** Empty: AWS's own of the region. */
   readonly endpoint: string;
   /** Gives credentials that are valid now; asked before every call. */
-  readonly credentials: () => Promise<AwsCredentials>;
+  readonly credentials: CredentialSource;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 10_000;
+const MAX_PAGES = 10;
 
 /** Nothing is loaded or opened before the first call. @throws TunnelError EndpointNotAllowed */
 export function createSsmApi({ policy, endpoint, credentials }: SsmApiOptions): SsmApi {
@@ -105,6 +111,31 @@ export function createSsmApi({ policy, endpoint, credentials }: SsmApiOptions): 
       } catch (error) {
         if (!(error instanceof TunnelError && isSessionGone(error.cause))) throw error;
       }
+    },
+
+    async findNodes(tags, signal) {
+      const { DescribeInstanceInformationCommand } = await loadSdk();
+      const Filters = Object.entries(tags).map(([key, value]) => ({ Key: `tag:${key}`, Values: [value] }));
+      const ids: string[] = [];
+      let NextToken: string | undefined;
+      for (let page = 0; page < MAX_PAGES; page += 1) {
+        const input = { Filters, MaxResults: 50, ...(NextToken === undefined ? {} : { NextToken }) };
+        const answer = await call('ssm:DescribeInstanceInformation', 'the nodes', signal, async () =>
+          (await open()).send(new DescribeInstanceInformationCommand(input), { abortSignal: signal }),
+        );
+        for (const { InstanceId } of answer.InstanceInformationList ?? []) if (InstanceId) ids.push(InstanceId);
+        NextToken = answer.NextToken;
+        if (!NextToken) break;
+      }
+      return ids;
+    },
+
+    async isConnected(target, signal) {
+      const answer = await call('ssm:GetConnectionStatus', target, signal, async () => {
+        const { GetConnectionStatusCommand } = await loadSdk();
+        return (await open()).send(new GetConnectionStatusCommand({ Target: target }), { abortSignal: signal });
+      });
+      return answer.Status === 'connected';
     },
 
     async signUpgrade(url, signal) {

@@ -3,7 +3,14 @@
 import { TunnelError } from '../../../contract/errors.ts';
 
 /** The IAM actions of which a denial is told. */
-export type Action = 'ssm:StartSession' | 'ssm:ResumeSession' | 'ssm:TerminateSession' | 'ssmmessages:OpenDataChannel';
+export type Action =
+  | 'ssm:StartSession'
+  | 'ssm:ResumeSession'
+  | 'ssm:TerminateSession'
+  | 'ssm:DescribeInstanceInformation'
+  | 'ssm:GetConnectionStatus'
+  | 'ssmmessages:OpenDataChannel'
+  | 'sts:AssumeRole';
 
 const THROTTLED = [
   'ThrottlingException',

@@ -55,7 +55,9 @@ export class DataChannel implements ByteChannel {
   readonly #flags: number[] = [];
   readonly #scratch = Buffer.allocUnsafe(LARGE_PAYLOAD);
   #established: Established | undefined;
-  /** Settles the handshake; undefined once that is done. */
+  /** Whether the agent has answered what only a working port session answers. */
+  #proof: (() => boolean) | undefined;
+  /** Settles the opening; undefined once that is done. */
   #settle: ((error?: unknown) => void) | undefined;
   /** Everything is given up; follows `#lost`, at once unless we say goodbye. */
   #over = false;
@@ -92,6 +94,9 @@ export class DataChannel implements ByteChannel {
       progress: () => {
         this.#liveness.progress(this.#now());
         this.wake();
+        if (this.#proof?.() !== true) return;
+        this.#proof = undefined;
+        this.#settle?.();
       },
       channelClosed: (output) => {
         this.#closedByService = true;
@@ -279,8 +284,19 @@ export class DataChannel implements ByteChannel {
       case 'complete':
         this.#established = { agent: step.agent, port: this.#newPort(step.agent) };
         this.#watchAgent();
-        this.#settle?.();
+        this.#prove(this.#established.port);
     }
+  }
+
+  /** The agent answers nothing until it has set up the forwarding, or failed to: only then is the channel open. */
+  #prove(port: PortSession): void {
+    if (!port.nop()) {
+      this.#settle?.();
+      return;
+    }
+    const length = port.fill(this.#scratch);
+    this.#sendNow({ type: payloadType.output, payload: this.#scratch.subarray(0, length) });
+    this.#proof = this.#link.mark();
   }
 
   #newPort(agent: AgentFacts): PortSession {

@@ -7,6 +7,8 @@ export interface AwsCredentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
+  /** When they end; whoever keeps them asks anew before. */
+  readonly expiration?: Date;
 }
 
 export interface SigningOptions {

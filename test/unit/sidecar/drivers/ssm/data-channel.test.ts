@@ -102,9 +102,9 @@ test('a channel opens, carries bytes both ways and closes with a goodbye', async
   assert.equal(fake.upgrades[0]?.authorization, 'signed');
   const bytes = randomBytes(100_000);
   assert.ok((await echo(channel, bytes)).equals(bytes));
-  assert.equal(fake.largestInput, 1_024);
+  assert.equal(fake.agent.largestInput, 1_024);
   await channel.close();
-  assert.deepEqual(fake.flags, [2]);
+  assert.deepEqual(fake.agent.flags, [2]);
   assert.equal(codeOf(channel.signal.reason), 'NotConnected');
   assert.equal(fake.sockets, 0);
   assert.equal(budget.used, 0);
@@ -115,7 +115,7 @@ test('an agent that is known to take them gets messages of 16 KiB', async () => 
   fake.agentVersion = '3.3.3572.0';
   const { channel } = await open(fake);
   await echo(channel, randomBytes(200_000));
-  assert.equal(fake.largestInput, 16_384);
+  assert.equal(fake.agent.largestInput, 16_384);
 });
 
 test('loss and doubling of 5 % each way change no byte', async () => {
@@ -139,16 +139,16 @@ test('the hourly close and a cut are resumed under an open stream, with sequence
     const bytes = randomBytes(3_000);
     sent.push(bytes);
     stream.write(bytes);
-    if (round % 2 === 0) fake.bye();
-    else fake.cut();
+    if (round % 2 === 0) fake.agent.bye();
+    else fake.agent.cut();
     while (Buffer.concat(got).length < 3_000 * (round + 1)) await once(stream, 'data');
   }
   assert.ok(Buffer.concat(got).equals(Buffer.concat(sent)));
-  assert.equal(fake.calls.filter((call) => call === 'resume').length, 6);
-  assert.equal(fake.handshakeAnswers.length, 1);
+  assert.equal(fake.count('resume'), 6);
+  assert.equal(fake.agent.handshakeAnswers.length, 1);
   assert.deepEqual(
-    [...new Set(fake.inputSequences)].sort((a, b) => a - b),
-    [...Array(Math.max(...fake.inputSequences) + 1).keys()],
+    [...new Set(fake.agent.inputSequences)].sort((a, b) => a - b),
+    [...Array(Math.max(...fake.agent.inputSequences) + 1).keys()],
   );
   assert.equal(fake.sockets, 1);
 });
@@ -162,7 +162,7 @@ test('a session that is gone at the service ends with its streams, after its sig
     abortedBefore = channel.signal.aborted;
   });
   fake.sessionGone = true;
-  fake.cut();
+  fake.agent.cut();
   await once(stream, 'error');
   assert.equal(abortedBefore, true);
   assert.equal(stream.readableEnded, false);
@@ -174,7 +174,7 @@ test('a resume that is denied ends the session with its own reason; one that fai
   const { channel } = await open(fake);
   fake.resumeError = new TunnelError('Throttled', 'slow down');
   const renewed = channel.renewSocket();
-  while (fake.calls.filter((call) => call === 'resume').length < 2) await delay(20);
+  while (fake.count('resume') < 2) await delay(20);
   fake.resumeError = undefined;
   await renewed;
   assert.ok((await echo(channel, Buffer.from('x'))).equals(Buffer.from('x')));
@@ -186,7 +186,7 @@ test('a resume that is denied ends the session with its own reason; one that fai
 test('the service’s word that the channel is closed ends it, and nothing is terminated twice', async () => {
   const fake = await service();
   const { channel } = await open(fake);
-  fake.closeChannel('\n----------ERROR-------\nForwarding to IP address 127.0.0.1 is forbidden');
+  fake.agent.closeChannel('\n----------ERROR-------\nForwarding to IP address 127.0.0.1 is forbidden');
   await once(channel.signal, 'abort');
   assert.equal(codeOf(channel.signal.reason), 'SessionRefused');
   await channel.close();
@@ -241,12 +241,12 @@ test('an agent that speaks no smux takes one connection, with raw bytes', async 
   fake.agentVersion = '3.0.100.0';
   const { channel } = await open(fake);
   const stream = channel.port.open();
-  fake.say(Buffer.from('hello'));
+  fake.agent.say(Buffer.from('hello'));
   const [greeting] = (await once(stream, 'data')) as [Buffer];
   assert.equal(greeting.toString(), 'hello');
   stream.destroy();
-  while (fake.flags.length === 0) await delay(5);
-  assert.deepEqual(fake.flags, [1]);
+  while (fake.agent.flags.length === 0) await delay(5);
+  assert.deepEqual(fake.agent.flags, [1]);
   assert.equal(channel.port.hasRoom, false);
 });
 
@@ -254,8 +254,8 @@ test('a refusal of the agent fails the stream and leaves the session usable', as
   const fake = await service();
   const { channel } = await open(fake);
   const stream = channel.port.open();
-  fake.sendFlag(3);
-  fake.say(Buffer.from([1, 1, 0, 0, 3, 0, 0, 0]));
+  fake.agent.sendFlag(3);
+  fake.agent.say(Buffer.from([1, 1, 0, 0, 3, 0, 0, 0]));
   const [error] = (await once(stream, 'error')) as [unknown];
   assert.equal(codeOf(error), 'DestinationUnreachable');
   assert.equal((await echo(channel, Buffer.from('next'))).toString(), 'next');
@@ -284,9 +284,9 @@ test('a silent agent is suspect after 8 s, resumed after 25 s and ended after 75
   await pass(clock, 5_000);
   assert.equal(channel.suspect, true);
   assert.ok(changes() > before);
-  assert.equal(fake.calls.filter((call) => call === 'resume').length, 0);
+  assert.equal(fake.count('resume'), 0);
   await pass(clock, 17_000);
-  assert.equal(fake.calls.filter((call) => call === 'resume').length, 1);
+  assert.equal(fake.count('resume'), 1);
   await pass(clock, 45_000);
   assert.equal(channel.signal.aborted, false);
   await pass(clock, 5_500);
@@ -316,9 +316,9 @@ test('an idle channel that nobody watches sends nothing', async () => {
   const fake = await service();
   const clock = new VirtualClock();
   await open(fake, { clock, watchIdle: false });
-  const before = fake.inputSequences.length;
+  const before = fake.agent.inputSequences.length;
   await pass(clock, 20_000);
-  assert.equal(fake.inputSequences.length, before);
+  assert.equal(fake.agent.inputSequences.length, before);
 });
 
 test('a reader that stops holds its stream back and loses nothing', async () => {
@@ -331,7 +331,7 @@ test('a reader that stops holds its stream back and loses nothing', async () => 
     const piece = bytes.subarray(at, at + 32_000);
     frames.push(Buffer.from([1, 2, piece.length % 256, piece.length >> 8, 3, 0, 0, 0]), piece);
   }
-  fake.say(Buffer.concat(frames));
+  fake.agent.say(Buffer.concat(frames));
   while (!channel.deaf) await delay(5);
   assert.ok(budget.used < 1.2 * 1024 * 1024, `${budget.used} bytes`);
   const got: Buffer[] = [];

@@ -5,11 +5,12 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { TunnelError } from '../../../../../src/contract/errors.ts';
-import type { SsmApi } from '../../../../../src/sidecar/drivers/ssm/api.ts';
+import type { SsmApi, StartRequest } from '../../../../../src/sidecar/drivers/ssm/api.ts';
 import { numbers } from '../../../../fuzz/ssm/decoders.ts';
 import { naiveDecode, naiveEncode } from './naive-codec.ts';
 
-export class FakeService implements SsmApi {
+/** What all agents of a service do, changed at any time. */
+class Switches {
   /** What the agent asks in its handshake. */
   agentVersion = '3.3.987.0';
   actions: unknown = [
@@ -23,43 +24,42 @@ export class FakeService implements SsmApi {
   doubled = 0;
   /** The agent neither acknowledges nor says anything. */
   silent = false;
+  /** The agent refuses every stream. */
+  refuses = false;
+}
+
+export class FakeService extends Switches implements SsmApi {
   resumeError: TunnelError | undefined;
+  startError: TunnelError | undefined;
   sessionGone = false;
+  /** Managed nodes and whether they are connected. */
+  readonly nodes = new Map<string, boolean>();
   readonly calls: string[] = [];
+  readonly starts: StartRequest[] = [];
   readonly upgrades: { readonly authorization: string | undefined }[] = [];
-  readonly handshakeAnswers: unknown[] = [];
-  readonly flags: number[] = [];
-  readonly inputSequences: number[] = [];
-  largestInput = 0;
+  /** One for each session, in the order of their starts. */
+  readonly agents: FakeAgent[] = [];
+  readonly #tokens = new Map<string, FakeAgent>();
   #server: WebSocketServer | undefined;
-  #socket: WebSocket | undefined;
-  readonly #tokens = new Set<string>();
-  readonly #random = numbers(20_261_122);
-  #expected = 0;
-  #early = new Map<number, { readonly type: number; readonly payload: Buffer }>();
-  #nextSequence = 0;
-  readonly #unacknowledged = new Map<number, Uint8Array>();
-  #rest = Buffer.alloc(0);
-  #completed = false;
-  #resend: NodeJS.Timeout | undefined;
 
   async start(): Promise<this> {
     this.#server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
     this.#server.on('connection', (socket, request) => {
       this.upgrades.push({ authorization: request.headers.authorization });
-      this.#accept(socket);
+      socket.once('message', (data: Buffer, isBinary) => {
+        const { TokenValue: token } = JSON.parse(data.toString()) as { TokenValue: string };
+        const agent = this.#tokens.get(token);
+        this.#tokens.delete(token);
+        if (isBinary || agent === undefined) socket.close(1008, 'token');
+        else agent.accept(socket);
+      });
     });
     await once(this.#server, 'listening');
-    // The agent looks at its oldest message only, every 100 ms.
-    this.#resend = setInterval(() => {
-      const [oldest] = this.#unacknowledged.values();
-      if (oldest !== undefined && !this.silent) this.#transmit(oldest);
-    }, 100);
     return this;
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#resend);
+    for (const agent of this.agents) agent.stop();
     for (const client of this.#server?.clients ?? []) client.terminate();
     await new Promise((resolve) => this.#server?.close(resolve));
   }
@@ -72,6 +72,93 @@ export class FakeService implements SsmApi {
   /** Sockets that are open now. */
   get sockets(): number {
     return this.#server?.clients.size ?? 0;
+  }
+
+  /** The agent of the session that was started last. */
+  get agent(): FakeAgent {
+    const last = this.agents.at(-1);
+    if (last === undefined) throw new Error('no session was started');
+    return last;
+  }
+
+  count(call: string): number {
+    return this.calls.filter((one) => one === call).length;
+  }
+
+  // --- the control calls ---
+
+  async startSession(request?: StartRequest) {
+    this.calls.push('start');
+    if (request !== undefined) this.starts.push(request);
+    if (this.startError !== undefined) throw this.startError;
+    const agent = new FakeAgent(`operator-${this.agents.length}`, this);
+    this.agents.push(agent);
+    return this.#ticket(agent);
+  }
+
+  async resumeSession(sessionId: string) {
+    this.calls.push('resume');
+    if (this.resumeError !== undefined) throw this.resumeError;
+    const agent = this.agents.find((one) => one.sessionId === sessionId);
+    return this.sessionGone || agent === undefined ? undefined : this.#ticket(agent);
+  }
+
+  async terminateSession() {
+    this.calls.push('terminate');
+  }
+
+  async findNodes() {
+    return [...this.nodes.keys()];
+  }
+
+  async isConnected(target: string) {
+    return this.nodes.get(target) === true;
+  }
+
+  async signUpgrade() {
+    return { authorization: 'signed' };
+  }
+
+  close(): void {}
+
+  #ticket(agent: FakeAgent) {
+    const token = randomUUID();
+    this.#tokens.set(token, agent);
+    const { sessionId } = agent;
+    return { sessionId, streamUrl: `${this.origin}/v1/data-channel/${sessionId}?cell=A+b/c`, token };
+  }
+}
+
+/** The agent's side of one session. */
+export class FakeAgent {
+  readonly sessionId: string;
+  readonly handshakeAnswers: unknown[] = [];
+  readonly flags: number[] = [];
+  readonly inputSequences: number[] = [];
+  largestInput = 0;
+  readonly #switches: Switches;
+  readonly #random = numbers(20_261_122);
+  readonly #early = new Map<number, { readonly type: number; readonly payload: Buffer }>();
+  readonly #unacknowledged = new Map<number, Uint8Array>();
+  readonly #resend: NodeJS.Timeout;
+  #socket: WebSocket | undefined;
+  #expected = 0;
+  #nextSequence = 0;
+  #rest = Buffer.alloc(0);
+  #completed = false;
+
+  constructor(sessionId: string, switches: Switches) {
+    this.sessionId = sessionId;
+    this.#switches = switches;
+    // The agent looks at its oldest message only, every 100 ms.
+    this.#resend = setInterval(() => {
+      const [oldest] = this.#unacknowledged.values();
+      if (oldest !== undefined && !switches.silent) this.#transmit(oldest);
+    }, 100);
+  }
+
+  stop(): void {
+    clearInterval(this.#resend);
   }
 
   /** The hourly close. */
@@ -100,60 +187,19 @@ export class FakeService implements SsmApi {
     this.#output(10, payload);
   }
 
-  // --- the control calls ---
-
-  async startSession() {
-    this.calls.push('start');
-    return this.#ticket();
-  }
-
-  async resumeSession() {
-    this.calls.push('resume');
-    if (this.resumeError !== undefined) throw this.resumeError;
-    if (this.sessionGone) return undefined;
-    return this.#ticket();
-  }
-
-  async terminateSession() {
-    this.calls.push('terminate');
-  }
-
-  async signUpgrade() {
-    return { authorization: 'signed' };
-  }
-
-  close(): void {}
-
-  #ticket() {
-    const token = randomUUID();
-    this.#tokens.add(token);
-    return { sessionId: 'operator-0123', streamUrl: `${this.origin}/v1/data-channel/operator-0123?cell=A+b/c`, token };
-  }
-
-  // --- the data channel ---
-
-  #accept(socket: WebSocket): void {
-    socket.once('message', (data: Buffer, isBinary) => {
-      const first = JSON.parse(data.toString()) as { TokenValue: string };
-      if (isBinary || !this.#tokens.delete(first.TokenValue)) {
-        socket.close(1008, 'token');
-        return;
-      }
-      this.#socket = socket;
-      socket.on('message', (bytes: Buffer) => {
-        for (let copies = this.#copies(); copies > 0; copies -= 1) this.#input(bytes);
-      });
-      if (this.#nextSequence === 0) {
-        this.#output(
-          5,
-          Buffer.from(JSON.stringify({ AgentVersion: this.agentVersion, RequestedClientActions: this.actions })),
-        );
-      }
+  accept(socket: WebSocket): void {
+    this.#socket = socket;
+    socket.on('message', (bytes: Buffer) => {
+      for (let copies = this.#copies(); copies > 0; copies -= 1) this.#input(bytes);
     });
+    const { agentVersion, actions } = this.#switches;
+    const request = { AgentVersion: agentVersion, RequestedClientActions: actions };
+    if (this.#nextSequence === 0) this.#output(5, Buffer.from(JSON.stringify(request)));
   }
 
   #copies(): number {
-    return this.#random() < this.loss ? 0 : this.#random() < this.doubled ? 2 : 1;
+    const { loss, doubled } = this.#switches;
+    return this.#random() < loss ? 0 : this.#random() < doubled ? 2 : 1;
   }
 
   #transmit(message: Uint8Array): void {
@@ -164,11 +210,11 @@ export class FakeService implements SsmApi {
     const message = encode('output_stream_data', this.#nextSequence, type, payload);
     this.#unacknowledged.set(this.#nextSequence, message);
     this.#nextSequence += 1;
-    if (!this.silent) this.#transmit(message);
+    if (!this.#switches.silent) this.#transmit(message);
   }
 
   #input(bytes: Buffer): void {
-    if (this.silent) return;
+    if (this.#switches.silent) return;
     const message = naiveDecode(bytes);
     const payload = Buffer.from(message.payload, 'hex');
     if (message.messageType === 'acknowledge') {
@@ -179,21 +225,13 @@ export class FakeService implements SsmApi {
     const sequence = Number(message.sequenceNumber);
     this.inputSequences.push(sequence);
     this.largestInput = Math.max(this.largestInput, payload.length);
-    this.#transmit(
-      encode(
-        'acknowledge',
-        0,
-        0,
-        Buffer.from(
-          JSON.stringify({
-            AcknowledgedMessageType: message.messageType,
-            AcknowledgedMessageId: message.messageId,
-            AcknowledgedMessageSequenceNumber: sequence,
-            IsSequentialMessage: true,
-          }),
-        ),
-      ),
-    );
+    const acknowledgement = {
+      AcknowledgedMessageType: message.messageType,
+      AcknowledgedMessageId: message.messageId,
+      AcknowledgedMessageSequenceNumber: sequence,
+      IsSequentialMessage: true,
+    };
+    this.#transmit(encode('acknowledge', 0, 0, Buffer.from(JSON.stringify(acknowledgement))));
     if (sequence < this.#expected) return;
     this.#early.set(sequence, { type: message.payloadType ?? 0, payload });
     for (let next = this.#early.get(this.#expected); next !== undefined; next = this.#early.get(this.#expected)) {
@@ -220,9 +258,13 @@ export class FakeService implements SsmApi {
     for (;;) {
       const length = this.#rest.length < 8 ? 0 : this.#rest.readUInt16LE(2);
       if (this.#rest.length < 8 + length) return;
-      const frame = this.#rest.subarray(0, 8 + length);
+      const frame = Buffer.from(this.#rest.subarray(0, 8 + length));
       this.#rest = this.#rest.subarray(8 + length);
-      if (frame[1] === 1 || frame[1] === 2) this.say(Buffer.from(frame));
+      if (frame[1] === 0 && this.#switches.refuses) {
+        frame[1] = 1;
+        this.sendFlag(3);
+        this.say(frame);
+      } else if (frame[1] === 1 || frame[1] === 2) this.say(frame);
     }
   }
 }

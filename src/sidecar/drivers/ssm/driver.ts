@@ -1,0 +1,145 @@
+// The ssm driver: managed nodes as routes, Session Manager sessions over the data channel. Reading order of this folder:
+// driver → session → lane → data-channel → sockets, message-link → smux/session → smux/stream; the rest has no I/O.
+import { TunnelError } from '../../../contract/errors.ts';
+import { type Clock, systemClock } from '../../../process/clock.ts';
+import type { Logger } from '../../../process/log.ts';
+import { ByteBudget } from '../../byte-budget.ts';
+import type { ConnectOptions, Destination, Driver, Session } from '../../driver.ts';
+import { createSsmApi, type SsmApi } from './api.ts';
+import type { SsmConfig } from './config.ts';
+import { DataChannel } from './data-channel.ts';
+import type { EndpointPolicy } from './endpoint.ts';
+import { createIdentity, watchSecret } from './identity.ts';
+import { Lane } from './lane.ts';
+import { SsmSession } from './session.ts';
+import { StartGate } from './start-gate.ts';
+import { findRoutes, type SsmRoute } from './targets.ts';
+
+export interface SsmDriverOptions {
+  /** Every session is opened for all of these. */
+  readonly destinations: readonly Destination[];
+  /** False where sessions are closed when nobody uses them: then an idle agent is not asked for life. */
+  readonly persistent: boolean;
+  /** What the account's session list shows as the reason: `portforward/<namespace>/<name>/<pod UID>`. */
+  readonly reason: string;
+  /** Decides the order of nodes; any stable text on a laptop. */
+  readonly podUid: string;
+  readonly log: Logger;
+  /** For tests: AWS itself unless told. */
+  readonly api?: SsmApi;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+}
+
+/** Nothing is opened, read or loaded before the first call. All sessions share one byte budget. @throws TunnelError EndpointNotAllowed */
+export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): Driver<SsmRoute> {
+  const { region, endpoints, allowedEndpoints, credentials } = config;
+  const { destinations, persistent, reason, podUid, clock = systemClock, random = Math.random } = options;
+  const policy: EndpointPolicy = { region, allowed: allowedEndpoints };
+  const api =
+    options.api ??
+    createSsmApi({
+      policy,
+      endpoint: endpoints.ssm,
+      credentials: createIdentity(config, policy, roleSessionName(podUid)),
+    });
+  const budget = new ByteBudget();
+  const gate = new StartGate(random);
+  const unwatch = new Set<() => void>();
+  const maxAgeMs = config.maxSessionMinutes === 0 ? Number.POSITIVE_INFINITY : config.maxSessionMinutes * 60_000;
+  /** Nodes whose sessions died soon after large messages: they get small ones from then on. */
+  const smallOnly = new Set<string>();
+  let resumeProved = false;
+
+  const open = async (
+    { target }: SsmRoute,
+    destination: { readonly host: string | undefined; readonly port: number },
+    log: Logger,
+    onChange: () => void,
+    signal: AbortSignal,
+  ): Promise<DataChannel> => {
+    const ticket = await gate.pass(() => api.startSession({ target, ...destination, reason }, signal), signal);
+    const channel = await DataChannel.open(
+      {
+        api,
+        policy,
+        endpoint: endpoints.ssmmessages,
+        clock,
+        log,
+        ticket,
+        budget,
+        onChange,
+        remoteHost: destination.host !== undefined,
+        largePayloads: !smallOnly.has(target),
+        watchIdle: persistent,
+      },
+      signal,
+    );
+    channel.signal.addEventListener('abort', () => {
+      if (channel.diedOfLargePayloads) smallOnly.add(target);
+    });
+    return channel;
+  };
+
+  return {
+    routes: ({ signal }) => findRoutes(config.target, { api, podUid, signal }),
+
+    async connect(route: SsmRoute, { signal, log, onAnswer }: ConnectOptions): Promise<Session> {
+      const session = new SsmSession(route.via, (destination, onChange) => {
+        const end = endOf(destination);
+        return new Lane({
+          open: (changed, abort) => open(route, end, log, changed, abort),
+          remoteHost: end.host !== undefined,
+          maxAgeMs,
+          clock,
+          random,
+          log,
+          onChange,
+        });
+      });
+      try {
+        await session.start(destinations, signal);
+        onAnswer?.();
+        // A missing permission would show in an hour, by dropping every connection: it is tried now, while nothing is lost by it.
+        if (!resumeProved) await session.renewSocket();
+        resumeProved = true;
+        return session;
+      } catch (cause) {
+        await session.close();
+        signal.throwIfAborted();
+        throw cause instanceof TunnelError
+          ? cause
+          : new TunnelError('ServiceFailed', 'the session could not be opened', { cause });
+      }
+    },
+
+    onCredentialsChange(listener) {
+      if (credentials === undefined) return () => undefined;
+      const stop = watchSecret(credentials.directory, listener);
+      unwatch.add(stop);
+      return () => {
+        unwatch.delete(stop);
+        stop();
+      };
+    },
+
+    async close() {
+      for (const stop of unwatch) stop();
+      unwatch.clear();
+      api.close();
+    },
+  };
+}
+
+/** What the session is started for: no host where the destination is the node itself, which newer agents refuse to reach as another host. */
+function endOf(destination: Destination): { readonly host: string | undefined; readonly port: number } {
+  if ('socket' in destination) throw new TunnelError('InvalidSpec', 'Session Manager cannot reach a unix socket');
+  const { host, port } = destination;
+  const own = host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+  return { host: own ? undefined : host, port };
+}
+
+/** Session ids begin with it, and IAM policies name it: letters, digits and some signs, at most 64. */
+function roleSessionName(podUid: string): string {
+  return `portforward-${podUid.replaceAll(/[^A-Za-z0-9]/g, '')}`.slice(0, 64);
+}

@@ -1,0 +1,237 @@
+// The way to one destination through one node: a Session Manager session forwards to one host and port only, so each destination has its
+// own. It replaces its session make-before-break when that ages, and, where its siblings live, when it dies.
+// Neighbours: session.ts has one for each destination, data-channel.ts is the session itself.
+import { TunnelError } from '../../../contract/errors.ts';
+import { Backoff } from '../../../process/backoff.ts';
+import type { Clock } from '../../../process/clock.ts';
+import type { Logger } from '../../../process/log.ts';
+import type { DataChannel } from './data-channel.ts';
+import type { PortStream } from './smux/stream.ts';
+
+export interface LaneOptions {
+  /** A session to the destination, open and proved. `onChange` is the channel's. @throws TunnelError, or the signal's reason. */
+  readonly open: (onChange: () => void, signal: AbortSignal) => Promise<DataChannel>;
+  /** True for another host than the node: the agent resolves its name once for each session. */
+  readonly remoteHost: boolean;
+  /** How long a session may live, in milliseconds; Infinity if there is no limit. */
+  readonly maxAgeMs: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+  /** Anything that the getters tell may have changed. */
+  readonly onChange: () => void;
+}
+
+/** A name may point elsewhere by now: sessions to other hosts are renewed this often (jittered), for new connections. */
+const RESOLVE_MS = 15 * 60_000;
+/** So many refusals in a row, and the name is resolved anew, but not more often than the pause. */
+const REFUSALS = 2;
+const REFUSAL_PAUSE = { initialMs: 15_000, maxMs: 60_000, jitter: 0.3 };
+const RETRY = { initialMs: 1_000, maxMs: 60_000 };
+const SPACING_MS = 5_000;
+/** A replacement is wanted this long before a session's time is over. */
+const AHEAD_MS = 60_000;
+/** Replaced sessions that still carry streams; beyond it the oldest is ended. */
+const MAX_RETIRED = 4;
+
+export class Lane {
+  readonly #options: LaneOptions;
+  readonly #closed = new AbortController();
+  readonly #retired = new Set<DataChannel>();
+  readonly #closing = new Set<Promise<void>>();
+  readonly #retry: Backoff;
+  readonly #refusalPause: Backoff;
+  #current: DataChannel | undefined;
+  #replacing: Promise<void> | undefined;
+  #loss: TunnelError | undefined;
+  #nextAttemptAt = 0;
+  #renewAt = Number.POSITIVE_INFINITY;
+  #refusals = 0;
+  #refusalsCountFrom = 0;
+  #cancelTimer: (() => void) | undefined;
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+    this.#retry = new Backoff({ ...RETRY, random: options.random });
+    this.#refusalPause = new Backoff({ ...REFUSAL_PAUSE, random: options.random });
+  }
+
+  /** The first session. @throws TunnelError, or the signal's reason. */
+  async start(signal: AbortSignal): Promise<void> {
+    this.#take(await this.#options.open(() => this.#changed(), signal));
+  }
+
+  /** Takes new streams now. */
+  get usable(): boolean {
+    return this.#current !== undefined && !this.#current.suspect && this.#current.port.hasRoom;
+  }
+
+  /** The session in use is over. */
+  get dead(): boolean {
+    return this.#current === undefined;
+  }
+
+  /** Why the last session in use was lost. */
+  get loss(): TunnelError | undefined {
+    return this.#loss;
+  }
+
+  /** The channel in use, if any. */
+  get current(): DataChannel | undefined {
+    return this.#current;
+  }
+
+  get streams(): number {
+    let streams = this.#current?.port.streams ?? 0;
+    for (const channel of this.#retired) streams += channel.port.streams;
+    return streams;
+  }
+
+  /** A stream; waits for a session that is being opened. @throws TunnelError of layer `bastion`, or the signal's reason. */
+  async dial(signal: AbortSignal): Promise<PortStream> {
+    signal.throwIfAborted();
+    if (!this.usable && this.#replacing !== undefined) await race(this.#replacing, signal);
+    const current = this.#current;
+    if (current === undefined)
+      throw new TunnelError('NotConnected', 'the session to the destination is being replaced');
+    if (!current.port.hasRoom) throw new TunnelError('NotConnected', 'the session takes no more streams at the moment');
+    const stream = current.port.open();
+    this.#countRefusals(stream);
+    return stream;
+  }
+
+  /**
+   * Starts a replacement if one is due. `siblingsLive`: the tunnel does not see that this lane is broken, so it is ours to mend;
+   * without it the tunnel replaces the whole.
+   */
+  mend(siblingsLive: boolean): void {
+    const { clock } = this.#options;
+    if (this.#closed.signal.aborted || this.#replacing !== undefined) return;
+    const now = clock.now();
+    const broken = !this.usable;
+    const wanted = broken ? siblingsLive : now >= this.#renewAt || this.#refusedTooOften(now);
+    if (!wanted) this.#plan(broken ? Number.POSITIVE_INFINITY : this.#renewAt);
+    else if (now < this.#nextAttemptAt) this.#plan(this.#nextAttemptAt);
+    else this.#replacing = this.#replace();
+  }
+
+  /** Ends every session and stream. Never rejects. */
+  async close(): Promise<void> {
+    this.#closed.abort(new TunnelError('NotConnected', 'the session was closed'));
+    this.#cancelTimer?.();
+    const current = this.#current;
+    this.#current = undefined;
+    for (const channel of [...(current === undefined ? [] : [current]), ...this.#retired]) this.#end(channel);
+    await this.#replacing;
+    await Promise.all(this.#closing);
+  }
+
+  async #replace(): Promise<void> {
+    const { clock, log, open } = this.#options;
+    try {
+      const channel = await open(() => this.#changed(), this.#closed.signal);
+      this.#replacing = undefined;
+      if (this.#closed.signal.aborted) this.#end(channel);
+      else {
+        this.#retry.reset();
+        // A session that has no room again and again must not cost the account a session each time.
+        this.#nextAttemptAt = clock.now() + SPACING_MS;
+        this.#retire();
+        this.#take(channel);
+        log.info({ sessionId: channel.sessionId }, 'new connections go over a fresh session');
+      }
+    } catch (error) {
+      this.#replacing = undefined;
+      if (this.#closed.signal.aborted) return;
+      this.#nextAttemptAt = clock.now() + this.#retry.next();
+      log.warn({ error }, 'the session to the destination could not be replaced yet');
+    }
+    this.#options.onChange();
+  }
+
+  #take(channel: DataChannel): void {
+    const { clock, maxAgeMs, random, remoteHost } = this.#options;
+    const now = clock.now();
+    this.#current = channel;
+    this.#refusals = 0;
+    // Pods that began together shall not renew together.
+    const resolveIn = remoteHost ? RESOLVE_MS * (0.8 + 0.2 * random()) : Number.POSITIVE_INFINITY;
+    const expiresIn = Math.max(maxAgeMs / 2, maxAgeMs - AHEAD_MS * (1 + random()));
+    this.#renewAt = now + Math.min(resolveIn, expiresIn);
+    this.#plan(this.#renewAt);
+    channel.signal.addEventListener('abort', () => {
+      this.#retired.delete(channel);
+      if (this.#current !== channel) return;
+      this.#current = undefined;
+      const { reason } = channel.signal;
+      this.#loss = reason instanceof TunnelError ? reason : undefined;
+      this.#options.onChange();
+    });
+  }
+
+  #retire(): void {
+    const current = this.#current;
+    if (current === undefined) return;
+    this.#current = undefined;
+    this.#retired.add(current);
+    const [oldest] = this.#retired;
+    if (this.#retired.size > MAX_RETIRED && oldest !== undefined) this.#end(oldest);
+    this.#endIdle();
+  }
+
+  #changed(): void {
+    this.#endIdle();
+    this.#options.onChange();
+  }
+
+  #endIdle(): void {
+    for (const channel of this.#retired) if (channel.port.streams === 0) this.#end(channel);
+  }
+
+  #end(channel: DataChannel): void {
+    this.#retired.delete(channel);
+    const closing = channel.close();
+    this.#closing.add(closing);
+    void closing.finally(() => this.#closing.delete(closing));
+  }
+
+  #countRefusals(stream: PortStream): void {
+    stream.once('close', () => {
+      const { errored } = stream;
+      if (errored instanceof TunnelError && errored.code === 'DestinationUnreachable') {
+        this.#refusals += 1;
+        this.#options.onChange();
+      } else if (stream.received > 0) {
+        this.#refusals = 0;
+        this.#refusalPause.reset();
+      }
+    });
+  }
+
+  #refusedTooOften(now: number): boolean {
+    if (!this.#options.remoteHost || this.#refusals < REFUSALS || now < this.#refusalsCountFrom) return false;
+    this.#refusalsCountFrom = now + this.#refusalPause.next();
+    return true;
+  }
+
+  #plan(at: number): void {
+    const { clock, onChange } = this.#options;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    if (this.#closed.signal.aborted || !Number.isFinite(at)) return;
+    this.#cancelTimer = clock.after(Math.max(0, at - clock.now()), onChange);
+  }
+}
+
+async function race(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  let abort: () => void = () => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort);
+  });
+  try {
+    await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
