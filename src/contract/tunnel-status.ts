@@ -15,7 +15,7 @@ const portStatusSchema = z.object({
 });
 
 /** Idle: OnDemand without a client. Failed: the last attempt failed and the next is waited for; `reason` says why. */
-export const tunnelStates = ['Idle', 'Connecting', 'Connected', 'Failed', 'Draining'] as const;
+const tunnelStates = ['Idle', 'Connecting', 'Connected', 'Failed', 'Draining'] as const;
 
 export const tunnelStatusSchema = z.object({
   version: z.literal(1),
@@ -36,4 +36,3 @@ export const tunnelStatusSchema = z.object({
 
 export type TunnelStatus = z.infer<typeof tunnelStatusSchema>;
 export type PortStatus = z.infer<typeof portStatusSchema>;
-export type TunnelState = TunnelStatus['state'];
