@@ -38,6 +38,8 @@ export interface Cluster {
   kubectl(args: readonly string[], options?: KubectlOptions): Promise<string>;
   /** Makes the image of an archive (docker or OCI form) known to the node; pods then use it with `imagePullPolicy: Never`. */
   loadImage(archive: string, signal?: AbortSignal): Promise<void>;
+  /** Takes an image from the node, as if it had never been pulled; pods that run from it go on. */
+  removeImage(reference: string): Promise<void>;
   /** Builds a Dockerfile on the local base image and loads the result. */
   buildImage(options: BuildImageOptions): Promise<Image>;
   baseImage(): Promise<Image>;
@@ -72,6 +74,7 @@ export async function ensureCluster(options: ClusterOptions = {}): Promise<Clust
       nodeIP: await cluster.nodeIP(),
       kubectl: (args, more) => cluster.kubectl(args, more),
       loadImage: (archive) => cluster.loadImage(archive),
+      removeImage: () => Promise.reject(new Error('images are not removed from kind here: set PF_CLUSTER=host')),
       buildImage: async (build) => {
         const base = await baseImage(given);
         const archive = await buildWithDocker(build, base.reference, builds);
@@ -95,6 +98,7 @@ export async function ensureCluster(options: ClusterOptions = {}): Promise<Clust
     nodePid: pid,
     kubectl: (args, more) => cluster.kubectl(args, more),
     loadImage: (archive, abort) => cluster.loadImage(archive, abort),
+    removeImage: (reference) => cluster.removeImage(reference),
     buildImage: async (build) => {
       const image = await buildWithBuildah(build, await baseImage(given), builds);
       await cluster.loadImage(image.archive, build.signal);
@@ -156,6 +160,7 @@ async function namedCluster(context: string, log: Log): Promise<Cluster> {
     nodeIP: await call(['get', 'nodes', '--output', path]),
     kubectl: call,
     loadImage: cannot('loading an image'),
+    removeImage: cannot('removing an image'),
     buildImage: cannot('building an image'),
     baseImage: cannot('the local base image'),
     clientImage: cannot('the local client image'),

@@ -103,6 +103,12 @@ export class HostCluster {
     await command('ctr', args, { timeoutMs: 300_000, ...(signal === undefined ? {} : { signal }) });
   }
 
+  /** The node forgets the image; containers that run from it go on. */
+  async removeImage(reference: string): Promise<void> {
+    const socket = ['--address', runtimeSocket(this.places), '--namespace', 'k8s.io'];
+    await command('ctr', [...socket, 'images', 'rm', '--sync', reference]);
+  }
+
   async #up({ log, signal, agree }: UpOptions): Promise<void> {
     if (await this.healthy()) return;
     const changes = await this.#changes();

@@ -29,6 +29,7 @@ export interface OperatorOptions {
 /** The image of the sources as they are now: it has node and the product, and needs no pull. */
 export interface Operator {
   readonly image: string;
+  uninstall(): Promise<void>;
 }
 
 /** Resolves when the chart's Deployment is available with the image of the sources as they are now. */
@@ -58,7 +59,13 @@ export async function ensureOperator(cluster: Cluster, options: OperatorOptions 
       ...set,
     ]),
   );
-  return { image };
+  return {
+    image,
+    uninstall: async () => {
+      await helm(cluster, ['uninstall', release, '--namespace', namespace, '--wait']);
+      await cluster.kubectl(['delete', 'namespace', namespace, '--ignore-not-found']);
+    },
+  };
 }
 
 /** `helm …` against the cluster. */
