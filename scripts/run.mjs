@@ -71,27 +71,57 @@ function headers(node) {
   return got.status === 0 && existsSync(join(found, 'include', 'node', 'node.h')) ? found : undefined;
 }
 
+/**
+ * node_object_wrap.h as it was before 24.19: that release gave every wrapped object an environment cleanup hook, and its removal
+ * aborts the process when the garbage collector frees the object (nodejs/node issue 65446, mscdex/ssh2 issue 1511; measured with 24.21).
+ * The compiler reads this copy first, so the header's own guard keeps the other one out.
+ */
+function mendedObjectWrap(directory) {
+  const header = join(directory, 'include', 'node', 'node_object_wrap.h');
+  const text = readFileSync(header, 'utf8').replaceAll(/^\s*(Add|Remove)CleanupHook\(\);\n/gm, '');
+  mkdirSync(cache, { recursive: true });
+  const file = join(cache, 'node_object_wrap.h');
+  writeFileSync(file, text);
+  return file;
+}
+
+/** Frees ciphers until the garbage collector has run many times by itself: a binding that aborts does so here. */
+const survivesCollection = `
+const { bindingAvailable, createCipher, CIPHER_INFO } = require('ssh2/lib/protocol/crypto.js');
+if (!bindingAvailable) process.exit(1);
+const cipher = { cipherInfo: CIPHER_INFO['aes128-gcm@openssh.com'], cipherIV: Buffer.alloc(12), cipherKey: Buffer.alloc(16) };
+let rounds = 0;
+const timer = setInterval(() => {
+  for (let i = 0; i < 200; i++) createCipher({ outbound: { onWrite() {}, seqno: 0, ...cipher } }).free();
+  globalThis.garbage = Array.from({ length: 300 }, () => new Array(5000).fill(rounds));
+  if (++rounds === 60) clearInterval(timer);
+}, 1);`;
+
 /** ssh2's native crypto. Without it tunnels still work, slower; a mismatched build loads nothing and says nothing, hence the check. */
 function nativeCrypto(node) {
   const folder = join(modules, 'ssh2', 'lib', 'protocol', 'crypto');
   const stamp = join(folder, 'build', '.portforward-node');
-  const version = spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim();
+  const version = `${spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim()} mended`;
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return;
   const directory = headers(node);
   rmSync(join(folder, 'build'), { recursive: true, force: true });
   say("building ssh2's native crypto");
   const args = [join(modules, 'node-gyp', 'bin', 'node-gyp.js'), 'rebuild', '--silent'];
+  const flags = directory === undefined ? '' : `-include ${mendedObjectWrap(directory)}`;
   if (directory !== undefined) args.push(`--nodedir=${directory}`);
   const built = spawnSync(node, args, {
     cwd: folder,
     stdio: ['ignore', 'ignore', 2],
-    env: { ...process.env, npm_config_nodedir: directory ?? '', PATH: `${dirname(node)}:${process.env.PATH}` },
+    env: {
+      ...process.env,
+      npm_config_nodedir: directory ?? '',
+      CXXFLAGS: `${process.env.CXXFLAGS ?? ''} ${flags}`,
+      PATH: `${dirname(node)}:${process.env.PATH}`,
+    },
   });
-  const loaded = spawnSync(node, ['-p', "require('ssh2/lib/protocol/crypto.js').bindingAvailable"], {
-    cwd: root,
-    encoding: 'utf8',
-  });
-  if (built.status !== 0 || loaded.stdout.trim() !== 'true') {
+  const survived = spawnSync(node, ['-e', survivesCollection], { cwd: root, stdio: 'ignore' });
+  if (built.status !== 0 || survived.status !== 0) {
+    rmSync(join(folder, 'build'), { recursive: true, force: true });
     say(
       "warning: ssh2's native crypto could not be built (a C++ compiler, make and Python are needed); tunnels run on the slower JavaScript crypto",
     );
