@@ -25,10 +25,11 @@ export function joinKnownHosts(sources: readonly KnownHosts[]): KnownHosts {
   };
 }
 
-/** Host key algorithms to offer: those of the known types; all modern ones while none is known, so that the key can be told. */
+/** Host key algorithms to offer, best first: those of the known types; all modern ones while none is known, so that the key can be told. */
 export function hostKeyAlgorithms(knownTypes: readonly string[]): readonly string[] {
-  const usable = knownTypes.filter((type) => type in algorithmsOfType);
-  return (usable.length > 0 ? usable : Object.keys(algorithmsOfType)).flatMap((type) => algorithmsOfType[type] ?? []);
+  const types = Object.keys(algorithmsOfType);
+  const known = types.filter((type) => knownTypes.includes(type));
+  return (known.length > 0 ? known : types).flatMap((type) => algorithmsOfType[type] ?? []);
 }
 
 /** `SHA256:…` as ssh-keygen -l prints it. */

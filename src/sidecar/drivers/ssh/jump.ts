@@ -10,7 +10,8 @@ import type { LoginMaterial } from './credentials.ts';
 import { login } from './handshake.ts';
 import { type HopRole, hopName } from './hop-name.ts';
 import type { KnownHosts } from './known-hosts.ts';
-import { SshSession, type Transport } from './session.ts';
+import { SshSession } from './session.ts';
+import type { Transport } from './session-watch.ts';
 
 /** What a hop is logged in with and trusted by; read anew for every attempt. */
 export interface HopAccess {

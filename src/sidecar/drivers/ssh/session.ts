@@ -1,8 +1,6 @@
-// One authenticated ssh connection: dials destinations as channels, watches for signs of life, and when it ends, ends everything of it
-// with the reason, its signal first. Neighbours: jump.ts makes it, channel-stream.ts is one stream, liveness.ts judges silence,
-// dial-error.ts names what sshd refuses.
-import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+// One authenticated ssh connection: dials destinations as channels, and when it ends, ends everything of it with the reason, its signal
+// first. Neighbours: jump.ts makes it, channel-stream.ts is one stream, session-watch.ts tells suspicion and death, dial-error.ts
+// names what sshd refuses.
 import { TunnelError } from '../../../contract/errors.ts';
 import { type Destination, destinationText, type Hop, hostPort } from '../../../contract/tunnel-config.ts';
 import type { Logger } from '../../../process/log.ts';
@@ -14,8 +12,7 @@ import type { Login } from './handshake.ts';
 import { type HopRole, hopName } from './hop-name.ts';
 import { fingerprint } from './host-trust.ts';
 import { InboundWindow } from './inbound-window.ts';
-import { unacknowledged } from './kernel-evidence.ts';
-import { Liveness } from './liveness.ts';
+import { SessionWatch, type Transport } from './session-watch.ts';
 import { type ChannelMessages, maxPacketBytes, takeChannels } from './ssh2-hardening.ts';
 import { joinWrites, TransmitGate } from './transmit-gate.ts';
 
@@ -27,9 +24,6 @@ const goodbyeMs = 500;
 
 /** RFC 4344 §3.2 allows 2^32 blocks of AES (64 GiB) under one key; ciphers with 8-byte blocks, 1 GiB. */
 const rekeyBytes = (cipher: string) => (cipher.startsWith('chacha20') ? 2 ** 30 : 2 ** 35);
-
-/** A socket or a channel of another session: both count what they received. */
-export type Transport = Duplex & { readonly bytesRead: number };
 
 export interface SessionOptions {
   readonly hop: Hop;
@@ -72,10 +66,7 @@ export class SshSession implements Session {
   readonly #suspectListeners = new Set<() => void>();
   readonly #closed: Promise<void>;
   #nextId = 0;
-  #liveness: Liveness | undefined;
-  #suspect = false;
-  #ticker: NodeJS.Timeout | undefined;
-  #rekeyedAt = 0;
+  readonly #watch: SessionWatch;
 
   constructor(options: SessionOptions) {
     const { hop, role, transport, login } = options;
@@ -96,10 +87,21 @@ export class SshSession implements Session {
     transport.on('error', (cause) => this.#end(this.#lost('broke the connection', cause)));
     login.client.on('error', (cause) => this.#end(this.#lost('ended the session', cause)));
     login.client.on('handshake', this.#gate.reopen);
-    if (transport.destroyed) {
-      this.#end(this.#lost('closed the connection'));
-      resolve();
-    } else this.#startWatching();
+    this.#watch = new SessionWatch({
+      transport,
+      messages: this.#messages,
+      intervalMs: options.serverAliveIntervalMs,
+      rekeyBytes: options.rekeyBytes ?? rekeyBytes(login.cipher),
+      onSuspectChange: (suspect) => {
+        options.log.debug({ via: this.via, suspect }, suspect ? 'the bastion is silent' : 'the bastion speaks again');
+        for (const listener of this.#suspectListeners) listener();
+      },
+      onDead: (verdict) =>
+        this.#end(this.#lost(verdict === 'network-dead' ? 'no longer acknowledges what is sent' : 'no longer answers')),
+    });
+    // What happened between login and now was told to nobody.
+    if (transport.destroyed || transport.readableEnded) this.#end(this.#lost('closed the connection'));
+    if (transport.closed) resolve();
   }
 
   get signal(): AbortSignal {
@@ -107,7 +109,7 @@ export class SshSession implements Session {
   }
 
   get suspect(): boolean {
-    return this.#suspect;
+    return this.#watch.suspect;
   }
 
   get hasRoom(): boolean {
@@ -165,7 +167,7 @@ export class SshSession implements Session {
       openFailed: (id, reason, description) => {
         const opening = this.#channels.get(id);
         if (opening === undefined || !('reject' in opening)) return;
-        this.#remove(id);
+        this.#channels.delete(id);
         opening.inbound.release();
         const said = { destination: destinationText(opening.destination), reason, text: description.slice(0, 200) };
         this.#options.log.debug(said, 'dial refused');
@@ -178,7 +180,7 @@ export class SshSession implements Session {
       closed: (id) => {
         const channel = this.#channels.get(id);
         if (channel === undefined || 'reject' in channel) return;
-        this.#remove(id);
+        this.#channels.delete(id);
         if (channel instanceof ChannelStream) channel.receiveClose();
       },
       replyWanted: (id) => {
@@ -236,56 +238,6 @@ export class SshSession implements Session {
     if (!withinWindow) this.#end(this.#lost('sent more than its window allows'));
   }
 
-  #remove(id: number): void {
-    this.#channels.delete(id);
-  }
-
-  // --- signs of life ---
-
-  #startWatching(): void {
-    const { serverAliveIntervalMs, transport } = this.#options;
-    if (serverAliveIntervalMs > 0) {
-      this.#liveness = new Liveness({ intervalMs: serverAliveIntervalMs }, performance.now(), transport.bytesRead);
-    }
-    this.#ticker = setInterval(() => this.#tick(), this.#liveness?.tickMs ?? 1000);
-  }
-
-  #tick(): void {
-    const { transport, login } = this.#options;
-    const moved = transport.bytesRead + (transport instanceof Socket ? transport.bytesWritten : 0);
-    if (moved - this.#rekeyedAt >= (this.#options.rekeyBytes ?? rekeyBytes(login.cipher))) {
-      this.#rekeyedAt = moved;
-      this.#messages.rekey();
-    }
-    const liveness = this.#liveness;
-    if (liveness === undefined) return;
-    const action = liveness.tick(performance.now(), transport.bytesRead);
-    this.#tellSuspicion(liveness.suspect);
-    if (action === 'ping') this.#messages.ping();
-    else if (action === 'askKernel' && transport instanceof Socket) {
-      void unacknowledged(transport).then((yes) => liveness.kernelSays(yes));
-    } else if (action === 'confirm') {
-      // Timers run before input is read: what arrived while we were away is read in the turn between.
-      setImmediate(() =>
-        setImmediate(() => {
-          const verdict = liveness.confirm(performance.now(), transport.bytesRead);
-          this.#tellSuspicion(liveness.suspect);
-          if (verdict !== undefined)
-            this.#end(
-              this.#lost(verdict === 'network-dead' ? 'no longer acknowledges what is sent' : 'no longer answers'),
-            );
-        }),
-      );
-    }
-  }
-
-  #tellSuspicion(suspect: boolean): void {
-    if (suspect === this.#suspect || this.signal.aborted) return;
-    this.#suspect = suspect;
-    this.#options.log.debug({ via: this.via, suspect }, suspect ? 'the bastion is silent' : 'the bastion speaks again');
-    for (const listener of this.#suspectListeners) listener();
-  }
-
   // --- the end ---
 
   #lost(how: string, cause?: unknown): TunnelError {
@@ -297,7 +249,7 @@ export class SshSession implements Session {
   #end(cause: TunnelError, graceful = false): void {
     if (this.signal.aborted) return;
     const { transport, login, below } = this.#options;
-    clearInterval(this.#ticker);
+    this.#watch.stop();
     this.#ended.abort(cause);
     for (const channel of this.#channels.values()) {
       if (!('reject' in channel)) continue;
