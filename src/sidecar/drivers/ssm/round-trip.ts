@@ -4,7 +4,6 @@
 const GRANULARITY = 10;
 const MIN_TIMEOUT = 100;
 const MAX_TIMEOUT = 1_000;
-const MAX_BACKED_OFF = 3_000;
 const MINIMUM_AGE = 10_000;
 
 export class RoundTrip {
@@ -30,10 +29,10 @@ export class RoundTrip {
 
   /** A message was not acknowledged in time: the next wait is twice as long, until a new sample tells better. */
   backOff(): void {
-    this.#timeout = Math.min(MAX_BACKED_OFF, 2 * this.#timeout);
+    this.#timeout = Math.min(MAX_TIMEOUT, 2 * this.#timeout);
   }
 
-  /** How long to wait for an acknowledgement: 100 ms to 1 s, up to 3 s after waits in vain. */
+  /** How long to wait for an acknowledgement: 100 ms to 1 s. */
   get timeoutMs(): number {
     return this.#timeout;
   }

@@ -9,9 +9,12 @@ import type { Lane } from './lane.ts';
 export class SsmSession implements Session {
   readonly via: string;
   readonly #lanes = new Map<string, Lane>();
+  readonly #starting = new Map<string, Promise<Lane>>();
   readonly #newLane: (destination: Destination) => Lane;
   readonly #over = new AbortController();
   readonly #listeners = new Set<() => void>();
+  /** The one that stands for the others in status. */
+  #first: Lane | undefined;
   #suspect = false;
   #started = false;
   #judging = false;
@@ -24,13 +27,7 @@ export class SsmSession implements Session {
 
   /** Opens the lanes. @throws TunnelError, or the signal's reason; nothing is left open then. */
   async start(destinations: readonly Destination[], signal: AbortSignal): Promise<void> {
-    const starts = destinations.map(async (destination) => {
-      const key = keyOf(destination);
-      if (this.#lanes.has(key)) return;
-      const lane = this.#newLane(destination);
-      this.#lanes.set(key, lane);
-      await lane.start(signal);
-    });
+    const starts = destinations.map((destination) => this.#addLane(destination, signal));
     try {
       await Promise.all(starts);
     } catch (error) {
@@ -38,19 +35,18 @@ export class SsmSession implements Session {
       await this.close();
       throw error;
     }
+    this.#first = await starts[0];
     this.#started = true;
     this.#changed();
   }
 
   /** Resumes the first lane's session on a new socket, which proves that it may. @throws TunnelError if it may not. */
   async renewSocket(): Promise<void> {
-    const [first] = this.#lanes.values();
-    await first?.current?.renewSocket();
+    await this.#first?.current?.renewSocket();
   }
 
   get facts(): Session['facts'] {
-    const [first] = this.#lanes.values();
-    const sessionId = first?.current?.sessionId;
+    const sessionId = this.#first?.current?.sessionId;
     return sessionId === undefined ? {} : { sessionId };
   }
 
@@ -63,7 +59,8 @@ export class SsmSession implements Session {
   }
 
   get hasRoom(): boolean {
-    return !this.#over.signal.aborted && [...this.#lanes.values()].some((lane) => lane.usable);
+    const lanes = [...this.#lanes.values()];
+    return !this.#over.signal.aborted && (lanes.length === 0 || lanes.some((lane) => lane.usable));
   }
 
   get streams(): number {
@@ -80,14 +77,37 @@ export class SsmSession implements Session {
   /** Resolves before the destination has answered: the protocol tells only refusals, which fail the stream before its first byte. */
   async dial(destination: Destination, { signal }: { readonly signal: AbortSignal }): Promise<Duplex> {
     this.#over.signal.throwIfAborted();
-    const lane = this.#lanes.get(keyOf(destination));
-    if (lane === undefined) throw new TunnelError('NotConnected', 'this session was not opened for that destination');
+    const lane = this.#lanes.get(keyOf(destination)) ?? (await this.#addLane(destination, signal));
     return lane.dial(signal);
   }
 
   async close(): Promise<void> {
     this.#over.abort(new TunnelError('NotConnected', 'the session was closed'));
+    await Promise.allSettled(this.#starting.values());
     await Promise.all([...this.#lanes.values()].map((lane) => lane.close()));
+  }
+
+  /** The lane to a destination, started by whoever asks first. */
+  async #addLane(destination: Destination, signal: AbortSignal): Promise<Lane> {
+    const key = keyOf(destination);
+    const starting = this.#starting.get(key);
+    if (starting !== undefined) return starting;
+    const lane = this.#newLane(destination);
+    const start = (async () => {
+      try {
+        await lane.start(AbortSignal.any([signal, this.#over.signal]));
+        this.#over.signal.throwIfAborted();
+        this.#lanes.set(key, lane);
+        return lane;
+      } catch (error) {
+        await lane.close();
+        throw error;
+      } finally {
+        this.#starting.delete(key);
+      }
+    })();
+    this.#starting.set(key, start);
+    return start;
   }
 
   #changed(): void {
@@ -95,13 +115,13 @@ export class SsmSession implements Session {
     if (!this.#started || this.#judging || this.#over.signal.aborted) return;
     this.#judging = true;
     const lanes = [...this.#lanes.values()];
-    if (lanes.every((lane) => lane.dead)) {
+    if (lanes.length > 0 && lanes.every((lane) => lane.dead)) {
       const loss = lanes.find((lane) => lane.loss !== undefined)?.loss;
       this.#over.abort(loss ?? new TunnelError('BastionLost', `every session to ${this.via} was lost`));
       void this.close();
     } else {
       for (const lane of lanes) lane.mend(lanes.some((other) => other !== lane && other.usable));
-      this.#judgeSuspect(!lanes.some((lane) => lane.usable));
+      this.#judgeSuspect(lanes.length > 0 && !lanes.some((lane) => lane.usable));
     }
     this.#judging = false;
   }

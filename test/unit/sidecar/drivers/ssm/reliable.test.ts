@@ -142,13 +142,13 @@ test('the wait for an acknowledgement follows samples as the golden table has it
   }
 });
 
-test('waits double in vain up to 3 s and return with the next sample', () => {
+test('waits double in vain up to 1 s and return with the next sample', () => {
   const roundTrip = new RoundTrip();
   const waits = [1, 2, 3, 4, 5].map(() => {
     roundTrip.backOff();
     return roundTrip.timeoutMs;
   });
-  assert.deepEqual(waits, [400, 800, 1_600, 3_000, 3_000]);
+  assert.deepEqual(waits, [400, 800, 1_000, 1_000, 1_000]);
   roundTrip.sample(100, 0);
   assert.ok(roundTrip.timeoutMs < 200);
 });
@@ -227,7 +227,7 @@ test('without acknowledgements the window closes, and only the oldest message is
     }
   }
   assert.equal(sent, 180);
-  assert.ok(repeated >= 4 && repeated <= 8, `${repeated} repetitions`);
+  assert.ok(repeated >= 8 && repeated <= 12, `${repeated} repetitions`);
   assert.equal(sender.outstandingBytes, 180 * 1_144);
 });
 

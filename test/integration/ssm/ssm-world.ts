@@ -1,0 +1,70 @@
+// The ssm driver against the Session Manager service: what the tests of this folder begin with.
+import { after, afterEach } from 'node:test';
+import { createLog } from '../../../src/process/log.ts';
+import type { Destination, Driver, Session } from '../../../src/sidecar/driver.ts';
+import { createSsmApi } from '../../../src/sidecar/drivers/ssm/api.ts';
+import type { SsmConfig } from '../../../src/sidecar/drivers/ssm/config.ts';
+import { createSsmDriver, type SsmDriverOptions } from '../../../src/sidecar/drivers/ssm/driver.ts';
+import type { SsmRoute } from '../../../src/sidecar/drivers/ssm/targets.ts';
+import { SessionManager } from '../../support/ssm/session-manager.ts';
+
+export const instance = 'i-0123456789abcdef0';
+
+export class SsmWorld {
+  readonly service: SessionManager;
+  readonly #endings: (() => Promise<unknown>)[] = [];
+
+  /** One service for a file's tests; everything opened in a test ends with it. */
+  static async start(): Promise<SsmWorld> {
+    const world = new SsmWorld(await SessionManager.start());
+    afterEach(() => world.#endAll());
+    after(() => world.service.stop());
+    return world;
+  }
+
+  private constructor(service: SessionManager) {
+    this.service = service;
+  }
+
+  driver(
+    destinations: readonly Destination[],
+    { config = {}, ...options }: Partial<SsmDriverOptions> & { readonly config?: Partial<SsmConfig> } = {},
+  ): Driver<SsmRoute> {
+    const { endpoint, credentials } = this.service;
+    const policy = { region: 'eu-west-1', allowed: [endpoint] };
+    const driver = createSsmDriver(
+      {
+        region: 'eu-west-1',
+        target: { instanceId: instance },
+        maxSessionMinutes: 0,
+        endpoints: { ssm: endpoint, ssmmessages: '', sts: '' },
+        allowedEndpoints: [endpoint],
+        ...config,
+      },
+      {
+        destinations,
+        persistent: true,
+        reason: 'portforward/shop/orders-db/uid',
+        podUid: 'uid',
+        log: createLog({ level: 'silent' }),
+        api: createSsmApi({ policy, endpoint, credentials: async () => credentials }),
+        ...options,
+      },
+    );
+    this.#endings.push(() => driver.close());
+    return driver;
+  }
+
+  async connect(driver: Driver<SsmRoute>): Promise<Session> {
+    const signal = AbortSignal.timeout(30_000);
+    const [route] = await driver.routes({ signal });
+    if (route === undefined) throw new Error('no route');
+    const session = await driver.connect(route, { signal, log: createLog({ level: 'silent' }) });
+    this.#endings.push(() => session.close());
+    return session;
+  }
+
+  async #endAll(): Promise<void> {
+    for (const end of this.#endings.splice(0).reverse()) await end();
+  }
+}

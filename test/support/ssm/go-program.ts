@@ -1,0 +1,47 @@
+// A Go program of this folder, built once for its sources and kept in the cache. Neighbours: session-manager.ts and plugin.ts start them.
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { command } from '../../cluster/command.ts';
+import { findGo } from '../../cluster/go.ts';
+import { withLock } from '../../cluster/lock.ts';
+import { cacheDirectory } from '../../cluster/places.ts';
+
+export interface GoProgram {
+  readonly name: string;
+  /** The folder with its go.mod. */
+  readonly directory: string;
+  /** What is built: `.`, or a package that the go.mod pins. */
+  readonly package: string;
+}
+
+const log = (line: string): void => void process.stderr.write(`${line}\n`);
+
+/** The path of the program, built if its sources changed since. @throws Error with the compiler's words. */
+export async function goProgram({ name, directory, package: target }: GoProgram): Promise<string> {
+  const hash = createHash('sha256').update(target);
+  for (const file of globSync('*.{go,mod,sum}', { cwd: directory }).toSorted()) {
+    hash.update(`\0${file}\0`).update(readFileSync(join(directory, file)));
+  }
+  const bin = join(cacheDirectory(), 'bin');
+  const program = join(bin, `${name}-${hash.digest('hex').slice(0, 12)}`);
+  if (existsSync(program)) return program;
+  mkdirSync(bin, { recursive: true });
+  await withLock(
+    join(cacheDirectory(), `${name}.lock`),
+    async () => {
+      if (existsSync(program)) return;
+      const go = await findGo(log);
+      log(`  … building ${name}, about a minute the first time`);
+      const unfinished = `${program}.unfinished`;
+      await command(go.program, ['build', '-o', unfinished, target], {
+        cwd: directory,
+        env: go.env,
+        timeoutMs: 600_000,
+      });
+      renameSync(unfinished, program);
+    },
+    { onWait: (holder: number) => log(`  … waiting for process ${holder}, which builds ${name}`) },
+  );
+  return program;
+}

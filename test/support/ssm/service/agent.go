@@ -1,0 +1,315 @@
+package main
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"sync"
+	"time"
+)
+
+// The agent's side of one session: handshake, numbering, acknowledgement and repetition as the reference describes them, and behind them
+// a forwarder (forward.go) on the very multiplexer that the real agent carries.
+type agent struct {
+	session *session
+	inbox   chan []byte
+
+	mu        sync.Mutex
+	clear     *sync.Cond // signalled when paused ends
+	paused    bool
+	stopped   bool
+	sequence  int64
+	unacked   []*outstanding
+	expected  int64
+	early     map[int64]message
+	complete  bool
+	forwarder *forwarder
+	deafUntil time.Time
+	rtt       roundTrip
+}
+
+type outstanding struct {
+	sequence int64
+	raw      []byte
+	sent     time.Time
+}
+
+type roundTrip struct{ smoothed, variation, timeout float64 }
+
+const handshakeTime = 15 * time.Second
+
+func newAgent(s *session) *agent {
+	a := &agent{session: s, inbox: make(chan []byte), early: map[int64]message{}, rtt: roundTrip{100, 0, 200}}
+	a.clear = sync.NewCond(&a.mu)
+	return a
+}
+
+func (a *agent) start() {
+	go a.read()
+	go a.repeat()
+	// Real agents open their leg and ask at once; a client that is late finds the request repeated.
+	go a.greet()
+}
+
+func (a *agent) greet() {
+	now := a.session.service.switches.get()
+	properties := map[string]string{"portNumber": a.session.port, "localPortNumber": "0", "type": "LocalPortForwarding"}
+	if a.session.host != "" {
+		properties["host"] = a.session.host
+	}
+	actions := []map[string]any{{"ActionType": "SessionType", "ActionParameters": map[string]any{"SessionType": "Port", "Properties": properties}}}
+	if now.KMS {
+		kms := map[string]any{"ActionType": "KMSEncryption", "ActionParameters": map[string]string{"KMSKeyId": "alias/sessions"}}
+		actions = append([]map[string]any{kms}, actions...)
+	}
+	request, _ := json.Marshal(map[string]any{"AgentVersion": now.AgentVersion, "RequestedClientActions": actions})
+	a.send(typeHandshakeRequest, request)
+	select {
+	case <-a.session.done:
+	case <-time.After(handshakeTime):
+		a.mu.Lock()
+		complete := a.complete
+		a.mu.Unlock()
+		if !complete {
+			a.session.end("\n----------ERROR-------\nEncountered error while initiating handshake. Handshake timed out. Please ensure that you have the latest version of the session manager plugin.")
+		}
+	}
+}
+
+// receive is the service's delivery: it blocks while the agent does, which is how back-pressure reaches the client's socket.
+func (a *agent) receive(raw []byte) {
+	select {
+	case a.inbox <- raw:
+	case <-a.session.done:
+	}
+}
+
+func (a *agent) read() {
+	for {
+		select {
+		case <-a.session.done:
+			return
+		case raw := <-a.inbox:
+			if m, err := decode(raw); err != nil {
+				a.session.service.complain("%s: %v", a.session.id, err)
+			} else if !a.deaf() {
+				a.take(m)
+			}
+		}
+	}
+}
+
+func (a *agent) take(m message) {
+	switch m.kind {
+	case kindAcknowledge:
+		a.publish(true)
+		a.acknowledged(m)
+	case kindInput:
+		a.publish(true)
+		switch {
+		case m.sequence < a.expected:
+			a.reply(acknowledge(m))
+		case m.sequence > a.expected:
+			if len(a.early) < 100_000 {
+				a.early[m.sequence] = m
+				a.reply(acknowledge(m))
+			}
+		case a.process(m):
+			a.reply(acknowledge(m))
+			for a.expected++; ; a.expected++ {
+				next, ok := a.early[a.expected]
+				if !ok || !a.process(next) {
+					return
+				}
+				delete(a.early, a.expected)
+			}
+		}
+	default:
+		a.session.service.complain("%s: a client sent %q", a.session.id, m.kind)
+	}
+}
+
+// process handles the next message in order; false: not ready, so it is neither acknowledged nor kept.
+func (a *agent) process(m message) bool {
+	a.mu.Lock()
+	complete, forwarder := a.complete, a.forwarder
+	a.mu.Unlock()
+	if !complete {
+		if m.payloadType == typeHandshakeResponse {
+			a.answered(m.payload)
+		}
+		return true
+	}
+	switch m.payloadType {
+	case typeOutput:
+		if forwarder == nil {
+			return false
+		}
+		forwarder.write(m.payload)
+	case typeFlag:
+		if len(m.payload) == 4 {
+			a.flag(binary.BigEndian.Uint32(m.payload))
+		}
+	}
+	return true
+}
+
+func (a *agent) flag(value uint32) {
+	switch value {
+	case 1:
+		if a.forwarder != nil {
+			a.forwarder.disconnect()
+		}
+	case 2:
+		go func() {
+			time.Sleep(50 * time.Millisecond)
+			a.session.end("")
+		}()
+	}
+}
+
+func (a *agent) answered(payload []byte) {
+	var response struct {
+		ClientVersion          string
+		ProcessedClientActions []struct{ ActionStatus int }
+	}
+	if err := json.Unmarshal(payload, &response); err != nil {
+		a.session.service.complain("%s: handshake response: %v", a.session.id, err)
+	}
+	for _, action := range response.ProcessedClientActions {
+		if action.ActionStatus != 1 {
+			a.session.end("\n----------ERROR-------\nEncountered error while initiating handshake. Failed to process action.")
+			return
+		}
+	}
+	a.mu.Lock()
+	a.complete = true
+	a.mu.Unlock()
+	a.send(typeHandshakeComplete, []byte(`{"HandshakeTimeToComplete":37000000,"CustomerMessage":""}`))
+	go func() {
+		now := a.session.service.switches.get()
+		time.Sleep(time.Duration(now.PluginDelayMs) * time.Millisecond)
+		forwarder, refusal := newForwarder(a, now, response.ClientVersion)
+		if refusal != "" {
+			a.session.end("\n----------ERROR-------\n" + refusal)
+			return
+		}
+		a.mu.Lock()
+		a.forwarder = forwarder
+		a.mu.Unlock()
+	}()
+}
+
+// send numbers a message of the agent and keeps it until it is acknowledged. It waits while publication is paused.
+func (a *agent) send(payloadType uint32, payload []byte) {
+	a.mu.Lock()
+	for a.paused && !a.stopped {
+		a.clear.Wait()
+	}
+	if a.stopped {
+		a.mu.Unlock()
+		return
+	}
+	m := message{kind: kindOutput, sequence: a.sequence, id: newID(), payloadType: payloadType, payload: payload}
+	if a.sequence == 0 {
+		m.flags = 1
+	}
+	raw := m.encode()
+	if len(a.unacked) < 100_000 {
+		a.unacked = append(a.unacked, &outstanding{a.sequence, raw, time.Now()})
+	}
+	a.sequence++
+	a.mu.Unlock()
+	a.reply(raw)
+}
+
+func (a *agent) reply(raw []byte) {
+	if !a.deaf() {
+		a.session.down.send(raw)
+	}
+}
+
+func (a *agent) acknowledged(m message) {
+	var ack acknowledgement
+	if err := json.Unmarshal(m.payload, &ack); err != nil || ack.AcknowledgedMessageType != kindOutput {
+		a.session.service.complain("%s: acknowledgement %s: %v", a.session.id, m.payload, err)
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, o := range a.unacked {
+		if o.sequence == ack.AcknowledgedMessageSequenceNumber {
+			a.rtt.sample(float64(time.Since(o.sent).Microseconds()) / 1000)
+			a.unacked = append(a.unacked[:i], a.unacked[i+1:]...)
+			return
+		}
+	}
+}
+
+func (r *roundTrip) sample(ms float64) {
+	difference := r.smoothed - ms
+	if difference < 0 {
+		difference = -difference
+	}
+	r.variation = 0.75*r.variation + 0.25*difference
+	r.smoothed = 0.875*r.smoothed + 0.125*ms
+	r.timeout = min(1000, r.smoothed+max(10, 4*r.variation))
+}
+
+// repeat looks at the oldest message only, every 100 ms.
+func (a *agent) repeat() {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-a.session.done:
+			return
+		case <-ticker.C:
+		}
+		a.mu.Lock()
+		var raw []byte
+		if len(a.unacked) > 0 && !a.paused {
+			if head := a.unacked[0]; float64(time.Since(head.sent).Milliseconds()) > a.rtt.timeout {
+				head.sent = time.Now()
+				raw = head.raw
+			}
+		}
+		a.mu.Unlock()
+		if raw != nil {
+			a.reply(raw)
+		}
+	}
+}
+
+// publish is start_publication and pause_publication of the agent's leg.
+func (a *agent) publish(active bool) {
+	a.mu.Lock()
+	a.paused = !active
+	if active {
+		a.clear.Broadcast()
+	}
+	a.mu.Unlock()
+}
+
+// reconnect is the agent's own loss of its leg: nothing passes for so long.
+func (a *agent) reconnect(d time.Duration) {
+	a.mu.Lock()
+	a.deafUntil = time.Now().Add(d)
+	a.mu.Unlock()
+}
+
+func (a *agent) deaf() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Now().Before(a.deafUntil)
+}
+
+func (a *agent) stop() {
+	a.mu.Lock()
+	a.stopped = true
+	forwarder := a.forwarder
+	a.clear.Broadcast()
+	a.mu.Unlock()
+	if forwarder != nil {
+		forwarder.stop()
+	}
+}

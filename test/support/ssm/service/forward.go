@@ -1,0 +1,259 @@
+package main
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/xtaci/smux"
+)
+
+// The agent's port forwarding: one destination, its name resolved once, streams connected one after the other without a time limit.
+type forwarder struct {
+	agent   *agent
+	address string // as resolved at the start; empty: it could not be, and every connection fails
+	wanted  string // host:port as asked
+	inner   net.Conn
+	mux     *smux.Session
+	mu      sync.Mutex
+	plain   net.Conn // without multiplexing: the one connection
+	open    map[net.Conn]bool
+	stopped bool
+}
+
+const chunk = 1024
+
+// newForwarder gives the text of a refusal when the session must end at once.
+func newForwarder(a *agent, now settings, clientVersion string) (*forwarder, string) {
+	f := &forwarder{agent: a, open: map[net.Conn]bool{}}
+	host := a.session.host
+	if _, err := strconv.ParseUint(a.session.port, 10, 16); err != nil {
+		return nil, "Unable to start port: invalid port number"
+	}
+	f.wanted = net.JoinHostPort(host, a.session.port)
+	if host == "" {
+		f.address = net.JoinHostPort("127.0.0.1", a.session.port)
+	} else {
+		if forbidden(host, now.AgentVersion) {
+			return nil, "Forwarding to IP address " + host + " is forbidden."
+		}
+		if address, ok := now.Hosts[host]; ok {
+			f.address = net.JoinHostPort(address, a.session.port)
+		} else if found, err := net.LookupHost(host); err == nil {
+			f.address = net.JoinHostPort(found[0], a.session.port)
+		}
+	}
+	if newer(now.AgentVersion, "3.0.196.0") && !newer("1.1.70.0", clientVersion) {
+		return f, f.startMux(now, clientVersion)
+	}
+	return f, f.startPlain()
+}
+
+func forbidden(host, version string) bool {
+	if host == "169.254.169.254" || host == "169.254.169.253" || host == "169.254.169.123" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	loopback := host == "localhost" || (ip != nil && ip.IsLoopback())
+	return loopback && !newer("3.3.4851.0", version)
+}
+
+func (f *forwarder) startMux(now settings, clientVersion string) string {
+	config := smux.DefaultConfig()
+	config.KeepAliveDisabled = newer(clientVersion, "1.2.331.0") && newer(now.AgentVersion, "3.1.1511.0")
+	inner, outer := socketPair()
+	f.inner = outer
+	mux, err := smux.Server(inner, config)
+	if err != nil {
+		return err.Error()
+	}
+	f.mux = mux
+	go f.accept()
+	go f.pump()
+	return ""
+}
+
+// accept connects streams in order: one that hangs holds up all that follow.
+func (f *forwarder) accept() {
+	for {
+		stream, err := f.mux.AcceptStream()
+		if err != nil {
+			// The real agent's pump blocks for ever after a protocol error: a zombie.
+			return
+		}
+		f.agent.session.service.streams.Add(1)
+		conn, err := f.dial()
+		if err != nil {
+			var flag [4]byte
+			binary.BigEndian.PutUint32(flag[:], 3)
+			f.agent.send(typeFlag, flag[:])
+			_ = stream.Close()
+			continue
+		}
+		go f.join(stream, conn)
+	}
+}
+
+func (f *forwarder) join(stream *smux.Stream, conn net.Conn) {
+	defer f.forget(conn)
+	done := make(chan struct{}, 2)
+	go func() {
+		_, _ = io.Copy(conn, stream)
+		done <- struct{}{}
+	}()
+	go func() {
+		_, _ = io.Copy(stream, conn)
+		done <- struct{}{}
+	}()
+	<-done
+	_ = stream.Close()
+	_ = conn.Close()
+	<-done
+}
+
+func (f *forwarder) dial() (net.Conn, error) {
+	for {
+		now := f.agent.session.service.switches.get()
+		time.Sleep(time.Duration(now.DialDelayMs) * time.Millisecond)
+		f.mu.Lock()
+		stopped := f.stopped
+		f.mu.Unlock()
+		if stopped {
+			return nil, net.ErrClosed
+		}
+		if !slices.Contains(now.BlackHoles, f.wanted) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	conn, err := net.Dial("tcp", f.address)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open[conn] = true
+	return conn, nil
+}
+
+func (f *forwarder) forget(conn net.Conn) {
+	f.mu.Lock()
+	delete(f.open, conn)
+	f.mu.Unlock()
+}
+
+// pump sends what the multiplexer says, at most 1,024 bytes a message, and sleeps after each.
+func (f *forwarder) pump() {
+	buffer := make([]byte, chunk)
+	for {
+		n, err := f.inner.Read(buffer)
+		if err != nil {
+			return
+		}
+		f.agent.send(typeOutput, append([]byte(nil), buffer[:n]...))
+		if f.agent.session.service.switches.get().Pace {
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+func (f *forwarder) write(payload []byte) {
+	if f.inner != nil {
+		_, _ = f.inner.Write(payload)
+		return
+	}
+	f.mu.Lock()
+	conn := f.plain
+	f.mu.Unlock()
+	if conn == nil && f.startPlain() != "" {
+		f.agent.session.end("\n----------ERROR-------\nUnable to connect to specified port: connection refused")
+		return
+	}
+	f.mu.Lock()
+	conn = f.plain
+	f.mu.Unlock()
+	if conn != nil {
+		_, _ = conn.Write(payload)
+	}
+}
+
+// startPlain is the way of agents that do not multiplex: the session is one connection.
+func (f *forwarder) startPlain() string {
+	conn, err := f.dial()
+	if err != nil {
+		return "Unable to connect to specified port: " + err.Error()
+	}
+	f.mu.Lock()
+	f.plain = conn
+	f.mu.Unlock()
+	go func() {
+		defer f.forget(conn)
+		buffer := make([]byte, chunk)
+		for {
+			n, err := conn.Read(buffer)
+			if err != nil {
+				return
+			}
+			f.agent.send(typeOutput, append([]byte(nil), buffer[:n]...))
+		}
+	}()
+	return ""
+}
+
+func (f *forwarder) disconnect() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.plain != nil {
+		_ = f.plain.Close()
+		f.plain = nil
+	}
+}
+
+func (f *forwarder) stop() {
+	if f.mux != nil {
+		_ = f.mux.Close()
+		_ = f.inner.Close()
+	}
+	f.mu.Lock()
+	f.stopped = true
+	for conn := range f.open {
+		_ = conn.Close()
+	}
+	f.mu.Unlock()
+}
+
+// socketPair is two ends of a real socket, with the kernel's buffers between them, as the agent has it.
+func socketPair() (net.Conn, net.Conn) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer listener.Close()
+	accepted := make(chan net.Conn)
+	go func() {
+		conn, _ := listener.Accept()
+		accepted <- conn
+	}()
+	dialled, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		panic(err)
+	}
+	return <-accepted, dialled
+}
+
+func newer(a, b string) bool {
+	left, right := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range min(len(left), len(right)) {
+		x, _ := strconv.Atoi(left[i])
+		y, _ := strconv.Atoi(right[i])
+		if x != y {
+			return x > y
+		}
+	}
+	return len(left) > len(right)
+}

@@ -1,0 +1,215 @@
+// The service of AWS Session Manager and the agents behind it, as the reference describes them, for tests: the JSON API, the data channel,
+// and real connections to real destinations. It prints its address as one line of JSON and ends with its standard input.
+// What it does wrong on purpose is told by POST /control; what it saw is read by GET /control.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+type service struct {
+	switches *switches
+	address  string
+	calls    tally
+	streams  atomic.Int64
+	inputs   atomic.Int64
+	writing  connLocks
+
+	mu         sync.Mutex
+	sessions   map[string]*session
+	tokens     map[string]ticket
+	complaints []string
+}
+
+type ticket struct {
+	session *session
+	expires time.Time
+}
+
+func main() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	s := &service{switches: newSwitches(), address: listener.Addr().String(), sessions: map[string]*session{}, tokens: map[string]ticket{}}
+	handler := http.NewServeMux()
+	handler.HandleFunc("/control", s.control)
+	handler.HandleFunc("/v1/data-channel/", s.dataChannel)
+	handler.HandleFunc("/", s.api)
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	fmt.Printf("{\"address\":%q}\n", s.address)
+	panic(http.Serve(listener, handler))
+}
+
+func (s *service) session(id string) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[id]
+}
+
+func (s *service) all() []*session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*session
+	for _, session := range s.sessions {
+		all = append(all, session)
+	}
+	return all
+}
+
+// complain keeps what a client did wrong: a test fails on any.
+func (s *service) complain(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.complaints) < 100 {
+		s.complaints = append(s.complaints, fmt.Sprintf(format, args...))
+	}
+}
+
+// control: GET tells what was seen; POST {"set": {…}} changes switches, {"do": "cut" | "bye" | "end" | "reconnect", "ms": n} acts on every session.
+func (s *service) control(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		var order struct {
+			Set json.RawMessage `json:"set"`
+			Do  string          `json:"do"`
+			Ms  int             `json:"ms"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&order); err != nil {
+			http.Error(w, err.Error(), 400)
+			return
+		}
+		if order.Set != nil {
+			if err := s.switches.change(order.Set); err != nil {
+				http.Error(w, err.Error(), 400)
+				return
+			}
+		}
+		for _, session := range s.all() {
+			switch order.Do {
+			case "cut":
+				session.cut()
+			case "bye":
+				session.bye()
+			case "end":
+				session.end("")
+			case "reconnect":
+				session.agent.reconnect(time.Duration(order.Ms) * time.Millisecond)
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sessions := []map[string]string{}
+	for _, session := range s.sessions {
+		sessions = append(sessions, map[string]string{"id": session.id, "reason": session.reason, "target": session.target})
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"sessions": sessions, "calls": s.calls.copy(), "streams": s.streams.Load(), "inputs": s.inputs.Load(), "complaints": s.complaints,
+	})
+}
+
+var upgrader = websocket.Upgrader{ReadBufferSize: 32 << 10, WriteBufferSize: 32 << 10, CheckOrigin: func(*http.Request) bool { return true }}
+
+func (s *service) dataChannel(w http.ResponseWriter, r *http.Request) {
+	now := s.switches.get()
+	session := s.session(strings.TrimPrefix(r.URL.Path, "/v1/data-channel/"))
+	if session == nil {
+		http.Error(w, "no such session", 404)
+		return
+	}
+	if now.SignedUpgrade {
+		if refused := checkSignature(r, nil, "ssmmessages", region, now.Keys); refused != nil {
+			s.calls.add("Upgrade:" + refused.Type)
+			http.Error(w, refused.Type, 403)
+			return
+		}
+	}
+	s.calls.add("Upgrade")
+	conn, err := upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	if !s.admitted(conn, session) {
+		text := websocket.FormatCloseMessage(websocket.ClosePolicyViolation, "token")
+		_ = conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(time.Second))
+		return
+	}
+	defer s.writing.forget(conn)
+	session.attach(conn)
+	defer session.detach(conn)
+	if now.ByeAfterMs > 0 {
+		timer := time.AfterFunc(time.Duration(now.ByeAfterMs)*time.Millisecond, session.bye)
+		defer timer.Stop()
+	}
+	var limit limiter
+	for {
+		kind, raw, err := conn.ReadMessage()
+		if err != nil {
+			return
+		}
+		if kind != websocket.BinaryMessage {
+			s.complain("%s: a text message after the first", session.id)
+			continue
+		}
+		if len(raw) > 36 && strings.HasPrefix(string(raw[4:36]), kindInput) {
+			s.inputs.Add(1)
+			session.touch()
+			if s.switches.get().Limiter && limit.exceeded(time.Now()) {
+				s.calls.add("Limited")
+				session.agent.publish(false)
+				return
+			}
+		}
+		session.up.send(raw)
+	}
+}
+
+func (s *service) admitted(conn *websocket.Conn, session *session) bool {
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	kind, raw, err := conn.ReadMessage()
+	_ = conn.SetReadDeadline(time.Time{})
+	var first struct{ MessageSchemaVersion, RequestId, TokenValue, ClientId, ClientVersion string }
+	if err != nil || kind != websocket.TextMessage || json.Unmarshal(raw, &first) != nil || len(first.RequestId) < 16 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ticket, ok := s.tokens[first.TokenValue]
+	delete(s.tokens, first.TokenValue)
+	return ok && ticket.session == session && time.Now().Before(ticket.expires)
+}
+
+// limiter counts data messages by the second: two seconds over 1,000 in a row are too many.
+type limiter struct {
+	second int64
+	count  int
+	over   int
+}
+
+func (l *limiter) exceeded(now time.Time) bool {
+	if second := now.Unix(); second != l.second {
+		if l.count > 1000 && second == l.second+1 {
+			l.over++
+		} else {
+			l.over = 0
+		}
+		l.second, l.count = second, 0
+	}
+	l.count++
+	return l.over >= 2
+}

@@ -1,0 +1,102 @@
+// The Session Manager service of service/ as a child process: real HTTP, real web sockets, and an agent on the multiplexer that AWS's own
+// agent carries. It ends with this process. Neighbours: go-program.ts builds it; what it does wrong on purpose is in service/switches.go.
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { goProgram } from './go-program.ts';
+
+/** Switches of the service; the names are those of service/switches.go. */
+export interface Switches {
+  readonly AgentVersion?: string;
+  readonly LossPercent?: number;
+  readonly DoublePercent?: number;
+  readonly ReorderPercent?: number;
+  readonly DelayMs?: number;
+  readonly Pace?: boolean;
+  readonly Limiter?: boolean;
+  readonly Silent?: boolean;
+  readonly ByeAfterMs?: number;
+  readonly IdleTimeoutMs?: number;
+  readonly MaxSessionMs?: number;
+  readonly PluginDelayMs?: number;
+  readonly DialDelayMs?: number;
+  readonly KMS?: boolean;
+  readonly Nodes?: Readonly<
+    Record<string, { readonly Connected: boolean; readonly Tags?: Readonly<Record<string, string>> }>
+  >;
+  readonly Hosts?: Readonly<Record<string, string>>;
+  readonly BlackHoles?: readonly string[];
+  readonly Errors?: Readonly<
+    Record<string, { readonly Type: string; readonly Message?: string; readonly Status?: number }>
+  >;
+  readonly Keys?: Readonly<Record<string, { readonly Secret: string; readonly Token?: string }>>;
+  readonly SignedUpgrade?: boolean;
+}
+
+/** What the service saw. */
+export interface Seen {
+  readonly sessions: readonly { readonly id: string; readonly reason: string; readonly target: string }[];
+  readonly calls: Readonly<Record<string, number>>;
+  /** Streams that agents took, and data messages of clients, since the start. */
+  readonly streams: number;
+  readonly inputs: number;
+  /** What a client did against the protocol. */
+  readonly complaints: readonly string[] | null;
+}
+
+export class SessionManager {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #address: string;
+
+  static async start(): Promise<SessionManager> {
+    const directory = join(import.meta.dirname, 'service');
+    const program = await goProgram({ name: 'ssm-service', directory, package: '.' });
+    const child = spawn(program, [], { stdio: ['pipe', 'pipe', 'pipe'] });
+    child.stderr.pipe(process.stderr);
+    const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+    return new SessionManager(child, (JSON.parse(line) as { address: string }).address);
+  }
+
+  private constructor(child: ChildProcessWithoutNullStreams, address: string) {
+    this.#child = child;
+    this.#address = address;
+  }
+
+  /** The endpoint of the JSON API; data channels have the same origin. */
+  get endpoint(): string {
+    return `http://${this.#address}`;
+  }
+
+  /** The keys that it accepts unless told otherwise. */
+  get credentials(): { readonly accessKeyId: string; readonly secretAccessKey: string } {
+    return { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' };
+  }
+
+  async set(switches: Switches): Promise<void> {
+    await this.#control({ set: switches });
+  }
+
+  /** Acts on every session: `cut` and `bye` its client's socket, `end` it, `reconnect` its agent (which takes `ms`). */
+  async order(what: 'cut' | 'bye' | 'end' | 'reconnect', ms = 0): Promise<void> {
+    await this.#control({ do: what, ms });
+  }
+
+  async seen(): Promise<Seen> {
+    return this.#control();
+  }
+
+  async stop(): Promise<void> {
+    this.#child.stdin.end();
+    if (this.#child.exitCode === null) await once(this.#child, 'exit');
+  }
+
+  async #control(order?: unknown): Promise<Seen> {
+    const response = await fetch(
+      `${this.endpoint}/control`,
+      order === undefined ? {} : { method: 'POST', body: JSON.stringify(order) },
+    );
+    if (!response.ok) throw new Error(`the service refused: ${await response.text()}`);
+    return (await response.json()) as Seen;
+  }
+}
