@@ -84,8 +84,11 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
   };
   try {
     // Whatever the machine's own uplink would answer: without a bastion there is no way to the private network.
-    await succeeds('ip', ['route', 'replace', 'unreachable', `${inside}.0/24`]);
-    cleanups.push(() => succeeds('ip', ['route', 'delete', 'unreachable', `${inside}.0/24`]));
+    // And while a cable is pulled, none to its bastion by another way.
+    for (const range of [`${inside}.0/24`, `198.18.${192 + instance}.0/24`]) {
+      await succeeds('ip', ['route', 'replace', 'unreachable', range]);
+      cleanups.push(() => succeeds('ip', ['route', 'delete', 'unreachable', range]));
+    }
     const room = await Namespace.create(`${prefix}-private`);
     cleanups.push(() => room.delete());
     await room.ip('link', 'add', 'lan', 'type', 'bridge');

@@ -129,7 +129,9 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     );
     const limit = options.openFiles === undefined ? [] : [`ulimit -Sn ${options.openFiles}`];
     const script = [...overlays, ...limit, `exec /usr/sbin/sshd -D -e -f ${directory}/sshd_config`].join(' && ');
-    const shell = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script];
+    // In a process namespace of its own: its end takes every session with it, one that is being forked at that moment too.
+    const own = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child'];
+    const shell = ['unshare', ...own, 'sh', '-c', script];
     const inside = options.namespace === undefined ? shell : ['ip', 'netns', 'exec', options.namespace, ...shell];
     const [program = '', ...args] = inside;
     child = new Child('sshd', program, args, { keptLines: 20_000 });
@@ -137,7 +139,8 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   };
   await launch();
 
-  const sessions = (): number[] => descendantsOf(child.pid);
+  /** Below unshare is sshd itself, below that its sessions. */
+  const sessions = (): number[] => descendantsOf(child.pid).slice(1);
   const publicKey = (type: HostKeyType): string =>
     readFileSync(join(directory, `host_${type}.pub`), 'utf8')
       .split(' ')
@@ -206,7 +209,8 @@ function sshdConfig(directory: string, host: string, port: number, options: Sshd
     'AllowUsers tunnel',
     `AuthorizedKeysFile ${directory}/authorized_keys`,
     ...hostKeyTypes.map((type) => `HostKey ${directory}/host_${type}`),
-    'MaxStartups 100:30:200',
+    // Of this one sshd takes the last line, not the first.
+    ...((options.config ?? []).some((line) => line.startsWith('MaxStartups')) ? [] : ['MaxStartups 100:30:200']),
   ].join('\n')}\n`;
 }
 

@@ -1,0 +1,83 @@
+/**
+ * Outages of a minute on a real cluster, seen by a pod's psql: it works within 2 s of the bastions' return. Asserts three times the budget
+ * and prints the exact figure.
+ */
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Cluster, ensureCluster } from '../cluster/cluster.ts';
+import { ensureOperator } from '../cluster/operator.ts';
+import { Shop } from '../cluster/shop.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
+
+const outageMs = 60_000;
+const budgetSeconds = 2;
+
+let cluster: Cluster;
+let network: PrivateNetwork;
+let shop: Shop;
+
+suite('recovery on the cluster', () => {
+  before(async () => {
+    cluster = await ensureCluster();
+    await ensureOperator(cluster);
+    network = await startPrivateNetwork();
+    shop = await Shop.create(cluster, 'recovery');
+    await shop.client();
+    await shop.secret('bastion', { 'ssh-privatekey': network.key.privateKey });
+    const { a, b } = network.bastions;
+    await shop.portForward('db', {
+      replicas: 2,
+      ports: [{ port: 5432, destinationHost: 'orders.db.internal', appProtocol: 'postgresql' }],
+      ssh: {
+        user: 'tunnel',
+        bastions: [{ host: a.address }, { host: b.address }],
+        secretRef: { name: 'bastion' },
+        knownHosts: a.knownHosts({ name: a.address }) + b.knownHosts({ name: b.address }),
+      },
+    });
+    await shop.ready('db');
+    assert.equal(await shop.psql('db', 'select 1'), '1\n');
+  });
+  after(async () => {
+    await shop?.delete();
+    await network?.stop();
+  });
+
+  /** Seconds from now until psql in the pod prints a row; each try takes as long as psql takes. */
+  async function secondsUntilRow(): Promise<number> {
+    const started = performance.now();
+    // One process in the pod asks again and again, so that no exec is counted for each try.
+    const target = 'host=db user=orders dbname=orders password=correct-horse connect_timeout=2';
+    const loop = `until psql --no-psqlrc -At -c 'select 1' '${target}' 2>/dev/null; do :; done`;
+    await shop.exec(['timeout', '60', 'sh', '-c', loop]);
+    return (performance.now() - started) / 1000;
+  }
+
+  const outages = {
+    'sshd killed, its port refusing': {
+      begin: () => Promise.all(Object.values(network.bastions).map((bastion) => bastion.kill())),
+      end: () => Promise.all(Object.values(network.bastions).map((bastion) => bastion.start())),
+    },
+    'a black hole': {
+      begin: () => Promise.all(Object.values(network.bastions).map((bastion) => bastion.blackHole())),
+      end: () => Promise.all(Object.values(network.bastions).map((bastion) => bastion.heal())),
+    },
+  };
+
+  for (const [name, outage] of Object.entries(outages)) {
+    test(`${name} for a minute: psql works within ${budgetSeconds} s of the return`, async (t) => {
+      try {
+        await outage.begin();
+        await delay(outageMs);
+        await assert.rejects(shop.psql('db', 'select 1', { timeoutSeconds: 3 }), 'the outage is one');
+      } finally {
+        await outage.end();
+      }
+      const seconds = await secondsUntilRow();
+      t.diagnostic(`${name}: a row ${seconds.toFixed(2)} s after the return (budget ${budgetSeconds} s)`);
+      assert.ok(seconds < 3 * budgetSeconds, `${seconds} s`);
+      await shop.ready('db', 60);
+    });
+  }
+});
