@@ -12,6 +12,19 @@ import type { Duplex } from 'node:stream';
 import { TunnelError } from '../contract/errors.ts';
 import type { ByteBudget } from './byte-budget.ts';
 
+/** Bytes carried so far by all connections of one forward, for metrics. */
+export interface Traffic {
+  toDestination: number;
+  toClient: number;
+}
+
+export interface BridgeOptions {
+  /** The pod's memory for waiting bytes. */
+  readonly budget: ByteBudget;
+  /** Added to as bytes come. */
+  readonly traffic: Traffic;
+}
+
 /** How the two were parted. `failure` is undefined if both sides ended cleanly. */
 export interface BridgeResult {
   readonly bytesToDestination: number;
@@ -35,13 +48,13 @@ export async function bridge(
   client: Socket,
   remote: Duplex,
   session: AbortSignal,
-  budget: ByteBudget,
+  { budget, traffic }: BridgeOptions,
 ): Promise<BridgeResult> {
   let brokenBy: BridgeResult['brokenBy'];
   let failure: unknown;
   let linger: NodeJS.Timeout | undefined;
-  const toClient = new OneWay(remote, client, budget);
-  const toDestination = new OneWay(client, remote, budget);
+  const toClient = new OneWay(remote, client, budget, (bytes) => (traffic.toClient += bytes));
+  const toDestination = new OneWay(client, remote, budget, (bytes) => (traffic.toDestination += bytes));
 
   const breakOff = (by: NonNullable<BridgeResult['brokenBy']>, cause: unknown): void => {
     if (brokenBy !== undefined) return;
@@ -112,12 +125,14 @@ class OneWay {
   readonly #from: Duplex;
   readonly #to: Duplex;
   readonly #budget: ByteBudget;
+  readonly #tell: (bytes: number) => void;
   /** What waits at `to` and was counted against the budget. */
   #counted = 0;
   #corked = false;
   #stopped = false;
 
-  constructor(from: Duplex, to: Duplex, budget: ByteBudget) {
+  constructor(from: Duplex, to: Duplex, budget: ByteBudget, tell: (bytes: number) => void) {
+    this.#tell = tell;
     this.#from = from;
     this.#to = to;
     this.#budget = budget;
@@ -153,6 +168,7 @@ class OneWay {
       return;
     }
     this.bytes += chunk.length;
+    this.#tell(chunk.length);
     if (!this.#corked) {
       // Chunks of one turn leave in one system call.
       this.#corked = true;

@@ -28,6 +28,8 @@ export interface SessionSource {
   pickVia(via: string): PooledSession | undefined;
   /** A session over a route other than `via`, opened for the purpose if need be; undefined if no other route works now. */
   pickOther(via: string, now: number, signal: AbortSignal): Promise<PooledSession | undefined>;
+  /** A client waits, because no session can take its dial: another is opened if that helps. */
+  wait(): void;
   /** Why there is no session. */
   whyNot(): TunnelError;
   /** True when waiting cannot help: every route needs a person first. */
@@ -109,6 +111,7 @@ export class Dialer {
         if (entry !== undefined || this.#source.isHopeless()) finish(entry);
       });
       limit.signal.addEventListener('abort', onEnd);
+      this.#source.wait();
     });
     signal.throwIfAborted();
     return found;

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { TunnelError } from '../contract/errors.ts';
 import type { Forward } from '../contract/tunnel-config.ts';
 import type { Logger } from '../process/log.ts';
-import { type BridgeResult, bridge, reset } from './bridge.ts';
+import { bridge, reset, type Traffic } from './bridge.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { Dialled } from './dialer.ts';
 import { tellReason } from './dialects/tell-reason.ts';
@@ -15,7 +15,8 @@ export type ResetCause = 'limit' | 'dial' | 'session' | 'destination' | 'drain';
 
 export interface ListenerObserver {
   accepted(forward: string): void;
-  ended(forward: string, result: BridgeResult): void;
+  /** Where the forward's bytes are counted. */
+  traffic(forward: string): Traffic;
   reset(forward: string, cause: ResetCause): void;
 }
 
@@ -147,8 +148,8 @@ export class Listener {
     const startedAt = performance.now();
     const dialled = await this.#dial(client, signal);
     if (dialled === undefined) return;
-    const result = await bridge(client, dialled.stream, dialled.signal, budget);
-    observer.ended(forward.name, result);
+    const traffic = observer.traffic(forward.name);
+    const result = await bridge(client, dialled.stream, dialled.signal, { budget, traffic });
     if (result.brokenBy === 'session' || result.brokenBy === 'destination') {
       observer.reset(forward.name, result.brokenBy);
     }

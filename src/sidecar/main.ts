@@ -94,6 +94,7 @@ export async function startSidecar(config: TunnelConfig, options: SidecarOptions
     forwards: forwards.map((forward) => forward.name),
     limit,
     budget,
+    nativeCrypto: opened.nativeCrypto,
   });
 
   const admin = new AbortController();

@@ -2,11 +2,12 @@
 // Neighbours: main.ts registers them and hands the observers to tunnel and listeners.
 import type { Code } from '../contract/errors.ts';
 import { Counter, Gauge, Histogram, type Registry } from '../process/metrics.ts';
+import type { Traffic } from './bridge.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { Health } from './health/health.ts';
 import type { ConnectionLimit, ListenerObserver } from './listener.ts';
 import { isResponsive, type PooledSession } from './session-pool.ts';
-import type { TunnelObserver } from './tunnel.ts';
+import type { TunnelObserver } from './tunnel-options.ts';
 
 const prefix = 'portforward_tunnel_';
 
@@ -18,6 +19,8 @@ export interface Measured {
   readonly forwards: readonly string[];
   readonly limit: ConnectionLimit;
   readonly budget: ByteBudget;
+  /** Whether the driver's ciphers run natively; undefined where the driver has none. */
+  readonly nativeCrypto: boolean | undefined;
 }
 
 export interface TunnelMetrics {
@@ -37,7 +40,20 @@ export function createTunnelMetrics(registry: Registry): TunnelMetrics {
   const failed = counter('connect_failures_total', 'Attempts to open a session that failed, by error code.', ['code']);
   const dialFailures = counter('dial_failures_total', 'Dials that failed, by error code.', ['code']);
   const connections = counter('connections_total', 'Client connections accepted.', ['port']);
-  const bytes = counter('bytes_total', 'Bytes carried; counted when a connection ends.', ['port', 'direction']);
+  const traffic = new Map<string, Traffic>();
+  new Counter({
+    name: `${prefix}bytes_total`,
+    help: 'Bytes carried.',
+    labelNames: ['port', 'direction'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [port, { toDestination, toClient }] of traffic) {
+        this.inc({ port, direction: 'to_destination' }, toDestination);
+        this.inc({ port, direction: 'to_client' }, toClient);
+      }
+    },
+  });
   const resets = counter('client_resets_total', 'Clients that were reset or told a reason, by cause.', [
     'port',
     'cause',
@@ -61,9 +77,10 @@ export function createTunnelMetrics(registry: Registry): TunnelMetrics {
     },
     listener: {
       accepted: (port) => connections.inc({ port }),
-      ended: (port, result) => {
-        bytes.inc({ port, direction: 'to_destination' }, result.bytesToDestination);
-        bytes.inc({ port, direction: 'to_client' }, result.bytesToClient);
+      traffic: (port) => {
+        const counted = traffic.get(port) ?? { toDestination: 0, toClient: 0 };
+        traffic.set(port, counted);
+        return counted;
       },
       reset: (port, cause) => resets.inc({ port, cause }),
     },
@@ -71,7 +88,8 @@ export function createTunnelMetrics(registry: Registry): TunnelMetrics {
   };
 }
 
-function measure({ sessions, isReady, health, forwards, limit, budget }: Measured, registers: Registry[]): void {
+function measure(measured: Measured, registers: Registry[]): void {
+  const { sessions, isReady, health, forwards, limit, budget, nativeCrypto } = measured;
   const gauge = (name: string, help: string, read: () => number): Gauge =>
     new Gauge({
       name: `${prefix}${name}`,
@@ -85,6 +103,9 @@ function measure({ sessions, isReady, health, forwards, limit, budget }: Measure
   gauge('open_connections', 'Client connections open now.', () => limit.open);
   gauge('max_connections', 'The most client connections that the pod carries.', () => limit.max);
   gauge('buffered_bytes', 'Bytes counted against the memory budget of the pod.', () => budget.used);
+  if (nativeCrypto !== undefined) {
+    gauge('native_crypto', '1 if ssh’s ciphers run natively, 0 if in slower JavaScript.', () => Number(nativeCrypto));
+  }
   gauge('streams', 'Streams and dials over all sessions.', () =>
     sessions().reduce((sum, entry) => sum + entry.carried, 0),
   );

@@ -6,24 +6,55 @@ import { TunnelError } from '../contract/errors.ts';
 import type { Forward } from '../contract/tunnel-config.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Session } from './driver.ts';
+import type { PooledSession } from './session-pool.ts';
 import { timeLimit } from './time-limit.ts';
 
 /** As often as other refusals that a person has to mend (DESIGN promise 4). */
-export const renewalMs = 60_000;
+const renewalMs = 60_000;
 
-/** Whether the fresh session may carry that destination now: any answer but "prohibited" counts, because it would change what is told. */
-export async function isPermitted(
-  session: Session,
-  forward: Forward,
-  { clock, timeoutMs }: { readonly clock: Clock; readonly timeoutMs: number },
-): Promise<boolean> {
-  using limit = timeLimit(clock, timeoutMs, () => new TunnelError('DestinationTimeout', 'no answer'), session.signal);
-  try {
-    const stream = await session.dial(forward.destination, { signal: limit.signal });
-    stream.on('error', () => undefined);
-    stream.destroy();
+/** Whether, when and for which destination a fresh session is wanted. */
+export class Renewal {
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  #wanted: { readonly forward: Forward; readonly generation: number } | undefined;
+  #renewedAt = Number.NEGATIVE_INFINITY;
+
+  /** `timeoutMs`: the limit of the one dial that decides. */
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** The session's bastion prohibits the destination. True if a fresh session of that generation is to be opened now. */
+  prohibited(entry: PooledSession, forward: Forward, generation: number): boolean {
+    const now = this.#clock.now();
+    const isDue = now - Math.max(entry.openedAt, this.#renewedAt) >= renewalMs;
+    if (!isDue || this.#wanted !== undefined || entry.role !== 'live') return false;
+    this.#renewedAt = now;
+    this.#wanted = { forward, generation };
     return true;
-  } catch (error) {
-    return !(error instanceof TunnelError && error.code === 'ForwardingProhibited');
+  }
+
+  /** False if the session was opened for a destination that is still prohibited: then it replaces nothing. */
+  async isWorthIt({ session, generation }: PooledSession): Promise<boolean> {
+    const wanted = this.#wanted;
+    if (wanted === undefined || generation < wanted.generation) return true;
+    this.#wanted = undefined;
+    const isPermitted = await this.#asks(session, wanted.forward);
+    return isPermitted || generation > wanted.generation || session.signal.aborted;
+  }
+
+  /** Any answer but "prohibited" counts, because it would change what is told. */
+  async #asks(session: Session, forward: Forward): Promise<boolean> {
+    const late = (): TunnelError => new TunnelError('DestinationTimeout', 'no answer');
+    using limit = timeLimit(this.#clock, this.#timeoutMs, late, session.signal);
+    try {
+      const stream = await session.dial(forward.destination, { signal: limit.signal });
+      stream.on('error', () => undefined);
+      stream.destroy();
+      return true;
+    } catch (error) {
+      return !(error instanceof TunnelError && error.code === 'ForwardingProhibited');
+    }
   }
 }

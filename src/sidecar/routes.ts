@@ -76,6 +76,20 @@ export class Routes {
     if (!signal.aborted) this.#options.onChange();
   }
 
+  /** Routes that waited because another carried the clients wait no longer, now that none does. */
+  hurry(now: number, fresh: boolean, except?: RouteAttempts): void {
+    for (const route of this.#list) if (route !== except) route.schedule.hurry(now, fresh);
+  }
+
+  /** One has won: attempts over worse routes end, and so do twins of its own that nobody answers; those to `spares` go on. */
+  endRace(winner: RouteAttempts, spares: ReadonlySet<string>): void {
+    const rank = this.rankOf(winner.via);
+    for (const other of this.#list) {
+      if (other === winner) other.cancel(true);
+      else if (this.rankOf(other.via) > rank && !spares.has(other.via)) other.cancel();
+    }
+  }
+
   /** Credentials changed: what failed before says nothing about now. */
   reset(): void {
     this.ranking.reset();

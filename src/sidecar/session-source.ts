@@ -4,7 +4,7 @@ import { TunnelError } from '../contract/errors.ts';
 import type { SessionSource } from './dialer.ts';
 import type { Routes } from './routes.ts';
 import type { PooledSession, SessionPool } from './session-pool.ts';
-import type { TunnelObserver } from './tunnel.ts';
+import type { TunnelObserver } from './tunnel-options.ts';
 import type { Upkeep } from './upkeep.ts';
 
 export interface SessionSourceOptions {
@@ -53,6 +53,7 @@ export function sessionSource(options: SessionSourceOptions): SessionSource {
     pick: (avoid) => pool.pick(avoid),
     pickVia: (via) => pool.pickVia(via),
     pickOther,
+    wait: decide,
     whyNot: () => {
       if (ended.aborted) return new TunnelError('NotConnected', 'the tunnel is stopping');
       if (pool.usable().length > 0) {

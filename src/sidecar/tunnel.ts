@@ -1,58 +1,21 @@
 // Keeps sessions alive over time (DESIGN promises 4 and 5). One method decides: whatever happens (a session opened, lost, fell silent;
 // an attempt failed; credentials changed; a timer fired), #decide looks at the whole state and starts what is due. Nothing is planned
 // ahead, so no event can be missed. Neighbours: routes.ts opens sessions, session-pool.ts holds them, dialer.ts dials over them.
-import { type Code, TunnelError } from '../contract/errors.ts';
+import { TunnelError } from '../contract/errors.ts';
 import type { Forward } from '../contract/tunnel-config.ts';
-import type { Clock } from '../process/clock.ts';
-import type { Logger } from '../process/log.ts';
 import { Activity } from './activity.ts';
 import { type Dialled, Dialer } from './dialer.ts';
-import type { Driver, Session } from './driver.ts';
+import type { Session } from './driver.ts';
 import { prove } from './prove.ts';
-import { isPermitted, renewalMs } from './renewal.ts';
+import { Renewal } from './renewal.ts';
 import { provenLifeMs } from './retry-schedule.ts';
 import { type AttemptOutcome, asTunnelError, RouteAttempts } from './route-attempts.ts';
 import { Routes } from './routes.ts';
 import { type PooledSession, SessionPool } from './session-pool.ts';
 import { sessionSource } from './session-source.ts';
+import { snapshotAfter, type TunnelSnapshot } from './snapshot.ts';
+import type { TunnelOptions } from './tunnel-options.ts';
 import { Upkeep } from './upkeep.ts';
-
-export interface TunnelOptions {
-  readonly driver: Driver;
-  readonly forwards: readonly Forward[];
-  /** Sessions kept to the bastion in use, so that the loss or stall of one hits only its share of the streams. */
-  readonly sessionsWanted: number;
-  readonly mode: 'Persistent' | 'OnDemand';
-  /** OnDemand: how long without a client connection until the sessions are closed. */
-  readonly idleTimeoutMs: number;
-  /** The limit of one attempt and of one dial; OnDemand holds clients as long. */
-  readonly connectTimeoutMs: number;
-  /** What the oldest of too many replaced sessions gets before it is ended. */
-  readonly drainTimeoutMs: number;
-  readonly clock: Clock;
-  readonly random?: () => number;
-  readonly log: Logger;
-  readonly observer: TunnelObserver;
-}
-
-/** Who counts what happens; see metrics.ts. */
-export interface TunnelObserver {
-  sessionOpened(): void;
-  sessionLost(code: Code): void;
-  attemptFailed(code: Code): void;
-  dialled(milliseconds: number, failure: Code | undefined): void;
-}
-
-export interface TunnelSnapshot {
-  readonly state: 'Idle' | 'Connecting' | 'Connected' | 'Failed';
-  /** When `state` last changed. */
-  readonly since: Date;
-  /** The route whose session takes new connections, and its facts. */
-  readonly via?: string;
-  readonly facts?: Session['facts'];
-  /** Why there is no session. */
-  readonly error?: TunnelError;
-}
 
 /** How long a client is held when there is no session. */
 const holdMs = 5_000;
@@ -69,11 +32,9 @@ export class Tunnel {
   readonly #ended = new AbortController();
   readonly #unsubscribe: () => void;
   readonly #upkeep: Upkeep;
+  readonly #renewal: Renewal;
   /** Counts changes of the credentials; sessions of an older generation are replaced by newer ones. */
   #generation = 0;
-  /** Looks whether a prohibited destination is permitted by now; see renewal.ts. */
-  #renewal: { readonly forward: Forward; readonly generation: number } | undefined;
-  #renewedAt = Number.NEGATIVE_INFINITY;
   #cancelTimer: (() => void) | undefined;
   #snapshot: TunnelSnapshot;
 
@@ -82,6 +43,7 @@ export class Tunnel {
     this.#options = options;
     this.#activity = new Activity({ ...options, onChange: () => this.#activityChanged() });
     this.#snapshot = { state: this.#activity.active ? 'Connecting' : 'Idle', since: clock.date() };
+    this.#renewal = new Renewal(clock, connectTimeoutMs);
     this.#pool = new SessionPool({
       clock,
       drainTimeoutMs,
@@ -181,8 +143,9 @@ export class Tunnel {
 
   #opened(route: RouteAttempts, session: Session, { generation }: AttemptOutcome): void {
     const { log, observer } = this.#options;
-    const part = this.#partFor(route.via, generation);
-    if (part === undefined || session.signal.aborted) {
+    const isWanted = this.#activity.active && !this.#ended.signal.aborted && !session.signal.aborted;
+    const part = isWanted ? this.#upkeep.partFor(route.via, generation) : undefined;
+    if (part === undefined) {
       this.#pool.close(session);
       this.#decide();
       return;
@@ -193,27 +156,8 @@ export class Tunnel {
     observer.sessionOpened();
     log.info({ via: session.via, part, ...session.facts }, 'session opened');
     if (part === 'trial') void this.#prove(entry);
-    // The race is over for worse routes, and for twins of this attempt that nobody answers.
-    if (part !== 'spare') {
-      const rank = this.#routes.rankOf(route.via);
-      for (const other of this.#routes.list) {
-        if (other === route) other.cancel(true);
-        else if (this.#routes.rankOf(other.via) > rank && !this.#upkeep.sparesWanted.has(other.via)) other.cancel();
-      }
-    }
+    if (part !== 'spare') this.#routes.endRace(route, this.#upkeep.sparesWanted);
     this.#decide();
-  }
-
-  /** The part of a session that has just been opened; undefined if it is not needed any more. */
-  #partFor(via: string, generation: number): 'live' | 'trial' | 'spare' | undefined {
-    if (this.#ended.signal.aborted || !this.#activity.active) return undefined;
-    const usable = this.#pool.usable();
-    const current = this.#upkeep.best(usable);
-    if (current === undefined) return 'live';
-    const better = this.#routes.rankOf(via) - this.#routes.rankOf(current.via);
-    if (generation > current.generation || better < 0) return 'trial';
-    if (better === 0) return usable.length < this.#options.sessionsWanted ? 'live' : undefined;
-    return this.#upkeep.sparesWanted.has(via) ? 'spare' : undefined;
   }
 
   #failed(route: RouteAttempts, error: TunnelError, { startedAt }: AttemptOutcome): void {
@@ -223,10 +167,7 @@ export class Tunnel {
     const isNews = route.lastError?.message !== error.message;
     route.schedule.failed(error, startedAt, now, carried);
     this.#upkeep.sparesWanted.delete(route.via);
-    if (!this.#pool.isUp(route.via)) {
-      route.lastError = error;
-      this.#routes.ranking.failed(route.via, now);
-    }
+    this.#markFailed(route.via, error);
     observer.attemptFailed(error.code);
     log[isNews ? 'info' : 'debug'](
       { via: route.via, code: error.code, reason: error.message },
@@ -248,11 +189,8 @@ export class Tunnel {
     if (entry.role !== 'retired') {
       const route = this.#routes.get(entry.via);
       route?.schedule.lost(error, lived, now, this.#pool.usable().length > 0);
-      if (!this.#pool.isUp(entry.via)) {
-        this.#routes.ranking.failed(entry.via, now);
-        if (route !== undefined) route.lastError = error;
-      }
-      this.#hurry(lived >= provenLifeMs, route);
+      this.#markFailed(entry.via, error);
+      if (this.#pool.usable().length === 0) this.#routes.hurry(now, lived >= provenLifeMs, route);
     }
     this.#decide();
   }
@@ -263,23 +201,22 @@ export class Tunnel {
       { via: entry.via, suspect, streams: entry.carried },
       suspect ? 'session fell silent' : 'session answers again',
     );
-    if (suspect && entry.role !== 'retired' && !this.#pool.isUp(entry.via)) {
-      this.#routes.ranking.failed(entry.via, this.#options.clock.now());
-      const route = this.#routes.get(entry.via);
-      if (route !== undefined) route.lastError = new TunnelError('BastionTimeout', `${entry.via} stopped answering`);
-      this.#hurry(true, undefined);
-    } else if (!suspect) {
+    if (!suspect) {
       const route = this.#routes.get(entry.via);
       if (route !== undefined) route.lastError = undefined;
+    } else if (entry.role !== 'retired' && !this.#pool.isUp(entry.via)) {
+      this.#markFailed(entry.via, new TunnelError('BastionTimeout', `${entry.via} stopped answering`));
+      if (this.#pool.usable().length === 0) this.#routes.hurry(this.#options.clock.now(), true);
     }
     this.#decide();
   }
 
-  /** Routes that waited because another carried the clients wait no longer once none does. */
-  #hurry(fresh: boolean, except: RouteAttempts | undefined): void {
-    if (this.#pool.usable().length > 0) return;
-    const now = this.#options.clock.now();
-    for (const route of this.#routes.list) if (route !== except) route.schedule.hurry(now, fresh);
+  /** A route that no session is up on goes last for a while, and tells why. */
+  #markFailed(via: string, error: TunnelError): void {
+    if (this.#pool.isUp(via)) return;
+    this.#routes.ranking.failed(via, this.#options.clock.now());
+    const route = this.#routes.get(via);
+    if (route !== undefined) route.lastError = error;
   }
 
   #credentialsChanged(): void {
@@ -299,33 +236,18 @@ export class Tunnel {
   }
 
   #prohibited(entry: PooledSession, forward: Forward): void {
-    const now = this.#options.clock.now();
-    const isDue = now - Math.max(entry.openedAt, this.#renewedAt) >= renewalMs;
-    if (!isDue || this.#renewal !== undefined || entry.role !== 'live') return;
-    this.#renewedAt = now;
+    if (!this.#renewal.prohibited(entry, forward, this.#generation + 1)) return;
     this.#generation += 1;
-    this.#renewal = { forward, generation: this.#generation };
     this.#decide();
-  }
-
-  /** False if the fresh session was opened for a destination that is still prohibited: then it replaces nothing. */
-  async #isWorthIt(entry: PooledSession): Promise<boolean> {
-    const renewal = this.#renewal;
-    if (renewal === undefined || entry.generation < renewal.generation) return true;
-    this.#renewal = undefined;
-    const { clock, connectTimeoutMs } = this.#options;
-    const permitted = await isPermitted(entry.session, renewal.forward, { clock, timeoutMs: connectTimeoutMs });
-    if (permitted || entry.generation > renewal.generation || entry.session.signal.aborted) return true;
-    // Credentials that changed meanwhile have a generation of their own.
-    if (this.#generation === renewal.generation) this.#generation -= 1;
-    return false;
   }
 
   async #prove(entry: PooledSession): Promise<void> {
     const { forwards, connectTimeoutMs, clock } = this.#options;
     this.#pool.carry(entry);
     try {
-      if (!(await this.#isWorthIt(entry))) {
+      if (!(await this.#renewal.isWorthIt(entry))) {
+        // Unless the credentials changed meanwhile, the working sessions are the newest again.
+        if (this.#generation === entry.generation) this.#generation -= 1;
         this.#pool.end(entry);
         return;
       }
@@ -364,22 +286,8 @@ export class Tunnel {
 
   #publish(): void {
     const best = this.#upkeep.best(this.#pool.usable());
-    const error = best === undefined && this.#activity.active ? this.#routes.error : undefined;
-    const state =
-      best !== undefined
-        ? 'Connected'
-        : !this.#activity.active
-          ? 'Idle'
-          : error !== undefined
-            ? 'Failed'
-            : 'Connecting';
-    const before = this.#snapshot;
-    this.#snapshot = {
-      state,
-      since: state === before.state ? before.since : this.#options.clock.date(),
-      ...(best === undefined ? {} : { via: best.via, facts: best.session.facts }),
-      ...(error === undefined ? {} : { error }),
-    };
+    const isActive = this.#activity.active;
+    this.#snapshot = snapshotAfter(this.#snapshot, this.#options.clock.date(), best, isActive, this.#routes.error);
     this.#tell();
   }
 

@@ -2,7 +2,7 @@
 // it may be run after any event. Neighbours: tunnel.ts runs it, session-pool.ts and routes.ts are what it looks at.
 import type { Logger } from '../process/log.ts';
 import type { Routes } from './routes.ts';
-import { isResponsive, type PooledSession, type SessionPool } from './session-pool.ts';
+import { isResponsive, type PooledSession, type Role, type SessionPool } from './session-pool.ts';
 
 export interface UpkeepOptions {
   readonly pool: SessionPool;
@@ -18,6 +18,8 @@ const spareMs = 60_000;
 /** The longest time between two looks: nothing should need it, but a timer that was never set must not stop a tunnel for ever. */
 const longestMs = 60_000;
 const never = Number.POSITIVE_INFINITY;
+
+const hasRoom = ({ session }: PooledSession): boolean => session.hasRoom;
 
 export class Upkeep {
   /** Routes to which a session is wanted beside the better one's; removed when it is open or failed. */
@@ -43,6 +45,18 @@ export class Upkeep {
   best(usable: readonly PooledSession[]): PooledSession | undefined {
     const { routes } = this.#options;
     return usable.toSorted((a, b) => b.generation - a.generation || routes.rankOf(a.via) - routes.rankOf(b.via))[0];
+  }
+
+  /** The part of a session that has just been opened; undefined if it is not needed any more. */
+  partFor(via: string, generation: number): Exclude<Role, 'retired'> | undefined {
+    const { pool, routes, sessionsWanted } = this.#options;
+    const usable = pool.usable();
+    const best = this.best(usable);
+    if (best === undefined) return 'live';
+    const distance = routes.rankOf(via) - routes.rankOf(best.via);
+    if (generation > best.generation || distance < 0) return 'trial';
+    if (distance > 0) return this.sparesWanted.has(via) ? 'spare' : undefined;
+    return usable.length < sessionsWanted || !usable.some(hasRoom) ? 'live' : undefined;
   }
 
   /** Sessions that earned it begin to take dials. */
@@ -75,8 +89,10 @@ export class Upkeep {
       for (const entry of pool.withRole('live')) {
         if (entry.via !== best.via || entry.generation < best.generation) pool.retire(entry);
       }
+      // One more than was wanted does no harm while it carries streams.
       const busiestFirst = pool.usable().toSorted((a, b) => b.carried - a.carried);
-      for (const surplus of busiestFirst.slice(sessionsWanted)) pool.retire(surplus);
+      const kept = Math.max(sessionsWanted, busiestFirst.findIndex(hasRoom) + 1);
+      for (const entry of busiestFirst.slice(kept)) if (entry.carried === 0) pool.retire(entry);
     }
     let nextAt = never;
     for (const spare of pool.withRole('spare')) {
@@ -116,7 +132,8 @@ export class Upkeep {
     const trials = pool.withRole('trial');
     const wanted: { readonly via: string; readonly from: number }[] = [];
     const isFresh = best.generation === generation;
-    const isShort = isFresh && pool.usable().length < sessionsWanted;
+    const usable = pool.usable();
+    const isShort = isFresh && (usable.length < sessionsWanted || !usable.some(hasRoom));
     const isStale = !isFresh && !trials.some((trial) => trial.generation === generation);
     if (isShort || isStale) wanted.push({ via: best.via, from: now });
     for (const { via } of routes.list.slice(0, routes.rankOf(best.via))) {

@@ -12,6 +12,8 @@ export interface OpenedDriver {
   readonly sessionsWanted: number;
   /** The limit of one attempt to connect, and of one dial. */
   readonly connectTimeoutMs: number;
+  /** Whether its ciphers run natively; absent where it has none of its own. */
+  readonly nativeCrypto?: boolean;
 }
 
 export interface DriverSurroundings {
@@ -28,8 +30,9 @@ type Open<N extends DriverName> = (config: ConfigOf<N>, surroundings: DriverSurr
 const drivers: { readonly [N in DriverName]: Open<N> } = {
   ssh: async ({ ssh }, surroundings) => {
     const { createSshDriver } = await import('./ssh/driver.ts');
+    const { nativeCrypto } = await import('./ssh/ssh2-hardening.ts');
     const connectTimeoutMs = ssh.connectTimeoutSeconds * 1000;
-    return { driver: createSshDriver(ssh, surroundings), sessionsWanted: 2, connectTimeoutMs };
+    return { driver: createSshDriver(ssh, surroundings), sessionsWanted: 2, connectTimeoutMs, nativeCrypto };
   },
 };
 

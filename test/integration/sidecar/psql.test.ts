@@ -72,3 +72,15 @@ test('a stopped database is told by status and by psql itself, in every sslmode 
   await until(sidecar, () => sidecar.status().ports[0]?.reachable === true);
   assert.equal((await psql(postgres, portOf(sidecar), 'SELECT 1')).trim(), '1');
 });
+
+test('the admin port counts what was carried', async () => {
+  const text = await (await fetch(`http://127.0.0.1:${sidecar.adminPort}/metrics`)).text();
+  const value = (series: string): number => Number(text.split('\n').find((line) => line.startsWith(series))?.split(' ').at(-1));
+  assert(value('portforward_tunnel_bytes_total{port="postgres",direction="to_client"}') > 0);
+  assert(value('portforward_tunnel_connections_total{port="postgres"}') > 0);
+  assert(value('portforward_tunnel_dial_failures_total{code="DestinationRefused"}') > 0);
+  assert.equal(value('portforward_tunnel_sessions{part="live"}'), 2);
+  assert.equal(value('portforward_tunnel_destination_reachable{port="postgres"}'), 1);
+  assert.equal(value('portforward_tunnel_native_crypto'), 1, 'ssh’s native crypto is built in');
+  assert.equal(value('portforward_tunnel_ready'), 1);
+});

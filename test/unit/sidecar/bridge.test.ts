@@ -35,7 +35,7 @@ async function bridged(budget = new ByteBudget(), before?: (client: Socket) => v
   far.on('error', () => undefined);
   near.on('error', () => undefined);
   const session = new AbortController();
-  const result = bridge(socket, near, session.signal, budget);
+  const result = bridge(socket, near, session.signal, { budget, traffic: { toDestination: 0, toClient: 0 } });
   return {
     client,
     far,
@@ -162,7 +162,10 @@ test('a session that was lost, or a stream that broke, before the bridge began i
     if (kind === 'session') session.abort(new Error('lost'));
     else near.destroy(new Error('broken'));
     await turn();
-    await bridge(socket, near, session.signal, new ByteBudget());
+    await bridge(socket, near, session.signal, {
+      budget: new ByteBudget(),
+      traffic: { toDestination: 0, toClient: 0 },
+    });
     assert.equal(await heard, '!ECONNRESET');
   }
   server.close();

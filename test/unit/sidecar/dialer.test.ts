@@ -148,11 +148,29 @@ test('a client that leaves while it is held, or while it is dialled for, leaves 
   assert(w.tunnel.sessions.every((entry) => entry.carried === 0));
 });
 
-test('a session without room is passed over, and none with room is told as a limit', async () => {
+test('when every session is full another is opened, and ended when it carries nothing any more', async () => {
+  await using w = await world(['a:22']);
+  w.driver.room = 2;
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const dials = await Promise.all(Array.from({ length: 4 }, async () => await w.tunnel.dial(orders, never)));
+  assert.equal(w.driver.open.length, 2);
+  const fifth = w.tunnel.dial(orders, never);
+  await w.clock.advance(10);
+  const { stream } = await fifth;
+  assert.equal(w.driver.open.length, 3);
+  stream.destroy();
+  dials[0]?.stream.destroy();
+  await w.clock.advance(10);
+  assert.equal(w.driver.open.length, 2);
+});
+
+test('a client for whom no session has room and none can be opened is told of the limit', async () => {
   await using w = await world(['a:22']);
   w.driver.room = 1;
   w.tunnel.start();
   await w.clock.advance(0);
+  w.driver.answers.set('a:22', refused('a:22'));
   const first = await w.tunnel.dial(orders, never);
   await w.tunnel.dial(orders, never);
   const third = outcome(w.tunnel.dial(orders, never));

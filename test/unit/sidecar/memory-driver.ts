@@ -7,7 +7,8 @@ import { destinationText, type Forward } from '../../../src/contract/tunnel-conf
 import type { Clock } from '../../../src/process/clock.ts';
 import { silentLog } from '../../../src/process/log.ts';
 import type { ConnectOptions, Destination, Driver, Route, Session } from '../../../src/sidecar/driver.ts';
-import { Tunnel, type TunnelOptions } from '../../../src/sidecar/tunnel.ts';
+import { Tunnel } from '../../../src/sidecar/tunnel.ts';
+import type { TunnelOptions } from '../../../src/sidecar/tunnel-options.ts';
 
 /** Starts at 0; timers fire only within `advance`, in order, each followed by what it causes. */
 export class ManualClock implements Clock {
@@ -198,11 +199,6 @@ export class MemorySession implements Session {
       far.destroy();
     });
     return near;
-  }
-
-  /** The destinations' ends of the open streams. */
-  get farEnds(): readonly Duplex[] {
-    return [...this.#streams.values()];
   }
 
   lose(error: TunnelError = lost(this.via)): void {

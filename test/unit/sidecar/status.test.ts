@@ -6,7 +6,7 @@ import { tunnelStatusSchema } from '../../../src/contract/tunnel-status.ts';
 import { createRegistry } from '../../../src/process/metrics.ts';
 import { Reachability } from '../../../src/sidecar/health/reachability.ts';
 import { adminRoutes, type StatusSources, statusOf, whyNotReady } from '../../../src/sidecar/status.ts';
-import type { TunnelSnapshot } from '../../../src/sidecar/tunnel.ts';
+import type { TunnelSnapshot } from '../../../src/sidecar/snapshot.ts';
 import { down, orders } from './memory-driver.ts';
 
 function sources(

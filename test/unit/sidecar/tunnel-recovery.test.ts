@@ -188,13 +188,19 @@ test('a session that falls silent takes no new dials and is replaced at once; it
   await w.clock.advance(10);
   assert.equal(w.tunnel.snapshot.state, 'Connected');
   assert.equal(w.driver.open.length, 3, 'a third was opened');
-  for (let i = 0; i < 4; i++) await w.tunnel.dial(orders, never);
+  const more = await Promise.all([1, 2, 3, 4].map(async () => await w.tunnel.dial(orders, never)));
   assert.equal(silent.streams, 1);
   assert.equal(stream.destroyed, false);
   silent.suspect = false;
   await w.clock.advance(10);
-  const live = w.tunnel.sessions.filter((entry) => entry.role === 'live');
-  assert.equal(live.length, 2, 'too many after its return: the least loaded is retired');
+  assert.equal(
+    w.tunnel.sessions.filter((entry) => entry.role === 'live').length,
+    3,
+    'nothing is dropped for its return',
+  );
+  for (const one of [stream, ...more.map((dialled) => dialled.stream)]) one.destroy();
+  await w.clock.advance(10);
+  assert.equal(w.driver.open.length, 2, 'what carries nothing and is too much is ended');
 });
 
 test('while every session is silent the tunnel is not connected and says so', async () => {

@@ -1,0 +1,128 @@
+// DESIGN promise 10 and the budgets of §5 on memory: a process of its own, a thousand clients, and a real sshd between.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../../cluster/ports.ts';
+import { type Pod, startPod } from './pod.ts';
+import { type Bastion, startBastion, tunnelConfig } from './sidecar-world.ts';
+
+const clients = 1_000;
+/** The process runs from TypeScript here and is larger than the bundle by its compiler; the budgets are judged by what is added to it. */
+const bundledMiB = 80;
+
+/** The first byte of a connection: `E` echo, `F` a flood that never ends. */
+let destination: Server;
+const far = new Set<Socket>();
+let bastion: Bastion;
+let pod: Pod;
+let port: number;
+
+before(async () => {
+  const chunk = Buffer.alloc(65_536, 1);
+  destination = createServer((socket) => {
+    far.add(socket);
+    socket.on('error', () => undefined);
+    socket.once('close', () => far.delete(socket));
+    socket.once('data', (first: Buffer) => {
+      if (first[0] === 'E'.charCodeAt(0)) {
+        socket.write(first.subarray(1));
+        socket.pipe(socket);
+        return;
+      }
+      const flood = (): void => {
+        while (socket.write(chunk)) {
+          if (socket.destroyed) return;
+        }
+      };
+      socket.on('drain', flood);
+      flood();
+    });
+  });
+  destination.listen(0, '127.0.0.1');
+  await once(destination, 'listening');
+  // One file for each channel at sshd, beside its own.
+  bastion = await startBastion({ openFiles: 4_096 });
+  port = await freePort('127.0.0.1');
+  const config = tunnelConfig([bastion.hop], {
+    forwards: [{ port: (destination.address() as AddressInfo).port, listenPort: port }],
+    connection: { maxConnections: 2_000, drainTimeoutSeconds: 0 },
+  });
+  pod = await startPod(config);
+  await pod.child.until(async () => (await pod.readiness()).status === 200, 10_000);
+});
+
+after(async () => {
+  await pod.child.stop();
+  for (const socket of far) socket.destroy();
+  destination.close();
+  await bastion.stop();
+});
+
+async function open(first: string): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true });
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  socket.write(first);
+  return socket;
+}
+
+/** Opens that many, fifty at a time, each only once the one before is carried. */
+async function openMany(count: number, first: string): Promise<Socket[]> {
+  const sockets: Socket[] = [];
+  for (let i = 0; i < count; i += 50) {
+    const batch = await Promise.all(Array.from({ length: Math.min(50, count - i) }, async () => await open(first)));
+    await Promise.all(batch.map(async (socket) => await once(socket, 'data')));
+    sockets.push(...batch);
+  }
+  return sockets;
+}
+
+async function closeAll(sockets: readonly Socket[]): Promise<void> {
+  for (const socket of sockets) socket.destroy();
+  await pod.child.until(async () => (await pod.metric('portforward_tunnel_open_connections')) === 0, 20_000);
+}
+
+async function echoes(): Promise<number> {
+  const started = performance.now();
+  const socket = await open('Ex');
+  await once(socket, 'data');
+  socket.destroy();
+  return performance.now() - started;
+}
+
+test('a thousand open connections stay within the budget of memory', async (t) => {
+  const before = pod.memory();
+  const sockets = await openMany(clients, 'Ex');
+  const after = pod.memory();
+  t.diagnostic(`${before} MiB before, ${after} MiB with ${clients} connections; the budget is 160 MiB`);
+  assert(after - before <= 160 - bundledMiB, `${after - before} MiB more`);
+  await closeAll(sockets);
+});
+
+test('a thousand clients that stop reading do not kill the pod and do not stop the others', async (t) => {
+  const base = pod.memory();
+  const sockets: Socket[] = [];
+  let most = 0;
+  for (let i = 0; i < clients; i += 50) {
+    const batch = await Promise.all(Array.from({ length: 50 }, async () => await open('F')));
+    for (const socket of batch) socket.pause();
+    sockets.push(...batch);
+    most = Math.max(most, pod.memory());
+  }
+  await pod.child.until(async () => (await pod.metric('portforward_tunnel_streams')) >= clients, 60_000);
+  for (let i = 0; i < 20; i++) {
+    await delay(250);
+    most = Math.max(most, pod.memory());
+  }
+  const took = await echoes();
+  const counted = Math.round((await pod.metric('portforward_tunnel_buffered_bytes')) / 1024 / 1024);
+  t.diagnostic(
+    `from ${base} to at most ${most} MiB resident, ${counted} MiB counted, another client's echo in ${Math.round(took)} ms; the budget is 256 MiB`,
+  );
+  assert(most - base <= 256 - bundledMiB, `${most - base} MiB more`);
+  assert(took < 5_000, `${Math.round(took)} ms`);
+  await closeAll(sockets);
+  await pod.child.until(async () => (await pod.metric('portforward_tunnel_buffered_bytes')) < 1024 * 1024, 10_000);
+});
