@@ -1,7 +1,7 @@
 // Makes the cluster hold the desired children of one PortForward: applies what differs, leaves what belongs to others, deletes what is
 // ours and no longer desired.
 // Neighbours: reconcile.ts (calls it), children/ (what is desired), kube/apply.ts (one object), rollout-limiter.ts.
-import type { Children, ChildName } from './children/index.ts';
+import type { ChildName, Children } from './children/index.ts';
 import { appliedAnnotation } from './children/names.ts';
 import { isConflict, isForbidden, isInvalid, isNotFound } from './kube/api-error.ts';
 import { type Applier, OwnershipConflict } from './kube/apply.ts';

@@ -14,8 +14,8 @@ import { Applier } from './kube/apply.ts';
 import { Controller } from './kube/controller.ts';
 import { Elector } from './kube/elector.ts';
 import { EventRecorder } from './kube/events.ts';
-import { loadKubeConfig } from './kube/kube-config.ts';
 import { kubeOver, writeDeadlineMs } from './kube/kube.ts';
+import { loadKubeConfig } from './kube/kube-config.ts';
 import { kubeMetrics } from './kube/metrics.ts';
 import { type KubeObject, type Resource } from './kube/object.ts';
 import {

@@ -19,8 +19,8 @@ import {
 } from './kube/resources.ts';
 import { Store } from './kube/store.ts';
 import type { WorkQueue } from './kube/work-queue.ts';
-import { portForwards, type StoredPortForward } from './portforward.ts';
 import { projectPod, tunnelOfPod } from './pods.ts';
+import { portForwards, type StoredPortForward } from './portforward.ts';
 import type { StatuszReader } from './status/statusz-reader.ts';
 
 export interface WatchesOptions {

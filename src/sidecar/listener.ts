@@ -7,8 +7,8 @@ import type { Forward } from '../contract/tunnel-config.ts';
 import type { Logger } from '../process/log.ts';
 import { bridge, reset, type Traffic } from './bridge.ts';
 import type { ByteBudget } from './byte-budget.ts';
-import type { Dialled } from './dialer.ts';
 import { tellReason } from './dialects/tell-reason.ts';
+import type { Dialled } from './dialer.ts';
 
 /** Why a client got a reset. */
 export type ResetCause = 'limit' | 'dial' | 'session' | 'destination' | 'drain';

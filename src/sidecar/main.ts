@@ -10,11 +10,11 @@ import type { Logger } from '../process/log.ts';
 import { createRegistry } from '../process/metrics.ts';
 import { startProbeServer } from '../process/probe-server.ts';
 import { ByteBudget } from './byte-budget.ts';
-import { openDriver, type OpenedDriver } from './drivers/index.ts';
+import { type OpenedDriver, openDriver } from './drivers/index.ts';
 import { Health } from './health/health.ts';
 import { ConnectionLimit, Listener } from './listener.ts';
 import { createTunnelMetrics } from './metrics.ts';
-import { adminRoutes, statusOf, type StatusSources, whyNotReady } from './status.ts';
+import { adminRoutes, type StatusSources, statusOf, whyNotReady } from './status.ts';
 import { Tunnel } from './tunnel.ts';
 
 /** Endpoints lag behind a pod's readiness: clients still come for about this long after SIGTERM, and are still accepted. */

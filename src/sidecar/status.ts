@@ -2,8 +2,8 @@
 // Neighbours: contract/tunnel-status.ts is the document, tunnel.ts and health/ the truth behind it, process/probe-server.ts serves it.
 import type { Forward, TunnelConfig } from '../contract/tunnel-config.ts';
 import type { PortStatus, TunnelStatus } from '../contract/tunnel-status.ts';
-import { metricsPage, type Route } from '../process/probe-server.ts';
 import type { Registry } from '../process/metrics.ts';
+import { metricsPage, type Route } from '../process/probe-server.ts';
 import type { Health } from './health/health.ts';
 import type { TunnelSnapshot } from './snapshot.ts';
 

@@ -4,7 +4,7 @@
 import { TunnelError } from '../contract/errors.ts';
 import type { Forward } from '../contract/tunnel-config.ts';
 import { Activity } from './activity.ts';
-import { type Dialled, Dialer } from './dialer.ts';
+import { Dialer, type Dialled } from './dialer.ts';
 import type { Session } from './driver.ts';
 import { prove } from './prove.ts';
 import { Renewal } from './renewal.ts';

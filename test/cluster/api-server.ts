@@ -3,8 +3,7 @@
  * controller's traffic, which need the server's answers but no running pods.
  * Neighbours: cluster.ts for tests that need pods; control-plane.ts has the settings of both.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

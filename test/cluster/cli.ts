@@ -8,8 +8,8 @@ import { HostCluster } from './host-cluster.ts';
 import { ensureImage } from './images.ts';
 import { missingPackages } from './packages.ts';
 import { cachedProgram, placesOf } from './places.ts';
-import { elapsed, type Log } from './progress.ts';
 import { allPrograms, ensurePrograms } from './programs.ts';
+import { elapsed, type Log } from './progress.ts';
 
 const log: Log = (line) => console.log(line);
 const started = performance.now();

@@ -14,8 +14,8 @@ import { type BuildImageOptions, buildWithBuildah } from './image-build.ts';
 import { baseImage, clientImage, type Image } from './images.ts';
 import { buildWithDocker, KindCluster, kindIsPossible } from './kind-cluster.ts';
 import { cachedProgram, placesOf } from './places.ts';
-import type { Log } from './progress.ts';
 import { ensurePrograms } from './programs.ts';
+import type { Log } from './progress.ts';
 
 export interface ClusterOptions {
   /** Takes what is shown to people; the process's standard error unless told. */

@@ -4,12 +4,12 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { command, CommandFailed, succeeds } from './command.ts';
+import { CommandFailed, command, succeeds } from './command.ts';
 import type { BuildImageOptions } from './image-build.ts';
 import { ensureImage } from './images.ts';
 import { cachedProgram, type Places } from './places.ts';
-import { type Log, step } from './progress.ts';
 import { ensurePrograms } from './programs.ts';
+import { type Log, step } from './progress.ts';
 
 /** Whether Docker's daemon answers and `kind` can be called. */
 export async function kindIsPossible(): Promise<boolean> {

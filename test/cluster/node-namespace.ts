@@ -5,7 +5,7 @@
  * Neighbours: host-cluster.ts starts programs in it; machine.ts links it to the host.
  */
 import { existsSync } from 'node:fs';
-import { command, type CommandOptions } from './command.ts';
+import { type CommandOptions, command } from './command.ts';
 import type { KeptProcesses } from './kept-process.ts';
 import type { Places } from './places.ts';
 

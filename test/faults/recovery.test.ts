@@ -1,10 +1,9 @@
 // DESIGN §5, the budgets of recovery, on a private network of its own with real packet loss: each test asserts three times its budget and
 // prints the exact figure, so that a busy machine fails nothing and a regression is still seen.
 import assert from 'node:assert/strict';
-import { after, before, test, type TestContext } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Sidecar } from '../../src/sidecar/main.ts';
-import { SecretDirectory } from '../integration/ssh/ssh-world.ts';
 import {
   openSidecar,
   portOf,
@@ -13,6 +12,7 @@ import {
   until,
   untilConnected,
 } from '../integration/sidecar/sidecar-world.ts';
+import { SecretDirectory } from '../integration/ssh/ssh-world.ts';
 import { type Bastion, type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
 
 let network: PrivateNetwork;

@@ -7,8 +7,8 @@ import { ApiError, isConflict, isInvalid } from './api-error.ts';
 import type { Kube } from './kube.ts';
 import { controllerOf, type KubeObject, keyOf, nameOf, type ObjectKey, ownedBy, type Resource } from './object.ts';
 import { Overlay } from './overlay.ts';
-import type { ReadStore } from './store.ts';
 import { replaceSpec } from './repair.ts';
+import type { ReadStore } from './store.ts';
 import { isSubset } from './subset.ts';
 
 /** An object of that name exists and `owner` does not control it. It is left alone; look again later. */

@@ -1,8 +1,9 @@
 // Why Kubernetes does not run a tunnel's pods: refused on creation (quota, Pod Security), not scheduled, image not pulled, container
 // not starting. Read from Deployment and pod conditions, because such a pod can tell nothing itself. Pure.
 // Neighbours: tunnels.ts (asks the pods that run), conditions.ts.
-import type { Deployment, Pod } from '../kube/resources.ts';
+
 import { containerName } from '../../contract/pod.ts';
+import type { Deployment, Pod } from '../kube/resources.ts';
 import type { Problem } from './sentence.ts';
 
 /** The kubelet's reasons (kubernetes pkg/kubelet/images/types.go) that mean: no image. */

@@ -1,8 +1,9 @@
 // The whole status of a PortForward, computed anew in every pass; what is written is always complete, because a field that is not sent
 // is removed. It holds nothing that changes by itself: no time of a last check, no counter, no pod address. Pure.
 // Neighbours: conditions.ts, progress.ts, tunnels.ts; reconcile.ts writes it when it differs.
-import { driverOf, effectivePorts } from '../../contract/api/effective.ts';
+
 import { type ConditionType, conditionTypes } from '../../contract/api/condition.ts';
+import { driverOf, effectivePorts } from '../../contract/api/effective.ts';
 import type { PortForwardPortStatus, PortForwardStatus } from '../../contract/api/status.ts';
 import { destinationText } from '../../contract/tunnel-config.ts';
 import { selectorText, serviceName } from '../children/names.ts';

@@ -2,8 +2,8 @@
 // well. What a pod answers is not trusted: deadline, size limit, no redirects, texts cleaned and cut.
 // Neighbours: watches.ts (tells it of pods), statusz-answer.ts (what an answer means), tunnels.ts (uses the readings).
 import { Agent, request } from 'undici';
-import type { Counter } from '../../process/metrics.ts';
 import { DeadlineExceeded, deadline } from '../../process/deadline.ts';
+import type { Counter } from '../../process/metrics.ts';
 import { keyOf, type ObjectKey } from '../kube/object.ts';
 import type { Pod } from '../kube/resources.ts';
 import { maxAnswerBytes, parseAnswer } from './statusz-answer.ts';

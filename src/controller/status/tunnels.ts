@@ -1,8 +1,8 @@
 // What is known of each tunnel pod: Kubernetes' view of it joined with what it says of itself at /statusz. Pure.
 // Neighbours: statusz-reader.ts (asks the pods), pod-problems.ts, conditions.ts (what it means for the PortForward).
 import type { PortForwardTunnelStatus } from '../../contract/api/status.ts';
-import type { TunnelStatus } from '../../contract/tunnel-status.ts';
 import { containerName } from '../../contract/pod.ts';
+import type { TunnelStatus } from '../../contract/tunnel-status.ts';
 import { templateOf } from '../children/deployment.ts';
 import type { Pod } from '../kube/resources.ts';
 import { podProblem } from './pod-problems.ts';

@@ -5,9 +5,9 @@ import type { Socket } from 'node:net';
 import type { TunnelError } from '../../contract/errors.ts';
 import type { AppProtocol } from '../../contract/tunnel-config.ts';
 import { reset } from '../bridge.ts';
+import type { Dialect } from './dialect.ts';
 import { httpDialect } from './http.ts';
 import { mysqlDialect } from './mysql.ts';
-import type { Dialect } from './dialect.ts';
 import { postgresqlDialect } from './postgresql.ts';
 import { redisDialect } from './redis.ts';
 

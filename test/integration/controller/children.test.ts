@@ -1,6 +1,7 @@
 // The objects of a tunnel against a real API server: made, repaired, renamed, left alone, deleted.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import type { Resource } from '../../../src/controller/kube/object.ts';
 import {
   deployments,
   networkPolicies,
@@ -8,7 +9,6 @@ import {
   serviceAccounts,
   services,
 } from '../../../src/controller/kube/resources.ts';
-import type { Resource } from '../../../src/controller/kube/object.ts';
 import { limit, ordersDb, type RunningController, Unmet, World } from './world.ts';
 
 let world: World;

@@ -5,8 +5,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Elector } from '../../../src/controller/kube/elector.ts';
-import { loadKubeConfig } from '../../../src/controller/kube/kube-config.ts';
 import { kubeOver } from '../../../src/controller/kube/kube.ts';
+import { loadKubeConfig } from '../../../src/controller/kube/kube-config.ts';
 import { kubeMetrics } from '../../../src/controller/kube/metrics.ts';
 import { serviceAccounts } from '../../../src/controller/kube/resources.ts';
 import { createTransport } from '../../../src/controller/kube/transport.ts';

@@ -1,8 +1,8 @@
 // The Secret's files change under a running sidecar: wrong ones never end it, mended ones are used within a second.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { after, before, test } from 'node:test';
-import { createServer, type AddressInfo, type Server } from 'node:net';
 import { generateKey } from '../../private-network/sshd.ts';
 import {
   type Bastion,

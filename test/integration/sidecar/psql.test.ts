@@ -75,7 +75,14 @@ test('a stopped database is told by status and by psql itself, in every sslmode 
 
 test('the admin port counts what was carried', async () => {
   const text = await (await fetch(`http://127.0.0.1:${sidecar.adminPort}/metrics`)).text();
-  const value = (series: string): number => Number(text.split('\n').find((line) => line.startsWith(series))?.split(' ').at(-1));
+  const value = (series: string): number =>
+    Number(
+      text
+        .split('\n')
+        .find((line) => line.startsWith(series))
+        ?.split(' ')
+        .at(-1),
+    );
   assert(value('portforward_tunnel_bytes_total{port="postgres",direction="to_client"}') > 0);
   assert(value('portforward_tunnel_connections_total{port="postgres"}') > 0);
   assert(value('portforward_tunnel_dial_failures_total{code="DestinationRefused"}') > 0);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Sidecar } from '../../../src/sidecar/main.ts';
-import { command, CommandFailed } from '../../cluster/command.ts';
+import { CommandFailed, command } from '../../cluster/command.ts';
 import { freePort } from '../../cluster/ports.ts';
 import {
   type Bastion,

@@ -7,8 +7,8 @@ import { createLog, type Logger } from '../../../src/process/log.ts';
 import { type Sidecar, startSidecar } from '../../../src/sidecar/main.ts';
 import { command } from '../../cluster/command.ts';
 import type { Postgres } from '../../private-network/postgres.ts';
-import { hopTo, SecretDirectory, sshConfig, userKey } from '../ssh/ssh-world.ts';
 import { type Sshd, startSshd } from '../../private-network/sshd.ts';
+import { hopTo, SecretDirectory, sshConfig, userKey } from '../ssh/ssh-world.ts';
 
 export type SshTunnelConfig = Extract<TunnelConfig, { driver: 'ssh' }>;
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { PortForwardStatus } from '../../../src/contract/api/status.ts';
-import type { EventNote } from '../../../src/controller/kube/events.ts';
 import { ApiError } from '../../../src/controller/kube/api-error.ts';
+import type { EventNote } from '../../../src/controller/kube/events.ts';
 import type { Kube } from '../../../src/controller/kube/kube.ts';
 import { Overlay } from '../../../src/controller/kube/overlay.ts';
 import { Store } from '../../../src/controller/kube/store.ts';

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
+import { silentLog } from '../../../src/process/log.ts';
 import { Counter, createRegistry } from '../../../src/process/metrics.ts';
 import { check, json, metricsPage, startProbeServer } from '../../../src/process/probe-server.ts';
-import { silentLog } from '../../../src/process/log.ts';
 
 test('each route answers on its exact path, problems are 503 with the sentence, and all else is 404 or 405', async () => {
   const stop = new AbortController();

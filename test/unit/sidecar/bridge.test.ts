@@ -6,7 +6,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { TunnelError } from '../../../src/contract/errors.ts';
-import { bridge, type BridgeResult, reset } from '../../../src/sidecar/bridge.ts';
+import { type BridgeResult, bridge, reset } from '../../../src/sidecar/bridge.ts';
 import { ByteBudget } from '../../../src/sidecar/byte-budget.ts';
 
 interface Bridged extends AsyncDisposable {

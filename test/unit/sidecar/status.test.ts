@@ -5,8 +5,8 @@ import { TunnelError } from '../../../src/contract/errors.ts';
 import { tunnelStatusSchema } from '../../../src/contract/tunnel-status.ts';
 import { createRegistry } from '../../../src/process/metrics.ts';
 import { Reachability } from '../../../src/sidecar/health/reachability.ts';
-import { adminRoutes, type StatusSources, statusOf, whyNotReady } from '../../../src/sidecar/status.ts';
 import type { TunnelSnapshot } from '../../../src/sidecar/snapshot.ts';
+import { adminRoutes, type StatusSources, statusOf, whyNotReady } from '../../../src/sidecar/status.ts';
 import { down, orders } from './memory-driver.ts';
 
 function sources(

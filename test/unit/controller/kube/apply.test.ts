@@ -4,7 +4,7 @@ import { ApiError, isConflict } from '../../../../src/controller/kube/api-error.
 import { Applier, hashOf, marked, needsApply, OwnershipConflict } from '../../../../src/controller/kube/apply.ts';
 import type { Kube } from '../../../../src/controller/kube/kube.ts';
 import { type KubeObject, keyOf, ownedBy } from '../../../../src/controller/kube/object.ts';
-import { services, type Service } from '../../../../src/controller/kube/resources.ts';
+import { type Service, services } from '../../../../src/controller/kube/resources.ts';
 import { Store } from '../../../../src/controller/kube/store.ts';
 
 const { signal } = new AbortController();

@@ -1,11 +1,11 @@
 // Observations for the tests of this folder: a healthy tunnel, and what may be wrong with it.
 import type { TunnelStatus } from '../../../../src/contract/tunnel-status.ts';
+import { desiredChildren } from '../../../../src/controller/children/index.ts';
 import { templateAnnotation } from '../../../../src/controller/children/names.ts';
 import type { Deployment, Pod } from '../../../../src/controller/kube/resources.ts';
-import { tunnelSettings, portForward } from '../portforwards.ts';
-import { desiredChildren } from '../../../../src/controller/children/index.ts';
 import type { Observation } from '../../../../src/controller/status/conditions.ts';
-import { observeTunnel, type ObservedTunnel, type Reading } from '../../../../src/controller/status/tunnels.ts';
+import { type ObservedTunnel, observeTunnel, type Reading } from '../../../../src/controller/status/tunnels.ts';
+import { portForward, tunnelSettings } from '../portforwards.ts';
 
 export const template = 'present';
 
