@@ -1,0 +1,281 @@
+/**
+ * The pages, done as they say: every shell block and every kubectl command of a sentence is run in order against the installed operator,
+ * a real bastion and a private database. What cannot be run stands in `notRun` with its reason; a new command is run by itself.
+ * Neighbours: test/integration/docs/ (links, documents, options), main-job.test.ts (the same world).
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { parseAllDocuments, stringify } from 'yaml';
+import { type Block, commandsOf, isShell, readPage, root } from '../integration/docs/markdown.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
+import { type Cluster, ensureCluster } from './cluster.ts';
+import { CommandFailed, command } from './command.ts';
+import { ensureOperator } from './operator.ts';
+import { cachedProgram } from './places.ts';
+import { Shop } from './shop.ts';
+
+const namespace = 'docs-shop';
+/** Releases that pages install, by the namespace of each. */
+const releases = [
+  { name: 'portforward', namespace: 'docs-readme' },
+  { name: 'portforward', namespace: 'docs-install' },
+  { name: 'docs-team', namespace: 'docs-team' },
+] as const;
+
+/** In this order: what one page makes, the next may use. */
+const pages = [
+  'docs/secrets.md',
+  'README.md',
+  'docs/status.md',
+  'docs/bastion.md',
+  'docs/laptop.md',
+  'docs/network.md',
+  'docs/gitops.md',
+  'docs/security.md',
+  'docs/promises.md',
+  'docs/runbooks.md',
+  'docs/metrics.md',
+  'docs/install.md',
+  'docs/out-of-scope.md',
+  'CONTRIBUTING.md',
+  'ARCHITECTURE.md',
+];
+
+/** Commands that are not run here, each with the reason. */
+const notRun: readonly (readonly [RegExp, string])[] = [
+  [/^npm run demo$/, 'it makes a namespace shop of its own and is for eyes; main-job.test.ts is the same story'],
+  [/^npm test$/, 'it would run itself'],
+  [/^npm run build:image /, 'it needs a registry name of the reader’s; operator.ts builds the same Dockerfile'],
+  [/^portforward open /, 'it runs until Ctrl-C; test/integration/cli/ runs it against a real bastion'],
+  [/^kubectl apply$/, 'a word of a sentence, without a file'],
+  [
+    /^kubectl apply --server-side -f portforward\.yaml$/,
+    'it would take objects over from Helm; run below as a dry run',
+  ],
+  [/^kubectl delete portforwards --all --all-namespaces$/, 'the cluster holds tunnels of other tests'],
+  [/^kubectl delete crd /, 'it would delete the tunnels of other tests; the kept definition is asserted below'],
+];
+
+let cluster: Cluster;
+let network: PrivateNetwork;
+let shop: Shop;
+let folder: string;
+let image: string;
+const excluded = new Set<RegExp>();
+
+/** What the pages call by example names, in this world. */
+function here(text: string): string {
+  const [repository = '', tag = ''] = image.split(/:(?=[^:/]+$)/);
+  const chart = `--set image.tag=${tag} --set image.pullPolicy=Never --set replicaCount=1 --set crds.enabled=false`;
+  const { a, b } = network.bastions;
+  return (
+    text
+      .replaceAll(/-n shop\b/g, `-n ${namespace}`)
+      .replaceAll('/namespaces/shop/', `/namespaces/${namespace}/`)
+      .replaceAll(/image\.repository=\S+/g, `image.repository=${repository} ${chart}`)
+      .replaceAll('image.tag=0.1.0', `image.tag=${tag}`)
+      .replaceAll('portforward-team-a', 'docs-team')
+      // This machine does not ask the cluster's DNS.
+      .replaceAll(/^(ssh-keyscan .*)bastion-a\.example\.com/g, `$1${a.address}`)
+      .replaceAll('bastion-a.example.com', a.name)
+      .replaceAll('bastion-b.example.com', b.name)
+  );
+}
+
+/** What a page installs stands beside the operator that everybody uses, so it has a class and a namespace of its own. */
+function besides(page: string, text: string): string {
+  const namespaces: Readonly<Record<string, string>> = {
+    'README.md': 'docs-readme',
+    'docs/install.md': 'docs-install',
+  };
+  const own = namespaces[page];
+  if (own === undefined) return text;
+  return text
+    .replaceAll('--create-namespace', text.includes('className') ? '$&' : `$& --set className=${own}`)
+    .replaceAll(/(--namespace|-n) portforward-system/g, `$1 ${own}`);
+}
+
+async function script(text: string): Promise<string> {
+  return command('bash', ['-euo', 'pipefail', '-c', text], {
+    cwd: folder,
+    timeoutMs: 300_000,
+    env: {
+      KUBECONFIG: join(folder, 'kubeconfig'),
+      HELM_CACHE_HOME: join(folder, '.helm'),
+      PATH: [join(folder, 'bin'), dirname(cachedProgram('kubectl')), process.env['PATH'] ?? ''].join(delimiter),
+    },
+  });
+}
+
+/** Leaves out what stands in `notRun`. */
+function runnable(commands: readonly string[]): readonly string[] {
+  return commands.filter((text) => {
+    const row = notRun.find(([pattern]) => pattern.test(text));
+    if (row !== undefined) excluded.add(row[0]);
+    return row === undefined;
+  });
+}
+
+/** A block is one script, so that a variable of one line serves the next. */
+async function runBlock(block: Block): Promise<void> {
+  const text = runnable(commandsOf(block))
+    .map((each) => besides(block.page, here(each)))
+    .join('\n');
+  if (text === '') return;
+  try {
+    await script(text);
+  } catch (error) {
+    throw new Error(`${block.page}:${block.line}: ${String(error)}`, { cause: error });
+  }
+}
+
+suite('pages', () => {
+  before(async () => {
+    cluster = await ensureCluster();
+    ({ image } = await ensureOperator(cluster));
+    await cluster.clientImage();
+    network = await startPrivateNetwork();
+    for (const { name, address } of Object.values(network.bastions)) await cluster.registerHostDns(name, [address]);
+    folder = mkdtempSync(join(tmpdir(), 'portforward-docs-'));
+    shop = await Shop.create(cluster, namespace);
+    await shop.client();
+    await fillFolder();
+    await removeReleases();
+  });
+  after(async () => {
+    if (folder !== undefined) await removeReleases();
+    await shop?.delete();
+    await network?.stop();
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('the PortForward of the README waits for the Secret that secrets.md makes, and becomes Ready', async () => {
+    await shop.kubectl(['apply', '--filename', join(folder, 'orders-db.yaml')]);
+    const create = readPage('docs/secrets.md').blocks.find(({ text }) => text.includes('create secret'));
+    assert.ok(create);
+    await runBlock(create);
+    await shop.ready('orders-db');
+  });
+
+  test('what the README shows of kubectl is what kubectl shows', async () => {
+    await shop.kubectl(['rollout', 'status', 'deployment/pf-orders-db', '--timeout=60s']);
+    await shop.kubectl(['wait', '--for=jsonpath={.status.readyReplicas}=2', 'portforward/orders-db', '--timeout=30s']);
+    const [prompt = '', header = '', row = ''] = here(consoleOf('kubectl')).split('\n');
+    const seen = (await script(prompt.replace(/^\$ /, ''))).trim().split('\n');
+    const withoutAge = (line: string): string[] => line.trim().split(/\s+/).slice(0, -1);
+    assert.deepEqual(seen[0]?.split(/\s+/), header.split(/\s+/));
+    assert.deepEqual(
+      withoutAge(seen[1] ?? ''),
+      withoutAge(row.replace('orders-db.shop.svc', `orders-db.${namespace}.svc`)),
+    );
+  });
+
+  test('what the README shows of psql while the database is down is what psql prints', async () => {
+    const [, ...lines] = here(consoleOf('psql')).trim().split('\n');
+    const flat = (text: string): string =>
+      text
+        .replaceAll(/\(198\.18[\d.]+\)/g, '(ADDRESS)')
+        .replaceAll(/\s+/g, ' ')
+        .trim();
+    await network.postgres.kill();
+    try {
+      await shop.reason('orders-db', 'DestinationReachable', 'DestinationRefused', 60);
+      const failure = await shop.psql('orders-db', 'select 1').then(
+        () => assert.fail('the database answered'),
+        (error: unknown) => error,
+      );
+      assert.ok(failure instanceof CommandFailed);
+      assert.ok(flat(failure.stderr).includes(flat(lines.join(' '))), `${failure.stderr}\n${lines.join('\n')}`);
+    } finally {
+      await network.postgres.start();
+    }
+    await shop.ready('orders-db');
+  });
+
+  for (const path of pages) {
+    const { blocks, words } = readPage(path);
+    for (const block of blocks.filter(isShell)) {
+      // Made above, and a Secret cannot be created twice.
+      if (block.text.includes('create secret')) continue;
+      const [first] = runnable(commandsOf(block));
+      if (first !== undefined) test(`${path}:${block.line} ${first}`, () => runBlock(block));
+    }
+    const commands = runnable(words.map(({ target }) => target).filter((word) => /^(kubectl|helm) /.test(word)));
+    for (const word of new Set(commands)) {
+      test(`${path} ${word}`, async () => {
+        await script(here(word));
+      });
+    }
+  }
+
+  test('the manifest without Helm is taken by the API server', async () => {
+    const made = await script(
+      'test -s portforward.yaml && kubectl apply --server-side --force-conflicts --dry-run=server --filename portforward.yaml',
+    );
+    assert.match(made, /namespace\/portforward-system serverside-applied/);
+    assert.match(made, /deployment\.apps\/portforward serverside-applied/);
+  });
+
+  test('after an uninstall the definition and every PortForward are still there', async () => {
+    assert.equal(await script(`helm list --namespace docs-install --short`), '');
+    const keep = await cluster.kubectl(['get', 'crd', 'portforwards.portforward.dev', '--output', 'json']);
+    assert.match(keep, /"helm\.sh\/resource-policy": "keep"/);
+    await shop.ready('orders-db');
+    assert.equal(await shop.psql('orders-db', 'select 1'), '1\n');
+  });
+
+  test('each row of what is not run is about a command that a page has', () => {
+    assert.deepEqual(
+      notRun.filter(([pattern]) => !excluded.has(pattern)).map(([pattern]) => String(pattern)),
+      [],
+    );
+  });
+});
+
+/** Also those that a killed run left behind. */
+async function removeReleases(): Promise<void> {
+  for (const { name, namespace: where } of releases) {
+    await script(`helm uninstall ${name} --namespace ${where} --ignore-not-found --wait`);
+    await cluster.kubectl(['delete', 'namespace', where, '--ignore-not-found', '--timeout=120s']);
+  }
+}
+
+/** What a reader has in the folder where the commands are typed: the checkout, the document, a key, a kubeconfig and the program. */
+async function fillFolder(): Promise<void> {
+  for (const name of ['helm', 'scripts', 'dist', 'package.json']) symlinkSync(join(root, name), join(folder, name));
+  mkdirSync(join(folder, 'bin'));
+  writeFileSync(
+    join(folder, 'bin', 'portforward'),
+    `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'src/main.ts')}' "$@"\n`,
+    { mode: 0o755 },
+  );
+  writeFileSync(join(folder, 'id_ed25519'), network.key.privateKey, { mode: 0o600 });
+  writeFileSync(join(folder, 'known_hosts'), network.knownHosts);
+  const config = await cluster.kubectl(['config', 'view', '--flatten']);
+  writeFileSync(join(folder, 'kubeconfig'), config, { mode: 0o600 });
+  await script(`kubectl config set-context --current --namespace=${namespace}`);
+
+  // The README's own document, of which only names and keys are this world's.
+  const block = readPage('README.md').blocks.find(({ text }) => text.includes('kind: PortForward'));
+  assert.ok(block);
+  const document = parseAllDocuments(here(block.text))
+    .map((each) => each.toJS() as { kind: string; metadata: object; spec: { ssh: object } })
+    .find(({ kind }) => kind === 'PortForward');
+  assert.ok(document);
+  const { spec, metadata } = document;
+  const ssh = { ...spec.ssh, knownHosts: network.knownHosts };
+  const made = { ...document, metadata: { ...metadata, namespace }, spec: { ...spec, ssh } };
+  writeFileSync(join(folder, 'orders-db.yaml'), stringify(made));
+}
+
+/** The README's console block whose prompt runs that program. */
+function consoleOf(program: string): string {
+  const found = readPage('README.md').blocks.find(
+    ({ language, text }) => language === 'console' && text.startsWith(`$ ${program} `),
+  );
+  assert.ok(found, `the README shows no console with ${program}`);
+  return found.text;
+}
