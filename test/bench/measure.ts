@@ -78,7 +78,7 @@ export const visits: ReadonlyMap<number, readonly Visit[]> = new Map([
 ]);
 
 /** How long a tunnel is left alone before its memory is read. */
-const settleMs = 2_000;
+const settleMs = 1_000;
 
 /** The visit to a tunnel that was started for it. */
 export const fresh: Visit = {
