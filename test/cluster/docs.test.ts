@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { parseAllDocuments, stringify } from 'yaml';
-import { type Block, commandsOf, isShell, readPage, root } from '../integration/docs/markdown.ts';
+import { allPages, type Block, commandsOf, isShell, readPage, root } from '../integration/docs/markdown.ts';
 import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
 import { type Cluster, ensureCluster } from './cluster.ts';
 import { CommandFailed, command } from './command.ts';
@@ -25,24 +25,13 @@ const releases = [
   { name: 'docs-team', namespace: 'docs-team' },
 ] as const;
 
-/** In this order: what one page makes, the next may use. */
-const pages = [
-  'docs/secrets.md',
-  'README.md',
-  'docs/status.md',
-  'docs/bastion.md',
-  'docs/laptop.md',
-  'docs/network.md',
-  'docs/gitops.md',
-  'docs/security.md',
-  'docs/promises.md',
-  'docs/runbooks.md',
-  'docs/metrics.md',
-  'docs/install.md',
-  'docs/out-of-scope.md',
-  'CONTRIBUTING.md',
-  'ARCHITECTURE.md',
-];
+/** Generated, measured by commands of its own, about this very cluster, or no instructions. */
+const elsewhere = /^docs\/(errors|benchmarks)\.md$|^docs\/(reference|development|decisions)\//;
+/** What one page makes, the next may use; the others follow in any order. */
+const first = ['docs/secrets.md', 'README.md', 'docs/runbooks.md'];
+const rest = allPages()
+  .map(({ path }) => path)
+  .filter((path) => !first.includes(path) && !elsewhere.test(path));
 
 /** Commands that are not run here, each with the reason. */
 const notRun: readonly (readonly [RegExp, string])[] = [
@@ -195,13 +184,13 @@ suite('pages', () => {
     await shop.ready('orders-db');
   });
 
-  for (const path of pages) {
+  for (const path of [...first, ...rest]) {
     const { blocks, words } = readPage(path);
     for (const block of blocks.filter(isShell)) {
       // Made above, and a Secret cannot be created twice.
       if (block.text.includes('create secret')) continue;
-      const [first] = runnable(commandsOf(block));
-      if (first !== undefined) test(`${path}:${block.line} ${first}`, () => runBlock(block));
+      const [begin] = runnable(commandsOf(block));
+      if (begin !== undefined) test(`${path}:${block.line} ${begin}`, () => runBlock(block));
     }
     const commands = runnable(words.map(({ target }) => target).filter((word) => /^(kubectl|helm) /.test(word)));
     for (const word of new Set(commands)) {

@@ -67,7 +67,7 @@ suite('commands', () => {
     const named = beginningWith(/^npm (run|test)\b/);
     assert.ok(named.length >= 10, `only ${named.length} commands were found`);
     const script = (target: string): string =>
-      target.startsWith('npm test') ? 'test' : (/^npm run (?:--silent )?([\w:-]+)/.exec(target)?.[1] ?? target);
+      target.startsWith('npm test') ? 'test' : (/^npm run (?:--silent |-s )?([\w:-]+)/.exec(target)?.[1] ?? target);
     assert.deepEqual(
       named.filter(({ target }) => scripts[script(target)] === undefined),
       [],
