@@ -296,7 +296,7 @@ const worlds: Readonly<Record<string, World>> = {
   },
 };
 
-suite('bad worlds', { concurrency: 3 }, () => {
+suite('bad worlds', { concurrency: 2 }, () => {
   for (const [name, world] of Object.entries(worlds)) {
     test(name, async (t) => {
       const port = nextPort++;

@@ -12,9 +12,9 @@ import { isReady, type Reading } from './tunnels.ts';
 export interface ReaderTimings {
   /** After a pod's readiness changed. */
   readonly changedMs: number;
-  /** Between reads of a pod that is not ready, */
+  /** Between reads of a pod that is not ready, or one of whose ports is not known to be reachable, */
   readonly notReadyMs: number;
-  /** and when it has not been for `longMs`. */
+  /** and when nothing of it has changed for `longMs`. */
   readonly longNotReadyMs: number;
   readonly longMs: number;
   /** Between reads of a ready pod, at least; more with many pods, so that there are at most `readsPerSecond`. */
@@ -52,7 +52,8 @@ interface Entry {
   timer: NodeJS.Timeout | undefined;
   reading: Reading | undefined;
   failures: number;
-  readinessChangedAt: number;
+  /** When its readiness or what it says last changed. */
+  changedAt: number;
   busy: boolean;
 }
 
@@ -91,7 +92,7 @@ export class StatuszReader {
       entry = undefined;
     }
     if (entry === undefined) {
-      entry = { pod, timer: undefined, reading: undefined, failures: 0, readinessChangedAt: Date.now(), busy: false };
+      entry = { pod, timer: undefined, reading: undefined, failures: 0, changedAt: Date.now(), busy: false };
       this.#entries.set(key, entry);
       this.#schedule(entry, initial && isReady(pod) ? this.#timings.readyMs * Math.random() : this.#timings.changedMs);
       return;
@@ -99,7 +100,7 @@ export class StatuszReader {
     const changed = isReady(entry.pod) !== isReady(pod) || address(entry.pod) !== address(pod);
     entry.pod = pod;
     if (!changed) return;
-    entry.readinessChangedAt = Date.now();
+    entry.changedAt = Date.now();
     this.#schedule(entry, this.#timings.changedMs);
   }
 
@@ -151,13 +152,14 @@ export class StatuszReader {
     }
   }
 
-  #pause({ pod, readinessChangedAt }: Entry): number {
+  #pause({ pod, reading, changedAt }: Entry): number {
     const { readyMs, readsPerSecond, notReadyMs, longMs, longNotReadyMs } = this.#timings;
-    if (isReady(pod)) {
+    const isLong = Date.now() - changedAt > longMs;
+    if (isReady(pod) && (isLong || isSettled(reading))) {
       const interval = Math.max(readyMs, (this.#entries.size / readsPerSecond) * 1_000);
       return interval * (0.8 + 0.4 * Math.random());
     }
-    return Date.now() - readinessChangedAt > longMs ? longNotReadyMs : notReadyMs;
+    return isLong ? longNotReadyMs : notReadyMs;
   }
 
   /** Never rejects. */
@@ -200,9 +202,16 @@ export class StatuszReader {
   #note(entry: Entry, reading: Reading): void {
     const before = entry.reading;
     entry.reading = reading;
-    if (before === undefined || JSON.stringify(before) !== JSON.stringify(reading)) this.#options.onChange(entry.pod);
+    if (before !== undefined && JSON.stringify(before) === JSON.stringify(reading)) return;
+    entry.changedAt = Date.now();
+    this.#options.onChange(entry.pod);
   }
 }
+
+/** Nothing is expected to change soon: connected with every port reachable, or idle. */
+const isSettled = (reading: Reading | undefined): boolean =>
+  reading?.status !== undefined &&
+  (reading.status.state === 'Idle' || reading.status.ports.every(({ reachable }) => reachable === true));
 
 const address = (pod: Pod): string | undefined =>
   pod.metadata.deletionTimestamp === undefined ? pod.status?.podIP : undefined;

@@ -92,6 +92,22 @@ test('a pod that is not ready is read again and again, and only a change is told
   assert.ok(reads >= 4);
 });
 
+test('a ready pod is read as often while a port of it is not known to be reachable', async (t) => {
+  let reads = 0;
+  const { reader, change } = await rig(t, (request, response) => {
+    reads += 1;
+    const ports = carrying.ports.map((port) => ({ ...port, reachable: reads < 4 ? null : false }));
+    json({ ...carrying, ports })(request, response);
+  });
+  reader.track(pod(readyStatus));
+  await change();
+  const changed = await change();
+  assert.deepEqual(
+    reader.reading(changed)?.status?.ports.map(({ reachable }) => reachable),
+    carrying.ports.map(() => false),
+  );
+});
+
 test('a ready pod is read again when its readiness changes', async (t) => {
   let via = 0;
   const { reader, change } = await rig(t, (request, response) => {
