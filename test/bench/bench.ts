@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, release as kernel, loadavg, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Child } from '../cluster/child.ts';
@@ -60,7 +60,7 @@ async function bench(): Promise<void> {
   try {
     const loadBefore = loadavg();
     const program = await bundle(directory);
-    const destination = startScript('destination.ts');
+    const destination = startScript(new URL('destination.ts', import.meta.url));
     ends.push(async () => await destination.kill());
     // The only cipher, and each key exchange in the log; a file for each channel.
     const config = [`Ciphers ${cipher}`, 'LogVerbose kex.c:*:*', 'LogLevel INFO'];
@@ -110,7 +110,8 @@ async function visitStanding(
   addedMs: number,
   wanted: readonly Visit[],
 ): Promise<void> {
-  const proxy = addedMs === 0 ? undefined : startScript('delay-proxy.ts', `${way.sshd.port}`, `${addedMs}`);
+  const proxy =
+    addedMs === 0 ? undefined : startScript(new URL('delay-proxy.ts', import.meta.url), way.sshd.port, addedMs);
   const tunnels: [who: 'ours' | 'theirs', tunnel: Tunnel][] = [];
   try {
     const through = proxy === undefined ? way : { ...way, bastionPort: await portOf(proxy) };
@@ -150,8 +151,9 @@ async function visitFresh(results: Results, load: LoadGenerator, program: string
   }
 }
 
-function startScript(name: string, ...args: string[]): Child {
-  return new Child(name, process.execPath, [join(import.meta.dirname, name), ...args]);
+function startScript(script: URL, ...args: number[]): Child {
+  const file = fileURLToPath(script);
+  return new Child(basename(file), process.execPath, [file, ...args.map(String)]);
 }
 
 async function portOf(script: Child): Promise<number> {

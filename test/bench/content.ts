@@ -3,9 +3,7 @@
 import { createCipheriv, createHash } from 'node:crypto';
 
 /** 1 MiB of AES keystream. A transfer repeats it; compressors that ssh knows look back 32 KiB. */
-export const block: Buffer = createCipheriv('aes-128-ctr', Buffer.alloc(16, 7), Buffer.alloc(16)).update(
-  Buffer.alloc(2 ** 20),
-);
+const block = createCipheriv('aes-128-ctr', Buffer.alloc(16, 7), Buffer.alloc(16)).update(Buffer.alloc(2 ** 20));
 
 /** How much is handed to the kernel at once. */
 const sliceBytes = 256 * 1024;

@@ -14,8 +14,6 @@ export interface Case {
   readonly unit: string;
   readonly better: 'more' | 'less';
   readonly budget?: Budget;
-  /** False: nothing of the peer is measured. */
-  readonly alone?: true;
 }
 
 const speed = (ratioAtLeast: number): Case => ({ unit: 'MB/s', better: 'more', budget: { ratioAtLeast } });

@@ -4,14 +4,14 @@ import { type Budget, type Case, type CaseName, caseNames, cases, type Figures }
 
 export interface Row {
   readonly case: CaseName;
-  readonly peer: string | null;
+  readonly peer: string;
   readonly unit: string;
   readonly better: 'more' | 'less';
   /** One figure for each round. */
   readonly ours: readonly number[];
   readonly theirs: readonly number[];
-  /** Ours ÷ theirs, round by round; null without a peer. */
-  readonly ratio: { readonly min: number; readonly median: number; readonly max: number } | null;
+  /** Ours ÷ theirs, round by round. */
+  readonly ratio: { readonly min: number; readonly median: number; readonly max: number };
 }
 
 /** A ratio over fewer interleaved rounds does not count as met. */
@@ -48,7 +48,7 @@ export function table(rows: readonly Row[]): string {
     row.case,
     row.unit,
     spread(row.ours),
-    row.theirs.length === 0 ? '-' : spread(row.theirs),
+    spread(row.theirs),
     row.ratio === null
       ? '-'
       : [row.ratio.min, row.ratio.median, row.ratio.max].map((one) => one.toFixed(2)).join(' / '),
@@ -75,9 +75,8 @@ function verdict(row: Row): [string, string] {
 }
 
 function judge({ ours, theirs, ratio }: Row, budget: Budget, unit: string): [string, boolean] {
-  const middle = ratio?.median ?? Number.NaN;
-  if ('ratioAtLeast' in budget) return [`≥ ${budget.ratioAtLeast} ×`, middle >= budget.ratioAtLeast];
-  if ('ratioAtMost' in budget) return [`≤ ${budget.ratioAtMost} ×`, middle <= budget.ratioAtMost];
+  if ('ratioAtLeast' in budget) return [`≥ ${budget.ratioAtLeast} ×`, ratio.median >= budget.ratioAtLeast];
+  if ('ratioAtMost' in budget) return [`≤ ${budget.ratioAtMost} ×`, ratio.median <= budget.ratioAtMost];
   if ('atMost' in budget) return [`≤ ${budget.atMost} ${unit}`, median(ours) <= budget.atMost];
   const differences = ours.map((one, index) => one - (theirs[index] ?? Number.NaN));
   return [`≤ theirs + ${budget.differenceAtMost} ms`, median(differences) <= budget.differenceAtMost];
