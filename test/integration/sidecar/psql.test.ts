@@ -73,6 +73,18 @@ test('a stopped database is told by status and by psql itself, in every sslmode 
   assert.equal((await psql(postgres, portOf(sidecar), 'SELECT 1')).trim(), '1');
 });
 
+test('probes leave no complaint in the database’s log', async () => {
+  await until(sidecar, () => sidecar.status().ports[0]?.reachable === true);
+  const before = postgres.log().length;
+  const probes = (): readonly string[] => postgres.log().slice(before);
+  // The server under test is told to log connections; half a second lies between two probes.
+  await until(sidecar, () => probes().filter((line) => line.includes('connection received')).length >= 4);
+  assert.deepEqual(
+    probes().filter((line) => !line.includes('connection received')),
+    [],
+  );
+});
+
 test('the admin port counts what was carried', async () => {
   const text = await (await fetch(`http://127.0.0.1:${sidecar.adminPort}/metrics`)).text();
   const value = (series: string): number =>

@@ -1,0 +1,88 @@
+// Several bastions that are not alike, and a tunnel that is open only while somebody uses it.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { after, before, test } from 'node:test';
+import type { Sidecar } from '../../../src/sidecar/main.ts';
+import {
+  type Bastion,
+  client,
+  type ConfigOptions,
+  openSidecar,
+  startBastion,
+  tunnelConfig,
+  until,
+  untilConnected,
+} from './sidecar-world.ts';
+
+let open: Bastion;
+let strict: Bastion;
+let echo: Server;
+
+before(async () => {
+  [open, strict] = await Promise.all([startBastion(), startBastion({ config: ['PermitOpen 127.0.0.1:1'] })]);
+  echo = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => undefined);
+    socket.pipe(socket);
+  });
+  echo.listen(0, '127.0.0.1');
+  await once(echo, 'listening');
+});
+
+after(async () => {
+  await Promise.all([open.stop(), strict.stop()]);
+  echo.close();
+});
+
+async function through(
+  bastions: readonly Bastion[],
+  options: Partial<ConfigOptions>,
+  use: (sidecar: Sidecar) => Promise<void>,
+): Promise<void> {
+  const { port } = echo.address() as AddressInfo;
+  const sidecar = await openSidecar(
+    tunnelConfig(
+      bastions.map(({ hop }) => hop),
+      { forwards: [{ port }], ...options },
+    ),
+  );
+  try {
+    await use(sidecar);
+  } finally {
+    await sidecar.stop();
+  }
+}
+
+async function echoes(sidecar: Sidecar): Promise<void> {
+  const socket = await client(sidecar);
+  socket.write('hello');
+  assert.equal(String((await once(socket, 'data'))[0]), 'hello');
+  socket.destroy();
+}
+
+test('a destination that the first bastion prohibits is reached through the second, for clients and for health', async () => {
+  const { port } = echo.address() as AddressInfo;
+  await through([strict, open], { forwards: [{ port, health: 'Passive' }] }, async (sidecar) => {
+    await untilConnected(sidecar);
+    assert.equal(sidecar.status().via, `127.0.0.1:${strict.sshd.port}`);
+    await echoes(sidecar);
+    await until(sidecar, () => sidecar.status().ports[0]?.reachable === true);
+    assert.equal(sidecar.status().via, `127.0.0.1:${strict.sshd.port}`, 'the first stays the first for other forwards');
+  });
+});
+
+test('an idle tunnel holds no session, the first client opens it, and it closes after the idle timeout', async () => {
+  const connection = { mode: 'OnDemand', idleTimeoutSeconds: 0.5 } as const;
+  await through([open], { connection }, async (sidecar) => {
+    assert.equal(sidecar.status().state, 'Idle');
+    assert.equal(open.sshd.sessions().length, 0);
+    const ready = await fetch(`http://127.0.0.1:${sidecar.adminPort}/readyz`);
+    assert.equal(ready.status, 200);
+    await ready.body?.cancel();
+    await echoes(sidecar);
+    assert.equal(sidecar.status().state, 'Connected');
+    await until(sidecar, () => sidecar.status().state === 'Idle', 5_000);
+    await until(sidecar, () => open.sshd.sessions().length === 0, 5_000);
+    await echoes(sidecar);
+  });
+});
