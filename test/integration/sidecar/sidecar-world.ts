@@ -80,12 +80,7 @@ export async function startBastion(options: Parameters<typeof startSshd>[0] = {}
   };
 }
 
-/** A bastion's hop behind another port: a proxy that plays the network. Its host key is known under that port too. */
-export function hopBehind(bastion: Bastion, port: number): Bastion['hop'] {
-  return { ...bastion.hop, port };
-}
-
-export function testLog(): Logger {
+function testLog(): Logger {
   return createLog({ level: process.env['PF_TEST_LOG'] === undefined ? 'silent' : 'debug' });
 }
 
