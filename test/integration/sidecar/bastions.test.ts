@@ -6,8 +6,8 @@ import { after, before, test } from 'node:test';
 import type { Sidecar } from '../../../src/sidecar/main.ts';
 import {
   type Bastion,
-  client,
   type ConfigOptions,
+  client,
   openSidecar,
   startBastion,
   tunnelConfig,
