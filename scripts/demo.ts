@@ -13,7 +13,9 @@ const seconds = (since: number): string => `${((performance.now() - since) / 100
 async function main(): Promise<void> {
   say('PortForward: from kubectl apply to a row of a private database');
   const cluster = await chapter('A Kubernetes cluster on this machine', () => ensureCluster({ log: detail }));
-  await chapter('The operator, installed by its Helm chart', () => ensureOperator(cluster, { log: detail }));
+  await chapter('The operator, installed by its Helm chart', () =>
+    ensureOperator(cluster, { log: detail, values: { 'tunnels.logLevel': 'info', 'controller.logLevel': 'info' } }),
+  );
   const network = await chapter('A private network: two bastions with sshd, PostgreSQL behind them', async () => {
     const started = await startPrivateNetwork();
     for (const { name, address } of [started.bastions.a, started.bastions.b]) {

@@ -1,11 +1,13 @@
 // `portforward sidecar`: what a tunnel pod runs. It never ends by itself but for an unreadable config or a bug.
 // Neighbours: ../sidecar/main.ts (the work), ../process/run.ts (signals and exit).
-import { createLog } from '../process/log.ts';
+import { logLevelVariable } from '../contract/pod.ts';
+import { createLog, isLogLevel } from '../process/log.ts';
 import { run } from '../process/run.ts';
 import { runSidecar } from '../sidecar/main.ts';
 
 /** Runs until SIGTERM, drains and ends the process. */
 export async function sidecar(): Promise<never> {
-  const log = createLog({ fields: { component: 'sidecar' } });
+  const level = process.env[logLevelVariable];
+  const log = createLog({ ...(isLogLevel(level) ? { level } : {}), fields: { component: 'sidecar' } });
   return run((signal) => runSidecar({ signal, log }), { log });
 }

@@ -8,6 +8,9 @@ export const configVariable = 'PORTFORWARD_CONFIG';
 export const podNameVariable = 'PORTFORWARD_POD_NAME';
 export const podUidVariable = 'PORTFORWARD_POD_UID';
 
+/** How much the sidecar logs: debug, info (where it is absent), warn or error. */
+export const logLevelVariable = 'PORTFORWARD_LOG_LEVEL';
+
 /** Serves /livez, /readyz, /metrics and /statusz. */
 export const adminPort = 9808;
 export const adminPortName = 'pf-admin';

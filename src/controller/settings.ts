@@ -29,6 +29,7 @@ export const flags = {
     default: '',
     help: 'Name of a ConfigMap with the key ca.crt in each tunnel’s namespace: certificates that tunnel pods trust besides the public ones. A missing one is ignored.',
   },
+  'tunnel-log-level': { form: 'text', default: 'info', help: 'Of the tunnel pods: debug, info, warn or error.' },
   'class-name': { form: 'text', default: '', help: 'Acts on PortForwards of this className only.' },
   'watch-namespaces': { form: 'list', help: 'Acts in these namespaces only; none: in all.' },
   'allow-insecure-host-keys': { form: 'switch', help: 'Accepts hostKeyPolicy InsecureIgnore. Do not use it.' },
@@ -77,6 +78,8 @@ const peer = z.looseObject({});
 const labels = z.array(z.string().regex(/^[^=]+=[^=]*$/, 'is written as key=value'));
 const names = z.array(z.string().min(1));
 
+const logLevel = z.enum(['debug', 'info', 'warn', 'error']);
+
 const schema = z.object({
   'tunnel-image': z.string('is required').min(1, 'is required'),
   'tunnel-image-pull-policy': z.enum(['Always', 'IfNotPresent', 'Never']),
@@ -84,6 +87,7 @@ const schema = z.object({
   'tunnel-https-proxy': z.string(),
   'tunnel-no-proxy': z.string(),
   'tunnel-ca-bundle': z.string(),
+  'tunnel-log-level': logLevel,
   'class-name': z.string().max(63),
   'watch-namespaces': names,
   'allow-insecure-host-keys': z.boolean(),
@@ -100,7 +104,7 @@ const schema = z.object({
   'rollouts-per-minute': z.number().min(1).max(100_000),
   kubeconfig: z.string(),
   context: z.string(),
-  'log-level': z.enum(['debug', 'info', 'warn', 'error']),
+  'log-level': logLevel,
 } satisfies Record<FlagName, z.ZodType>);
 
 export type ServiceType = 'ClusterIP' | 'NodePort' | 'LoadBalancer';
@@ -114,6 +118,7 @@ export interface TunnelSettings {
   readonly httpsProxy: string;
   readonly noProxy: string;
   readonly caBundle: string;
+  readonly logLevel: Exclude<LogLevel, 'silent'>;
   readonly allowInsecureHostKeys: boolean;
   readonly allowedAnnotationPrefixes: readonly string[];
   readonly allowedServiceTypes: readonly ServiceType[];
@@ -168,6 +173,7 @@ export function readSettings(
       httpsProxy: flag['tunnel-https-proxy'],
       noProxy: flag['tunnel-no-proxy'],
       caBundle: flag['tunnel-ca-bundle'],
+      logLevel: flag['tunnel-log-level'],
       allowInsecureHostKeys: flag['allow-insecure-host-keys'],
       allowedAnnotationPrefixes: flag['allowed-annotation-prefixes'],
       allowedServiceTypes: flag['allowed-service-types'],

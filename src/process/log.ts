@@ -6,6 +6,10 @@ import { pino } from 'pino';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
+const levels: readonly string[] = ['debug', 'info', 'warn', 'error', 'silent'] satisfies LogLevel[];
+
+export const isLogLevel = (text: string | undefined): text is LogLevel => text !== undefined && levels.includes(text);
+
 interface LogMethod {
   (message: string): void;
   (fields: Readonly<Record<string, unknown>>, message: string): void;

@@ -41,6 +41,9 @@ export async function ensureOperator(cluster: Cluster, options: OperatorOptions 
     'image.repository': repository,
     'image.tag': tag,
     'image.pullPolicy': 'Never',
+    // Every line there is: no secret may be in any of them.
+    'tunnels.logLevel': 'debug',
+    'controller.logLevel': 'debug',
     ...values,
   };
   const set = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`]);

@@ -41,6 +41,7 @@ const matrix: Readonly<Record<string, readonly string[]>> = {
     'tunnels.httpsProxy=http://proxy.example.com:3128',
     'tunnels.noProxy=.svc\\,10.0.0.0/8',
     'tunnels.caBundle=corporate-ca',
+    'tunnels.logLevel=debug',
     'allowInsecureHostKeys=true',
     'allowedAnnotationPrefixes={sidecar.istio.io/,example.com/}',
     'allowedServiceTypes={ClusterIP,LoadBalancer}',
@@ -92,6 +93,7 @@ test('values become the settings that they name', async () => {
     httpsProxy: 'http://proxy.example.com:3128',
     noProxy: '.svc,10.0.0.0/8',
     caBundle: 'corporate-ca',
+    logLevel: 'debug',
     allowInsecureHostKeys: true,
     allowedAnnotationPrefixes: ['sidecar.istio.io/', 'example.com/'],
     allowedServiceTypes: ['ClusterIP', 'LoadBalancer'],
@@ -165,6 +167,7 @@ test('a misspelt value, a wrong type and an impossible number are refused before
     'metrics.scrapeFrom[0].namespace=monitoring': /scrapeFrom/,
     'className=Not_A_Label': /className/,
     'tunnels.caBundle=Not A Name': /caBundle/,
+    'tunnels.logLevel=loud': /logLevel/,
   };
   for (const [value, sentence] of Object.entries(refused)) {
     await assert.rejects(renderText([value]), sentence, value);
