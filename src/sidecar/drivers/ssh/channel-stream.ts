@@ -85,8 +85,10 @@ export class ChannelStream extends Duplex {
       return;
     }
     // Nobody takes our bytes any more. If some are still to be written, that is a loss and must be told, after what came was read.
-    if (this.writableLength === 0) this.end();
-    else if (this.readableEnded) this.destroy(this.#options.closedEarly());
+    if (this.writableLength === 0) {
+      // Ending twice is an error that nobody hears but that costs its making.
+      if (!this.writableEnded) this.end();
+    } else if (this.readableEnded) this.destroy(this.#options.closedEarly());
     else this.once('end', () => this.destroy(this.#options.closedEarly()));
   }
 
