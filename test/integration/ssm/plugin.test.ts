@@ -49,15 +49,21 @@ function bytesWithoutLineFeed(length: number): Buffer {
   return bytes;
 }
 
+/** Sends all and takes as much back. */
 async function echoed(socket: Socket, bytes: Buffer): Promise<Buffer> {
   const got: Buffer[] = [];
   let length = 0;
-  socket.write(bytes);
-  while (length < bytes.length) {
-    const [chunk] = (await once(socket, 'data')) as [Buffer];
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const take = (chunk: Buffer): void => {
     got.push(chunk);
     length += chunk.length;
-  }
+    if (length >= bytes.length) resolve();
+  };
+  const ended = (): void => reject(new Error(`ended after ${length} of ${bytes.length} bytes`));
+  socket.on('data', take).once('close', ended);
+  socket.write(bytes);
+  await promise;
+  socket.off('data', take).off('close', ended);
   return Buffer.concat(got);
 }
 

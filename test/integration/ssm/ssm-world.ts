@@ -8,7 +8,7 @@ import { createSsmDriver, type SsmDriverOptions } from '../../../src/sidecar/dri
 import type { SsmRoute } from '../../../src/sidecar/drivers/ssm/targets.ts';
 import { SessionManager } from '../../support/ssm/session-manager.ts';
 
-export const instance = 'i-0123456789abcdef0';
+const instance = 'i-0123456789abcdef0';
 
 export class SsmWorld {
   readonly service: SessionManager;

@@ -80,7 +80,7 @@ export class DataChannel implements ByteChannel {
       return channel;
     } catch (error) {
       channel.#end(error instanceof TunnelError ? error : new TunnelError('NotConnected', 'the attempt was given up'));
-      await channel.#terminated;
+      await channel.close();
       throw error;
     }
   }
@@ -91,7 +91,12 @@ export class DataChannel implements ByteChannel {
     this.#liveness = new Liveness(options.clock.now());
     this.#link = new MessageLink(options, {
       deliver: (type, payload) => this.#payload(type, payload),
-      progress: () => {
+      heard: () => {
+        this.#liveness.progress(this.#now());
+        // No turn for each kilobyte of a download: the one that is planned sees it.
+        if (this.#verdict !== 'alive') this.wake();
+      },
+      acknowledged: () => {
         this.#liveness.progress(this.#now());
         this.wake();
         if (this.#proof?.() !== true) return;

@@ -5,6 +5,7 @@ import { TunnelError } from '../../../contract/errors.ts';
 import { Backoff } from '../../../process/backoff.ts';
 import type { Clock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
+import { abortable } from './abortable.ts';
 import type { DataChannel } from './data-channel.ts';
 import type { PortStream } from './smux/stream.ts';
 
@@ -90,7 +91,7 @@ export class Lane {
   /** A stream; waits for a session that is being opened. @throws TunnelError of layer `bastion`, or the signal's reason. */
   async dial(signal: AbortSignal): Promise<PortStream> {
     signal.throwIfAborted();
-    if (!this.usable && this.#replacing !== undefined) await race(this.#replacing, signal);
+    if (!this.usable && this.#replacing !== undefined) await abortable(this.#replacing, signal);
     const current = this.#current;
     if (current === undefined)
       throw new TunnelError('NotConnected', 'the session to the destination is being replaced');
@@ -220,18 +221,5 @@ export class Lane {
     this.#cancelTimer = undefined;
     if (this.#closed.signal.aborted || !Number.isFinite(at)) return;
     this.#cancelTimer = clock.after(Math.max(0, at - clock.now()), onChange);
-  }
-}
-
-async function race(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  let abort: () => void = () => undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort);
-  });
-  try {
-    await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }

@@ -24,8 +24,10 @@ export interface Outgoing {
 export interface LinkEvents {
   /** The next payload of the agent. */
   deliver(type: number, payload: Buffer): void;
-  /** The agent lives: it sent something or acknowledged something outstanding. */
-  progress(): void;
+  /** The agent sent something: it lives. */
+  heard(): void;
+  /** The agent acknowledged something outstanding: it lives, and there may be room for more. */
+  acknowledged(): void;
   /** The service closed the channel for good. */
   channelClosed(output: string): void;
 }
@@ -82,7 +84,8 @@ export class MessageLink {
         return this.#output(message);
       case messageType.acknowledge: {
         const sequence = parseAcknowledgement(message.payload);
-        if (sequence !== undefined && this.#sender.acknowledged(sequence, this.#clock.now())) this.#events.progress();
+        if (sequence !== undefined && this.#sender.acknowledged(sequence, this.#clock.now()))
+          this.#events.acknowledged();
         return;
       }
       case messageType.channelClosed:
@@ -120,7 +123,7 @@ export class MessageLink {
   }
 
   #output(message: Message): void {
-    this.#events.progress();
+    this.#events.heard();
     const { acknowledge, deliver } = this.#receiver.receive(message);
     for (const { payloadType, payload } of deliver) this.#events.deliver(payloadType, payload);
     // Delivery may have ended it all.

@@ -31,7 +31,7 @@ export type Malformed = 'TooShort' | 'HeaderLength' | 'NoType' | 'NoDate' | 'Seq
 
 const HEADER = 116;
 /** What a message costs beyond its payload, in bytes. */
-export const MESSAGE_OVERHEAD = HEADER + 4;
+const MESSAGE_OVERHEAD = HEADER + 4;
 const MIN_HEADER = 112;
 
 /** The message as bytes of its own: the payload is copied. */

@@ -4,6 +4,7 @@
 import type { Duplex } from 'node:stream';
 import { TunnelError } from '../../../contract/errors.ts';
 import type { Destination, Session } from '../../driver.ts';
+import { abortable } from './abortable.ts';
 import type { Lane } from './lane.ts';
 
 export class SsmSession implements Session {
@@ -91,7 +92,7 @@ export class SsmSession implements Session {
   async #addLane(destination: Destination, signal: AbortSignal): Promise<Lane> {
     const key = keyOf(destination);
     const starting = this.#starting.get(key);
-    if (starting !== undefined) return starting;
+    if (starting !== undefined) return abortable(starting, signal);
     const lane = this.#newLane(destination);
     const start = (async () => {
       try {
