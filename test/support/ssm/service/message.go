@@ -127,8 +127,9 @@ func acknowledge(m message) []byte {
 	return message{kind: kindAcknowledge, flags: 3, id: newID(), payload: content}.encode()
 }
 
+// With something behind the header: AWS's client cannot read one that ends there.
 func publication(kind string) []byte {
-	return message{kind: kind, flags: 3, id: newID()}.encodeShort()
+	return message{kind: kind, flags: 3, id: newID(), payload: []byte("{}")}.encodeShort()
 }
 
 func channelClosed(sessionID, output string) []byte {
