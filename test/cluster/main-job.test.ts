@@ -48,6 +48,8 @@ suite('main job', () => {
       },
     });
     await shop.ready('orders-db');
+    // Ready with the first pod; the second follows.
+    await shop.kubectl(['wait', '--for=jsonpath={.status.readyReplicas}=2', 'portforward/orders-db', '--timeout=30s']);
     assert.equal(await shop.psql('orders-db', 'select customer from orders order by id'), 'Ada\nGrace\nBarbara\n');
 
     const [header = '', row = ''] = (await shop.kubectl(['get', 'pf'])).trim().split('\n');

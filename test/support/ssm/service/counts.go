@@ -49,8 +49,12 @@ func (c *connLocks) of(conn *websocket.Conn) *sync.Mutex {
 	return c.locks[conn]
 }
 
-func (c *connLocks) Lock(conn *websocket.Conn)   { c.of(conn).Lock() }
-func (c *connLocks) Unlock(conn *websocket.Conn) { c.of(conn).Unlock() }
+// lock gives what unlocks it again, because the socket may be forgotten meanwhile.
+func (c *connLocks) lock(conn *websocket.Conn) func() {
+	mutex := c.of(conn)
+	mutex.Lock()
+	return mutex.Unlock
+}
 
 func (c *connLocks) forget(conn *websocket.Conn) {
 	c.mu.Lock()

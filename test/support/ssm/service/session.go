@@ -76,8 +76,7 @@ func (s *session) toClient(raw []byte) {
 	if conn == nil {
 		return
 	}
-	s.service.writing.Lock(conn)
-	defer s.service.writing.Unlock(conn)
+	defer s.service.writing.lock(conn)()
 	if conn.WriteMessage(websocket.BinaryMessage, raw) != nil {
 		_ = conn.Close()
 	}
