@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import { ByteBudget } from '../../byte-budget.ts';
 import type { ConnectOptions, Destination, Driver, Session } from '../../driver.ts';
+import { abortable } from './abortable.ts';
 import { createSsmApi, type SsmApi } from './api.ts';
 import type { SsmConfig } from './config.ts';
 import { DataChannel } from './data-channel.ts';
@@ -101,7 +102,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
         await session.start(destinations, signal);
         onAnswer?.();
         // A missing permission would show in an hour, by dropping every connection: it is tried now, while nothing is lost by it.
-        if (!resumeProved) await session.renewSocket();
+        if (!resumeProved) await abortable(session.renewSocket(), signal);
         resumeProved = true;
         return session;
       } catch (cause) {

@@ -31,33 +31,16 @@ func (t *tally) copy() map[string]int {
 	return out
 }
 
-// connLocks let one message at a time be written to a web socket.
-type connLocks struct {
-	mu    sync.Mutex
-	locks map[*websocket.Conn]*sync.Mutex
+// leg is a client's web socket, to which one message at a time is written.
+type leg struct {
+	conn *websocket.Conn
+	mu   sync.Mutex
 }
 
-func (c *connLocks) of(conn *websocket.Conn) *sync.Mutex {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.locks == nil {
-		c.locks = map[*websocket.Conn]*sync.Mutex{}
+func (l *leg) write(raw []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn.WriteMessage(websocket.BinaryMessage, raw) != nil {
+		_ = l.conn.Close()
 	}
-	if c.locks[conn] == nil {
-		c.locks[conn] = &sync.Mutex{}
-	}
-	return c.locks[conn]
-}
-
-// lock gives what unlocks it again, because the socket may be forgotten meanwhile.
-func (c *connLocks) lock(conn *websocket.Conn) func() {
-	mutex := c.of(conn)
-	mutex.Lock()
-	return mutex.Unlock
-}
-
-func (c *connLocks) forget(conn *websocket.Conn) {
-	c.mu.Lock()
-	delete(c.locks, conn)
-	c.mu.Unlock()
 }

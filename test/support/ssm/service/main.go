@@ -24,7 +24,6 @@ type service struct {
 	calls    tally
 	streams  atomic.Int64
 	inputs   atomic.Int64
-	writing  connLocks
 
 	mu         sync.Mutex
 	sessions   map[string]*session
@@ -149,9 +148,9 @@ func (s *service) dataChannel(w http.ResponseWriter, r *http.Request) {
 		_ = conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(time.Second))
 		return
 	}
-	defer s.writing.forget(conn)
-	session.attach(conn)
-	defer session.detach(conn)
+	client := &leg{conn: conn}
+	session.attach(client)
+	defer session.detach(client)
 	if now.ByeAfterMs > 0 {
 		timer := time.AfterFunc(time.Duration(now.ByeAfterMs)*time.Millisecond, session.bye)
 		defer timer.Stop()

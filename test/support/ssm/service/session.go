@@ -17,7 +17,7 @@ type session struct {
 	up, down                       *line
 
 	mu        sync.Mutex
-	client    *websocket.Conn
+	client    *leg
 	lastInput time.Time
 	over      bool
 	done      chan struct{}
@@ -45,21 +45,21 @@ func (s *session) touch() {
 }
 
 // A second socket of the same session takes the place of the first.
-func (s *session) attach(conn *websocket.Conn) {
+func (s *session) attach(client *leg) {
 	s.mu.Lock()
 	before := s.client
-	s.client = conn
+	s.client = client
 	s.mu.Unlock()
 	if before != nil {
-		_ = before.Close()
+		_ = before.conn.Close()
 	}
 	s.toClient(publication(kindStart))
 	s.agent.publish(true)
 }
 
-func (s *session) detach(conn *websocket.Conn) {
+func (s *session) detach(client *leg) {
 	s.mu.Lock()
-	gone := s.client == conn
+	gone := s.client == client
 	if gone {
 		s.client = nil
 	}
@@ -69,35 +69,29 @@ func (s *session) detach(conn *websocket.Conn) {
 	}
 }
 
-func (s *session) toClient(raw []byte) {
+func (s *session) current() *leg {
 	s.mu.Lock()
-	conn := s.client
-	s.mu.Unlock()
-	if conn == nil {
-		return
-	}
-	defer s.service.writing.lock(conn)()
-	if conn.WriteMessage(websocket.BinaryMessage, raw) != nil {
-		_ = conn.Close()
+	defer s.mu.Unlock()
+	return s.client
+}
+
+func (s *session) toClient(raw []byte) {
+	if client := s.current(); client != nil {
+		client.write(raw)
 	}
 }
 
 func (s *session) cut() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client != nil {
-		_ = s.client.NetConn().Close()
+	if client := s.current(); client != nil {
+		_ = client.conn.NetConn().Close()
 	}
 }
 
 func (s *session) bye() {
-	s.mu.Lock()
-	conn := s.client
-	s.mu.Unlock()
-	if conn != nil {
+	if client := s.current(); client != nil {
 		text := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "Bye")
-		_ = conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(time.Second))
-		time.AfterFunc(100*time.Millisecond, func() { _ = conn.Close() })
+		_ = client.conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(time.Second))
+		time.AfterFunc(100*time.Millisecond, func() { _ = client.conn.Close() })
 	}
 }
 

@@ -114,6 +114,18 @@ test('the first session proves that it may be resumed; without the permission no
   assert.equal(the.fake.count('resume'), resumed);
 });
 
+test('an attempt that is aborted while it waits for the service leaves nothing behind', async () => {
+  const the = await setting();
+  the.fake.resumeError = new TunnelError('Throttled', 'slow down');
+  const stop = new AbortController();
+  const attempt = the.driver.connect(route, { signal: stop.signal, log: silentLog });
+  while (the.fake.count('resume') === 0) await delay(5);
+  stop.abort(new Error('not wanted'));
+  await assert.rejects(attempt, /not wanted/);
+  assert.equal(the.fake.count('terminate'), 1);
+  while (the.fake.sockets > 0) await delay(5);
+});
+
 test('one of two destinations that cannot be opened leaves no session of the other behind', async () => {
   const the = await setting({ destinations: [database, cache] });
   the.fake.agentVersion = '3.1.1200.0';
