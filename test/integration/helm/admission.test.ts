@@ -53,7 +53,7 @@ async function everyPolicyActs(): Promise<void> {
     change(object);
     return object;
   };
-  const unowned = broken('Service', ({ metadata }) => (metadata.ownerReferences[0].controller = false));
+  const unowned = broken('NetworkPolicy', ({ metadata }) => (metadata.ownerReferences[0].controller = false));
   const pods = broken('Deployment', ({ spec: { template } }) => (template.spec.hostNetwork = true));
   const service = broken('Service', (object) => (object['spec'].selector = { app: 'payments' }));
   const account = broken('ServiceAccount', (object) => (object['automountServiceAccountToken'] = true));
