@@ -3,7 +3,7 @@
 // Neighbours: session.ts feeds it and removes it, inbound-window.ts and transmit-gate.ts bound what it holds.
 import { Duplex } from 'node:stream';
 import type { TunnelError } from '../../../contract/errors.ts';
-import type { ByteBudget } from './byte-budget.ts';
+import type { ByteBudget } from '../../byte-budget.ts';
 import { type InboundWindow } from './inbound-window.ts';
 import type { ChannelMessages } from './ssh2-hardening.ts';
 import type { TransmitGate } from './transmit-gate.ts';

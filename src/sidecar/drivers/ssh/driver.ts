@@ -3,8 +3,8 @@
 import { TunnelError } from '../../../contract/errors.ts';
 import type { Hop, SshConfig } from '../../../contract/tunnel-config.ts';
 import type { Logger } from '../../../process/log.ts';
+import { ByteBudget } from '../../byte-budget.ts';
 import type { ConnectOptions, Driver, Session } from '../../driver.ts';
-import { ByteBudget } from './byte-budget.ts';
 import { CredentialStore, type LoginMaterial } from './credentials.ts';
 import { type HopRole, hopName } from './hop-name.ts';
 import { joinKnownHosts } from './host-trust.ts';

@@ -1,7 +1,7 @@
 // How many bytes the far side may send on one channel before we take some off it (RFC 4254 §5.2). ssh2's fixed 2 MiB with an
 // adjustment at one half runs at 0.4 × of `ssh -L` over 20 ms; this window is topped up early and follows need and budget.
 // No I/O and no clock: session.ts sends what it answers. Neighbours: byte-budget.ts, channel-stream.ts.
-import type { ByteBudget } from './byte-budget.ts';
+import type { ByteBudget } from '../../byte-budget.ts';
 
 const KiB = 1024;
 

@@ -4,7 +4,7 @@
 import { type Code, TunnelError } from '../../../contract/errors.ts';
 import type { Hop, SshConfig } from '../../../contract/tunnel-config.ts';
 import type { Logger } from '../../../process/log.ts';
-import type { ByteBudget } from './byte-budget.ts';
+import type { ByteBudget } from '../../byte-budget.ts';
 import { openConnection } from './connection.ts';
 import type { LoginMaterial } from './credentials.ts';
 import { login } from './handshake.ts';

@@ -4,8 +4,8 @@
 import { TunnelError } from '../../../contract/errors.ts';
 import { type Destination, destinationText, type Hop, hostPort } from '../../../contract/tunnel-config.ts';
 import type { Logger } from '../../../process/log.ts';
+import type { ByteBudget } from '../../byte-budget.ts';
 import type { Session } from '../../driver.ts';
-import type { ByteBudget } from './byte-budget.ts';
 import { ChannelStream } from './channel-stream.ts';
 import { dialTimedOut, openFailure } from './dial-error.ts';
 import type { Login } from './handshake.ts';

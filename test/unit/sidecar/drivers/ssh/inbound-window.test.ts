@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { ByteBudget } from '../../../../../src/sidecar/drivers/ssh/byte-budget.ts';
+import { ByteBudget } from '../../../../../src/sidecar/byte-budget.ts';
 import {
   InboundWindow,
   maxWindowBytes,
