@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import { EventRecorder } from '../../../src/controller/kube/events.ts';
 import type { KubeObject } from '../../../src/controller/kube/object.ts';
 import { type Event, events, services } from '../../../src/controller/kube/resources.ts';
-import { FakeClock } from '../../unit/controller/kube/fake-clock.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { type RealApi, startRealApi } from './real-api.ts';
 
 const { signal } = new AbortController();

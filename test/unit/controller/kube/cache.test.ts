@@ -5,7 +5,7 @@ import { compareResourceVersion, type KubeObject, keyOf, nameOf } from '../../..
 import { Overlay } from '../../../../src/controller/kube/overlay.ts';
 import { type Change, Replica } from '../../../../src/controller/kube/replica.ts';
 import { Store } from '../../../../src/controller/kube/store.ts';
-import { FakeClock } from './fake-clock.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
 
 const object = (
   name: string,

@@ -6,7 +6,7 @@ import { kubeMetrics } from '../../../../src/controller/kube/metrics.ts';
 import { WorkQueue } from '../../../../src/controller/kube/work-queue.ts';
 import { createLog } from '../../../../src/process/log.ts';
 import { Registry } from '../../../../src/process/metrics.ts';
-import { FakeClock, settle } from './fake-clock.ts';
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
 
 function controllerOf(
   reconcile: Reconcile,

@@ -9,7 +9,7 @@ import { wait } from '../../../../src/process/clock.ts';
 import { DeadlineExceeded } from '../../../../src/process/deadline.ts';
 import { silentLog } from '../../../../src/process/log.ts';
 import { Registry } from '../../../../src/process/metrics.ts';
-import { FakeClock, settle } from './fake-clock.ts';
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
 
 /** One lease with the API server's rules: a create meets what is there, a replace needs the present version. */
 class LeaseBoard {

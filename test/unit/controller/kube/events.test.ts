@@ -7,7 +7,7 @@ import { kubeMetrics } from '../../../../src/controller/kube/metrics.ts';
 import type { Event } from '../../../../src/controller/kube/resources.ts';
 import { silentLog } from '../../../../src/process/log.ts';
 import { Registry } from '../../../../src/process/metrics.ts';
-import { FakeClock, settle } from './fake-clock.ts';
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
 
 const minute = 60_000;
 

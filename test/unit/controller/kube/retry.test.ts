@@ -4,7 +4,7 @@ import { ApiError, ApiUnreachable } from '../../../../src/controller/kube/api-er
 import { retryDelay } from '../../../../src/controller/kube/retry.ts';
 import { TokenBucket } from '../../../../src/controller/kube/token-bucket.ts';
 import { parseWarnings } from '../../../../src/controller/kube/warnings.ts';
-import { FakeClock, settle } from './fake-clock.ts';
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
 
 const none = (): number => 0;
 const answered = (status: number, retryAfterMs?: number): ApiError => new ApiError('GET /x', status, {}, retryAfterMs);

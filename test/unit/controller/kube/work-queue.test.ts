@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { kubeMetrics } from '../../../../src/controller/kube/metrics.ts';
 import { WorkQueue } from '../../../../src/controller/kube/work-queue.ts';
 import { Registry } from '../../../../src/process/metrics.ts';
-import { FakeClock, settle } from './fake-clock.ts';
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
 
 function queueOf(): { queue: WorkQueue; clock: FakeClock; registry: Registry; take: () => Promise<string> } {
   const clock = new FakeClock();

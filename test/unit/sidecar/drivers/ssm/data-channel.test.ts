@@ -7,9 +7,9 @@ import { TunnelError } from '../../../../../src/contract/errors.ts';
 import { type Clock, systemClock } from '../../../../../src/process/clock.ts';
 import { ByteBudget } from '../../../../../src/sidecar/byte-budget.ts';
 import { DataChannel, type DataChannelOptions } from '../../../../../src/sidecar/drivers/ssm/data-channel.ts';
+import { FakeClock } from '../../../../support/fake-clock.ts';
 import { FakeService } from './fake-service.ts';
 import { silentLog } from './silent-log.ts';
-import { VirtualClock } from './virtual-clock.ts';
 
 const services: FakeService[] = [];
 const channels: DataChannel[] = [];
@@ -262,7 +262,7 @@ test('a refusal of the agent fails the stream and leaves the session usable', as
 });
 
 /** Lets real messages travel between steps of the virtual clock. */
-async function pass(clock: VirtualClock, ms: number): Promise<void> {
+async function pass(clock: FakeClock, ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 500) {
     await clock.advance(500);
     await delay(2);
@@ -271,7 +271,7 @@ async function pass(clock: VirtualClock, ms: number): Promise<void> {
 
 test('a silent agent is suspect after 8 s, resumed after 25 s and ended after 75 s, though the service answers', async () => {
   const fake = await service();
-  const clock = new VirtualClock();
+  const clock = new FakeClock();
   const { channel, changes } = await open(fake, { clock });
   await pass(clock, 30_000);
   assert.equal(channel.suspect, false);
@@ -296,7 +296,7 @@ test('a silent agent is suspect after 8 s, resumed after 25 s and ended after 75
 
 test('an agent that reconnects for 10 s keeps its streams', async () => {
   const fake = await service();
-  const clock = new VirtualClock();
+  const clock = new FakeClock();
   const { channel } = await open(fake, { clock });
   const stream = channel.port.open();
   stream.write('before');
@@ -314,7 +314,7 @@ test('an agent that reconnects for 10 s keeps its streams', async () => {
 
 test('an idle channel that nobody watches sends nothing', async () => {
   const fake = await service();
-  const clock = new VirtualClock();
+  const clock = new FakeClock();
   await open(fake, { clock, watchIdle: false });
   const before = fake.agent.inputSequences.length;
   await pass(clock, 20_000);

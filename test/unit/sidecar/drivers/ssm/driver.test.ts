@@ -11,9 +11,9 @@ import type { Destination, Driver, Session } from '../../../../../src/sidecar/dr
 import type { SsmConfig } from '../../../../../src/sidecar/drivers/ssm/config.ts';
 import { createSsmDriver, type SsmDriverOptions } from '../../../../../src/sidecar/drivers/ssm/driver.ts';
 import type { SsmRoute } from '../../../../../src/sidecar/drivers/ssm/targets.ts';
+import { FakeClock } from '../../../../support/fake-clock.ts';
 import { FakeService } from './fake-service.ts';
 import { silentLog } from './silent-log.ts';
-import { VirtualClock } from './virtual-clock.ts';
 
 const database: Destination = { host: 'db.internal', port: 5432 };
 const cache: Destination = { host: 'localhost', port: 6379 };
@@ -165,7 +165,7 @@ test('one lost session of two is replaced while the other carries on, and client
 });
 
 test('a silent agent makes the session suspect, and its subscribers know', async () => {
-  const clock = new VirtualClock();
+  const clock = new FakeClock();
   const the = await setting({ clock });
   const session = await connect(the);
   const changes: boolean[] = [];
@@ -211,7 +211,7 @@ test('a session to another host is replaced within 15 minutes, before its stream
     { maxSessionMinutes: 0, due: 12 * 60_000 },
     { maxSessionMinutes: 5, due: 4 * 60_000 },
   ]) {
-    const clock = new VirtualClock();
+    const clock = new FakeClock();
     const the = await setting({ clock, config: { maxSessionMinutes } });
     const session = await connect(the);
     const kept = await dial(session, database);

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { flag } from '../../../../../src/sidecar/drivers/ssm/payload.ts';
 import { SingleSession } from '../../../../../src/sidecar/drivers/ssm/single.ts';
+import { settle } from '../../../../support/fake-clock.ts';
 import { AgentSide } from './smux/agent-side.ts';
-import { settle } from './virtual-clock.ts';
 
 test('one connection’s bytes are the session’s bytes, also those that came before the client', async () => {
   const agent = new AgentSide();

@@ -3,11 +3,11 @@
 import { ByteBudget } from '../../../../../../src/sidecar/byte-budget.ts';
 import type { ByteChannel, PortSessionOptions } from '../../../../../../src/sidecar/drivers/ssm/port-session.ts';
 import { SmuxSession } from '../../../../../../src/sidecar/drivers/ssm/smux/session.ts';
+import { FakeClock, settle } from '../../../../../support/fake-clock.ts';
 import { type NaiveFrame, naiveFrames } from '../naive-codec.ts';
-import { settle, VirtualClock } from '../virtual-clock.ts';
 
 export class AgentSide implements ByteChannel {
-  readonly clock = new VirtualClock();
+  readonly clock = new FakeClock();
   readonly budget = new ByteBudget();
   readonly flags: number[] = [];
   /** Every frame of the session so far. */

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { TunnelError } from '../../../../../../src/contract/errors.ts';
-import { settle } from '../virtual-clock.ts';
+import { settle } from '../../../../../support/fake-clock.ts';
 import { finish, pair, push } from './agent-side.ts';
 
 /** What a reader gets: its bytes, and how it ended. */
@@ -76,7 +76,7 @@ test('bytes go both ways unchanged, however messages and chunks are cut', async 
         assert.deepEqual([seen.end, seen.error, seen.closed], [true, undefined, true]);
         assert.equal(session.streams, 0);
         assert.equal(agent.budget.used, 0);
-        assert.equal(agent.clock.timers, 0);
+        assert.equal(agent.clock.pending, 0);
       },
     ),
     { numRuns: 50 },
@@ -131,7 +131,7 @@ test('a client’s end becomes an end for the agent once the destination was sil
   assert.equal(codeOf(seen.error), 'DestinationTimeout');
   assert.equal(seen.end, false);
   assert.deepEqual(await agent.take(session), [{ command: 1, stream: 3, data: '' }]);
-  assert.equal(agent.clock.timers, 0);
+  assert.equal(agent.clock.pending, 0);
 });
 
 test('a client’s end is clean when the destination ends within its time', async () => {
@@ -143,7 +143,7 @@ test('a client’s end is clean when the destination ends within its time', asyn
   session.receive(Buffer.concat([push(3, Buffer.from('answer')), finish(3)]));
   await settle();
   assert.deepEqual([seen.bytes().toString(), seen.end, seen.error, seen.closed], ['answer', true, undefined, true]);
-  assert.equal(agent.clock.timers, 0);
+  assert.equal(agent.clock.pending, 0);
 });
 
 test('the 2 s of silence do not run while the agent cannot be heard, has not got everything, or was not read', async () => {
@@ -227,7 +227,7 @@ test('the end of the session destroys every stream with its error, and no stream
   assert.throws(() => session.open(), /gone/);
   assert.equal(session.hasRoom, false);
   assert.equal(session.pending, false);
-  assert.equal(agent.clock.timers, 0);
+  assert.equal(agent.clock.pending, 0);
 });
 
 test('a client that reads nothing is reset after 10 s, the others of its session only waited', async () => {
@@ -352,6 +352,6 @@ test('2,000 streams opened and closed one after the other leave nothing behind',
   await agent.take(session);
   assert.equal(session.streams, 0);
   assert.equal(session.pending, false);
-  assert.equal(agent.clock.timers, 0);
+  assert.equal(agent.clock.pending, 0);
   assert.equal(agent.budget.used, 0);
 });

@@ -1,8 +1,8 @@
-// A clock that moves only when a test says so: its timers fire in order, and what each starts may settle before the next.
+// A clock that moves only when a test says so. Timers fire in order, and what each starts may settle before the next.
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Clock } from '../../../../../src/process/clock.ts';
+import type { Clock } from '../../src/process/clock.ts';
 
-export class VirtualClock implements Clock {
+export class FakeClock implements Clock {
   #now = 0;
   readonly #timers = new Set<{ readonly at: number; readonly callback: () => void }>();
 
@@ -11,7 +11,7 @@ export class VirtualClock implements Clock {
   }
 
   date(): Date {
-    return new Date(Date.UTC(2026, 10, 22) + this.#now);
+    return new Date(Date.UTC(2026, 0, 1) + this.#now);
   }
 
   after(ms: number, callback: () => void): () => void {
@@ -21,7 +21,7 @@ export class VirtualClock implements Clock {
   }
 
   /** Timers that have not fired: a leak if a test ends with some. */
-  get timers(): number {
+  get pending(): number {
     return this.#timers.size;
   }
 
@@ -29,7 +29,7 @@ export class VirtualClock implements Clock {
     const end = this.#now + ms;
     for (;;) {
       await settle();
-      const [next] = [...this.#timers].filter(({ at }) => at <= end).toSorted((a, b) => a.at - b.at);
+      const next = [...this.#timers].filter(({ at }) => at <= end).toSorted((a, b) => a.at - b.at)[0];
       if (next === undefined) break;
       this.#timers.delete(next);
       this.#now = Math.max(this.#now, next.at);
@@ -40,7 +40,7 @@ export class VirtualClock implements Clock {
   }
 }
 
-/** Lets everything run that waits for nothing but promises and the event loop. */
+/** Lets everything that waits for nothing but promises run. */
 export async function settle(): Promise<void> {
-  for (let turns = 0; turns < 6; turns += 1) await turn();
+  for (let i = 0; i < 10; i++) await turn();
 }
