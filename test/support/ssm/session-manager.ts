@@ -1,9 +1,10 @@
 // The Session Manager service of service/ as a child process: real HTTP, real web sockets, and an agent on the multiplexer that AWS's own
-// agent carries. It ends with this process. Neighbours: go-program.ts builds it; what it does wrong on purpose is in service/switches.go.
+// agent carries; on loopback, or on a machine of the private network and then by TLS. It ends with this process. Neighbours: go-program.ts builds it; what it does wrong on purpose is in service/switches.go.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Agent, fetch } from 'undici';
 import { goProgram } from './go-program.ts';
 
 /** Switches of the service; the names are those of service/switches.go. */
@@ -32,6 +33,23 @@ export interface Switches {
   >;
   readonly Keys?: Readonly<Record<string, { readonly Secret: string; readonly Token?: string }>>;
   readonly SignedUpgrade?: boolean;
+  readonly ClockMs?: number;
+}
+
+/** Where the service and its agents run, which is also where destinations are dialled from. */
+export interface SessionManagerPlace {
+  readonly namespace: string;
+  /** `address:port` in that namespace. */
+  readonly listen: string;
+  readonly tls: {
+    /** What clients call it; the certificate is for it. */
+    readonly name: string;
+    /** Files. */
+    readonly certificate: string;
+    readonly key: string;
+    /** PEM of who signed the certificate. */
+    readonly authority: string;
+  };
 }
 
 /** What the service saw. */
@@ -47,25 +65,33 @@ export interface Seen {
 
 export class SessionManager {
   readonly #child: ChildProcessWithoutNullStreams;
-  readonly #address: string;
+  /** The endpoint of the JSON API; data channels have the same origin. */
+  readonly endpoint: string;
+  /** The same by its address, which resolves everywhere. */
+  readonly #control: string;
+  readonly #agent: Agent;
 
-  static async start(): Promise<SessionManager> {
+  /** On loopback without TLS unless a place is told. */
+  static async start(place?: SessionManagerPlace): Promise<SessionManager> {
     const directory = join(import.meta.dirname, 'service');
     const program = await goProgram({ name: 'ssm-service', directory, package: '.' });
-    const child = spawn(program, [], { stdio: ['pipe', 'pipe', 'pipe'] });
+    const [first = program, ...rest] = place === undefined ? [] : commandAt(place, program);
+    const child = spawn(first, rest, { stdio: ['pipe', 'pipe', 'pipe'] });
     child.stderr.pipe(process.stderr);
     const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-    return new SessionManager(child, (JSON.parse(line) as { address: string }).address);
+    return new SessionManager(child, (JSON.parse(line) as { address: string }).address, place?.tls);
   }
 
-  private constructor(child: ChildProcessWithoutNullStreams, address: string) {
+  private constructor(
+    child: ChildProcessWithoutNullStreams,
+    address: string,
+    tls: SessionManagerPlace['tls'] | undefined,
+  ) {
     this.#child = child;
-    this.#address = address;
-  }
-
-  /** The endpoint of the JSON API; data channels have the same origin. */
-  get endpoint(): string {
-    return `http://${this.#address}`;
+    const port = address.slice(address.lastIndexOf(':'));
+    this.endpoint = tls === undefined ? `http://${address}` : `https://${tls.name}${port}`;
+    this.#control = `${tls === undefined ? 'http' : 'https'}://${address}/control`;
+    this.#agent = new Agent(tls === undefined ? {} : { connect: { ca: tls.authority, servername: tls.name } });
   }
 
   /** The keys that it accepts unless told otherwise. */
@@ -74,29 +100,36 @@ export class SessionManager {
   }
 
   async set(switches: Switches): Promise<void> {
-    await this.#control({ set: switches });
+    await this.#ask({ set: switches });
   }
 
   /** Acts on every session: `cut` and `bye` its client's socket, `end` it, `reconnect` its agent (which takes `ms`). */
   async order(what: 'cut' | 'bye' | 'end' | 'reconnect', ms = 0): Promise<void> {
-    await this.#control({ do: what, ms });
+    await this.#ask({ do: what, ms });
   }
 
   async seen(): Promise<Seen> {
-    return this.#control();
+    return this.#ask();
   }
 
   async stop(): Promise<void> {
     this.#child.stdin.end();
     if (this.#child.exitCode === null) await once(this.#child, 'exit');
+    await this.#agent.close();
   }
 
-  async #control(order?: unknown): Promise<Seen> {
-    const response = await fetch(
-      `${this.endpoint}/control`,
-      order === undefined ? {} : { method: 'POST', body: JSON.stringify(order) },
-    );
+  async #ask(order?: unknown): Promise<Seen> {
+    const response = await fetch(this.#control, {
+      dispatcher: this.#agent,
+      ...(order === undefined ? {} : { method: 'POST', body: JSON.stringify(order) }),
+    });
     if (!response.ok) throw new Error(`the service refused: ${await response.text()}`);
     return (await response.json()) as Seen;
   }
+}
+
+function commandAt({ namespace, listen, tls }: SessionManagerPlace, program: string): string[] {
+  const { name, certificate, key } = tls;
+  const flags = ['-listen', listen, '-name', name, '-certificate', certificate, '-key', key];
+  return ['ip', 'netns', 'exec', namespace, program, ...flags];
 }

@@ -14,8 +14,9 @@ const region = "eu-west-1"
 func (s *service) api(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	now := s.switches.get()
+	now.stamp(w)
 	operation := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AmazonSSM.")
-	if refused := checkSignature(r, body, "ssm", region, now.Keys); refused != nil {
+	if refused := checkSignature(r, body, "ssm", region, now); refused != nil {
 		s.calls.add(operation + ":" + refused.Type)
 		refuse(w, *refused)
 		return
@@ -131,7 +132,7 @@ func (s *service) ticket(session *session) map[string]string {
 		"SessionId":  session.id,
 		"TokenValue": token,
 		// As the real one: with a plus and a slash that are not encoded.
-		"StreamUrl": "ws://" + s.address + "/v1/data-channel/" + session.id + "?role=publish_subscribe&cell-number=AAEAATf2ktZ+bscwVmuW/VyDagnC+CEq3",
+		"StreamUrl": s.channels + "/v1/data-channel/" + session.id + "?role=publish_subscribe&cell-number=AAEAATf2ktZ+bscwVmuW/VyDagnC+CEq3",
 	}
 }
 

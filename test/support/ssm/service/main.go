@@ -1,10 +1,12 @@
 // The service of AWS Session Manager and the agents behind it, as the reference describes them, for tests: the JSON API, the data channel,
-// and real connections to real destinations. It prints its address as one line of JSON and ends with its standard input.
+// and real connections to real destinations. It prints its address as one line of JSON and ends with its standard input. With a
+// certificate it speaks TLS alone, as AWS does; without one it is for loopback.
 // What it does wrong on purpose is told by POST /control; what it saw is read by GET /control.
 package main
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -20,7 +22,8 @@ import (
 
 type service struct {
 	switches *switches
-	address  string
+	// Where data channels are, as clients are told: ws://… or wss://….
+	channels string
 	calls    tally
 	streams  atomic.Int64
 	inputs   atomic.Int64
@@ -37,11 +40,25 @@ type ticket struct {
 }
 
 func main() {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listen := flag.String("listen", "127.0.0.1:0", "address of the API, the data channels and /control")
+	name := flag.String("name", "", "host that clients are told for their data channels; the address unless given")
+	certificate := flag.String("certificate", "", "PEM file; with it, TLS")
+	key := flag.String("key", "", "PEM file of the certificate's key")
+	flag.Parse()
+	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
 		panic(err)
 	}
-	s := &service{switches: newSwitches(), address: listener.Addr().String(), sessions: map[string]*session{}, tokens: map[string]ticket{}}
+	address, channels := listener.Addr().String(), listener.Addr().String()
+	if *name != "" {
+		_, port, _ := net.SplitHostPort(address)
+		channels = net.JoinHostPort(*name, port)
+	}
+	scheme := "ws://"
+	if *certificate != "" {
+		scheme = "wss://"
+	}
+	s := &service{switches: newSwitches(), channels: scheme + channels, sessions: map[string]*session{}, tokens: map[string]ticket{}}
 	handler := http.NewServeMux()
 	handler.HandleFunc("/control", s.control)
 	handler.HandleFunc("/v1/data-channel/", s.dataChannel)
@@ -50,7 +67,10 @@ func main() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-	fmt.Printf("{\"address\":%q}\n", s.address)
+	fmt.Printf("{\"address\":%q}\n", address)
+	if *certificate != "" {
+		panic(http.ServeTLS(listener, handler, *certificate, *key))
+	}
 	panic(http.Serve(listener, handler))
 }
 
@@ -125,13 +145,14 @@ var upgrader = websocket.Upgrader{ReadBufferSize: 32 << 10, WriteBufferSize: 32 
 
 func (s *service) dataChannel(w http.ResponseWriter, r *http.Request) {
 	now := s.switches.get()
+	now.stamp(w)
 	session := s.session(strings.TrimPrefix(r.URL.Path, "/v1/data-channel/"))
 	if session == nil {
 		http.Error(w, "no such session", 404)
 		return
 	}
 	if now.SignedUpgrade {
-		if refused := checkSignature(r, nil, "ssmmessages", region, now.Keys); refused != nil {
+		if refused := checkSignature(r, nil, "ssmmessages", region, now); refused != nil {
 			s.calls.add("Upgrade:" + refused.Type)
 			http.Error(w, refused.Type, 403)
 			return

@@ -13,7 +13,7 @@ import (
 )
 
 // checkSignature tells whether a request carries a valid Signature Version 4 in its headers; the error is the type that AWS answers with.
-func checkSignature(r *http.Request, body []byte, service, region string, keys map[string]key) *apiError {
+func checkSignature(r *http.Request, body []byte, service, region string, now settings) *apiError {
 	fields := map[string]string{}
 	rest, found := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ")
 	if !found {
@@ -28,7 +28,7 @@ func checkSignature(r *http.Request, body []byte, service, region string, keys m
 	if len(scope) != 5 || len(date) != 16 || scope[1] != date[:8] || scope[2] != region || scope[3] != service || scope[4] != "aws4_request" {
 		return &apiError{"IncompleteSignature", fmt.Sprintf("the scope %q is not for %s in %s", fields["Credential"], service, region), 400}
 	}
-	known, ok := keys[scope[0]]
+	known, ok := now.Keys[scope[0]]
 	if !ok {
 		return &apiError{"UnrecognizedClientException", "The security token included in the request is invalid.", 400}
 	}
@@ -36,7 +36,7 @@ func checkSignature(r *http.Request, body []byte, service, region string, keys m
 		return &apiError{"ExpiredTokenException", "The security token included in the request is expired", 400}
 	}
 	at, err := time.Parse("20060102T150405Z", date)
-	if err != nil || time.Since(at).Abs() > 5*time.Minute {
+	if err != nil || now.clock().Sub(at).Abs() > 5*time.Minute {
 		return &apiError{"InvalidSignatureException", "Signature expired: " + date + " is now earlier than the service's time", 403}
 	}
 	expected := sign(r, body, fields["SignedHeaders"], date, scope, known.Secret)

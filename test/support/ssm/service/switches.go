@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"sync"
+	"time"
 )
 
 // What a test may change at any time, by POST /control. Everything is for all sessions, present and coming.
@@ -38,6 +40,17 @@ type settings struct {
 	Keys map[string]key
 	// Whether the upgrade of the web socket must be signed.
 	SignedUpgrade bool
+	// How far the service's clock is ahead of this machine's.
+	ClockMs int
+}
+
+func (s settings) clock() time.Time {
+	return time.Now().Add(time.Duration(s.ClockMs) * time.Millisecond)
+}
+
+// stamp dates an answer by the service's clock.
+func (s settings) stamp(w http.ResponseWriter) {
+	w.Header().Set("Date", s.clock().UTC().Format(http.TimeFormat))
 }
 
 type node struct {
