@@ -1,30 +1,27 @@
 // One Session Manager session as an ordered byte channel that outlives its web sockets: handshake first, then streams; resumed when a
-// socket is gone or the agent silent; ended when nothing will come any more. All events come together in #turn, which sends what is
-// waiting, judges the agent and plans the next turn.
-// Neighbours: sockets.ts (one after the other), message-link.ts (messages in order), handshake.ts, liveness.ts, port-session.ts (what is carried).
+// socket is gone or the agent silent; ended when nothing will come any more.
+// Neighbours: sockets.ts (one after the other), message-link.ts (messages in order), establishing.ts (the beginning), turns.ts (when to act),
+// outbox.ts (what to say), port-session.ts (what is carried).
 import { TunnelError } from '../../../contract/errors.ts';
 import type { ByteBudget } from '../../byte-budget.ts';
 import type { ChannelTicket } from './api.ts';
 import { closedReason } from './closed-reason.ts';
-import { type AgentFacts, Handshake } from './handshake.ts';
-import { KEEP_ALIVE_MS, Liveness, PROBE_MS, type Verdict } from './liveness.ts';
-import { MessageLink, type Outgoing } from './message-link.ts';
+import { type Established, Establishing } from './establishing.ts';
+import type { AgentFacts } from './handshake.ts';
+import { KEEP_ALIVE_MS, PROBE_MS, type Verdict } from './liveness.ts';
+import { MessageLink } from './message-link.ts';
 import { Opening, type OpeningOptions } from './opening.ts';
+import { Outbox } from './outbox.ts';
 import { encodeFlag, flag, parseFlag, payloadType } from './payload.ts';
 import type { ByteChannel, PortSession } from './port-session.ts';
 import { SingleSession } from './single.ts';
 import { SmuxSession } from './smux/session.ts';
 import { Sockets } from './sockets.ts';
+import { Turns } from './turns.ts';
 
-/** The agent waits 15 s for its answer; this is ours for the whole handshake. */
-const HANDSHAKE_MS = 20_000;
 /** How long a goodbye may take: the agent drains up to 2 s. */
 const GOODBYE_MS = 3_000;
 const TERMINATE_MS = 5_000;
-const SMALL_PAYLOAD = 1_024;
-const LARGE_PAYLOAD = 16_384;
-/** A session that dies this soon after its first large message is held to have died of it. */
-const LARGE_PROBATION_MS = 60_000;
 
 export interface DataChannelOptions extends OpeningOptions {
   readonly ticket: ChannelTicket;
@@ -38,36 +35,18 @@ export interface DataChannelOptions extends OpeningOptions {
   readonly onChange: () => void;
 }
 
-/** What there is once the handshake is over. */
-interface Established {
-  readonly agent: AgentFacts;
-  readonly port: PortSession;
-}
-
 export class DataChannel implements ByteChannel {
   readonly #options: DataChannelOptions;
   readonly #sockets: Sockets;
   readonly #link: MessageLink;
-  readonly #handshake: Handshake;
-  readonly #liveness: Liveness;
+  readonly #turns: Turns;
+  readonly #establishing: Establishing;
   /** Nothing will come any more: told before the streams end. */
   readonly #lost = new AbortController();
-  readonly #flags: number[] = [];
-  readonly #scratch = Buffer.allocUnsafe(LARGE_PAYLOAD);
-  #established: Established | undefined;
-  /** Whether the agent has answered what only a working port session answers. */
-  #proof: (() => boolean) | undefined;
-  /** Settles the opening; undefined once that is done. */
-  #settle: ((error?: unknown) => void) | undefined;
+  readonly #outbox: Outbox;
   /** Everything is given up; follows `#lost`, at once unless we say goodbye. */
   #over = false;
   #onOver: (() => void) | undefined;
-  #verdict: Verdict = 'alive';
-  #paused = false;
-  #deafUntil = 0;
-  #turnPlanned = false;
-  #cancelTimer: (() => void) | undefined;
-  #largeSince: number | undefined;
   #largeFatal = false;
   #closedByService = false;
   #terminated: Promise<void> | undefined;
@@ -76,7 +55,7 @@ export class DataChannel implements ByteChannel {
   static async open(options: DataChannelOptions, signal: AbortSignal): Promise<DataChannel> {
     const channel = new DataChannel(options);
     try {
-      await channel.#open(signal);
+      await channel.#establishing.run((attempt) => channel.#sockets.open(attempt), signal);
       return channel;
     } catch (error) {
       channel.#end(error instanceof TunnelError ? error : new TunnelError('NotConnected', 'the attempt was given up'));
@@ -87,40 +66,37 @@ export class DataChannel implements ByteChannel {
 
   private constructor(options: DataChannelOptions) {
     this.#options = options;
-    this.#handshake = new Handshake(options);
-    this.#liveness = new Liveness(options.clock.now());
-    this.#link = new MessageLink(options, {
+    const outbox = new Outbox(options);
+    this.#outbox = outbox;
+    const link = new MessageLink(options, {
       deliver: (type, payload) => this.#payload(type, payload),
-      heard: () => {
-        this.#liveness.progress(this.#now());
-        // No turn for each kilobyte of a download: the one that is planned sees it.
-        if (this.#verdict !== 'alive') this.wake();
-      },
+      heard: () => this.#turns.heard(),
       acknowledged: () => {
-        this.#liveness.progress(this.#now());
-        this.wake();
-        if (this.#proof?.() !== true) return;
-        this.#proof = undefined;
-        this.#settle?.();
+        this.#turns.acknowledged();
+        this.#establishing.acknowledged();
       },
       channelClosed: (output) => {
         this.#closedByService = true;
         this.#end(closedReason(output));
       },
     });
+    this.#link = link;
+    this.#turns = new Turns({
+      clock: options.clock,
+      link,
+      wanting: () => outbox.wanting,
+      next: (now) => outbox.next(now),
+      probe: () => this.#established?.port.nop() === true,
+      onVerdict: (verdict, before) => this.#judged(verdict, before),
+    });
+    this.#establishing = new Establishing({ ...options, link, onComplete: (agent) => this.#complete(agent) });
     this.#sockets = new Sockets(
       { ...options, opening: new Opening(options, options.ticket) },
       {
-        up: (socket) => {
-          this.#deafUntil = this.#now();
-          if (this.#paused) socket.pause();
-          this.#link.attach(socket);
-          this.#liveness.connected(this.#now(), true);
-          this.wake();
-        },
-        message: (bytes) => this.#link.receive(bytes),
+        up: (socket) => this.#turns.attach(socket),
+        message: (bytes) => link.receive(bytes),
         drained: () => {
-          if (this.#wanting) this.wake();
+          if (outbox.wanting) this.wake();
         },
         down: (why) => this.#down(why),
         over: (error) => this.#end(error),
@@ -148,7 +124,7 @@ export class DataChannel implements ByteChannel {
 
   /** The agent is silent, or hangs in connecting: new streams should go elsewhere. */
   get suspect(): boolean {
-    return this.#verdict !== 'alive' || this.#established?.port.stuck === true;
+    return this.#turns.verdict !== 'alive' || this.#established?.port.stuck === true;
   }
 
   /** True when the end may have come of messages larger than the agent takes. */
@@ -174,11 +150,11 @@ export class DataChannel implements ByteChannel {
   // --- what the port session asks for ---
 
   get deaf(): boolean {
-    return this.#paused || this.#link.socket === undefined;
+    return this.#link.deaf;
   }
 
   get deafUntil(): number {
-    return this.#deafUntil;
+    return this.#link.deafUntil;
   }
 
   mark(): () => boolean {
@@ -186,76 +162,35 @@ export class DataChannel implements ByteChannel {
   }
 
   wake(): void {
-    if (this.#turnPlanned || this.#over) return;
-    this.#turnPlanned = true;
-    setImmediate(() => {
-      this.#turnPlanned = false;
-      this.#turn();
-    });
+    this.#turns.wake();
   }
 
   pauseReading(): void {
-    this.#paused = true;
-    this.#liveness.paused(this.#now());
-    this.#link.socket?.pause();
+    this.#turns.pauseReading();
   }
 
   resumeReading(): void {
-    this.#paused = false;
-    this.#deafUntil = this.#now();
-    this.#liveness.resumed(this.#now());
-    this.#link.socket?.resume();
-    this.wake();
+    this.#turns.resumeReading();
   }
 
   sendFlag(value: number): void {
-    this.#flags.push(value);
+    this.#outbox.flag(value);
     this.wake();
   }
 
   // --- sockets ---
 
-  async #open(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
-    const settled = new Promise<void>((resolve, reject) => {
-      this.#settle = (error) => (error === undefined ? resolve() : reject(error));
-    });
-    // It may fail before it is awaited below.
-    settled.catch(() => undefined);
-    const giveUp = new AbortController();
-    const abort = (): void => {
-      giveUp.abort(signal.reason);
-      this.#settle?.(signal.reason);
-    };
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort);
-    const cancel = clock.after(HANDSHAKE_MS, () =>
-      this.#settle?.(
-        new TunnelError('SessionRefused', 'the agent on the instance did not complete the handshake in 20 s'),
-      ),
-    );
-    try {
-      await this.#sockets.open(giveUp.signal);
-      await settled;
-    } finally {
-      cancel();
-      signal.removeEventListener('abort', abort);
-      this.#settle = undefined;
-    }
-  }
-
   #down(why: string): boolean {
-    this.#link.detach();
-    this.#liveness.connected(this.#now(), false);
+    this.#turns.detach();
     if (this.#established !== undefined) return true;
-    this.#settle?.(new TunnelError('SessionRefused', `the data channel was closed during the handshake: ${why}`));
+    this.#establishing.fail(
+      new TunnelError('SessionRefused', `the data channel was closed during the handshake: ${why}`),
+    );
     return false;
   }
 
   async #renew(why: string): Promise<void> {
-    this.#link.detach();
-    this.#liveness.connected(this.#now(), false);
-    this.wake();
+    this.#turns.detach();
     await this.#sockets.renew(why);
   }
 
@@ -264,8 +199,10 @@ export class DataChannel implements ByteChannel {
   #payload(type: number, payload: Buffer): void {
     if (this.#over) return;
     const established = this.#established;
-    if (established === undefined) this.#handshakePayload(type, payload);
-    else if (type === payloadType.output) {
+    if (established === undefined) {
+      this.#establishing.receive(type, payload);
+      this.wake();
+    } else if (type === payloadType.output) {
       try {
         established.port.receive(payload);
       } catch (cause) {
@@ -275,36 +212,7 @@ export class DataChannel implements ByteChannel {
       established.port.connectFailed();
   }
 
-  #handshakePayload(type: number, payload: Buffer): void {
-    const step = this.#handshake.receive(type, payload);
-    switch (step.kind) {
-      case 'nothing':
-        return;
-      case 'answer':
-        return this.#sendNow({ type: payloadType.handshakeResponse, payload: step.payload });
-      case 'refused':
-        if (step.payload !== undefined) this.#sendNow({ type: payloadType.handshakeResponse, payload: step.payload });
-        this.#settle?.(step.error);
-        return;
-      case 'complete':
-        this.#established = { agent: step.agent, port: this.#newPort(step.agent) };
-        this.#watchAgent();
-        this.#prove(this.#established.port);
-    }
-  }
-
-  /** The agent answers nothing until it has set up the forwarding, or failed to: only then is the channel open. */
-  #prove(port: PortSession): void {
-    if (!port.nop()) {
-      this.#settle?.();
-      return;
-    }
-    const length = port.fill(this.#scratch);
-    this.#sendNow({ type: payloadType.output, payload: this.#scratch.subarray(0, length) });
-    this.#proof = this.#link.mark();
-  }
-
-  #newPort(agent: AgentFacts): PortSession {
+  #complete(agent: AgentFacts): PortSession {
     const { clock, budget, onChange } = this.#options;
     const options = {
       channel: this,
@@ -315,7 +223,10 @@ export class DataChannel implements ByteChannel {
         onChange();
       },
     };
-    return agent.multiplexes ? new SmuxSession(options) : new SingleSession(options);
+    const port = agent.multiplexes ? new SmuxSession(options) : new SingleSession(options);
+    this.#outbox.established = { agent, port };
+    this.#watchAgent();
+    return port;
   }
 
   /** An idle agent is asked for life only where somebody wants to know, or it would end the session. */
@@ -324,33 +235,12 @@ export class DataChannel implements ByteChannel {
     if (established === undefined || this.#over || !established.agent.multiplexes) return;
     const { agent, port } = established;
     const watched = this.#options.watchIdle || port.streams > 0;
-    this.#liveness.probeEvery(this.#now(), watched ? PROBE_MS : agent.needsKeepAlive ? KEEP_ALIVE_MS : undefined);
-    this.wake();
+    this.#turns.probeEvery(watched ? PROBE_MS : agent.needsKeepAlive ? KEEP_ALIVE_MS : undefined);
   }
 
   // --- the turn ---
 
-  #turn(): void {
-    if (this.#over) return;
-    const now = this.#now();
-    this.#link.transmit(now, () => this.#next(now));
-    this.#liveness.outstanding(now, this.#link.outstanding);
-    const { verdict, probe, at } = this.#liveness.judge(now);
-    this.#judged(verdict);
-    if (this.#over) return;
-    // Its NOP wakes us again.
-    if (probe && this.#established?.port.nop() === true) return;
-    const next = Math.min(this.#link.transmitAt(now, this.#wanting) ?? Infinity, at ?? Infinity);
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
-    // By way of wake: what has arrived meanwhile is read before anything is called lost or anyone dead.
-    if (next !== Infinity) this.#cancelTimer = this.#options.clock.after(Math.max(0, next - now), () => this.wake());
-  }
-
-  #judged(verdict: Verdict): void {
-    const before = this.#verdict;
-    if (verdict === before) return;
-    this.#verdict = verdict;
+  #judged(verdict: Verdict, before: Verdict): void {
     if (verdict === 'ended') {
       this.#end(new TunnelError('BastionLost', 'the agent on the instance gave no sign of life for 75 s'));
       return;
@@ -359,30 +249,8 @@ export class DataChannel implements ByteChannel {
     if ((before === 'alive') !== (verdict === 'alive')) this.#options.onChange();
   }
 
-  get #wanting(): boolean {
-    return this.#flags.length > 0 || this.#established?.port.pending === true;
-  }
-
-  /** The next message, if there is anything to say. */
-  #next(now: number): Outgoing | undefined {
-    const value = this.#flags.shift();
-    if (value !== undefined) return { type: payloadType.flag, payload: encodeFlag(value) };
-    const established = this.#established;
-    if (established === undefined || !established.port.pending) return undefined;
-    const limit = this.#options.largePayloads ? established.agent.payloadBytes : SMALL_PAYLOAD;
-    const length = established.port.fill(this.#scratch.subarray(0, limit));
-    if (length === 0) return undefined;
-    if (length > SMALL_PAYLOAD) this.#largeSince ??= now;
-    return { type: payloadType.output, payload: this.#scratch.subarray(0, length) };
-  }
-
-  #sendNow(outgoing: Outgoing): void {
-    this.#link.sendNow(outgoing);
-    this.wake();
-  }
-
-  #now(): number {
-    return this.#options.clock.now();
+  get #established(): Established | undefined {
+    return this.#outbox.established;
   }
 
   #use(): Established {
@@ -396,7 +264,8 @@ export class DataChannel implements ByteChannel {
     this.#lost.abort(reason);
     this.#established?.port.end(reason);
     if (this.#established === undefined || this.#link.socket === undefined) return;
-    this.#sendNow({ type: payloadType.flag, payload: encodeFlag(flag.terminateSession) });
+    this.#link.sendNow({ type: payloadType.flag, payload: encodeFlag(flag.terminateSession) });
+    this.wake();
     // Over when the service closes the channel, which it does once the agent has ended its side.
     await new Promise<void>((resolve) => {
       const cancel = this.#options.clock.after(GOODBYE_MS, resolve);
@@ -411,13 +280,11 @@ export class DataChannel implements ByteChannel {
     if (this.#over) return;
     this.#over = true;
     const { api, log, onChange } = this.#options;
-    const large = this.#largeSince;
-    this.#largeFatal = large !== undefined && this.#now() - large < LARGE_PROBATION_MS && error.code === 'BastionLost';
-    this.#cancelTimer?.();
+    this.#largeFatal = this.#outbox.diedOfLarge(this.#options.clock.now(), error);
+    this.#turns.stop();
     this.#lost.abort(error);
-    this.#settle?.(error);
+    this.#establishing.fail(error);
     this.#established?.port.end(error);
-    this.#link.detach();
     void this.#sockets.close();
     if (!this.#closedByService) {
       // Else it stays in the account's list, and on the instance, until its idle timeout.

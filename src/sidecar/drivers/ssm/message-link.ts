@@ -39,6 +39,8 @@ export class MessageLink {
   readonly #sender = new ReliableSender();
   readonly #receiver = new ReliableReceiver();
   #socket: DataSocket | undefined;
+  #paused = false;
+  #deafUntil = 0;
 
   constructor({ clock, log }: { readonly clock: Clock; readonly log: Logger }, events: LinkEvents) {
     this.#clock = clock;
@@ -59,17 +61,39 @@ export class MessageLink {
     return this.#sender.mark();
   }
 
+  /** True while the agent cannot be heard: there is no socket, or reading is paused. */
+  get deaf(): boolean {
+    return this.#paused || this.#socket === undefined;
+  }
+
+  /** When it was last deaf, in milliseconds of the clock. */
+  get deafUntil(): number {
+    return this.#deafUntil;
+  }
+
+  /** Stops reading, this socket and the next; the only brake on the agent. */
+  pause(): void {
+    this.#paused = true;
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#deafUntil = this.#clock.now();
+    this.#socket?.resume();
+  }
+
   /** The next socket: what was not acknowledged on the one before goes first. */
   attach(socket: DataSocket): void {
     this.#socket = socket;
+    this.#deafUntil = this.#clock.now();
+    if (this.#paused) socket.pause();
     this.#sender.connected();
   }
 
-  detach(): DataSocket | undefined {
-    const socket = this.#socket;
+  detach(): void {
     this.#socket = undefined;
     this.#sender.disconnected();
-    return socket;
   }
 
   /** One message of the socket. */
