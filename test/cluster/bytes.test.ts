@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
+import { eventually } from '../support/eventually.ts';
 import { Child } from './child.ts';
 import { type Cluster, ensureCluster } from './cluster.ts';
 import { command } from './command.ts';
@@ -112,7 +113,7 @@ suite('bytes', () => {
       );
       return found.join('').trim() !== '';
     };
-    await settled(carried);
+    await eventually('the transfer is on its way', carried);
     a.killSessions();
     b.killSessions();
     const seen = await running;
@@ -121,12 +122,3 @@ suite('bytes', () => {
     await shop.ready('carrier');
   });
 });
-
-/** Asked again every 50 ms, for processes that give no event. */
-async function settled(reached: () => Promise<boolean>, timeoutMs = 10_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await reached())) {
-    if (performance.now() > deadline) throw new Error('did not settle');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}

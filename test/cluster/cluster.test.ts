@@ -6,8 +6,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
+import { eventually } from '../support/eventually.ts';
 import { type Cluster, ensureCluster } from './cluster.ts';
 import { CommandFailed } from './command.ts';
 import { Shop } from './shop.ts';
@@ -197,11 +197,13 @@ suite('the test cluster', () => {
       const lookUp = (name: string): Promise<string> => shop.exec(['getent', 'hosts', name]).catch(() => '');
       for (const bastion of [a, b]) {
         await cluster.registerHostDns(bastion.name, [bastion.address]);
-        await eventually(async () => (await lookUp(bastion.name)).startsWith(`${bastion.address} `));
+        await eventually('the name is there', async () =>
+          (await lookUp(bastion.name)).startsWith(`${bastion.address} `),
+        );
         const greeting = await shop.exec(['sh', '-c', `nc -w 2 ${bastion.name} 22 </dev/null | head -1`]);
         assert.match(greeting, /^SSH-2\.0-OpenSSH/);
         await cluster.registerHostDns(bastion.name, []);
-        await eventually(async () => (await lookUp(bastion.name)) === '');
+        await eventually('the name is gone', async () => (await lookUp(bastion.name)) === '');
       }
     });
 
@@ -217,17 +219,8 @@ suite('the test cluster', () => {
         await a[fault]();
         assert.equal(await greets(), false, fault);
         await a.heal();
-        await eventually(greets);
+        await eventually('sshd greets', greets);
       }
     });
   });
 });
-
-/** Resolves when `check` is true. Fails after 10 s: names and links take a moment to be seen. */
-async function eventually(check: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!(await check())) {
-    assert.ok(performance.now() < deadline, 'not within 10 s');
-    await delay(100);
-  }
-}

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
+import { eventually } from '../support/eventually.ts';
 import { Child } from './child.ts';
 import { type Cluster, ensureCluster } from './cluster.ts';
 import { ensureOperator } from './operator.ts';
@@ -77,7 +78,7 @@ suite('edits', () => {
     await shop.portForward('fruit', spec(['apples', 'pears']));
     await shop.kubectl(['rollout', 'status', 'deployment/pf-fruit', '--timeout=120s']).catch(() => undefined);
     await shop.ready('fruit', 120);
-    await settled(async () => (await shop.tunnelPods('fruit')).length === 2, 120_000);
+    await eventually('two tunnel pods', async () => (await shop.tunnelPods('fruit')).length === 2, 120_000);
     await shop.exec(['touch', '/tmp/stop']);
     const lines = (await Promise.all(loops)).join('').trim().split('\n');
     const answers = lines.map((line) => line.split(' '));
@@ -108,8 +109,8 @@ suite('edits', () => {
         '--output',
         'jsonpath={.items[*].metadata.name}',
       ]);
-    await settled(async () => (await list('services')) === 'orchard');
-    await settled(async () => (await list('poddisruptionbudgets')) === '');
+    await eventually('the old Service is gone', async () => (await list('services')) === 'orchard', 15_000);
+    await eventually('the budget is gone', async () => (await list('poddisruptionbudgets')) === '', 15_000);
     assert.match(await shop.exec(['sh', '-c', `echo who | timeout 10 nc -N orchard ${firstPort + 1}`]), /pears/);
   });
 
@@ -117,7 +118,7 @@ suite('edits', () => {
     const port = ['get', 'service', 'orchard', '--ignore-not-found', '--output', 'jsonpath={.spec.ports[*].port}'];
     const repaired = async (what: string): Promise<void> => {
       const started = performance.now();
-      await settled(async () => (await shop.kubectl(port)) === `${firstPort + 1}`, 10_000);
+      await eventually('the port is back', async () => (await shop.kubectl(port)) === `${firstPort + 1}`, 10_000);
       const seconds = (performance.now() - started) / 1000;
       t.diagnostic(`${what} repaired within ${seconds.toFixed(2)} s`);
       assert.ok(seconds < 2, `${what} took ${seconds} s`);
@@ -135,13 +136,13 @@ suite('edits', () => {
     await repaired('the deleted Service');
     const policy = ['get', 'networkpolicy', '--selector', 'portforward.dev/name=fruit', '--output', 'name'];
     await shop.kubectl(['delete', 'networkpolicy', '--selector', 'portforward.dev/name=fruit', '--wait=false']);
-    await settled(async () => (await shop.kubectl(policy)) !== '', 2_000);
+    await eventually('the policy is back', async () => (await shop.kubectl(policy)) !== '', 2_000);
   });
 
   test('a suspended tunnel has no pods, keeps its Service and comes back', async () => {
     await shop.kubectl(['patch', 'portforward', 'fruit', '--type=merge', '--patch', '{"spec":{"suspend":true}}']);
     await shop.reason('fruit', 'Ready', 'Suspended');
-    await settled(async () => (await shop.tunnelPods('fruit')).length === 0, 60_000);
+    await eventually('no tunnel pod', async () => (await shop.tunnelPods('fruit')).length === 0, 60_000);
     assert.notEqual(await shop.kubectl(['get', 'service', 'orchard', '--output', 'name']), '');
     await shop.kubectl(['patch', 'portforward', 'fruit', '--type=merge', '--patch', '{"spec":{"suspend":false}}']);
     await shop.ready('fruit');
@@ -152,25 +153,17 @@ suite('edits', () => {
     await shop.reason('fruit', 'Ready', 'ScaledToZero');
     await shop.kubectl(['scale', 'portforward/fruit', '--replicas=2']);
     await shop.ready('fruit');
-    await settled(async () => (await shop.tunnelPods('fruit')).length === 2);
+    await eventually('two tunnel pods', async () => (await shop.tunnelPods('fruit')).length === 2, 15_000);
   });
 
   test('kubectl delete pf leaves nothing behind', async () => {
     await shop.kubectl(['delete', 'portforward', 'fruit']);
     const kinds = 'deployments,replicasets,pods,services,serviceaccounts,networkpolicies,poddisruptionbudgets';
-    await settled(
+    await eventually(
+      'nothing is left',
       async () =>
         (await shop.kubectl(['get', kinds, '--selector', 'portforward.dev/name=fruit', '--output', 'name'])) === '',
       60_000,
     );
   });
 });
-
-/** Asked again every 50 ms, until kubectl shows it. */
-async function settled(reached: () => Promise<boolean>, timeoutMs = 15_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await reached())) {
-    if (performance.now() > deadline) throw new Error(`not reached within ${timeoutMs / 1000} s`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}

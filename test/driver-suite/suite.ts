@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { TunnelError } from '../../src/contract/errors.ts';
 import { createLog } from '../../src/process/log.ts';
 import type { Driver, Session } from '../../src/sidecar/driver.ts';
+import { eventually } from '../support/eventually.ts';
 import { closedPort, download, echo, endFirst, flood, hashAfterEnd, type Service, serve } from './destinations.ts';
 import type { DriverWorld } from './world.ts';
 
@@ -22,14 +23,6 @@ function held(): Record<string, number> {
   const kinds = ['TCPSocketWrap', 'PipeWrap', 'FSEvent', 'FSEventWrap', 'MessagePort', 'ProcessWrap'];
   const resources = process.getActiveResourcesInfo();
   return Object.fromEntries(kinds.map((kind) => [kind, resources.filter((name) => name === kind).length]));
-}
-
-async function eventually(what: string, holds: () => boolean, withinMs = 5000): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  while (!holds()) {
-    assert.ok(performance.now() < deadline, `${what} within ${withinMs} ms`);
-    await sleep(5);
-  }
 }
 
 /** Fails when the stream ends cleanly; resolves with its error. */

@@ -6,6 +6,7 @@ import { loadKubeConfig } from '../../../src/controller/kube/kube-config.ts';
 import type { KubeObject } from '../../../src/controller/kube/object.ts';
 import { type Change, Reflector, type ReflectorOptions } from '../../../src/controller/kube/reflector.ts';
 import { type ServiceAccount, serviceAccounts } from '../../../src/controller/kube/resources.ts';
+import { eventually } from '../../support/eventually.ts';
 import { clientOf, until } from '../../unit/controller/kube/scripted-server.ts';
 import { type RealApi, startRealApi } from './real-api.ts';
 
@@ -111,7 +112,7 @@ test('a restart of the API server is followed without losing a change or reading
   assert.equal(it.reflector.store.size, 1);
   await api.admin.kube.create(serviceAccounts, account(namespace, 'b'), { signal });
   await api.admin.kube.delete(serviceAccounts, { namespace, name: 'a' }, { signal });
-  await waitFor(() => it.told().includes('deleted a') && it.told().includes('added b'), 40_000);
+  await eventually('both are told', () => it.told().includes('deleted a') && it.told().includes('added b'), 40_000);
   assert.deepEqual([...it.reflector.store.keys()], [`${namespace}/b`]);
 });
 
@@ -129,7 +130,7 @@ test('an API server that froze is noticed by its silence, and what happened is m
   await it.reflector.waitForSync(signal, 30_000);
   freezer.freeze();
   await api.admin.kube.create(serviceAccounts, account(namespace, 'late'), { signal });
-  await waitFor(() => it.told().includes('added late'), 30_000);
+  await eventually('the late one is told', () => it.told().includes('added late'), 30_000);
 });
 
 test('large objects and thousands of them arrive whole, by WatchList and by pages', { timeout }, async () => {
@@ -183,14 +184,6 @@ function listing(kube: typeof api.admin.kube, sizes: number[]): typeof api.admin
       return page;
     },
   };
-}
-
-async function waitFor(ready: () => boolean, withinMs: number): Promise<void> {
-  const end = performance.now() + withinMs;
-  while (!ready()) {
-    assert.ok(performance.now() < end, `not within ${withinMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 /** A way to a server whose present connections can be frozen: they stay open and carry nothing; new ones work. */

@@ -21,6 +21,7 @@ import { parseKnownHosts } from '../../../src/sidecar/drivers/ssh/known-hosts.ts
 import { SshSession } from '../../../src/sidecar/drivers/ssh/session.ts';
 import { echo, flood, type Service, serve } from '../../driver-suite/destinations.ts';
 import { type Sshd, type SshdOptions, startSshd } from '../../private-network/sshd.ts';
+import { eventually } from '../../support/eventually.ts';
 import { connectOnce, hopTo, SecretDirectory, sshConfig, userKey } from './ssh-world.ts';
 
 /** What a test opened, closed after it in reverse. */
@@ -66,16 +67,6 @@ async function roundTrip(stream: Duplex, content: Buffer): Promise<void> {
   const answer = buffer(stream);
   stream.end(content);
   assert.equal(sha256(await answer), sha256(content));
-}
-
-/** Resolves with how long it took until `holds`. */
-async function eventually(what: string, holds: () => boolean, withinMs: number): Promise<number> {
-  const began = performance.now();
-  while (!holds()) {
-    assert.ok(performance.now() - began < withinMs, `${what} within ${withinMs} ms`);
-    await sleep(10);
-  }
-  return performance.now() - began;
 }
 
 describe('a session', () => {
