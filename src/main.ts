@@ -53,6 +53,7 @@ interface OpenFlags {
   readonly context?: string;
   readonly name?: string;
   readonly allowInsecureHostKeys?: true;
+  readonly allowEndpoint: string[];
   readonly verbose?: true;
 }
 
@@ -67,6 +68,12 @@ program
   .option('--context <name>', 'take Secrets from the cluster of this kubeconfig context')
   .option('--name <name>', 'which PortForward, when the files hold several')
   .option('--allow-insecure-host-keys', 'obey hostKeyPolicy: InsecureIgnore')
+  .option(
+    '--allow-endpoint <url>',
+    'an address besides AWS’s own that spec.ssm.endpoints may name; may be repeated',
+    each,
+    [],
+  )
   .option('-v, --verbose', 'write the log to standard error')
   .action(async (flags: OpenFlags) => {
     const { open } = await import('./cli/open.ts');
@@ -79,6 +86,7 @@ program
       ...(flags.context === undefined ? {} : { context: flags.context }),
       ...(flags.name === undefined ? {} : { name: flags.name }),
       allowInsecureHostKeys: flags.allowInsecureHostKeys === true,
+      allowedEndpoints: flags.allowEndpoint,
       verbose: flags.verbose === true,
       print,
       complain,

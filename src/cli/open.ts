@@ -28,6 +28,8 @@ export interface OpenOptions {
   readonly context?: string;
   readonly name?: string;
   readonly allowInsecureHostKeys: boolean;
+  /** Addresses besides AWS's own that may get signed requests. */
+  readonly allowedEndpoints: readonly string[];
   /** Writes the tunnel's own log to standard error. */
   readonly verbose: boolean;
   readonly print: (line: string) => void;
@@ -131,7 +133,11 @@ async function configOf(
   );
   const config = tunnelConfigOf(
     { spec, metadata: { ...metadata, ...(namespace === undefined ? {} : { namespace }) } },
-    { directoryOf: (name) => directories.get(name) ?? '', listenPortOf: (port) => ports.get(port) ?? port },
+    {
+      directoryOf: (name) => directories.get(name) ?? '',
+      listenPortOf: (port) => ports.get(port) ?? port,
+      allowedEndpoints: options.allowedEndpoints,
+    },
   );
   // Nobody drains a laptop: Ctrl-C means now.
   return { ...config, connection: { ...config.connection, drainTimeoutSeconds: 0 } };

@@ -6,18 +6,23 @@ import type { PortForward, PortForwardSpec } from './api/portforward.ts';
 import type { BastionSpec } from './api/ssh.ts';
 import { TunnelError } from './errors.ts';
 import { listenPorts, secretDirectory } from './pod.ts';
-import type { DriverName, Hop, TunnelConfig } from './tunnel-config.ts';
+import type { DriverName, Hop, SsmConfig, TunnelConfig } from './tunnel-config.ts';
 
-/** Where the tunnel runs: in which directory a Secret's files are, and on which port each Service port is listened for. */
+/** Where the tunnel runs: in which directory a Secret's files are, on which port each Service port is listened for, and what is allowed there. */
 export interface Placement {
   readonly directoryOf: (secretName: string) => string;
   readonly listenPortOf: (servicePort: number) => number;
+  /** Origins besides AWS's that may get signed requests: an administrator's choice, on a laptop its user's. */
+  readonly allowedEndpoints: readonly string[];
 }
 
 /** The places of a tunnel pod. */
-function podPlacement(spec: Pick<PortForwardSpec, 'ports'>): Placement {
+export function podPlacement(
+  spec: Pick<PortForwardSpec, 'ports'>,
+  allowedEndpoints: Placement['allowedEndpoints'],
+): Placement {
   const ports = listenPorts(spec.ports.map(({ port }) => port));
-  return { directoryOf: secretDirectory, listenPortOf: (port) => ports.get(port) ?? port };
+  return { directoryOf: secretDirectory, listenPortOf: (port) => ports.get(port) ?? port, allowedEndpoints };
 }
 
 /**
@@ -27,7 +32,7 @@ function podPlacement(spec: Pick<PortForwardSpec, 'ports'>): Placement {
  */
 export function tunnelConfigOf(
   { metadata, spec }: Pick<PortForward, 'metadata' | 'spec'>,
-  placement: Placement = podPlacement(spec),
+  placement: Placement = podPlacement(spec, []),
 ): TunnelConfig {
   const name = driverOf(spec);
   if (!Object.hasOwn(blocks, name)) {
@@ -54,6 +59,8 @@ export function tunnelConfigOf(
     ...blocks[name as DriverName](spec, placement),
   };
 }
+
+type SsmSpec = NonNullable<PortForwardSpec['ssm']>;
 
 /** The part of a config that is the driver's own: its name and the block of that name. */
 type Block<Config> = Config extends { readonly driver: infer Name extends keyof Config }
@@ -88,4 +95,28 @@ const blocks: {
       },
     };
   },
+  ssm: ({ ssm }, { directoryOf, allowedEndpoints }) => {
+    if (ssm === undefined) throw new TypeError('spec.ssm is not set');
+    const { region, assumeRole, secretRef, sessions, maxSessionMinutes, endpoints } = ssm;
+    return {
+      driver: 'ssm',
+      ssm: {
+        region,
+        target: ssmTarget(ssm),
+        ...(assumeRole && { assumeRole }),
+        ...(secretRef && { credentials: { secretName: secretRef.name, directory: directoryOf(secretRef.name) } }),
+        sessions,
+        maxSessionMinutes,
+        endpoints: { ssm: '', ssmmessages: '', sts: '', ecs: '', ...endpoints },
+        allowedEndpoints: [...allowedEndpoints],
+      },
+    };
+  },
 };
+
+function ssmTarget({ target: { instanceId, tags, ecsTask } }: SsmSpec): SsmConfig['target'] {
+  if (instanceId !== undefined) return { instanceId };
+  if (tags !== undefined) return { tags };
+  if (ecsTask !== undefined) return { ecsTask };
+  throw new TypeError('spec.ssm.target is empty');
+}

@@ -50,6 +50,36 @@ const sshSchema = z.object({
   connectTimeoutSeconds: seconds,
 });
 
+/** One of: the managed node by its id (`i-…`, `mi-…`), every connected node with all these tags, a running task of an ECS service. */
+const ssmTargetSchema = z.union([
+  z.object({ instanceId: z.string() }),
+  z.object({ tags: z.record(z.string(), z.string()) }),
+  z.object({ ecsTask: z.object({ cluster: z.string(), service: z.string(), container: z.string() }) }),
+]);
+
+const ssmSchema = z.object({
+  region: z.string(),
+  target: ssmTargetSchema,
+  /** A role to take on with the tunnel's own identity. */
+  assumeRole: z
+    .object({
+      roleArn: z.string(),
+      externalId: z.string().exactOptional(),
+      sessionTags: z.record(z.string(), z.string()).exactOptional(),
+    })
+    .exactOptional(),
+  /** Static keys; absent: web identity, Pod Identity, or what a laptop has. */
+  credentials: credentialsSchema.exactOptional(),
+  /** Parallel sessions to each destination. */
+  sessions: z.number().int().min(1),
+  /** The account's limit on a session's life in minutes; 0 if there is none that is known. */
+  maxSessionMinutes: z.number().nonnegative(),
+  /** Private endpoints; empty: AWS's own of the region. */
+  endpoints: z.object({ ssm: z.string(), ssmmessages: z.string(), sts: z.string(), ecs: z.string() }),
+  /** Origins besides AWS's that may get signed requests, as an administrator or the user of a laptop allowed them. */
+  allowedEndpoints: z.array(z.string()),
+});
+
 const common = {
   version: z.literal(1),
   namespace: z.string(),
@@ -73,11 +103,13 @@ const common = {
 /** The drivers' blocks are a union by `driver`: a new driver is one more member, and every table then fails to compile without it. */
 export const tunnelConfigSchema = z.discriminatedUnion('driver', [
   z.object({ ...common, driver: z.literal('ssh'), ssh: sshSchema }),
+  z.object({ ...common, driver: z.literal('ssm'), ssm: ssmSchema }),
 ]);
 
 export type TunnelConfig = z.infer<typeof tunnelConfigSchema>;
 export type DriverName = TunnelConfig['driver'];
 export type SshConfig = z.infer<typeof sshSchema>;
+export type SsmConfig = z.infer<typeof ssmSchema>;
 export type Hop = z.infer<typeof hopSchema>;
 export type Credentials = z.infer<typeof credentialsSchema>;
 export type Forward = z.infer<typeof forwardSchema>;

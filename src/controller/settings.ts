@@ -33,6 +33,14 @@ export const flags = {
   'class-name': { form: 'text', default: '', help: 'Acts on PortForwards of this className only.' },
   'watch-namespaces': { form: 'list', help: 'Acts in these namespaces only; none: in all.' },
   'allow-insecure-host-keys': { form: 'switch', help: 'Accepts hostKeyPolicy InsecureIgnore. Do not use it.' },
+  'allow-node-role': {
+    form: 'switch',
+    help: 'Lets ssm tunnels without an identity of their own use the AWS role of the node that they run on.',
+  },
+  'allowed-aws-endpoints': {
+    form: 'list',
+    help: 'Addresses besides AWS’s own that spec.ssm.endpoints may name, such as https://vpce.example.com:8443.',
+  },
   'allowed-annotation-prefixes': {
     form: 'list',
     help: 'Prefixes of annotations that spec.pod and spec.service may carry, such as sidecar.istio.io/.',
@@ -91,6 +99,12 @@ const schema = z.object({
   'class-name': z.string().max(63),
   'watch-namespaces': names,
   'allow-insecure-host-keys': z.boolean(),
+  'allow-node-role': z.boolean(),
+  'allowed-aws-endpoints': z.array(
+    z
+      .string()
+      .regex(/^https:\/\/[A-Za-z0-9.-]+(:[0-9]{1,5})?\/?$/, 'is https:// and a name, with a port if it is not 443'),
+  ),
   'allowed-annotation-prefixes': names,
   'allowed-service-types': z.array(z.enum(['ClusterIP', 'NodePort', 'LoadBalancer'])),
   'metrics-scrape-from': z.array(peer),
@@ -120,6 +134,9 @@ export interface TunnelSettings {
   readonly caBundle: string;
   readonly logLevel: Exclude<LogLevel, 'silent'>;
   readonly allowInsecureHostKeys: boolean;
+  /** Whether ssm tunnels may use the AWS role of their node. */
+  readonly allowNodeRole: boolean;
+  readonly allowedAwsEndpoints: readonly string[];
   readonly allowedAnnotationPrefixes: readonly string[];
   readonly allowedServiceTypes: readonly ServiceType[];
   /** NetworkPolicyPeers, as the chart's author wrote them. */
@@ -175,6 +192,8 @@ export function readSettings(
       caBundle: flag['tunnel-ca-bundle'],
       logLevel: flag['tunnel-log-level'],
       allowInsecureHostKeys: flag['allow-insecure-host-keys'],
+      allowNodeRole: flag['allow-node-role'],
+      allowedAwsEndpoints: flag['allowed-aws-endpoints'],
       allowedAnnotationPrefixes: flag['allowed-annotation-prefixes'],
       allowedServiceTypes: flag['allowed-service-types'],
       metricsScrapeFrom: flag['metrics-scrape-from'],

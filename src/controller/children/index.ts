@@ -25,7 +25,7 @@ export type ChildName = keyof Children;
 /** @throws TunnelError of layer `document` when the document cannot be acted on. */
 export function desiredChildren(portForward: PortForward, settings: TunnelSettings, anyPodReady: boolean): Children {
   checkAllowed(portForward, settings);
-  const plan = planDriver(portForward.spec);
+  const plan = planDriver(portForward.spec, settings);
   return {
     serviceAccount: serviceAccount(portForward, plan),
     // Before the pods that it guards.

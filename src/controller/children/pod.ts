@@ -16,7 +16,7 @@ import {
 } from '../../contract/pod.ts';
 import { secretKeysOf, secretNamesOf } from '../../contract/secrets.ts';
 import type { TunnelConfig } from '../../contract/tunnel-config.ts';
-import { tunnelConfigOf } from '../../contract/tunnel-config-of.ts';
+import { podPlacement, tunnelConfigOf } from '../../contract/tunnel-config-of.ts';
 import type { DriverPlan } from '../drivers/driver-plan.ts';
 import type { Deployment } from '../kube/resources.ts';
 import type { PortForward } from '../portforward.ts';
@@ -88,7 +88,10 @@ export function podTemplate(portForward: PortForward, plan: DriverPlan, settings
 
 function container(portForward: PortForward, plan: DriverPlan, settings: TunnelSettings): Container {
   const { metadata, spec } = portForward;
-  const config = tunnelConfigOf({ metadata: { name: metadata.name, namespace: metadata.namespace }, spec });
+  const config = tunnelConfigOf(
+    { metadata: { name: metadata.name, namespace: metadata.namespace }, spec },
+    podPlacement(spec, settings.allowedAwsEndpoints),
+  );
   return {
     name: containerName,
     image: settings.image,

@@ -1,6 +1,6 @@
 // Driver name → the driver, imported only when it is the chosen one: no pod pays for the libraries of another driver.
 // A new driver is one more line; without it this table does not compile.
-import type { DriverName, TunnelConfig } from '../../contract/tunnel-config.ts';
+import { type Destination, type DriverName, destinationText, type TunnelConfig } from '../../contract/tunnel-config.ts';
 import type { Logger } from '../../process/log.ts';
 import type { ByteBudget } from '../byte-budget.ts';
 import type { Driver } from '../driver.ts';
@@ -34,7 +34,28 @@ const drivers: { readonly [N in DriverName]: Open<N> } = {
     const connectTimeoutMs = ssh.connectTimeoutSeconds * 1000;
     return { driver: createSshDriver(ssh, surroundings), sessionsWanted: 2, connectTimeoutMs, nativeCrypto };
   },
+  ssm: async ({ ssm, namespace, name, forwards, connection }, surroundings) => {
+    const { createSsmDriver } = await import('./ssm/driver.ts');
+    const driver = createSsmDriver(ssm, {
+      ...surroundings,
+      destinations: distinct(forwards),
+      persistent: connection.mode === 'Persistent',
+      reason: `portforward/${namespace}/${name}/${surroundings.podUid}`,
+    });
+    return { driver, sessionsWanted: ssm.sessions, connectTimeoutMs: ssmConnectMs };
+  },
 };
+
+/**
+ * Starting a session waits its turn among the pod's others (a second each), passes several servers of AWS to the agent and back, and
+ * ends in a handshake that the agent itself gives 15 s: an attempt that is ended sooner leaves a session at AWS and gains nothing.
+ */
+const ssmConnectMs = 30_000;
+
+/** Each destination once: two ports may lead to the same. */
+function distinct(forwards: TunnelConfig['forwards']): readonly Destination[] {
+  return [...new Map(forwards.map(({ destination }) => [destinationText(destination), destination])).values()];
+}
 
 /** The driver that the config names. */
 export async function openDriver(config: TunnelConfig, surroundings: DriverSurroundings): Promise<OpenedDriver> {

@@ -1,9 +1,10 @@
 // The ssm driver against the Session Manager service: what the tests of this folder begin with.
 import { after, afterEach } from 'node:test';
+import type { SsmConfig } from '../../../src/contract/tunnel-config.ts';
 import { createLog } from '../../../src/process/log.ts';
+import { ByteBudget } from '../../../src/sidecar/byte-budget.ts';
 import type { Destination, Driver, Session } from '../../../src/sidecar/driver.ts';
 import { createSsmApi } from '../../../src/sidecar/drivers/ssm/api.ts';
-import type { SsmConfig } from '../../../src/sidecar/drivers/ssm/config.ts';
 import { createSsmDriver, type SsmDriverOptions } from '../../../src/sidecar/drivers/ssm/driver.ts';
 import type { SsmRoute } from '../../../src/sidecar/drivers/ssm/targets.ts';
 import { SessionManager } from '../../support/ssm/session-manager.ts';
@@ -36,8 +37,9 @@ export class SsmWorld {
       {
         region: 'eu-west-1',
         target: { instanceId: instance },
+        sessions: 1,
         maxSessionMinutes: 0,
-        endpoints: { ssm: endpoint, ssmmessages: '', sts: '' },
+        endpoints: { ssm: endpoint, ssmmessages: '', sts: '', ecs: '' },
         allowedEndpoints: [endpoint],
         ...config,
       },
@@ -47,6 +49,7 @@ export class SsmWorld {
         reason: 'portforward/shop/orders-db/uid',
         podUid: 'uid',
         log: createLog({ level: 'silent' }),
+        budget: new ByteBudget(),
         api: createSsmApi({ policy, endpoint, credentials: async () => credentials }),
         ...options,
       },

@@ -63,6 +63,7 @@ test('a hop takes user and Secret from spec.ssh unless it has its own, and each 
   const config = tunnelConfigOf(value, {
     directoryOf: (name) => `/keys/${name}`,
     listenPortOf: (port) => port + 10_000,
+    allowedEndpoints: [],
   });
   assert.equal(config.driver, 'ssh');
   assert.deepEqual(config.ssh.bastions, [

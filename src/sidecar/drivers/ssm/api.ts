@@ -1,9 +1,9 @@
 // The calls to Systems Manager that a tunnel makes, and the signature for its web socket. The AWS library is loaded with the first
-// call. Neighbours: aws-error.ts (what failed), endpoint.ts (where it may go), driver.ts (what to start).
+// call. Neighbours: aws-error.ts (what failed), contract/aws-endpoint.ts (where it may go), driver.ts (what to start).
 import type { SSMClient } from '@aws-sdk/client-ssm';
+import { checkedEndpoint, type EndpointPolicy } from '../../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../../contract/errors.ts';
 import { awsError, isSessionGone } from './aws-error.ts';
-import { checkedEndpoint, type EndpointPolicy } from './endpoint.ts';
 import type { CredentialSource } from './identity.ts';
 import { signUpgrade } from './sign.ts';
 

@@ -1,15 +1,15 @@
 // The ssm driver: managed nodes as routes, Session Manager sessions over the data channel. Reading order of this folder:
 // driver → session → lane → data-channel → sockets, message-link → smux/session → smux/stream; the rest has no I/O.
+import type { EndpointPolicy } from '../../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../../contract/errors.ts';
+import type { SsmConfig } from '../../../contract/tunnel-config.ts';
 import { type Clock, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
-import { ByteBudget } from '../../byte-budget.ts';
+import type { ByteBudget } from '../../byte-budget.ts';
 import type { ConnectOptions, Destination, Driver, Session } from '../../driver.ts';
 import { abortable } from './abortable.ts';
 import { createSsmApi, type SsmApi } from './api.ts';
-import type { SsmConfig } from './config.ts';
 import { DataChannel } from './data-channel.ts';
-import type { EndpointPolicy } from './endpoint.ts';
 import { createIdentity, watchSecret } from './identity.ts';
 import { Lane } from './lane.ts';
 import { SsmSession } from './session.ts';
@@ -26,16 +26,18 @@ export interface SsmDriverOptions {
   /** Decides the order of nodes; any stable text on a laptop. */
   readonly podUid: string;
   readonly log: Logger;
+  /** What all buffers of the pod may hold together. */
+  readonly budget: ByteBudget;
   /** For tests: AWS itself unless told. */
   readonly api?: SsmApi;
   readonly clock?: Clock;
   readonly random?: () => number;
 }
 
-/** Nothing is opened, read or loaded before the first call. All sessions share one byte budget. @throws TunnelError EndpointNotAllowed */
+/** Nothing is opened, read or loaded before the first call. @throws TunnelError EndpointNotAllowed */
 export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): Driver<SsmRoute> {
   const { region, endpoints, allowedEndpoints, credentials } = config;
-  const { destinations, persistent, reason, podUid, clock = systemClock, random = Math.random } = options;
+  const { destinations, persistent, reason, podUid, budget, clock = systemClock, random = Math.random } = options;
   const policy: EndpointPolicy = { region, allowed: allowedEndpoints };
   const api =
     options.api ??
@@ -44,7 +46,6 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
       endpoint: endpoints.ssm,
       credentials: createIdentity(config, policy, roleSessionName(podUid)),
     });
-  const budget = new ByteBudget();
   const gate = new StartGate(random);
   const unwatch = new Set<() => void>();
   const maxAgeMs = config.maxSessionMinutes === 0 ? Number.POSITIVE_INFINITY : config.maxSessionMinutes * 60_000;

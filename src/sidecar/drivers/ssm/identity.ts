@@ -3,11 +3,10 @@
 // Neighbours: api.ts asks, sign.ts signs with it.
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { checkedEndpoint, type EndpointPolicy } from '../../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../../contract/errors.ts';
-import type { Credentials } from '../../../contract/tunnel-config.ts';
+import type { Credentials, SsmConfig } from '../../../contract/tunnel-config.ts';
 import { awsError } from './aws-error.ts';
-import type { SsmConfig } from './config.ts';
-import { checkedEndpoint, type EndpointPolicy } from './endpoint.ts';
 import type { AwsCredentials } from './sign.ts';
 
 /** Gives credentials that are valid now. @throws TunnelError */

@@ -2,12 +2,12 @@
 // The service closes every socket about hourly; that ends nothing as long as the session can be resumed.
 // Neighbours: api.ts (tickets, signature), web-socket.ts (the socket), data-channel.ts (which keeps its state over all of them).
 import { randomUUID } from 'node:crypto';
+import { checkedEndpoint, type EndpointPolicy, throughEndpoint } from '../../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../../contract/errors.ts';
 import { backoffDelay, sleep } from '../../../process/backoff.ts';
 import type { Clock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ChannelTicket, SsmApi } from './api.ts';
-import { checkedEndpoint, type EndpointPolicy, throughEndpoint } from './endpoint.ts';
 import { CLIENT_VERSION } from './handshake.ts';
 import { openDataChannel } from './payload.ts';
 import { DataSocket, type SocketEvents } from './web-socket.ts';

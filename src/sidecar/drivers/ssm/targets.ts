@@ -2,9 +2,9 @@
 // tunnel spread over the nodes and each keeps to its own. Neighbours: api.ts (asks AWS), driver.ts (routes are targets).
 import { createHash } from 'node:crypto';
 import { TunnelError } from '../../../contract/errors.ts';
+import type { SsmConfig } from '../../../contract/tunnel-config.ts';
 import type { Route } from '../../driver.ts';
 import type { SsmApi } from './api.ts';
-import type { SsmConfig } from './config.ts';
 
 /** A managed node; `via` is its id. */
 export interface SsmRoute extends Route {
@@ -21,6 +21,7 @@ export async function findRoutes(
   { api, podUid, signal }: { readonly api: SsmApi; readonly podUid: string; readonly signal: AbortSignal },
 ): Promise<readonly SsmRoute[]> {
   if ('instanceId' in target) return [routeTo(target.instanceId)];
+  if ('ecsTask' in target) throw new TunnelError('TargetNotFound', 'tasks of ECS cannot be looked up yet');
   const tags = Object.entries(target.tags).map(([key, value]) => `${key}=${value}`);
   const nodes = await api.findNodes(target.tags, signal);
   if (nodes.length === 0) {

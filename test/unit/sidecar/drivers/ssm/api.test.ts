@@ -48,8 +48,9 @@ before(async () => {
     region: 'eu-west-1',
     target: { instanceId: 'i-0abc' },
     credentials: { secretName: 'aws', directory },
+    sessions: 1,
     maxSessionMinutes: 0,
-    endpoints: { ssm: origin, ssmmessages: '', sts: '' },
+    endpoints: { ssm: origin, ssmmessages: '', sts: '', ecs: '' },
     allowedEndpoints: [origin],
   };
   api = createSsmApi({ policy, endpoint: origin, credentials: createIdentity(config, policy, 'portforward-test') });

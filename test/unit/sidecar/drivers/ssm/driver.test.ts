@@ -7,8 +7,9 @@ import type { Duplex } from 'node:stream';
 import { afterEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TunnelError } from '../../../../../src/contract/errors.ts';
+import type { SsmConfig } from '../../../../../src/contract/tunnel-config.ts';
+import { ByteBudget } from '../../../../../src/sidecar/byte-budget.ts';
 import type { Destination, Driver, Session } from '../../../../../src/sidecar/driver.ts';
-import type { SsmConfig } from '../../../../../src/sidecar/drivers/ssm/config.ts';
 import { createSsmDriver, type SsmDriverOptions } from '../../../../../src/sidecar/drivers/ssm/driver.ts';
 import type { SsmRoute } from '../../../../../src/sidecar/drivers/ssm/targets.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
@@ -38,8 +39,9 @@ async function setting(options: Partial<SsmDriverOptions> & { config?: Partial<S
     {
       region: 'eu-west-1',
       target: { instanceId: 'i-0abc' },
+      sessions: 1,
       maxSessionMinutes: 0,
-      endpoints: { ssm: '', ssmmessages: '', sts: '' },
+      endpoints: { ssm: '', ssmmessages: '', sts: '', ecs: '' },
       allowedEndpoints: [fake.origin.replace('ws:', 'http:')],
       ...config,
     },
@@ -49,6 +51,7 @@ async function setting(options: Partial<SsmDriverOptions> & { config?: Partial<S
       reason: 'portforward/shop/orders-db/uid',
       podUid: 'uid',
       log: silentLog,
+      budget: new ByteBudget(),
       api: fake,
       random: () => 0,
       ...more,
@@ -208,7 +211,7 @@ test('two refusals have the name resolved anew by a fresh session, which takes t
 
 test('a session to another host is replaced within 15 minutes, before its streams notice, and one with a limit before that', async () => {
   for (const { maxSessionMinutes, due } of [
-    { maxSessionMinutes: 0, due: 12 * 60_000 },
+    { sessions: 1, maxSessionMinutes: 0, due: 12 * 60_000 },
     { maxSessionMinutes: 5, due: 4 * 60_000 },
   ]) {
     const clock = new FakeClock();

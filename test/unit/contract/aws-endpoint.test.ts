@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TunnelError } from '../../../../../src/contract/errors.ts';
-import { checkedEndpoint, throughEndpoint } from '../../../../../src/sidecar/drivers/ssm/endpoint.ts';
+import { checkedEndpoint, throughEndpoint } from '../../../src/contract/aws-endpoint.ts';
+import { TunnelError } from '../../../src/contract/errors.ts';
 
 const policy = {
   region: 'eu-west-1',

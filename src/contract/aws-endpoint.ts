@@ -1,6 +1,6 @@
 // Which addresses may get signed requests and session tokens: AWS's own for the region, over TLS, or those that the operator's
 // administrator allowed. Checked before anything is signed, because an address may come from the document or from the far side. No I/O.
-import { TunnelError } from '../../../contract/errors.ts';
+import { TunnelError } from './errors.ts';
 
 const SUFFIXES = [
   'amazonaws.com',
