@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { Agent, fetch } from 'undici';
 import { goProgram } from './go-program.ts';
 
-/** Switches of the service; the names are those of service/switches.go. */
+/** Switches of the service; the names, and what each does, are those of service/switches.go. */
 export interface Switches {
   readonly AgentVersion?: string;
   readonly LossPercent?: number;
@@ -22,19 +22,57 @@ export interface Switches {
   readonly MaxSessionMs?: number;
   readonly PluginDelayMs?: number;
   readonly DialDelayMs?: number;
+  readonly KeepAliveTimeoutMs?: number;
   readonly KMS?: boolean;
-  readonly Nodes?: Readonly<
-    Record<string, { readonly Connected: boolean; readonly Tags?: Readonly<Record<string, string>> }>
-  >;
+  readonly Nodes?: Readonly<Record<string, ManagedNode>>;
   readonly Hosts?: Readonly<Record<string, string>>;
   readonly BlackHoles?: readonly string[];
-  readonly Errors?: Readonly<
-    Record<string, { readonly Type: string; readonly Message?: string; readonly Status?: number }>
-  >;
-  readonly Keys?: Readonly<Record<string, { readonly Secret: string; readonly Token?: string }>>;
+  readonly Errors?: Readonly<Record<string, InjectedError>>;
+  readonly StartGapMs?: number;
+  readonly TokenMs?: number;
+  readonly SpoilTokens?: number;
+  readonly NoResumeToken?: boolean;
+  readonly Keys?: Readonly<Record<string, AccessKey>>;
+  readonly Roles?: Readonly<Record<string, { readonly ExternalID?: string; readonly WebTokens?: readonly string[] }>>;
+  readonly CredentialsMs?: number;
+  readonly ExpiredWebTokens?: readonly string[];
+  readonly Tasks?: readonly Task[];
   readonly SignedUpgrade?: boolean;
   readonly ClockMs?: number;
 }
+
+interface ManagedNode {
+  readonly Connected: boolean;
+  readonly Tags?: Readonly<Record<string, string>>;
+  readonly AgentVersion?: string;
+}
+
+interface InjectedError {
+  readonly Type: string;
+  readonly Message?: string;
+  readonly Status?: number;
+  readonly Times?: number;
+}
+
+interface AccessKey {
+  readonly Secret: string;
+  readonly Token?: string;
+  readonly User?: string;
+  readonly Expired?: boolean;
+}
+
+interface Task {
+  readonly Cluster: string;
+  readonly Service: string;
+  readonly ID: string;
+  /** Container to its runtime id. */
+  readonly Containers: Readonly<Record<string, string>>;
+  readonly Stopped?: boolean;
+  readonly NoExec?: boolean;
+}
+
+/** What can be done to sessions; service/orders.go says what each is. */
+export type Order = 'cut' | 'bye' | 'end' | 'reconnect' | 'restart' | 'vanish' | 'pause' | 'start';
 
 /** Where the service and its agents run, which is also where destinations are dialled from. */
 export interface SessionManagerPlace {
@@ -54,10 +92,17 @@ export interface SessionManagerPlace {
 
 /** What the service saw. */
 export interface Seen {
-  readonly sessions: readonly { readonly id: string; readonly reason: string; readonly target: string }[];
+  readonly sessions: readonly {
+    readonly id: string;
+    readonly reason: string;
+    readonly target: string;
+    readonly status: string;
+  }[];
   readonly calls: Readonly<Record<string, number>>;
   /** Streams that agents took, and data messages of clients, since the start. */
   readonly streams: number;
+  /** Streams that agents hold now. */
+  readonly open: number;
   readonly inputs: number;
   /** What a client did against the protocol. */
   readonly complaints: readonly string[] | null;
@@ -103,9 +148,9 @@ export class SessionManager {
     await this.#ask({ set: switches });
   }
 
-  /** Acts on every session: `cut` and `bye` its client's socket, `end` it, `reconnect` its agent (which takes `ms`). */
-  async order(what: 'cut' | 'bye' | 'end' | 'reconnect', ms = 0): Promise<void> {
-    await this.#ask({ do: what, ms });
+  /** Acts on every session, or on those of one target; what takes time lasts `ms`. */
+  async order(what: Order, ms = 0, target = ''): Promise<void> {
+    await this.#ask({ do: what, ms, target });
   }
 
   async seen(): Promise<Seen> {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"sync"
@@ -24,7 +25,10 @@ type agent struct {
 	complete  bool
 	forwarder *forwarder
 	deafUntil time.Time
-	rtt       roundTrip
+	gone      bool
+	// Digests of the last messages in order: a repetition must be the same.
+	digests map[int64][32]byte
+	rtt     roundTrip
 }
 
 type outstanding struct {
@@ -38,7 +42,7 @@ type roundTrip struct{ smoothed, variation, timeout float64 }
 const handshakeTime = 15 * time.Second
 
 func newAgent(s *session) *agent {
-	a := &agent{session: s, inbox: make(chan []byte), early: map[int64]message{}, rtt: roundTrip{100, 0, 200}}
+	a := &agent{session: s, inbox: make(chan []byte), early: map[int64]message{}, digests: map[int64][32]byte{}, rtt: roundTrip{100, 0, 200}}
 	a.clear = sync.NewCond(&a.mu)
 	return a
 }
@@ -50,8 +54,17 @@ func (a *agent) start() {
 	go a.greet()
 }
 
-func (a *agent) greet() {
+// settings are those of all agents, with this one's version.
+func (a *agent) settings() settings {
 	now := a.session.service.switches.get()
+	if own := now.Nodes[a.session.target].AgentVersion; own != "" {
+		now.AgentVersion = own
+	}
+	return now
+}
+
+func (a *agent) greet() {
+	now := a.settings()
 	properties := map[string]string{"portNumber": a.session.port, "localPortNumber": "0", "type": "LocalPortForwarding"}
 	if a.session.host != "" {
 		properties["host"] = a.session.host
@@ -67,9 +80,9 @@ func (a *agent) greet() {
 	case <-a.session.done:
 	case <-time.After(handshakeTime):
 		a.mu.Lock()
-		complete := a.complete
+		waits := !a.complete && !a.gone
 		a.mu.Unlock()
-		if !complete {
+		if waits {
 			a.session.end("\n----------ERROR-------\nEncountered error while initiating handshake. Handshake timed out. Please ensure that you have the latest version of the session manager plugin.")
 		}
 	}
@@ -105,6 +118,7 @@ func (a *agent) take(m message) {
 		a.acknowledged(m)
 	case kindInput:
 		a.publish(true)
+		a.compare(m)
 		switch {
 		case m.sequence < a.expected:
 			a.reply(acknowledge(m))
@@ -128,6 +142,16 @@ func (a *agent) take(m message) {
 	}
 }
 
+// compare complains of a repetition that is not the same message.
+func (a *agent) compare(m message) {
+	digest := sha256.Sum256(m.payload)
+	if before, ok := a.digests[m.sequence]; ok && before != digest {
+		a.session.service.complain("%s: message %d was repeated with other bytes", a.session.id, m.sequence)
+	}
+	a.digests[m.sequence] = digest
+	delete(a.digests, m.sequence-8192)
+}
+
 // process handles the next message in order; false: not ready, so it is neither acknowledged nor kept.
 func (a *agent) process(m message) bool {
 	a.mu.Lock()
@@ -136,6 +160,8 @@ func (a *agent) process(m message) bool {
 	if !complete {
 		if m.payloadType == typeHandshakeResponse {
 			a.answered(m.payload)
+		} else {
+			a.session.service.complain("%s: payload type %d before the handshake was complete: it is lost", a.session.id, m.payloadType)
 		}
 		return true
 	}
@@ -186,7 +212,7 @@ func (a *agent) answered(payload []byte) {
 	a.mu.Unlock()
 	a.send(typeHandshakeComplete, []byte(`{"HandshakeTimeToComplete":37000000,"CustomerMessage":""}`))
 	go func() {
-		now := a.session.service.switches.get()
+		now := a.settings()
 		time.Sleep(time.Duration(now.PluginDelayMs) * time.Millisecond)
 		forwarder, refusal := newForwarder(a, now, response.ClientVersion)
 		if refusal != "" {
@@ -290,17 +316,30 @@ func (a *agent) publish(active bool) {
 	a.mu.Unlock()
 }
 
-// reconnect is the agent's own loss of its leg: nothing passes for so long.
+// reconnect is the agent's own loss of its leg: nothing passes for so long, and the service tells the client so.
 func (a *agent) reconnect(d time.Duration) {
 	a.mu.Lock()
 	a.deafUntil = time.Now().Add(d)
 	a.mu.Unlock()
+	a.session.publish(false)
+	time.AfterFunc(d, func() {
+		a.publish(true)
+		a.session.publish(true)
+	})
+}
+
+// vanish is the end of the agent without a word to anybody: the service goes on accepting its session, a zombie.
+func (a *agent) vanish() {
+	a.mu.Lock()
+	a.gone = true
+	a.mu.Unlock()
+	a.stop()
 }
 
 func (a *agent) deaf() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return time.Now().Before(a.deafUntil)
+	return a.gone || time.Now().Before(a.deafUntil)
 }
 
 func (a *agent) stop() {
@@ -312,4 +351,14 @@ func (a *agent) stop() {
 	if forwarder != nil {
 		forwarder.stop()
 	}
+}
+
+// streams counts those that the agent holds.
+func (a *agent) streams() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.forwarder == nil || a.forwarder.mux == nil {
+		return 0
+	}
+	return a.forwarder.mux.NumStreams()
 }

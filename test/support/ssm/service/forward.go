@@ -32,6 +32,10 @@ const chunk = 1024
 func newForwarder(a *agent, now settings, clientVersion string) (*forwarder, string) {
 	f := &forwarder{agent: a, open: map[net.Conn]bool{}}
 	host := a.session.host
+	if !newer(now.AgentVersion, "3.1.1187.9") {
+		// It knows of no other host, and connects to its own without a word.
+		host = ""
+	}
 	if _, err := strconv.ParseUint(a.session.port, 10, 16); err != nil {
 		return nil, "Unable to start port: invalid port number"
 	}
@@ -65,6 +69,8 @@ func forbidden(host, version string) bool {
 
 func (f *forwarder) startMux(now settings, clientVersion string) string {
 	config := smux.DefaultConfig()
+	// Shorter than the library's own interval would not pass its check.
+	config.KeepAliveTimeout = time.Duration(now.KeepAliveTimeoutMs) * time.Millisecond
 	config.KeepAliveDisabled = newer(clientVersion, "1.2.331.0") && newer(now.AgentVersion, "3.1.1511.0")
 	inner, outer := socketPair()
 	f.inner = outer
@@ -153,6 +159,13 @@ func (f *forwarder) pump() {
 	for {
 		n, err := f.inner.Read(buffer)
 		if err != nil {
+			f.mu.Lock()
+			stopped := f.stopped
+			f.mu.Unlock()
+			// The multiplexer gave up, of silence: the real agent fails the session.
+			if !stopped {
+				f.agent.session.end("")
+			}
 			return
 		}
 		f.agent.send(typeOutput, append([]byte(nil), buffer[:n]...))
@@ -215,16 +228,16 @@ func (f *forwarder) disconnect() {
 }
 
 func (f *forwarder) stop() {
-	if f.mux != nil {
-		_ = f.mux.Close()
-		_ = f.inner.Close()
-	}
 	f.mu.Lock()
 	f.stopped = true
 	for conn := range f.open {
 		_ = conn.Close()
 	}
 	f.mu.Unlock()
+	if f.mux != nil {
+		_ = f.mux.Close()
+		_ = f.inner.Close()
+	}
 }
 
 // socketPair is two ends of a real socket, with the kernel's buffers between them, as the agent has it.

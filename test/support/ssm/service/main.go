@@ -31,12 +31,22 @@ type service struct {
 	mu         sync.Mutex
 	sessions   map[string]*session
 	tokens     map[string]ticket
+	minted     map[string]key
+	absent     map[string]time.Time
+	lastStart  time.Time
 	complaints []string
 }
 
 type ticket struct {
 	session *session
 	expires time.Time
+}
+
+func newService(channels string) *service {
+	return &service{
+		switches: newSwitches(), channels: channels, sessions: map[string]*session{}, tokens: map[string]ticket{},
+		minted: map[string]key{}, absent: map[string]time.Time{},
+	}
 }
 
 func main() {
@@ -58,7 +68,7 @@ func main() {
 	if *certificate != "" {
 		scheme = "wss://"
 	}
-	s := &service{switches: newSwitches(), channels: scheme + channels, sessions: map[string]*session{}, tokens: map[string]ticket{}}
+	s := newService(scheme + channels)
 	handler := http.NewServeMux()
 	handler.HandleFunc("/control", s.control)
 	handler.HandleFunc("/v1/data-channel/", s.dataChannel)
@@ -99,48 +109,6 @@ func (s *service) complain(format string, args ...any) {
 	}
 }
 
-// control: GET tells what was seen; POST {"set": {…}} changes switches, {"do": "cut" | "bye" | "end" | "reconnect", "ms": n} acts on every session.
-func (s *service) control(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodPost {
-		var order struct {
-			Set json.RawMessage `json:"set"`
-			Do  string          `json:"do"`
-			Ms  int             `json:"ms"`
-		}
-		if err := json.NewDecoder(r.Body).Decode(&order); err != nil {
-			http.Error(w, err.Error(), 400)
-			return
-		}
-		if order.Set != nil {
-			if err := s.switches.change(order.Set); err != nil {
-				http.Error(w, err.Error(), 400)
-				return
-			}
-		}
-		for _, session := range s.all() {
-			switch order.Do {
-			case "cut":
-				session.cut()
-			case "bye":
-				session.bye()
-			case "end":
-				session.end("")
-			case "reconnect":
-				session.agent.reconnect(time.Duration(order.Ms) * time.Millisecond)
-			}
-		}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sessions := []map[string]string{}
-	for _, session := range s.sessions {
-		sessions = append(sessions, map[string]string{"id": session.id, "reason": session.reason, "target": session.target})
-	}
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"sessions": sessions, "calls": s.calls.copy(), "streams": s.streams.Load(), "inputs": s.inputs.Load(), "complaints": s.complaints,
-	})
-}
-
 var upgrader = websocket.Upgrader{ReadBufferSize: 32 << 10, WriteBufferSize: 32 << 10, CheckOrigin: func(*http.Request) bool { return true }}
 
 func (s *service) dataChannel(w http.ResponseWriter, r *http.Request) {
@@ -151,8 +119,13 @@ func (s *service) dataChannel(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such session", 404)
 		return
 	}
+	if refused := s.switches.injected("OpenDataChannel"); refused != nil {
+		s.calls.add("Upgrade:" + refused.Type)
+		http.Error(w, refused.Type, refused.status())
+		return
+	}
 	if now.SignedUpgrade {
-		if refused := checkSignature(r, nil, "ssmmessages", region, now); refused != nil {
+		if _, refused := checkSignature(r, nil, scope{"ssmmessages", now.clock()}, s.keys(now)); refused != nil {
 			s.calls.add("Upgrade:" + refused.Type)
 			http.Error(w, refused.Type, 403)
 			return

@@ -10,32 +10,68 @@ import (
 
 // One session: the client's leg (a web socket, or none at the moment), the agent's leg (in this process), and the lines between them.
 type session struct {
-	service                        *service
-	id, target, reason, host, port string
-	started                        time.Time
-	agent                          *agent
-	up, down                       *line
+	start
+	service  *service
+	id       string
+	started  time.Time
+	agent    *agent
+	up, down *line
 
 	mu        sync.Mutex
 	client    *leg
+	attached  bool
 	lastInput time.Time
 	over      bool
 	done      chan struct{}
 }
 
-func (s *service) newSession(target, reason, host, port string) *session {
-	id := "operator-" + idText(newID())[24:]
+// start is what a session was asked for: by whom, for what, and where its agent connects.
+type start struct{ target, reason, owner, host, port string }
+
+func (s *service) newSession(from start) *session {
+	suffix := make([]byte, 26)
+	for i := range suffix {
+		suffix[i] = "0123456789abcdefghijklmnopqrstuvwxyz"[rand.IntN(36)]
+	}
 	now := time.Now()
-	session := &session{service: s, id: id, target: target, reason: reason, host: host, port: port, started: now, lastInput: now, done: make(chan struct{})}
+	session := &session{
+		start: from, service: s, id: from.owner + "-" + string(suffix), started: now, lastInput: now, done: make(chan struct{}),
+	}
 	session.agent = newAgent(session)
 	session.up = newLine(s.switches, session.done, session.agent.receive)
 	session.down = newLine(s.switches, session.done, session.toClient)
 	session.agent.start()
 	s.mu.Lock()
-	s.sessions[id] = session
+	s.sessions[session.id] = session
 	s.mu.Unlock()
 	go session.watch()
 	return session
+}
+
+func (s *session) ownerARN() string {
+	return "arn:aws:iam::" + account + ":user/" + s.owner
+}
+
+func (s *session) status() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.client != nil:
+		return "Connected"
+	case s.attached:
+		return "Disconnected"
+	default:
+		return "Connecting"
+	}
+}
+
+// publish tells the client that the agent's leg is there, or that it is not.
+func (s *session) publish(active bool) {
+	if active {
+		s.toClient(publication(kindStart))
+	} else {
+		s.toClient(publication(kindPause))
+	}
 }
 
 func (s *session) touch() {
@@ -48,12 +84,12 @@ func (s *session) touch() {
 func (s *session) attach(client *leg) {
 	s.mu.Lock()
 	before := s.client
-	s.client = client
+	s.client, s.attached = client, true
 	s.mu.Unlock()
 	if before != nil {
 		_ = before.conn.Close()
 	}
-	s.toClient(publication(kindStart))
+	s.publish(true)
 	s.agent.publish(true)
 }
 

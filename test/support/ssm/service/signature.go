@@ -12,38 +12,59 @@ import (
 	"time"
 )
 
-// checkSignature tells whether a request carries a valid Signature Version 4 in its headers; the error is the type that AWS answers with.
-func checkSignature(r *http.Request, body []byte, service, region string, now settings) *apiError {
+// scope is what a signature must be for: the API, and the time by the service's clock.
+type scope struct {
+	service string
+	now     time.Time
+}
+
+const dateForm = "20060102T150405Z"
+
+// checkSignature tells who has signed a request by Signature Version 4 in its headers; the error is the type that AWS answers with.
+func checkSignature(r *http.Request, body []byte, wanted scope, keys map[string]key) (string, *apiError) {
+	refused := func(kind, text string, words ...any) (string, *apiError) {
+		return "", &apiError{Type: kind, Message: fmt.Sprintf(text, words...)}
+	}
 	fields := map[string]string{}
 	rest, found := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ")
 	if !found {
-		return &apiError{"MissingAuthenticationTokenException", "no signature", 403}
+		return refused("MissingAuthenticationTokenException", "Missing Authentication Token")
 	}
 	for _, part := range strings.Split(rest, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
 		fields[name] = value
 	}
-	scope := strings.Split(fields["Credential"], "/")
+	signed := strings.Split(fields["Credential"], "/")
 	date := r.Header.Get("X-Amz-Date")
-	if len(scope) != 5 || len(date) != 16 || scope[1] != date[:8] || scope[2] != region || scope[3] != service || scope[4] != "aws4_request" {
-		return &apiError{"IncompleteSignature", fmt.Sprintf("the scope %q is not for %s in %s", fields["Credential"], service, region), 400}
+	if len(signed) != 5 || len(date) != 16 || signed[1] != date[:8] || signed[4] != "aws4_request" {
+		return refused("IncompleteSignature", "the scope %q", fields["Credential"])
 	}
-	known, ok := now.Keys[scope[0]]
+	if signed[2] != region || signed[3] != wanted.service {
+		return refused("InvalidSignatureException", "Credential should be scoped to %s in %s, not %q", wanted.service, region, fields["Credential"])
+	}
+	known, ok := keys[signed[0]]
 	if !ok {
-		return &apiError{"UnrecognizedClientException", "The security token included in the request is invalid.", 400}
+		return refused("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
-	if known.Token != "" && r.Header.Get("X-Amz-Security-Token") != known.Token {
-		return &apiError{"ExpiredTokenException", "The security token included in the request is expired", 400}
+	over := known.Expired || (!known.expires.IsZero() && wanted.now.After(known.expires))
+	if over || (known.Token != "" && r.Header.Get("X-Amz-Security-Token") != known.Token) {
+		return refused("ExpiredTokenException", "The security token included in the request is expired")
 	}
-	at, err := time.Parse("20060102T150405Z", date)
-	if err != nil || now.clock().Sub(at).Abs() > 5*time.Minute {
-		return &apiError{"InvalidSignatureException", "Signature expired: " + date + " is now earlier than the service's time", 403}
+	at, err := time.Parse(dateForm, date)
+	if err != nil || wanted.now.Sub(at) > 5*time.Minute {
+		return refused("InvalidSignatureException", "Signature expired: %s is now earlier than %s - 5 min.", date, wanted.now.UTC().Format(dateForm))
 	}
-	expected := sign(r, body, fields["SignedHeaders"], date, scope, known.Secret)
+	if at.Sub(wanted.now) > 5*time.Minute {
+		return refused("InvalidSignatureException", "Signature not yet current: %s is still later than %s + 5 min.", date, wanted.now.UTC().Format(dateForm))
+	}
+	expected := sign(r, body, fields["SignedHeaders"], date, signed, known.Secret)
 	if !hmac.Equal([]byte(expected), []byte(fields["Signature"])) {
-		return &apiError{"InvalidSignatureException", "The request signature we calculated does not match the signature you provided.", 403}
+		return refused("InvalidSignatureException", "The request signature we calculated does not match the signature you provided.")
 	}
-	return nil
+	if known.User == "" {
+		return "operator", nil
+	}
+	return known.User, nil
 }
 
 func sign(r *http.Request, body []byte, signedHeaders, date string, scope []string, secret string) string {

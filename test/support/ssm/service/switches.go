@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -26,6 +27,8 @@ type settings struct {
 	IdleTimeoutMs, MaxSessionMs int
 	// The agent takes so long to set up its forwarding after the handshake, and to connect each stream.
 	PluginDelayMs, DialDelayMs int
+	// An agent whose multiplexer asks for life ends the session after one to two times so long without a frame.
+	KeepAliveTimeoutMs int
 	// The account demands encryption.
 	KMS bool
 	// Nodes: id to what is known of them. Sessions are started on connected ones only.
@@ -34,10 +37,23 @@ type settings struct {
 	Hosts map[string]string
 	// "host:port" to which connecting hangs until it is taken off this list.
 	BlackHoles []string
-	// Operation to the error that it is answered with.
+	// Operation to the error that it is answered with; OpenDataChannel is the upgrade of the web socket.
 	Errors map[string]apiError
+	// A StartSession this soon after the one before is throttled.
+	StartGapMs int
+	// Tickets live so long, and so many of the next ones are expired already.
+	TokenMs, SpoilTokens int
+	// ResumeSession answers without a token: the session is over.
+	NoResumeToken bool
 	// Access keys that are accepted; a key with a token wants it.
 	Keys map[string]key
+	// Roles that may be assumed, by their ARN; what is given out for them lives so long.
+	Roles         map[string]*role
+	CredentialsMs int
+	// Tokens of web identities that are over.
+	ExpiredWebTokens []string
+	// Tasks of the Elastic Container Service.
+	Tasks []task
 	// Whether the upgrade of the web socket must be signed.
 	SignedUpgrade bool
 	// How far the service's clock is ahead of this machine's.
@@ -56,13 +72,43 @@ func (s settings) stamp(w http.ResponseWriter) {
 type node struct {
 	Connected bool
 	Tags      map[string]string
+	// Empty: that of all.
+	AgentVersion string
 }
 
-type key struct{ Secret, Token string }
+// key is a secret access key; the user's name begins the ids of sessions.
+type key struct {
+	Secret, Token, User string
+	Expired             bool
+	expires             time.Time
+}
+
+type role struct {
+	ExternalID string
+	// Web identities that may assume it.
+	WebTokens []string
+}
+
+type task struct {
+	Cluster, Service, ID string
+	// Container to its runtime id.
+	Containers      map[string]string
+	Stopped, NoExec bool
+}
 
 type apiError struct {
 	Type, Message string
-	Status        int
+	// 0: 400.
+	Status int
+	// So many calls are answered with it; 0: all.
+	Times int
+}
+
+func (e apiError) status() int {
+	if e.Status == 0 {
+		return 400
+	}
+	return e.Status
 }
 
 type switches struct {
@@ -72,12 +118,15 @@ type switches struct {
 
 func newSwitches() *switches {
 	return &switches{now: settings{
-		AgentVersion:  "3.3.4108.0",
-		Pace:          true,
-		Limiter:       true,
-		SignedUpgrade: true,
-		Nodes:         map[string]node{"i-0123456789abcdef0": {Connected: true}},
-		Keys:          map[string]key{"AKIDEXAMPLE": {Secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}},
+		AgentVersion:       "3.3.4108.0",
+		Pace:               true,
+		Limiter:            true,
+		SignedUpgrade:      true,
+		KeepAliveTimeoutMs: 30_000,
+		TokenMs:            30_000,
+		CredentialsMs:      3_600_000,
+		Nodes:              map[string]node{"i-0123456789abcdef0": {Connected: true}},
+		Keys:               map[string]key{"AKIDEXAMPLE": {Secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", User: "operator"}},
 	}}
 }
 
@@ -109,6 +158,12 @@ func (s *switches) change(text []byte) error {
 			next.Keys = nil
 		case "BlackHoles":
 			next.BlackHoles = nil
+		case "Roles":
+			next.Roles = nil
+		case "Tasks":
+			next.Tasks = nil
+		case "ExpiredWebTokens":
+			next.ExpiredWebTokens = nil
 		}
 	}
 	if err := json.Unmarshal(text, &next); err != nil {
@@ -116,4 +171,36 @@ func (s *switches) change(text []byte) error {
 	}
 	s.now = next
 	return nil
+}
+
+// injected is the error that the switches want for this call, if any.
+func (s *switches) injected(operation string) *apiError {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.now.Errors[operation]
+	if !ok {
+		return nil
+	}
+	if found.Times > 0 {
+		// A copy: the map may be read by who got the settings before.
+		s.now.Errors = maps.Clone(s.now.Errors)
+		left := found
+		if left.Times--; left.Times == 0 {
+			delete(s.now.Errors, operation)
+		} else {
+			s.now.Errors[operation] = left
+		}
+	}
+	return &found
+}
+
+// spoils tells whether the next ticket is to be an expired one.
+func (s *switches) spoils() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now.SpoilTokens == 0 {
+		return false
+	}
+	s.now.SpoilTokens--
+	return true
 }

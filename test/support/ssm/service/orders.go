@@ -1,0 +1,117 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// What a test orders by POST /control. It acts on every session, or on those of one target.
+type order struct {
+	Set    json.RawMessage `json:"set"`
+	Do     string          `json:"do"`
+	Target string          `json:"target"`
+	// How long what is ordered lasts, in milliseconds.
+	Ms int `json:"ms"`
+}
+
+// control: GET tells what was seen; POST {"set": {…}} changes switches, {"do": …} acts on sessions.
+func (s *service) control(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		var o order
+		err := json.NewDecoder(r.Body).Decode(&o)
+		if err == nil && o.Set != nil {
+			err = s.switches.change(o.Set)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), 400)
+			return
+		}
+		if o.Do != "" && !s.obey(o) {
+			http.Error(w, "there is no order "+o.Do, 400)
+			return
+		}
+	}
+	sessions := []map[string]string{}
+	open := 0
+	for _, session := range s.all() {
+		sessions = append(sessions, map[string]string{
+			"id": session.id, "reason": session.reason, "target": session.target, "status": session.status(),
+		})
+		open += session.agent.streams()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"sessions": sessions, "calls": s.calls.copy(), "streams": s.streams.Load(), "open": open, "inputs": s.inputs.Load(),
+		"complaints": s.complaints,
+	})
+}
+
+func (s *service) obey(o order) bool {
+	lasts := time.Duration(o.Ms) * time.Millisecond
+	acts := map[string]func(*session){
+		// The client's socket: cut by the network, or closed by the service as every hour.
+		"cut": (*session).cut,
+		"bye": (*session).bye,
+		// The session ends for good, and both sides are told.
+		"end": func(one *session) { one.end("") },
+		// The agent loses its own leg and comes back.
+		"reconnect": func(one *session) { one.agent.reconnect(lasts) },
+		// The agent is started anew: its sessions end, and for some time the node cannot be reached.
+		"restart": func(one *session) { one.end("") },
+		// The node is gone without a word, for some time or (0) for good: its sessions stay, resumable and dead.
+		"vanish": func(one *session) { one.agent.vanish() },
+		"pause":  func(one *session) { one.publish(false) },
+		"start":  func(one *session) { one.publish(true) },
+	}
+	act, known := acts[o.Do]
+	if !known {
+		return false
+	}
+	if o.Do == "restart" || o.Do == "vanish" {
+		s.away(o.Target, lasts)
+	}
+	for _, session := range s.all() {
+		if o.Target == "" || o.Target == session.target {
+			act(session)
+		}
+	}
+	return true
+}
+
+// away makes a node (or all) unreachable for so long; 0: until its entry in the switch Nodes is the only word again.
+func (s *service) away(target string, lasts time.Duration) {
+	until := time.Now().Add(lasts)
+	if lasts == 0 {
+		until = until.Add(24 * time.Hour)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range s.switches.get().Nodes {
+		if target == "" || target == id {
+			s.absent[id] = until
+		}
+	}
+}
+
+// connected tells whether sessions can be started on the target now.
+func (s *service) connected(target string, now settings) bool {
+	for _, task := range now.Tasks {
+		if task.target(target) {
+			return true
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now.Nodes[target].Connected && time.Now().After(s.absent[target])
+}
+
+// hurried tells whether a session is started too soon after the one before.
+func (s *service) hurried(gapMs int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.lastStart
+	s.lastStart = time.Now()
+	return s.lastStart.Sub(before) < time.Duration(gapMs)*time.Millisecond
+}
