@@ -15,7 +15,7 @@ type settings struct {
 	LossPercent, DoublePercent, ReorderPercent float64
 	// Added to every message each way.
 	DelayMs float64
-	// The agent sends at most 1,024 bytes a message and sleeps 1 ms after each.
+	// The agent sends at most 1,024 bytes a message, and about 700 of them a second.
 	Pace bool
 	// More than 1,000 data messages a second for 2 s end the client's socket.
 	Limiter bool
