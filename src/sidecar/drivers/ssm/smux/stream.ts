@@ -18,6 +18,8 @@ const BURST = 64 * 1024;
 
 /** Bytes as the channel takes them: a stream's local buffer is Writable's own plus the chunk in `_write`. */
 const WRITE_BUFFER = 64 * 1024;
+/** The next chunk is asked for when no more than this waits: with nothing left, each chunk would end in a message that is all but empty. */
+const WRITE_LOW = 16 * 1024;
 
 /** Who carries a stream's bytes. */
 export interface Carrier {
@@ -45,6 +47,7 @@ export class PortStream extends Duplex {
   received = 0;
   readonly #carrier: Carrier;
   #outbound: Buffer[] = [];
+  #outboundBytes = 0;
   #written: ((error?: Error | null) => void) | undefined;
   #inbound: Buffer[] = [];
   #inboundBytes = 0;
@@ -90,18 +93,15 @@ export class PortStream extends Duplex {
       if (length === chunk.length) this.#outbound.shift();
       else this.#outbound[0] = chunk.subarray(length);
     }
-    if (this.#outbound.length === 0) this.#wrote();
+    this.#outboundBytes -= taken;
+    if (this.#outboundBytes <= WRITE_LOW) this.#wrote();
+    if (this.#finalDone !== undefined && !this.waiting) this.#sentAll();
     return taken;
   }
 
-  /** How many bytes `takeInto` could take, at least up to `limit`. */
+  /** How many bytes `takeInto` would take. */
   waitingBytes(limit: number): number {
-    let bytes = 0;
-    for (const chunk of this.#outbound) {
-      bytes += chunk.length;
-      if (bytes >= limit) return limit;
-    }
-    return bytes;
+    return Math.min(limit, this.#outboundBytes);
   }
 
   /** Bytes of the destination, in order; `piece` may be a view of memory that is reused by nobody but kept by its neighbours. */
@@ -123,7 +123,7 @@ export class PortStream extends Duplex {
   finishedByRemote(): void {
     if (this.#remoteFinished || this.destroyed) return;
     this.#remoteFinished = true;
-    this.#outbound = [];
+    this.#discardOutbound();
     this.#wrote();
     this.#cancelSilence?.();
     this.#endWrites();
@@ -149,13 +149,13 @@ export class PortStream extends Duplex {
   override _final(callback: (error?: Error | null) => void): void {
     this.#finalDone = callback;
     if (this.#remoteFinished) this.#endWrites();
-    else this.#awaitSilence(this.#carrier.clock.now() + SILENCE_MS, this.#carrier.mark());
+    else if (!this.waiting) this.#sentAll();
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#cancelSilence?.();
     if (this.#pauseBurst !== undefined) clearImmediate(this.#pauseBurst);
-    this.#outbound = [];
+    this.#discardOutbound();
     this.#inbound = [];
     this.#carrier.budget.giveBack(this.#inboundBytes);
     this.#inboundBytes = 0;
@@ -171,7 +171,10 @@ export class PortStream extends Duplex {
       callback();
       return;
     }
-    for (const chunk of chunks) if (chunk.length > 0) this.#outbound.push(chunk);
+    for (const chunk of chunks) {
+      if (chunk.length > 0) this.#outbound.push(chunk);
+      this.#outboundBytes += chunk.length;
+    }
     this.#written = callback;
     if (this.#outbound.length === 0) this.#wrote();
     else this.#carrier.hasOutput(this);
@@ -181,6 +184,11 @@ export class PortStream extends Duplex {
     const written = this.#written;
     this.#written = undefined;
     written?.();
+  }
+
+  #discardOutbound(): void {
+    this.#outbound = [];
+    this.#outboundBytes = 0;
   }
 
   #flush(): void {
@@ -211,6 +219,14 @@ export class PortStream extends Duplex {
     if (full === this.#full) return;
     this.#full = full;
     this.#carrier.fullChanged(this);
+  }
+
+  /** The client has ended its side, and all it said is taken: once the message that it was taken into has its number, its way is watched. */
+  #sentAll(): void {
+    queueMicrotask(() => {
+      if (this.destroyed || this.#remoteFinished || this.#cancelSilence !== undefined) return;
+      this.#awaitSilence(this.#carrier.clock.now() + SILENCE_MS, this.#carrier.mark());
+    });
   }
 
   /** The client has ended its side, the destination has not: it ends when it has said nothing for a while, and all it said is read. */

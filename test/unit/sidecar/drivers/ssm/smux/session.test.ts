@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import type { Duplex } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { TunnelError } from '../../../../../../src/contract/errors.ts';
 import { settle } from '../../../../../support/fake-clock.ts';
+import { naiveFrames } from '../naive-codec.ts';
 import { finish, pair, push } from './agent-side.ts';
 
 /** What a reader gets: its bytes, and how it ended. */
@@ -102,6 +103,43 @@ test('a writer is held back while the channel takes nothing', async () => {
   await agent.take(session);
   await drained;
   assert.equal(agent.dataOf(3).length, (writes + 1) * 16_384);
+});
+
+test('an upload fills its messages, also where the pieces it comes in end', async () => {
+  const { agent, session } = pair();
+  agent.payloadBytes = 16_384;
+  const stream = session.open();
+  const all = randomBytes(16 * 65_536);
+  Readable.from(Array.from({ length: 16 }, (_, index) => all.subarray(index * 65_536, (index + 1) * 65_536))).pipe(
+    stream,
+  );
+  await agent.take(session);
+  assert.ok(agent.dataOf(3).equals(all));
+  assert.deepEqual(
+    agent.messages.slice(0, -1).filter((length) => length < 16_000),
+    [],
+  );
+  stream.destroy();
+});
+
+test('what a client said before its end is sent, however long that takes, and only then is silence counted', async () => {
+  const { agent, session } = pair();
+  const stream = session.open();
+  const seen = reader(stream);
+  const said = randomBytes(20_000);
+  stream.end(said);
+  await settle();
+  agent.payloadBytes = 16_384;
+  const message = Buffer.alloc(agent.payloadBytes);
+  agent.frames.push(...naiveFrames(message.subarray(0, session.fill(message))));
+  await agent.clock.advance(60_000);
+  assert.equal(stream.destroyed, false);
+  await agent.take(session);
+  assert.ok(agent.dataOf(3).equals(said));
+  await agent.clock.advance(1_900);
+  assert.equal(stream.destroyed, false);
+  await agent.clock.advance(200);
+  assert.equal(codeOf(seen.error), 'DestinationTimeout');
 });
 
 test('an end of the destination is a clean end after all its bytes, and ends our side too', async () => {
