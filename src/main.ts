@@ -93,6 +93,53 @@ program
     });
   });
 
+interface IamFlags {
+  readonly filename: string[];
+  readonly name?: string;
+  readonly account?: string;
+  readonly role?: 'tunnel' | 'assumed';
+  readonly trust?: true;
+  readonly namespace?: string;
+  readonly oidcIssuer?: string;
+  readonly tunnelRole?: string;
+  readonly output: 'text' | 'json';
+}
+
+program
+  .command('iam')
+  .description('the least IAM policies for documents with spec.ssm, as JSON for the AWS command line')
+  .addOption(file())
+  .option('--name <name>', 'which PortForward, when the files hold several')
+  .option('--account <id>', 'the AWS account of the node, where no role of the document tells it; else any')
+  .addOption(
+    new Option('--role <role>', 'only the policies of one role: the tunnel’s own, or the one it assumes').choices([
+      'tunnel',
+      'assumed',
+    ]),
+  )
+  .option('--trust', 'trust policies, who may take the role, instead of permissions')
+  .option('--namespace <namespace>', 'for a trust policy: the namespace of documents that do not tell theirs')
+  .option('--oidc-issuer <issuer>', 'for a trust policy: the cluster’s issuer (IRSA); without it EKS Pod Identity')
+  .option('--tunnel-role <arn>', 'for the assumed role’s trust policy: the tunnel’s own role or user')
+  .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+  .action(async (flags: IamFlags) => {
+    const { iam } = await import('./cli/iam.ts');
+    const complete = iam({
+      files: flags.filename,
+      name: flags.name,
+      account: flags.account,
+      role: flags.role,
+      trust: flags.trust === true,
+      namespace: flags.namespace,
+      oidcIssuer: flags.oidcIssuer,
+      tunnelRole: flags.tunnelRole,
+      output: flags.output,
+      print,
+      complain,
+    });
+    if (!complete) process.exitCode = 1;
+  });
+
 program
   .command('version')
   .description('which build this is')

@@ -12,7 +12,7 @@ export interface CheckOptions {
 }
 
 /** What is said of one document; also the form of `--output json`. */
-interface Verdict {
+export interface Verdict {
   readonly file: string;
   readonly line: number;
   /** `shop/orders-db`, as far as the document has them. */
@@ -42,7 +42,8 @@ export function check({ files, output, print }: CheckOptions): boolean {
   return verdicts.length > 0 && verdicts.every(({ valid }) => valid);
 }
 
-function judge(document: FileDocument): Verdict {
+/** What the API server would say of a document. */
+export function judge(document: FileDocument): Verdict {
   const issues = verdictOf(document.value).map(({ path, message }) => ({
     ...document.placeOf(segmentsOf(path)),
     path,
@@ -57,14 +58,20 @@ function judge(document: FileDocument): Verdict {
   };
 }
 
-function linesOf({ file, line, name, valid, issues }: Verdict): string[] {
-  const subject = name === '' ? '' : `${name}: `;
-  if (valid) return [`${file}:${line}: ${subject}valid`];
+function linesOf(verdict: Verdict): string[] {
+  const { file, line, name, valid } = verdict;
+  return valid ? [`${file}:${line}: ${subjectOf(name)}valid`] : complaintLines(verdict);
+}
+
+/** One line for each complaint: its place, the document, the field and the mend. */
+export function complaintLines({ file, name, issues }: Verdict): string[] {
   return issues.map(({ line: at, column, path, message }) => {
     const field = path === '' ? '' : `${path}: `;
-    return `${file}:${at}:${column}: ${subject}${field}${message}`;
+    return `${file}:${at}:${column}: ${subjectOf(name)}${field}${message}`;
   });
 }
+
+const subjectOf = (name: string): string => (name === '' ? '' : `${name}: `);
 
 /** `spec.ports[1].port` → `['spec', 'ports', 1, 'port']`; a bracket holds an index, or a key that is no plain word. */
 export function segmentsOf(path: string): FieldPath {

@@ -2,6 +2,7 @@
 // driver → session → lane → data-channel → sockets, message-link → smux/session → smux/stream; the rest has no I/O.
 import type { EndpointPolicy } from '../../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../../contract/errors.ts';
+import { isNodeItself } from '../../../contract/ssm-documents.ts';
 import type { SsmConfig } from '../../../contract/tunnel-config.ts';
 import { type Clock, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
@@ -9,12 +10,15 @@ import type { ByteBudget } from '../../byte-budget.ts';
 import type { ConnectOptions, Destination, Driver, Session } from '../../driver.ts';
 import { abortable } from './abortable.ts';
 import { createSsmApi, type SsmApi } from './api.ts';
+import type { ProxyEnvironment } from './aws-client.ts';
 import { DataChannel } from './data-channel.ts';
-import { createIdentity, watchSecret } from './identity.ts';
+import { createEcsApi, type EcsApi } from './ecs.ts';
+import { createIdentity } from './identity.ts';
 import { Lane } from './lane.ts';
+import { watchSecret } from './secret-keys.ts';
 import { SsmSession } from './session.ts';
 import { StartGate } from './start-gate.ts';
-import { findRoutes, type SsmRoute } from './targets.ts';
+import { type SsmRoute, Targets } from './targets.ts';
 
 export interface SsmDriverOptions {
   /** Every session is opened for all of these. */
@@ -28,8 +32,11 @@ export interface SsmDriverOptions {
   readonly log: Logger;
   /** What all buffers of the pod may hold together. */
   readonly budget: ByteBudget;
+  /** The process's environment: the identity that a pod was given, and the proxy. Neither unless told. */
+  readonly environment?: ProxyEnvironment;
   /** For tests: AWS itself unless told. */
   readonly api?: SsmApi;
+  readonly ecs?: EcsApi;
   readonly clock?: Clock;
   readonly random?: () => number;
 }
@@ -38,14 +45,16 @@ export interface SsmDriverOptions {
 export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): Driver<SsmRoute> {
   const { region, endpoints, allowedEndpoints, credentials } = config;
   const { destinations, persistent, reason, podUid, budget, clock = systemClock, random = Math.random } = options;
+  const { environment = {} } = options;
   const policy: EndpointPolicy = { region, allowed: allowedEndpoints };
-  const api =
-    options.api ??
-    createSsmApi({
-      policy,
-      endpoint: endpoints.ssm,
-      credentials: createIdentity(config, policy, roleSessionName(podUid)),
-    });
+  const calls = {
+    policy,
+    credentials: createIdentity(config, { policy, environment, sessionName: roleSessionName(podUid) }),
+    proxy: environment,
+  };
+  const api = options.api ?? createSsmApi({ ...calls, endpoint: endpoints.ssm });
+  const ecs = options.ecs ?? createEcsApi({ ...calls, endpoint: endpoints.ecs });
+  const targets = new Targets({ target: config.target, api, ecs, podUid, clock });
   const gate = new StartGate(random);
   const unwatch = new Set<() => void>();
   const maxAgeMs = config.maxSessionMinutes === 0 ? Number.POSITIVE_INFINITY : config.maxSessionMinutes * 60_000;
@@ -72,6 +81,8 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
         budget,
         onChange,
         remoteHost: destination.host !== undefined,
+        target,
+        proxy: environment,
         largePayloads: !smallOnly.has(target),
         watchIdle: persistent,
       },
@@ -84,7 +95,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
   };
 
   return {
-    routes: ({ signal }) => findRoutes(config.target, { api, podUid, signal }),
+    routes: ({ signal }) => targets.routes(signal),
 
     async connect(route: SsmRoute, { signal, log, onAnswer }: ConnectOptions): Promise<Session> {
       const session = new SsmSession(route.via, (destination, onChange) => {
@@ -129,16 +140,16 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
       for (const stop of unwatch) stop();
       unwatch.clear();
       api.close();
+      ecs.close();
     },
   };
 }
 
-/** What the session is started for: no host where the destination is the node itself, which newer agents refuse to reach as another host. */
+/** What the session is started for: no host where the destination is the node itself. */
 function endOf(destination: Destination): { readonly host: string | undefined; readonly port: number } {
   if ('socket' in destination) throw new TunnelError('InvalidSpec', 'Session Manager cannot reach a unix socket');
   const { host, port } = destination;
-  const own = host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
-  return { host: own ? undefined : host, port };
+  return { host: isNodeItself(host) ? undefined : host, port };
 }
 
 /** Session ids begin with it, and IAM policies name it: letters, digits and some signs, at most 64. */
