@@ -58,6 +58,13 @@ export const endFirst =
     socket.on('data', (bytes: Buffer) => chunks.push(bytes)).once('end', () => received(Buffer.concat(chunks)));
   };
 
+/** Answers the first bytes with a text, then breaks the connection off. */
+export const reset =
+  (text: string) =>
+  (socket: Socket): void => {
+    socket.once('data', () => socket.write(text, () => socket.resetAndDestroy()));
+  };
+
 /** Sends without end, as fast as it is taken. */
 export const flood = (socket: Socket): void => {
   const block = randomBytes(64 * 1024);

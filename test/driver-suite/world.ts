@@ -5,20 +5,26 @@ import type { Destination } from '../../src/contract/tunnel-config.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { Driver } from '../../src/sidecar/driver.ts';
 
+/** What the driver's protocol can do. Where it cannot, the suite asserts what happens instead. */
+export interface Traits {
+  /** One side may end while the other still sends. Without it a client that ends is ended once the destination was silent for 2 s. */
+  readonly halfClose: boolean;
+  /** A dial resolves when the destination has answered. Without it a refusal fails the stream before its first byte. */
+  readonly dialTells: boolean;
+}
+
 export interface DriverWorld {
-  /** A new driver that reaches the far side with good credentials. */
-  driver(log: Logger): Driver;
+  /** A new driver that reaches the far side with good credentials. `ports`: those that will be dialled, where that is known before. */
+  driver(log: Logger, ports?: readonly number[]): Driver;
   /** A new driver whose credentials the far side refuses, and the code that it must say so with. */
   refusedDriver(log: Logger): { readonly driver: Driver; readonly code: Code };
   /** A port of this machine's loopback, as the far side reaches it. */
   destination(port: number): Destination;
   /** Ends every session abruptly, from the far side. */
-  loseSessions(): void;
+  loseSessions(): void | Promise<void>;
   /** The far side keeps its connections but does nothing, until the answer is called. */
   freeze(): () => void;
   /** Texts that may appear in no error and no log: keys, lines of keys, passwords, tokens. */
   readonly secrets: readonly string[];
-  /** False where the protocol has no half-close: the suite then asks for the whole stream to end. */
-  readonly halfClose: boolean;
   stop(): Promise<void>;
 }

@@ -5,7 +5,7 @@ import { driverSuite } from '../../driver-suite/suite.ts';
 import { generateKey, startSshd } from '../../private-network/sshd.ts';
 import { hopTo, SecretDirectory, sshConfig, userKey } from './ssh-world.ts';
 
-driverSuite('ssh', async () => {
+driverSuite('ssh', { halfClose: true, dialTells: true }, async () => {
   const sshd = await startSshd();
   const key = await userKey(sshd);
   const stranger = await generateKey(sshd.directory, { name: 'stranger' });
@@ -26,7 +26,6 @@ driverSuite('ssh', async () => {
     secrets: [key, stranger].flatMap(({ privateKey }) =>
       privateKey.split('\n').filter((line) => line.length > 40 && !line.startsWith('---')),
     ),
-    halfClose: true,
     stop: async () => {
       await sshd.stop();
       secret[Symbol.dispose]();

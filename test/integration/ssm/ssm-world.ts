@@ -11,6 +11,18 @@ import { SessionManager } from '../../support/ssm/session-manager.ts';
 
 const instance = 'i-0123456789abcdef0';
 
+/** What a tunnel through the service's node is told; its AWS APIs are all at one address. */
+export function configFor({ endpoint }: SessionManager): SsmConfig {
+  return {
+    region: 'eu-west-1',
+    target: { instanceId: instance },
+    sessions: 1,
+    maxSessionMinutes: 0,
+    endpoints: { ssm: endpoint, ssmmessages: '', sts: endpoint, ecs: endpoint },
+    allowedEndpoints: [endpoint],
+  };
+}
+
 export class SsmWorld {
   readonly service: SessionManager;
   readonly #endings: (() => Promise<unknown>)[] = [];
@@ -34,15 +46,7 @@ export class SsmWorld {
     const { endpoint, credentials } = this.service;
     const policy = { region: 'eu-west-1', allowed: [endpoint] };
     const driver = createSsmDriver(
-      {
-        region: 'eu-west-1',
-        target: { instanceId: instance },
-        sessions: 1,
-        maxSessionMinutes: 0,
-        endpoints: { ssm: endpoint, ssmmessages: '', sts: '', ecs: '' },
-        allowedEndpoints: [endpoint],
-        ...config,
-      },
+      { ...configFor(this.service), ...config },
       {
         destinations,
         persistent: true,

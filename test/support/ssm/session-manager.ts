@@ -153,6 +153,15 @@ export class SessionManager {
     await this.#ask({ do: what, ms, target });
   }
 
+  /** Freezes the whole service, its agents and their connections included, until `thaw`. */
+  freeze(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   async seen(): Promise<Seen> {
     return this.#ask();
   }

@@ -1,0 +1,65 @@
+// What a protocol without half-close must do instead (DESIGN §3, the ssm driver): no byte is lost that was sent before an end, and what
+// cannot be told apart is told as an end. Part of the suite: neighbours suite.ts, destinations.ts.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TunnelError } from '../../src/contract/errors.ts';
+import { reset, type Service } from './destinations.ts';
+
+interface World {
+  readonly service: (handle: (socket: Socket) => void) => Promise<Service>;
+  /** A stream of a new session. */
+  readonly open: (port: number) => Promise<Duplex>;
+}
+
+export function noHalfCloseSuite({ service, open }: World): void {
+  test('the end of a client reaches the destination once that was silent for 2 s, after all that was sent', async () => {
+    const got: Buffer[] = [];
+    const ended = Promise.withResolvers<number>();
+    const { port } = await service((socket) => {
+      socket.on('data', (bytes: Buffer) => got.push(bytes)).once('end', () => ended.resolve(performance.now()));
+    });
+    const stream = await open(port);
+    const broken = once(stream, 'error');
+    const before = performance.now();
+    stream.resume().end(Buffer.alloc(1024 * 1024, 'x'));
+    const after = (await ended.promise) - before;
+    assert.ok(after >= 2_000 && after < 5_000, `after ${after} ms`);
+    assert.equal(Buffer.concat(got).length, 1024 * 1024);
+    const [error] = (await broken) as [unknown];
+    assert.ok(
+      error instanceof TunnelError && error.code === 'DestinationTimeout',
+      'an end that is a guess is not a clean one',
+    );
+  });
+
+  test('a destination that goes on speaking after the client’s end is heard, to its own clean end', async () => {
+    const { port } = await service((socket) => {
+      socket.once('data', async () => {
+        for (const part of ['one ', 'two ', 'three']) {
+          await sleep(1_200);
+          socket.write(part);
+        }
+        socket.end();
+      });
+    });
+    const stream = await open(port);
+    const answer = buffer(stream);
+    stream.end('go');
+    assert.equal((await answer).toString(), 'one two three');
+  });
+
+  test('a destination’s end ends the stream both ways, and its reset looks the same', async () => {
+    const { port, connections } = await service(reset('last words'));
+    const stream = await open(port);
+    const answer = buffer(stream);
+    stream.write('go');
+    assert.equal((await answer).toString(), 'last words');
+    assert.equal(stream.errored, null);
+    assert.equal(connections.size, 0);
+  });
+}
