@@ -5,6 +5,8 @@ import { randomUUID } from 'node:crypto';
 import { parsePortForward } from '../contract/api/parse.ts';
 import type { PortForward } from '../contract/api/portforward.ts';
 import { isPortForward } from '../contract/api/verdict.ts';
+import { checkEndpoints } from '../contract/aws-endpoint.ts';
+import { TunnelError } from '../contract/errors.ts';
 import { secretKeysOf, secretNamesOf } from '../contract/secrets.ts';
 import { destinationText, hostPort, type TunnelConfig } from '../contract/tunnel-config.ts';
 import { tunnelConfigOf } from '../contract/tunnel-config-of.ts';
@@ -117,6 +119,7 @@ async function configOf(
       'spec.ssh.hostKeyPolicy is InsecureIgnore: put the bastion’s key into spec.ssh.knownHosts, or add --allow-insecure-host-keys',
     );
   }
+  checkAwsEndpoints(spec, options.allowedEndpoints);
   const ports = localPorts(spec, options.ports);
   const names = secretNamesOf(spec);
   const cluster = options.context === undefined ? undefined : await clusterOf(options.context, signal);
@@ -141,6 +144,17 @@ async function configOf(
   );
   // Nobody drains a laptop: Ctrl-C means now.
   return { ...config, connection: { ...config.connection, drainTimeoutSeconds: 0 } };
+}
+
+/** @throws UsageError when the document names an address that nobody allowed to get signed requests. */
+function checkAwsEndpoints({ ssm }: PortForward['spec'], allowed: readonly string[]): void {
+  if (ssm === undefined) return;
+  try {
+    checkEndpoints(ssm.endpoints, { region: ssm.region, allowed });
+  } catch (cause) {
+    if (!(cause instanceof TunnelError)) throw cause;
+    throw new UsageError(`${cause.message}: correct it, or trust it with --allow-endpoint`, { cause });
+  }
 }
 
 async function clusterOf(context: string, signal: AbortSignal) {

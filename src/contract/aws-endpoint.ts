@@ -12,6 +12,8 @@ const SUFFIXES = [
   'csp.hci.ic.gov',
 ];
 
+export type AwsService = 'ssm' | 'ssmmessages' | 'sts' | 'ecs';
+
 export interface EndpointPolicy {
   readonly region: string;
   /** Origins allowed besides AWS's: `https://vpce.example.com:8443`. `http` only on a loopback address. */
@@ -19,11 +21,7 @@ export interface EndpointPolicy {
 }
 
 /** The address as a URL if it may be used for the service. @throws TunnelError EndpointNotAllowed with the address's origin only. */
-export function checkedEndpoint(
-  text: string,
-  service: 'ssm' | 'ssmmessages' | 'sts' | 'ecs',
-  policy: EndpointPolicy,
-): URL {
+export function checkedEndpoint(text: string, service: AwsService, policy: EndpointPolicy): URL {
   const url = URL.parse(text);
   if (url === null) throw new TunnelError('EndpointNotAllowed', `an address for ${service} is not a URL`);
   const secure = url.protocol === 'https:' || url.protocol === 'wss:';
@@ -37,6 +35,22 @@ export function checkedEndpoint(
     'EndpointNotAllowed',
     `${originOf(text)} is neither AWS’s ${service} of ${policy.region} nor an allowed endpoint`,
   );
+}
+
+/** Nothing if every endpoint that is given may be used. @throws TunnelError EndpointNotAllowed that names the field of the document. */
+export function checkEndpoints(
+  endpoints: Readonly<Partial<Record<AwsService, string>>> | undefined,
+  policy: EndpointPolicy,
+): void {
+  for (const [service, text] of Object.entries(endpoints ?? {})) {
+    if (text === '') continue;
+    try {
+      checkedEndpoint(text, service as AwsService, policy);
+    } catch (cause) {
+      if (!(cause instanceof TunnelError)) throw cause;
+      throw new TunnelError(cause.code, `spec.ssm.endpoints.${service}: ${cause.message}`, { cause });
+    }
+  }
 }
 
 /** The web socket address with its host replaced: how a private endpoint with a name of its own is reached. Path and query stay as they are. */

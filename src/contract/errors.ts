@@ -34,8 +34,8 @@ export const errorCodes = {
     'document',
     'permanent',
     'This version of the operator has no driver for the chosen block.',
-    'The document uses ssm or fly with an operator that does not carry that driver yet.',
-    'Use ssh, or upgrade the operator.',
+    'The document uses fly with an operator that does not carry that driver yet.',
+    'Use ssh or ssm, or upgrade the operator.',
   ),
   ConfigTooLarge: code(
     'document',

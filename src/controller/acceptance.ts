@@ -1,16 +1,20 @@
 // What a valid document may still not ask of this install: the administrator's limits. Pure.
 // Neighbours: settings.ts (the limits), reconcile.ts (refuses with Accepted=False).
+import { checkEndpoints } from '../contract/aws-endpoint.ts';
 import { TunnelError } from '../contract/errors.ts';
 import type { PortForward } from './portforward.ts';
 import type { TunnelSettings } from './settings.ts';
 
-/** @throws TunnelError InsecureHostKeysNotAllowed, ServiceTypeNotAllowed or AnnotationNotAllowed, naming the field. */
+/** @throws TunnelError InsecureHostKeysNotAllowed, EndpointNotAllowed, ServiceTypeNotAllowed or AnnotationNotAllowed, naming the field. */
 export function checkAllowed({ spec }: PortForward, settings: TunnelSettings): void {
   if (spec.ssh?.hostKeyPolicy === 'InsecureIgnore' && !settings.allowInsecureHostKeys) {
     throw new TunnelError(
       'InsecureHostKeysNotAllowed',
       'spec.ssh.hostKeyPolicy is InsecureIgnore, but this operator runs without --allow-insecure-host-keys',
     );
+  }
+  if (spec.ssm !== undefined) {
+    checkEndpoints(spec.ssm.endpoints, { region: spec.ssm.region, allowed: settings.allowedAwsEndpoints });
   }
   if (!settings.allowedServiceTypes.includes(spec.service.type)) {
     throw new TunnelError(

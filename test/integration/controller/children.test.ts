@@ -260,6 +260,18 @@ test('documents that this install does not act on say so and get no objects', as
   const refusals: [string, object, string][] = [
     ['no-driver', { ssh: undefined, fly: { app: 'orders', secretRef: { name: 'fly' } } }, 'DriverNotAvailable'],
     ['insecure', { ssh: { ...ordersDb().ssh, hostKeyPolicy: 'InsecureIgnore' } }, 'InsecureHostKeysNotAllowed'],
+    [
+      'endpoint',
+      {
+        ssh: undefined,
+        ssm: {
+          region: 'eu-west-1',
+          target: { instanceId: 'i-0123456789abcdef0' },
+          endpoints: { ssm: 'https://ssm.example.com' },
+        },
+      },
+      'EndpointNotAllowed',
+    ],
     ['exposed', { service: { type: 'LoadBalancer' } }, 'ServiceTypeNotAllowed'],
     ['annotated', { pod: { annotations: { 'example.com/a': 'b' } } }, 'AnnotationNotAllowed'],
   ];

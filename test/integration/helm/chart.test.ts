@@ -43,6 +43,8 @@ const matrix: Readonly<Record<string, readonly string[]>> = {
     'tunnels.caBundle=corporate-ca',
     'tunnels.logLevel=debug',
     'allowInsecureHostKeys=true',
+    'allowNodeRole=true',
+    'allowedAwsEndpoints={https://vpce.example.com:8443}',
     'allowedAnnotationPrefixes={sidecar.istio.io/,example.com/}',
     'allowedServiceTypes={ClusterIP,LoadBalancer}',
     'metrics.scrapeFrom[0].namespaceSelector.matchLabels.team=observability',
@@ -95,6 +97,8 @@ test('values become the settings that they name', async () => {
     caBundle: 'corporate-ca',
     logLevel: 'debug',
     allowInsecureHostKeys: true,
+    allowNodeRole: true,
+    allowedAwsEndpoints: ['https://vpce.example.com:8443'],
     allowedAnnotationPrefixes: ['sidecar.istio.io/', 'example.com/'],
     allowedServiceTypes: ['ClusterIP', 'LoadBalancer'],
     metricsScrapeFrom: [{ namespaceSelector: { matchLabels: { team: 'observability' } } }],
@@ -161,6 +165,7 @@ test('editing is added to edit and admin, reading to view', async () => {
 test('a misspelt value, a wrong type and an impossible number are refused before anything is installed', async () => {
   const refused: Readonly<Record<string, RegExp>> = {
     'alowedServiceTypes={ClusterIP}': /alowedServiceTypes/,
+    'allowedAwsEndpoints={http://plain.example.com}': /allowedAwsEndpoints/,
     'allowedServiceTypes={ExternalName}': /allowedServiceTypes/,
     'image.digest=latest': /digest/,
     'replicaCount=many': /replicaCount/,

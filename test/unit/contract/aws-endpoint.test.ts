@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkedEndpoint, throughEndpoint } from '../../../src/contract/aws-endpoint.ts';
+import { checkEndpoints, checkedEndpoint, throughEndpoint } from '../../../src/contract/aws-endpoint.ts';
 import { TunnelError } from '../../../src/contract/errors.ts';
 
 const policy = {
@@ -41,6 +41,25 @@ test('any other host, region, service, port or scheme is refused, and no sentenc
       (error) =>
         error instanceof TunnelError && error.code === 'EndpointNotAllowed' && !error.message.includes('secret'),
       address,
+    );
+  }
+});
+
+test('the endpoints of a document are judged each for its own service, and the field is named', () => {
+  checkEndpoints(undefined, policy);
+  checkEndpoints({ ssm: '', ecs: 'https://ecs.eu-west-1.amazonaws.com', sts: 'https://vpce.example.com:8443' }, policy);
+  for (const [field, endpoints] of Object.entries({
+    ssm: { ssm: 'https://ssm.eu-west-2.amazonaws.com' },
+    sts: { ssm: '', sts: 'https://ssm.eu-west-1.amazonaws.com' },
+    ecs: { ecs: 'https://example.com' },
+  })) {
+    assert.throws(
+      () => checkEndpoints(endpoints, policy),
+      (error) =>
+        error instanceof TunnelError &&
+        error.code === 'EndpointNotAllowed' &&
+        error.message.startsWith(`spec.ssm.endpoints.${field}: `),
+      field,
     );
   }
 });

@@ -5,7 +5,7 @@ import type { PortForward } from '../../../src/contract/api/portforward.ts';
 import { TunnelError } from '../../../src/contract/errors.ts';
 import { secretKeysOf, secretNamesOf } from '../../../src/contract/secrets.ts';
 import { parseTunnelConfig } from '../../../src/contract/tunnel-config.ts';
-import { tunnelConfigOf } from '../../../src/contract/tunnel-config-of.ts';
+import { podPlacement, tunnelConfigOf } from '../../../src/contract/tunnel-config-of.ts';
 
 function document(spec: Record<string, unknown>): PortForward {
   const parsed = parsePortForward({
@@ -34,6 +34,45 @@ test('the config of a document passes the sidecar’s own parse unchanged', () =
       health: 'Active',
     },
   ]);
+});
+
+test('a document for Session Manager: its target, identity, endpoints and what the install allows', () => {
+  const ssm = {
+    region: 'eu-west-1',
+    target: { tags: { Role: 'bastion' } },
+    assumeRole: { roleArn: 'arn:aws:iam::123456789012:role/orders', externalId: 'shop' },
+    irsaRoleArn: 'arn:aws:iam::123456789012:role/portforward',
+    secretRef: { name: 'aws' },
+    sessions: 3,
+    maxSessionMinutes: 60,
+    endpoints: { sts: 'https://sts.example.com' },
+  };
+  const ports = [{ port: 5432 }];
+  const value = document({ ports, ssm });
+  const config = tunnelConfigOf(value, podPlacement(value.spec, ['https://sts.example.com']));
+  assert.deepEqual(parseTunnelConfig(JSON.stringify(config)), config);
+  assert.equal(config.driver, 'ssm');
+  assert.deepEqual(config.ssm, {
+    region: 'eu-west-1',
+    target: { tags: { Role: 'bastion' } },
+    assumeRole: { roleArn: 'arn:aws:iam::123456789012:role/orders', externalId: 'shop' },
+    credentials: { secretName: 'aws', directory: '/etc/portforward/secrets/aws' },
+    sessions: 3,
+    maxSessionMinutes: 60,
+    endpoints: { ssm: '', ssmmessages: '', sts: 'https://sts.example.com', ecs: '' },
+    allowedEndpoints: ['https://sts.example.com'],
+  });
+  for (const target of [
+    { instanceId: 'mi-0123456789abcdef0' },
+    { ecsTask: { cluster: 'shop', service: 'bastion', container: 'app' } },
+  ]) {
+    const least = tunnelConfigOf(document({ ports, ssm: { region: 'eu-west-1', target } }));
+    assert.equal(least.driver, 'ssm');
+    assert.deepEqual(parseTunnelConfig(JSON.stringify(least)), least);
+    assert.deepEqual(least.ssm.target, target);
+    assert.equal('credentials' in least.ssm || 'assumeRole' in least.ssm, false);
+    assert.equal(least.ssm.sessions, 1);
+  }
 });
 
 test('the order of the ports, the replicas and the Service leave the config as it is', () => {

@@ -41,6 +41,10 @@ test('each wrong flag is named with what is wrong', () => {
     () => readSettings([...required, '--allowed-service-types=ExternalName'], {}),
     /--allowed-service-types/,
   );
+  assert.throws(
+    () => readSettings([...required, '--allowed-aws-endpoints=http://plain.example.com'], {}),
+    /--allowed-aws-endpoints.* is https/,
+  );
   assert.throws(() => readSettings([...required, '--metrics-scrape-from={'], {}), /--metrics-scrape-from is not JSON/);
   assert.throws(() => readSettings([...required, '--controller-pod-labels=a'], {}), /key=value/);
   assert.throws(() => readSettings([...required, '--no-such-flag'], {}), /no-such-flag/);

@@ -185,6 +185,14 @@ test('what the install does not allow is refused with the field and the limit', 
   assert.match(refusal({ pod }), /^AnnotationNotAllowed: spec\.pod\.annotations has mesh\.example\/inject/);
   assert.equal(refusal({ pod }, '--allowed-annotation-prefixes=mesh.example'), 'allowed');
   assert.match(refusal({ pod }, '--allowed-annotation-prefixes=mesh'), /^AnnotationNotAllowed/);
+  const ssm = { region: 'eu-west-1', target: { instanceId: 'i-0abc' }, endpoints: { sts: 'https://sts.example.com' } };
+  const aws = { ssh: undefined, ssm };
+  assert.match(
+    refusal(aws),
+    /^EndpointNotAllowed: spec\.ssm\.endpoints\.sts: https:\/\/sts\.example\.com:443 is neither AWS’s sts of eu-west-1/,
+  );
+  assert.match(refusal(aws, '--allowed-aws-endpoints=https://other.example.com'), /^EndpointNotAllowed/);
+  assert.equal(refusal(aws, '--allowed-aws-endpoints=https://sts.example.com'), 'allowed');
   assert.match(
     refusal({ ssh: undefined, fly: { app: 'a', secretRef: { name: 'f' } } }),
     /^DriverNotAvailable: spec\.fly/,

@@ -58,10 +58,36 @@ const everything = {
   },
 };
 
+const throughAws = {
+  ports: [{ port: 5432, destinationHost: 'orders.db.internal', appProtocol: 'postgresql' }],
+  ssh: undefined,
+  ssm: {
+    region: 'eu-west-1',
+    target: { tags: { Role: 'bastion' } },
+    assumeRole: { roleArn: 'arn:aws:iam::123456789012:role/orders', externalId: 'shop', sessionTags: { team: 'shop' } },
+    irsaRoleArn: 'arn:aws:iam::123456789012:role/portforward',
+    secretRef: { name: 'aws' },
+    sessions: 2,
+    maxSessionMinutes: 60,
+    endpoints: { ssm: 'https://vpce.example.com:8443' },
+  },
+};
+
 const cases = {
   'orders-db': () => desiredChildren(portForward(), tunnelSettings(), true),
   'one-replica-not-ready': () => desiredChildren(portForward({ replicas: 1 }), tunnelSettings(), false),
   suspended: () => desiredChildren(portForward({ suspend: true }), tunnelSettings(), false),
+  'through-aws': () =>
+    desiredChildren(
+      portForward(throughAws),
+      tunnelSettings(
+        '--allowed-aws-endpoints=https://vpce.example.com:8443',
+        '--tunnel-https-proxy=http://proxy.example:3128',
+        '--tunnel-no-proxy=.svc',
+        '--tunnel-ca-bundle=company-ca',
+      ),
+      true,
+    ),
   'every-field': () =>
     desiredChildren(
       portForward(everything, { annotations: { 'portforward.dev/reconnectAt': '2026-01-01T00:00:00Z', other: 'x' } }),
