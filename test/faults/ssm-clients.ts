@@ -1,0 +1,194 @@
+// Clients of a tunnel to PostgreSQL while something breaks: a psql that stays, one after the other on new connections, and many at once to
+// see from when on new connections are carried. Neighbours: ssm-tunnel.ts (the tunnel), ssm-database.ts (the database).
+import assert from 'node:assert/strict';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface, type Interface } from 'node:readline';
+import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { command } from '../cluster/command.ts';
+import type { Postgres } from '../private-network/postgres.ts';
+
+export type Account = Pick<Postgres, 'user' | 'password' | 'database'>;
+
+const flags = ['-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1'];
+
+function target({ user, database }: Account, port: number, connectTimeoutSeconds: number): string {
+  return `host=127.0.0.1 port=${port} user=${user} dbname=${database} connect_timeout=${connectTimeoutSeconds} sslmode=disable`;
+}
+
+/** One query on a connection of its own; returns the database's address as the server sees it. @throws with psql's words. */
+export async function query(account: Account, port: number, timeoutMs = 20_000): Promise<string> {
+  const args = [
+    ...flags,
+    '-c',
+    'SELECT count(*), inet_server_addr() FROM orders',
+    target(account, port, timeoutMs / 1000),
+  ];
+  const row = await command('psql', args, { env: { PGPASSWORD: account.password }, timeoutMs: timeoutMs + 1_000 });
+  const [count, address = ''] = row.trim().split('|');
+  assert.equal(count, '3');
+  return address.replace(/\/32$/, '');
+}
+
+/** A psql that keeps its one connection. */
+export class Psql implements AsyncDisposable {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: Interface;
+  #said = '';
+  /** What the server calls this connection: another number would be another connection. */
+  #backend: string | undefined;
+  #asked = 0;
+
+  constructor(account: Account, port: number) {
+    this.#child = spawn('psql', [...flags, target(account, port, 20)], {
+      env: { ...process.env, PGPASSWORD: account.password },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    this.#lines = createInterface(this.#child.stdout);
+    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#said += text));
+    this.#child.stdin.on('error', () => undefined);
+  }
+
+  /** Queries answered so far, on the one connection. */
+  get asked(): number {
+    return this.#asked;
+  }
+
+  /** Asks something new and checks the answer. @throws with psql's words when the connection is gone or silent for `timeoutMs`. */
+  async ask(timeoutMs = 30_000): Promise<void> {
+    const number = this.#asked + 1;
+    const row = await this.#answer(`SELECT ${number}, pg_backend_pid();`, timeoutMs);
+    const [echoed, backend] = row.split('|');
+    assert.equal(echoed, `${number}`);
+    this.#backend ??= backend;
+    assert.equal(backend, this.#backend, 'psql has connected anew');
+    this.#asked = number;
+  }
+
+  /** Sends a query whose answer nobody awaits, and resolves with psql's last words when it has ended. */
+  async untilEnded(text: string): Promise<string> {
+    this.#child.stdin.write(`${text}\n`);
+    if (this.#child.exitCode === null) await once(this.#child, 'close');
+    return this.#said;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.stdin.end();
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 2_000);
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'close');
+    clearTimeout(timer);
+  }
+
+  async #answer(text: string, timeoutMs: number): Promise<string> {
+    const over = new AbortController();
+    const ended = once(this.#child, 'exit', { signal: over.signal }).then(() => {
+      throw new Error(`psql has ended: ${this.#said}`);
+    });
+    const late = delay(timeoutMs, undefined, { signal: over.signal }).then(() => {
+      throw new Error(`psql got no answer within ${timeoutMs} ms`);
+    });
+    const line = once(this.#lines, 'line', { signal: over.signal }) as Promise<[string]>;
+    for (const one of [ended, late, line]) one.catch(() => undefined);
+    this.#child.stdin.write(`${text}\n`);
+    try {
+      const [row] = await Promise.race([line, ended, late]);
+      return row;
+    } finally {
+      over.abort();
+    }
+  }
+}
+
+export interface Load {
+  /** Queries answered: on the connection that stays, and on new ones. */
+  readonly kept: number;
+  readonly fresh: number;
+  /** The longest that one query took, in milliseconds. */
+  readonly slowestMs: number;
+}
+
+/** Small queries without a pause until the signal: on one connection that stays, and each on a new one. @throws at the first that fails. */
+export async function queryUntil(account: Account, port: number, signal: AbortSignal, pauseMs = 0): Promise<Load> {
+  await using kept = new Psql(account, port);
+  const load = { kept: 0, fresh: 0, slowestMs: 0 };
+  const repeat = async (ask: () => Promise<unknown>, count: () => void): Promise<void> => {
+    while (!signal.aborted) {
+      const from = performance.now();
+      await ask();
+      load.slowestMs = Math.max(load.slowestMs, performance.now() - from);
+      count();
+      await delay(pauseMs);
+    }
+  };
+  await Promise.all([
+    repeat(
+      () => kept.ask(),
+      () => (load.kept += 1),
+    ),
+    repeat(
+      () => query(account, port),
+      () => (load.fresh += 1),
+    ),
+  ]);
+  return load;
+}
+
+export interface Carried {
+  /** From now until the first connection made since then had its answer. */
+  readonly firstMs: number;
+  /** From now until connections were carried without exception: when the last one was made that had no answer within 2 s. */
+  readonly allMs: number;
+}
+
+/** So many connections in a row, answered within 2 s each, say that all is well again. */
+const enough = 8;
+const promptMs = 2_000;
+
+/**
+ * Makes a connection with one query every 200 ms, whatever becomes of those before, until all is well or `limitMs` are over. `accept`
+ * judges the address that the database has. @throws if none was answered.
+ */
+export async function untilCarried(
+  account: Account,
+  port: number,
+  limitMs: number,
+  accept: (address: string) => boolean = () => true,
+): Promise<Carried> {
+  const start = performance.now();
+  const attempts: { readonly began: number; ended?: number }[] = [];
+  const running: Promise<void>[] = [];
+  const isPrompt = ({ began, ended }: (typeof attempts)[number]): boolean =>
+    ended !== undefined && ended - began <= promptMs;
+  const isWell = (): boolean => {
+    const old = attempts.filter(
+      ({ began, ended }) => ended !== undefined || performance.now() - start - began > promptMs,
+    );
+    return old.length >= enough && old.slice(-enough).every(isPrompt);
+  };
+  while (performance.now() - start < limitMs && !isWell()) {
+    const attempt: (typeof attempts)[number] = { began: performance.now() - start };
+    attempts.push(attempt);
+    running.push(
+      query(account, port, 4_000).then(
+        (address) => {
+          if (accept(address)) attempt.ended = performance.now() - start;
+        },
+        () => undefined,
+      ),
+    );
+    await delay(200);
+  }
+  await Promise.all(running);
+  const answered = attempts.flatMap(({ ended }) => ended ?? []);
+  if (answered.length === 0) throw new Error(`no new connection was carried within ${limitMs} ms`);
+  return { firstMs: Math.min(...answered), allMs: attempts.findLast((one) => !isPrompt(one))?.began ?? 0 };
+}
+
+/** Prints a figure beside its limit, and asserts the limit itself: in this issue it is a promise. */
+export function within(t: TestContext, what: string, tookMs: number, limitMs: number): void {
+  t.diagnostic(
+    `${what}: ${Math.round(tookMs)} ms, ${tookMs <= limitMs ? 'within' : 'OVER'} the limit of ${limitMs} ms`,
+  );
+  assert.ok(tookMs <= limitMs, `${what} took ${Math.round(tookMs)} ms; the limit is ${limitMs} ms`);
+}

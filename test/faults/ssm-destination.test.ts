@@ -1,0 +1,102 @@
+// What changes beyond the tunnel is found out by it alone: a destination that was silent, a node that was replaced, a database that failed
+// over. New connections are carried again within the times that are promised; each test prints its figures. Every test has a service and
+// addresses of its own, so they run side by side.
+import assert from 'node:assert/strict';
+import { after, before, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { query, untilCarried, within } from './ssm-clients.ts';
+import { DatabaseMachine } from './ssm-database.ts';
+import { SsmTunnel, type TunnelOptions } from './ssm-tunnel.ts';
+
+const name = 'orders.db.internal';
+let machine: DatabaseMachine;
+
+before(async () => {
+  machine = await DatabaseMachine.start();
+});
+
+after(async () => {
+  await machine.stop();
+});
+
+async function openToDatabase(address: string, options: Partial<TunnelOptions> = {}): Promise<SsmTunnel> {
+  const tunnel = await SsmTunnel.open({
+    forwards: [{ port: 5432, destination: { host: name, port: 5432 }, appProtocol: 'postgresql', health: 'Active' }],
+    ...options,
+    switches: { Hosts: { [name]: address }, ...options.switches },
+  });
+  assert.equal(await query(machine.postgres, tunnel.port), address);
+  return tunnel;
+}
+
+/** A client every half second that waits up to 3 s: each leaves a connection that the agent has still to make. */
+async function knock(port: number, signal: AbortSignal): Promise<void> {
+  const clients: Promise<unknown>[] = [];
+  while (!signal.aborted) {
+    clients.push(query(machine.postgres, port, 3_000).catch(() => undefined));
+    await delay(500);
+  }
+  await Promise.all(clients);
+}
+
+suite('the far side changes', { concurrency: true }, () => {
+  for (const knocking of [false, true]) {
+    const meanwhile = knocking ? 'clients meanwhile' : 'nobody meanwhile';
+    test(`a destination silent for 30 s, ${meanwhile}: new connections within 10 s of its return`, async (t) => {
+      const address = await machine.newAddress();
+      await using tunnel = await openToDatabase(address);
+      await machine.silence(address);
+      const silent = AbortSignal.timeout(30_000);
+      await (knocking ? knock(tunnel.port, silent) : delay(30_000));
+      await machine.heal(address);
+      const { firstMs, allMs } = await untilCarried(machine.postgres, tunnel.port, 15_000);
+      within(t, `${meanwhile}: the first new connection after the return`, firstMs, 10_000);
+      within(t, `${meanwhile}: every new connection after the return`, allMs, 10_000);
+      t.diagnostic(`${await tunnel.calls('StartSession')} sessions were started in all`);
+    });
+  }
+
+  for (const [how, order] of [
+    ['vanished without a word', 'vanish'],
+    ['went away and its sessions were ended', 'restart'],
+  ] as const) {
+    test(`a node that ${how} is replaced by one that is connected: new connections within 10 s`, async (t) => {
+      const Tags = { Role: 'bastion' };
+      const before = { 'i-0000000000000000a': { Connected: true, Tags } };
+      await using tunnel = await openToDatabase(await machine.newAddress(), {
+        switches: { Nodes: before },
+        ssm: { target: { tags: Tags } },
+      });
+      await tunnel.service.set({ Nodes: { ...before, 'i-0000000000000000b': { Connected: true, Tags } } });
+      await delay(1_000);
+      await tunnel.service.order(order, 0, 'i-0000000000000000a');
+      const { firstMs, allMs } = await untilCarried(machine.postgres, tunnel.port, 15_000);
+      assert.equal(tunnel.sidecar.status().via, 'i-0000000000000000b');
+      within(t, `${how}: the first new connection through the other node`, firstMs, 10_000);
+      within(t, `${how}: every new connection`, allMs, 10_000);
+    });
+  }
+
+  for (const how of ['refuse', 'silence'] as const) {
+    const state = { refuse: 'refuses', silence: 'is silent' }[how];
+    for (const health of ['Active', 'Passive'] as const) {
+      test(`the destination’s name has another address, the old one ${state} (${health}): new connections within 30 s`, async (t) => {
+        const [before, later] = [await machine.newAddress(), await machine.newAddress()];
+        const appProtocol = health === 'Active' ? 'postgresql' : 'tcp';
+        await using tunnel = await openToDatabase(before, {
+          forwards: [{ port: 5432, destination: { host: name, port: 5432 }, appProtocol, health }],
+        });
+        await machine[how](before);
+        await tunnel.service.set({ Hosts: { [name]: later } });
+        const { firstMs, allMs } = await untilCarried(
+          machine.postgres,
+          tunnel.port,
+          35_000,
+          (address) => address === later,
+        );
+        within(t, `the old address ${state} (${health}): the first connection to the new one`, firstMs, 30_000);
+        within(t, `the old address ${state} (${health}): every new connection`, allMs, 30_000);
+      });
+    }
+  }
+});

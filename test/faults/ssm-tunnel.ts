@@ -1,0 +1,111 @@
+// A tunnel in this process through a Session Manager service of its own: what the ssm tests of this folder begin with.
+// Neighbours: test/support/ssm (the service), ssm-database.ts (behind it), ssm-clients.ts (who uses it), ../integration/sidecar (what both share).
+import { type TunnelConfig } from '../../src/contract/tunnel-config.ts';
+import type { Sidecar } from '../../src/sidecar/main.ts';
+import {
+  type ConfigOptions,
+  openSidecar,
+  portOf,
+  tunnelConfig,
+  untilConnected,
+} from '../integration/sidecar/sidecar-world.ts';
+import { SecretDirectory } from '../integration/ssh/ssh-world.ts';
+import { type Seen, SessionManager, type Switches } from '../support/ssm/session-manager.ts';
+
+export type SsmTunnelConfig = Extract<TunnelConfig, { driver: 'ssm' }>;
+
+export const instance = 'i-0123456789abcdef0';
+
+export interface TunnelOptions extends ConfigOptions {
+  /** Of the service, before the tunnel starts. */
+  readonly switches?: Switches;
+  readonly ssm?: Partial<SsmTunnelConfig['ssm']>;
+  /** The files of the mounted Secret; the keys that the service accepts unless told. */
+  readonly keys?: Readonly<Record<string, string>>;
+}
+
+export class SsmTunnel implements AsyncDisposable {
+  readonly service: SessionManager;
+  readonly sidecar: Sidecar;
+  /** The mounted keys. */
+  readonly secret: SecretDirectory;
+
+  /** Resolves at once: the tunnel may be connecting, or unable to. */
+  static async start({ switches = {}, keys, ...options }: TunnelOptions): Promise<SsmTunnel> {
+    const service = await SessionManager.start();
+    await service.set(switches);
+    const secret = new SecretDirectory(keys ?? keyFiles(service.credentials));
+    const sidecar = await openSidecar(ssmConfig(service, secret, options));
+    return new SsmTunnel(service, sidecar, secret);
+  }
+
+  /** The same, connected. */
+  static async open(options: TunnelOptions): Promise<SsmTunnel> {
+    const tunnel = await SsmTunnel.start(options);
+    await untilConnected(tunnel.sidecar, 15_000);
+    return tunnel;
+  }
+
+  private constructor(service: SessionManager, sidecar: Sidecar, secret: SecretDirectory) {
+    this.service = service;
+    this.sidecar = sidecar;
+    this.secret = secret;
+  }
+
+  get port(): number {
+    return portOf(this.sidecar);
+  }
+
+  /** Calls of that operation that the service answered so far. */
+  async calls(operation: string): Promise<number> {
+    return (await this.service.seen()).calls[operation] ?? 0;
+  }
+
+  async sessions(): Promise<Seen['sessions']> {
+    return (await this.service.seen()).sessions;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.sidecar.stop();
+    await this.service.stop();
+    this.secret[Symbol.dispose]();
+  }
+}
+
+/** A config with the defaults of the API. */
+export function ssmConfig(
+  service: SessionManager,
+  secret: SecretDirectory,
+  { ssm, ...options }: ConfigOptions & Pick<TunnelOptions, 'ssm'>,
+): SsmTunnelConfig {
+  const { ssh: _, ...common } = tunnelConfig([], options);
+  const { endpoint } = service;
+  return {
+    ...common,
+    driver: 'ssm',
+    connection: { ...common.connection, drainTimeoutSeconds: 1, ...options.connection },
+    ssm: {
+      region: 'eu-west-1',
+      target: { instanceId: instance },
+      credentials: { secretName: 'aws', directory: secret.directory },
+      sessions: 1,
+      maxSessionMinutes: 0,
+      endpoints: { ssm: endpoint, ssmmessages: '', sts: '', ecs: '' },
+      allowedEndpoints: [endpoint],
+      ...ssm,
+    },
+  };
+}
+
+/** The files of the Secret that holds these keys. */
+export function keyFiles(keys: {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+}): Record<string, string> {
+  return {
+    AWS_ACCESS_KEY_ID: keys.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: keys.secretAccessKey,
+    ...(keys.sessionToken === undefined ? {} : { AWS_SESSION_TOKEN: keys.sessionToken }),
+  };
+}
