@@ -12,8 +12,6 @@ export function planSsm({ ssm }: PortForwardSpec, { allowNodeRole }: TunnelSetti
   return {
     environment: [
       { name: 'AWS_REGION', value: ssm.region },
-      // Ids of the tunnel's sessions begin with it, so that a policy can name them (cli/iam-policy.ts).
-      { name: 'AWS_ROLE_SESSION_NAME', value: 'portforward' },
       // The node's role is everybody's on that node: a tunnel must not borrow it unless an administrator said so.
       ...(allowNodeRole ? [] : [{ name: 'AWS_EC2_METADATA_DISABLED', value: 'true' }]),
     ],
