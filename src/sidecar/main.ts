@@ -62,6 +62,7 @@ export async function startSidecar(config: TunnelConfig, options: SidecarOptions
     podUid: options.podUid,
     log,
     budget,
+    environment: process.env,
   });
   const registry = createRegistry();
   const metrics = createTunnelMetrics(registry);

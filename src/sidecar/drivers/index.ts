@@ -22,6 +22,8 @@ export interface DriverSurroundings {
   readonly log: Logger;
   /** What all buffers of the pod may hold together. */
   readonly budget: ByteBudget;
+  /** The process's own: a proxy, and what a platform gives its pods as an identity. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 type ConfigOf<N extends DriverName> = Extract<TunnelConfig, { readonly driver: N }>;

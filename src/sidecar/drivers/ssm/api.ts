@@ -1,10 +1,9 @@
 // The calls to Systems Manager that a tunnel makes, and the signature for its web socket. The AWS library is loaded with the first
-// call. Neighbours: aws-error.ts (what failed), contract/aws-endpoint.ts (where it may go), driver.ts (what to start).
+// call. Neighbours: aws-client.ts (how calls go), aws-error.ts (what failed), driver.ts (what to start).
 import type { SSMClient } from '@aws-sdk/client-ssm';
-import { checkedEndpoint, type EndpointPolicy } from '../../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../../contract/errors.ts';
-import { awsError, isSessionGone } from './aws-error.ts';
-import type { CredentialSource } from './identity.ts';
+import { type AwsCallOptions, awsCall, clientSettings } from './aws-client.ts';
+import { type Action, isSessionGone } from './aws-error.ts';
 import { signUpgrade } from './sign.ts';
 
 /** What a session is to reach, seen from the instance. */
@@ -45,35 +44,17 @@ export interface SsmApi {
   close(): void;
 }
 
-export interface SsmApiOptions {
-  readonly policy: EndpointPolicy;
-  /** Empty: AWS's own of the region. */
-  readonly endpoint: string;
-  /** Gives credentials that are valid now; asked before every call. */
-  readonly credentials: CredentialSource;
-}
-
-const CONNECT_TIMEOUT_MS = 5_000;
-const REQUEST_TIMEOUT_MS = 10_000;
 const MAX_PAGES = 10;
 
 /** Nothing is loaded or opened before the first call. @throws TunnelError EndpointNotAllowed */
-export function createSsmApi({ policy, endpoint, credentials }: SsmApiOptions): SsmApi {
-  const { region } = policy;
-  const checked = endpoint === '' ? undefined : checkedEndpoint(endpoint, 'ssm', policy);
+export function createSsmApi(options: AwsCallOptions): SsmApi {
+  const { region } = options.policy;
+  const settings = clientSettings('ssm', options);
+  const { credentials } = options;
   let client: Promise<SSMClient> | undefined;
-  const open = (): Promise<SSMClient> =>
-    (client ??= loadSdk().then(
-      ({ SSMClient: Client }) =>
-        new Client({
-          region,
-          credentials,
-          ...(checked === undefined ? {} : { endpoint: checked.href }),
-          // Who calls repeats, and knows how long it makes sense.
-          maxAttempts: 1,
-          requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
-        }),
-    ));
+  const open = (): Promise<SSMClient> => (client ??= loadSdk().then(({ SSMClient: Client }) => new Client(settings)));
+  const call = async <T>(action: Action, subject: string, signal: AbortSignal, run: () => Promise<T>): Promise<T> =>
+    await awsCall({ action, subject, region, signal }, run);
   return {
     async startSession(request, signal) {
       const subject = request.target;
@@ -147,22 +128,6 @@ export function createSsmApi({ policy, endpoint, credentials }: SsmApiOptions): 
       void client?.then((one) => one.destroy()).catch(() => undefined);
     },
   };
-
-  async function call<T>(
-    action: Parameters<typeof awsError>[1],
-    subject: string,
-    signal: AbortSignal,
-    run: () => Promise<T>,
-  ): Promise<T> {
-    signal.throwIfAborted();
-    try {
-      return await run();
-    } catch (error) {
-      // Aborted by our owner: its own reason, not the library's.
-      signal.throwIfAborted();
-      throw awsError(error, action, subject, region);
-    }
-  }
 }
 
 /** 30 MB and 0.2 s: only a tunnel that uses the driver pays them. */

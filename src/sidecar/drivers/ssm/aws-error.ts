@@ -1,5 +1,5 @@
-// What AWS answers, as the closed list of reasons. Decided by error names and status codes, never by an error's text, with one exception
-// that is marked. The sentences are ours: AWS's own texts carry identities, and stay in the cause. No I/O. Neighbours: api.ts, web-socket.ts.
+// What AWS answers, as the closed list of reasons. Decided by error names and status codes, never by an error's text, with two
+// exceptions that are marked. The sentences are ours: AWS's own texts carry identities, and stay in the cause. No I/O. Neighbours: api.ts, web-socket.ts.
 import { TunnelError } from '../../../contract/errors.ts';
 
 /** The IAM actions of which a denial is told. */
@@ -7,10 +7,14 @@ export type Action =
   | 'ssm:StartSession'
   | 'ssm:ResumeSession'
   | 'ssm:TerminateSession'
+  | 'ssm:DescribeSessions'
   | 'ssm:DescribeInstanceInformation'
   | 'ssm:GetConnectionStatus'
   | 'ssmmessages:OpenDataChannel'
-  | 'sts:AssumeRole';
+  | 'ecs:ListTasks'
+  | 'ecs:DescribeTasks'
+  | 'sts:AssumeRole'
+  | 'sts:AssumeRoleWithWebIdentity';
 
 const THROTTLED = [
   'ThrottlingException',
@@ -29,6 +33,7 @@ const REFUSED = [
   'IncompleteSignature',
   'MissingAuthenticationTokenException',
 ];
+const NOT_TRUSTED = ['InvalidIdentityToken', 'InvalidIdentityTokenException', 'IDPRejectedClaim'];
 const SKEWED = ['RequestTimeTooSkewed', 'RequestExpired', 'RequestInTheFuture'];
 const NO_CREDENTIALS = ['CredentialsProviderError', 'TokenProviderError', 'ProviderError'];
 
@@ -45,34 +50,122 @@ export function awsError(error: unknown, action: Action, subject: string, region
   const { name, message, status, code } = factsOf(error);
   const reason = (reasonCode: ConstructorParameters<typeof TunnelError>[0], sentence: string): TunnelError =>
     new TunnelError(reasonCode, sentence, { cause: error });
+  const call = `${action} in ${region}`;
 
-  if (NO_CREDENTIALS.includes(name))
-    return reason('CredentialsMissing', 'no AWS credentials were found for the tunnel');
-  if (THROTTLED.includes(name) || status === 429) return reason('Throttled', `AWS throttles ${action} in ${region}`);
+  if (NO_CREDENTIALS.includes(name)) return credentialsMissing(error);
+  if (THROTTLED.includes(name) || status === 429) {
+    return reason('Throttled', `AWS throttles ${call}: use fewer replicas or sessions, or ask AWS for a higher quota`);
+  }
   // AWS gives the same name for a wrong secret and a wrong clock; only its text tells them apart.
   if (SKEWED.includes(name) || (REFUSED.includes(name) && /signature (expired|not yet current)/i.test(message))) {
-    return reason('ClockSkew', 'AWS refuses the signature’s time: the clock of this node is wrong');
+    return clockSkew(call, error);
   }
-  if (EXPIRED.includes(name)) return reason('CredentialsExpired', `the AWS credentials have expired (${action})`);
-  if (REFUSED.includes(name)) return reason('CredentialsRefused', `AWS does not accept the credentials (${action})`);
-  if (DENIED.includes(name)) {
-    const denied = action === 'ssm:ResumeSession' ? 'ResumeDenied' : 'AccessDenied';
-    return reason(denied, `the tunnel’s AWS identity lacks ${action} for ${subject}`);
+  if (EXPIRED.includes(name)) {
+    return reason(
+      'CredentialsExpired',
+      `the AWS credentials have expired (${call}): renew the keys in the Secret, or the token`,
+    );
   }
+  if (NOT_TRUSTED.includes(name)) {
+    return reason(
+      'CredentialsRefused',
+      `AWS does not trust the tunnel’s ServiceAccount token (${call}): register the cluster’s OIDC issuer in IAM, and name it in the trust policy of ${subject}`,
+    );
+  }
+  if (REFUSED.includes(name)) {
+    return reason(
+      'CredentialsRefused',
+      `AWS does not accept the credentials (${call}): correct the keys in the Secret`,
+    );
+  }
+  if (DENIED.includes(name)) return reason(...denial(action, message, subject, region));
   switch (name) {
     case 'TargetNotConnected':
-      return reason('TargetNotConnected', `${subject} is not connected to Session Manager in ${region}`);
+      return reason(
+        'TargetNotConnected',
+        `${subject} is not connected to Session Manager in ${region}: start it and its SSM agent, give it a role with AmazonSSMManagedInstanceCore, or correct spec.ssm.region and target`,
+      );
     case 'InvalidDocument':
-      return reason('DocumentUnknown', `the document for ${subject} is not known in ${region}`);
+      return reason(
+        'DocumentUnknown',
+        `the document for a session to ${subject} is not known in ${region}: allow AWS-StartPortForwardingSession and AWS-StartPortForwardingSessionToRemoteHost there`,
+      );
+    case 'ClusterNotFoundException':
+    case 'ServiceNotFoundException': {
+      const what = name === 'ClusterNotFoundException' ? 'the cluster' : 'the service';
+      return reason(
+        'TargetNotFound',
+        `ECS in ${region} does not know ${what} (${subject}): correct spec.ssm.target.ecsTask, or spec.ssm.region`,
+      );
+    }
     case 'BadRequest':
     case 'ValidationException':
-      return reason('SessionRefused', `Session Manager refuses the session to ${subject}`);
+    case 'InvalidParameterException':
+      return reason(
+        'SessionRefused',
+        `AWS refuses the parameters of ${call} for ${subject}: correct spec.ssm.target, or update the SSM agent there`,
+      );
     default:
   }
-  if (code === 'ENOTFOUND')
-    return reason('RegionWrong', `there is no endpoint of Session Manager for the region ${region}`);
+  if (code === 'ENOTFOUND') {
+    const service = action.slice(0, action.indexOf(':'));
+    return reason(
+      'RegionWrong',
+      `there is no endpoint of ${service} for the region ${region}: correct spec.ssm.region, or spec.ssm.endpoints`,
+    );
+  }
   const why = status === undefined ? (code ?? name) : `status ${status}`;
-  return reason('ServiceFailed', `${action} failed at Session Manager in ${region} (${why})`);
+  return reason('ServiceFailed', `${call} failed (${why}): look at the way to its endpoint, and at AWS’s health page`);
+}
+
+/** Nobody has told the tunnel who it is at AWS. */
+export function credentialsMissing(cause?: unknown): TunnelError {
+  return new TunnelError(
+    'CredentialsMissing',
+    'the tunnel finds no AWS credentials: set spec.ssm.irsaRoleArn, associate a role with its ServiceAccount by Pod Identity, or name a Secret with static keys in spec.ssm.secretRef',
+    { cause },
+  );
+}
+
+function clockSkew(call: string, cause?: unknown): TunnelError {
+  return new TunnelError(
+    'ClockSkew',
+    `AWS refuses the time of a signature (${call}): the clock of the pod’s node is wrong, correct it by NTP`,
+    { cause },
+  );
+}
+
+function denial(
+  action: Action,
+  message: string,
+  subject: string,
+  region: string,
+): ['AccessDenied' | 'ResumeDenied', string] {
+  // The second text that is looked at: STS names the action only there.
+  if (action.startsWith('sts:') && /sts:TagSession/.test(message)) {
+    return [
+      'AccessDenied',
+      `session tags need sts:TagSession for ${subject}: allow it in the tunnel’s IAM policy and in the role’s trust policy, or remove spec.ssm.assumeRole.sessionTags`,
+    ];
+  }
+  switch (action) {
+    case 'ssm:ResumeSession':
+      return [
+        'ResumeDenied',
+        `the tunnel’s AWS identity lacks ssm:ResumeSession for ${subject} in ${region}: without it the service’s hourly close would drop every connection`,
+      ];
+    case 'sts:AssumeRole':
+    case 'sts:AssumeRoleWithWebIdentity':
+      return [
+        'AccessDenied',
+        `the tunnel’s AWS identity lacks ${action} for ${subject}: allow it in its IAM policy and in the role’s trust policy, external id included`,
+      ];
+    default:
+      return [
+        'AccessDenied',
+        `the tunnel’s AWS identity lacks ${action} for ${subject} in ${region}: add it to its IAM policy`,
+      ];
+  }
 }
 
 /** True when the session is gone for good: there is nothing to resume. */
@@ -81,19 +174,18 @@ export function isSessionGone(error: unknown): boolean {
 }
 
 /** The reason why a web socket was refused with an HTTP status. `date` is the answer's own, for the clock. */
-export function upgradeRefused(status: number, date: string | undefined, now: Date): TunnelError {
+export function upgradeRefused(status: number, date: string | undefined, now: Date, host: string): TunnelError {
   const difference = date === undefined ? 0 : Math.abs(Date.parse(date) - now.getTime());
-  if ((status === 401 || status === 403) && difference > 5 * 60_000) {
-    return new TunnelError('ClockSkew', 'AWS refuses the signature’s time: the clock of this node is wrong');
-  }
+  const call = `ssmmessages:OpenDataChannel at ${host}`;
+  if ((status === 401 || status === 403) && difference > 5 * 60_000) return clockSkew(call);
   if (status === 401 || status === 403) {
     return new TunnelError(
       'AccessDenied',
-      'the data channel was refused: the tunnel’s AWS identity lacks ssmmessages:OpenDataChannel, or its credentials have expired',
+      `the data channel was refused: the tunnel’s AWS identity lacks ${call}, add it to its IAM policy; or its credentials have expired`,
     );
   }
-  if (status === 429) return new TunnelError('Throttled', 'AWS throttles the opening of data channels');
-  return new TunnelError('ServiceFailed', `the data channel was refused with status ${status}`);
+  if (status === 429) return new TunnelError('Throttled', `AWS throttles ${call}: use fewer replicas or sessions`);
+  return new TunnelError('ServiceFailed', `the data channel was refused with status ${status} (${call})`);
 }
 
 function factsOf(error: unknown): Facts {

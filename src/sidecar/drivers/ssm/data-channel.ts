@@ -26,6 +26,8 @@ const TERMINATE_MS = 5_000;
 export interface DataChannelOptions extends OpeningOptions {
   readonly ticket: ChannelTicket;
   readonly remoteHost: boolean;
+  /** What the session leads to, for sentences. */
+  readonly target: string;
   /** Whether agents that are known to take them get messages of 16 KiB. */
   readonly largePayloads: boolean;
   /** Whether an idle agent is asked for life. */
@@ -242,7 +244,9 @@ export class DataChannel implements ByteChannel {
 
   #judged(verdict: Verdict, before: Verdict): void {
     if (verdict === 'ended') {
-      this.#end(new TunnelError('BastionLost', 'the agent on the instance gave no sign of life for 75 s'));
+      this.#end(
+        new TunnelError('BastionLost', `the SSM agent on ${this.#options.target} gave no sign of life for 75 s`),
+      );
       return;
     }
     if (verdict === 'resume') void this.#renew('the agent gave no sign of life for 25 s');

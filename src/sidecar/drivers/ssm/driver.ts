@@ -116,9 +116,11 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
         // A missing permission would show in an hour, by dropping every connection: it is tried now, while nothing is lost by it.
         if (!resumeProved) await abortable(session.renewSocket(), signal);
         resumeProved = true;
+        targets.watch(route, session);
         return session;
       } catch (cause) {
         await session.close();
+        targets.failed(route, signal.aborted ? signal.reason : cause);
         signal.throwIfAborted();
         throw cause instanceof TunnelError
           ? cause

@@ -21,6 +21,8 @@ export interface Established {
 export interface EstablishingOptions {
   readonly clock: Clock;
   readonly remoteHost: boolean;
+  /** What the session leads to, for sentences. */
+  readonly target: string;
   readonly link: MessageLink;
   /** The handshake is over; gives the port session that is to carry the streams. */
   readonly onComplete: (agent: AgentFacts) => PortSession;
@@ -54,7 +56,12 @@ export class Establishing {
     if (signal.aborted) abort();
     signal.addEventListener('abort', abort);
     const cancel = this.#options.clock.after(LIMIT_MS, () =>
-      this.fail(new TunnelError('SessionRefused', 'the agent on the instance did not complete the handshake in 20 s')),
+      this.fail(
+        new TunnelError(
+          'SessionRefused',
+          `the SSM agent on ${this.#options.target} did not complete the handshake in 20 s: look at its log`,
+        ),
+      ),
     );
     try {
       await openSocket(giveUp.signal);

@@ -35,15 +35,19 @@ export type HandshakeStep =
 export interface HandshakeOptions {
   /** Whether the session is to reach another host than the instance itself. */
   readonly remoteHost: boolean;
+  /** What the session leads to, for sentences. */
+  readonly target: string;
 }
 
 export class Handshake {
   readonly #remoteHost: boolean;
+  readonly #target: string;
   #agent: { readonly version: string; readonly abilities: AgentAbilities } | undefined;
   #over = false;
 
-  constructor({ remoteHost }: HandshakeOptions) {
+  constructor({ remoteHost, target }: HandshakeOptions) {
     this.#remoteHost = remoteHost;
+    this.#target = target;
   }
 
   /** Takes a stream message's payload, in order. What does not belong to a handshake, or comes after its end, is `nothing`. */
@@ -55,7 +59,7 @@ export class Handshake {
       case payloadType.handshakeComplete:
         return this.#complete(payload);
       case payloadType.encryptionChallengeRequest:
-        return this.#refuse(encryptionDemanded());
+        return this.#refuse(encryptionDemanded(this.#target));
       default:
         return { kind: 'nothing' };
     }
@@ -66,7 +70,7 @@ export class Handshake {
     if (request === undefined) {
       return this.#refuse(new TunnelError('SessionRefused', 'the agent’s handshake cannot be read'));
     }
-    const judged = request.actions.map(judge);
+    const judged = request.actions.map((action) => judge(action, this.#target));
     const answer = handshakeResponse(
       CLIENT_VERSION,
       judged.map(({ outcome }) => outcome),
@@ -99,7 +103,7 @@ export class Handshake {
     if (this.#remoteHost && !abilities.reachesOtherHosts) {
       return new TunnelError(
         'AgentTooOld',
-        `the SSM agent ${version} cannot reach another host than its own: 3.1.1374.0 or newer is needed`,
+        `the SSM agent ${version} on ${this.#target} cannot reach another host than its own: update it to 3.1.1374.0 or newer`,
       );
     }
     return undefined;
@@ -116,7 +120,7 @@ interface Judgement {
   readonly error?: TunnelError;
 }
 
-function judge({ actionType, parameters }: ClientAction): Judgement {
+function judge({ actionType, parameters }: ClientAction, target: string): Judgement {
   if (actionType === 'SessionType') {
     const sessionType = parseSessionType(parameters);
     if (sessionType?.sessionType === 'Port' && sessionType.type === 'LocalPortForwarding') {
@@ -127,14 +131,14 @@ function judge({ actionType, parameters }: ClientAction): Judgement {
   }
   const error =
     actionType === 'KMSEncryption'
-      ? encryptionDemanded()
+      ? encryptionDemanded(target)
       : new TunnelError('SessionRefused', `the agent asks for ${JSON.stringify(actionType)}, which is not known here`);
   return { outcome: { actionType, status: 3, error: `Unsupported action ${actionType}` }, error };
 }
 
-function encryptionDemanded(): TunnelError {
+function encryptionDemanded(target: string): TunnelError {
   return new TunnelError(
     'EncryptionDemanded',
-    'the agent demands that the session be encrypted with a KMS key, which port forwarding does not support',
+    `the SSM agent on ${target} demands that the session be encrypted with a KMS key, which port forwarding does not support: turn KMS encryption off in the Session Manager preferences; TLS encrypts the channel in any case`,
   );
 }

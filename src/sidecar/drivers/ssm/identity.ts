@@ -1,107 +1,170 @@
-// Who the tunnel is at AWS: static keys of a Secret, else what the pod was given (web identity, Pod Identity), then the role to assume.
-// Asked before every call, so that rotated keys and refreshed tokens are used as soon as they are there; never kept in a log or an error.
-// Neighbours: api.ts asks, sign.ts signs with it.
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+// Who the tunnel is at AWS: static keys of a Secret, else what its pod was given (web identity, Pod Identity), else what a laptop has; then
+// the role to assume. Asked before every call, so that rotated keys and refreshed tokens are used as soon as they are there; never kept in
+// a log or an error. Neighbours: secret-keys.ts (static keys), aws-client.ts asks before each call, sign.ts signs with the answer.
 import { checkedEndpoint, type EndpointPolicy } from '../../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../../contract/errors.ts';
-import type { Credentials, SsmConfig } from '../../../contract/tunnel-config.ts';
-import { awsError } from './aws-error.ts';
+import type { SsmConfig } from '../../../contract/tunnel-config.ts';
+import { type ProxyEnvironment, requestHandlerOptions } from './aws-client.ts';
+import { type Action, awsError, credentialsMissing } from './aws-error.ts';
+import { secretKeys } from './secret-keys.ts';
 import type { AwsCredentials } from './sign.ts';
 
 /** Gives credentials that are valid now. @throws TunnelError */
 export type CredentialSource = () => Promise<AwsCredentials>;
 
-const KEYS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'] as const;
-/** A mounted Secret is looked at this often: the promise is a second. */
-const LOOK_MS = 500;
+export interface IdentityOptions {
+  readonly policy: EndpointPolicy;
+  /** How AWS's logs and session ids call the tunnel where it takes on a role. */
+  readonly sessionName: string;
+  /** The process's environment: what IRSA and Pod Identity put into a pod, and the proxy. */
+  readonly environment: ProxyEnvironment;
+}
+
+/** New credentials are sought this long before the old ones end. */
+const AHEAD_MS = 5 * 60_000;
+/** Old ones that live this long may still be used when there are no new ones. */
+const USABLE_MS = 30_000;
 
 /** Nothing is loaded or read before the first call. @throws TunnelError EndpointNotAllowed */
-export function createIdentity(config: SsmConfig, policy: EndpointPolicy, sessionName: string): CredentialSource {
+export function createIdentity(config: SsmConfig, options: IdentityOptions): CredentialSource {
   const { assumeRole, credentials, region, endpoints } = config;
-  const base: CredentialSource = credentials === undefined ? ownIdentity() : () => secretKeys(credentials);
-  if (assumeRole === undefined) return base;
+  const { policy, sessionName, environment } = options;
   const endpoint = endpoints.sts === '' ? undefined : checkedEndpoint(endpoints.sts, 'sts', policy).href;
+  const clientConfig: StsSettings = {
+    region,
+    ...(endpoint === undefined ? {} : { endpoint }),
+    // Who calls repeats.
+    maxAttempts: 1,
+    requestHandler: requestHandlerOptions(environment),
+  };
+  const base = credentials === undefined ? ownIdentity(clientConfig, options) : () => secretKeys(credentials);
+  if (assumeRole === undefined) return base;
+
   const { roleArn, externalId, sessionTags = {} } = assumeRole;
-  let provider: Promise<CredentialSource> | undefined;
-  const load = async (): Promise<CredentialSource> => {
+  const tags = Object.entries(sessionTags).map(([Key, Value]) => ({ Key, Value }));
+  const assume = async (masterCredentials: AwsCredentials): Promise<AwsCredentials> => {
     const { fromTemporaryCredentials } = await import('@aws-sdk/credential-providers');
-    return fromTemporaryCredentials({
-      masterCredentials: base,
-      params: {
-        RoleArn: roleArn,
-        RoleSessionName: sessionName,
-        ...(externalId === undefined ? {} : { ExternalId: externalId }),
-        Tags: Object.entries(sessionTags).map(([Key, Value]) => ({ Key, Value })),
-      },
-      clientConfig: { region, ...(endpoint === undefined ? {} : { endpoint }) },
-    });
+    return await refused('sts:AssumeRole', roleArn, region, () =>
+      fromTemporaryCredentials({
+        masterCredentials,
+        params: {
+          RoleArn: roleArn,
+          RoleSessionName: sessionName,
+          ...(externalId === undefined ? {} : { ExternalId: externalId }),
+          ...(tags.length === 0 ? {} : { Tags: tags }),
+        },
+        clientConfig,
+      })(),
+    );
   };
-  let current: AwsCredentials | undefined;
+  // What was assumed with other keys says nothing of those that are there now.
+  let assumed: { readonly by: string; readonly source: CredentialSource } | undefined;
   return async () => {
-    if (current !== undefined && expiresIn(current) > 5 * 60_000) return current;
-    provider ??= load();
-    try {
-      current = await (await provider)();
-      return current;
-    } catch (error) {
-      throw awsError(error, 'sts:AssumeRole', roleArn, region);
+    const own = await base();
+    if (assumed?.by !== own.accessKeyId) {
+      assumed = { by: own.accessKeyId, source: kept(async () => await assume(await base())) };
     }
+    return await assumed.source();
   };
 }
 
-/** Calls back within about a second after the files of the Secret changed, until the answer is called. */
-export function watchSecret(directory: string, changed: () => void): () => void {
-  let known: string | undefined;
-  let looking = false;
-  const timer = setInterval(() => {
-    if (looking) return;
-    looking = true;
-    void fingerprint(directory).then((now) => {
-      looking = false;
-      const before = known;
-      known = now;
-      if (before !== undefined && before !== now) changed();
+interface StsSettings {
+  readonly region: string;
+  readonly endpoint?: string;
+  readonly maxAttempts: number;
+  readonly requestHandler: ReturnType<typeof requestHandlerOptions>;
+}
+
+/** What the surroundings give: first what a pod has on purpose, then the AWS library's own search, as on a laptop. */
+function ownIdentity(clientConfig: StsSettings, { sessionName, environment }: IdentityOptions): CredentialSource {
+  const { region } = clientConfig;
+  const library = () => import('@aws-sdk/credential-providers');
+  const named = (name: string): string | undefined => environment[name] || undefined;
+  const chosen = named('AWS_ACCESS_KEY_ID') ?? named('AWS_PROFILE');
+  const tokenFile = named('AWS_WEB_IDENTITY_TOKEN_FILE');
+  const roleArn = named('AWS_ROLE_ARN');
+  if (chosen === undefined && tokenFile !== undefined && roleArn !== undefined) {
+    return kept(async () => {
+      const { fromTokenFile } = await library();
+      const provider = fromTokenFile({
+        webIdentityTokenFile: tokenFile,
+        roleArn,
+        roleSessionName: named('AWS_ROLE_SESSION_NAME') ?? sessionName,
+        clientConfig,
+      });
+      return await refused('sts:AssumeRoleWithWebIdentity', roleArn, region, async () => await provider());
     });
-  }, LOOK_MS);
-  timer.unref();
-  return () => clearInterval(timer);
-}
-
-/** Inode, size and time of change of each file: the kubelet swaps all files at once, and a changed file on a laptop has a new time. */
-async function fingerprint(directory: string): Promise<string> {
-  const parts = await Promise.all(
-    KEYS.map(async (key) => {
-      const { ino, size, mtimeMs } = await stat(join(directory, key)).catch(() => ({ ino: 0, size: 0, mtimeMs: 0 }));
-      return `${ino}:${size}:${mtimeMs}`;
-    }),
-  );
-  return parts.join(' ');
-}
-
-function ownIdentity(): CredentialSource {
-  let provider: Promise<CredentialSource> | undefined;
+  }
+  const agent = named('AWS_CONTAINER_CREDENTIALS_FULL_URI');
+  if (chosen === undefined && agent !== undefined) {
+    const agentToken = named('AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE');
+    return kept(async () => {
+      const { fromHttp } = await library();
+      try {
+        return await fromHttp({
+          awsContainerCredentialsFullUri: agent,
+          ...(agentToken === undefined ? {} : { awsContainerAuthorizationTokenFile: agentToken }),
+          maxRetries: 0,
+        })();
+      } catch (cause) {
+        throw podIdentityRefused(cause);
+      }
+    });
+  }
+  let provider: CredentialSource | undefined;
   return async () => {
-    provider ??= import('@aws-sdk/credential-providers').then(({ fromNodeProviderChain }) => fromNodeProviderChain());
-    return (await provider)();
+    provider ??= (await library()).fromNodeProviderChain({ clientConfig, roleSessionName: sessionName });
+    return await refused('sts:AssumeRoleWithWebIdentity', 'the tunnel’s role', region, provider);
   };
 }
 
-async function secretKeys({ directory, secretName }: Credentials): Promise<AwsCredentials> {
-  const [accessKeyId, secretAccessKey, sessionToken] = await Promise.all(
-    KEYS.map((key) =>
-      readFile(join(directory, key), 'utf8').then(
-        (text) => text.trim(),
-        () => '',
-      ),
-    ),
-  );
-  if (!accessKeyId || !secretAccessKey) {
-    const missing = accessKeyId ? 'AWS_SECRET_ACCESS_KEY' : 'AWS_ACCESS_KEY_ID';
-    throw new TunnelError('SecretKeyMissing', `the Secret ${secretName} has no key ${missing}`);
+/** Asks the source anew only shortly before the last credentials end, and once at a time; while those live, a failure is no harm. */
+function kept(source: CredentialSource): CredentialSource {
+  let last: AwsCredentials | undefined;
+  let asking: Promise<AwsCredentials> | undefined;
+  return async () => {
+    if (last !== undefined && expiresIn(last) > AHEAD_MS) return last;
+    asking ??= source().finally(() => {
+      asking = undefined;
+    });
+    try {
+      last = await asking;
+    } catch (error) {
+      if (last === undefined || expiresIn(last) < USABLE_MS) throw error;
+    }
+    return last;
+  };
+}
+
+async function refused(action: Action, role: string, region: string, ask: CredentialSource): Promise<AwsCredentials> {
+  try {
+    return await ask();
+  } catch (error) {
+    // The projected token: no file, no identity.
+    if (isMissingFile(error)) throw credentialsMissing(error);
+    throw awsError(error, action, role, region);
   }
-  // Already over: or the AWS library would keep these and never see the keys that follow them.
-  return { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}), expiration: new Date() };
+}
+
+function podIdentityRefused(cause: unknown): TunnelError {
+  if (isMissingFile(cause)) return credentialsMissing(cause);
+  // The AWS library's own sentence: it tells the status nowhere else.
+  const status = cause instanceof Error ? /status: (4\d\d)/.exec(cause.message)?.[1] : undefined;
+  return status === undefined
+    ? new TunnelError(
+        'CredentialsMissing',
+        'the Pod Identity agent gives no credentials: look whether eks-pod-identity-agent runs on the pod’s node',
+        { cause },
+      )
+    : new TunnelError(
+        'CredentialsRefused',
+        `the Pod Identity agent refuses credentials (status ${status}): associate a role that trusts pods.eks.amazonaws.com with the tunnel’s ServiceAccount`,
+        { cause },
+      );
+}
+
+function isMissingFile(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT';
 }
 
 function expiresIn({ expiration }: AwsCredentials): number {

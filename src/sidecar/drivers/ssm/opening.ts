@@ -8,6 +8,7 @@ import { backoffDelay, sleep } from '../../../process/backoff.ts';
 import type { Clock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ChannelTicket, SsmApi } from './api.ts';
+import type { ProxyEnvironment } from './aws-client.ts';
 import { CLIENT_VERSION } from './handshake.ts';
 import { openDataChannel } from './payload.ts';
 import { DataSocket, type SocketEvents } from './web-socket.ts';
@@ -17,6 +18,7 @@ export interface OpeningOptions {
   readonly policy: EndpointPolicy;
   /** Where the data channel's host is reached instead; empty: where the service says. */
   readonly endpoint: string;
+  readonly proxy: ProxyEnvironment;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -43,12 +45,12 @@ export class Opening {
     events: SocketEvents,
     signal: AbortSignal,
   ) {
-    const { api, policy, endpoint, clock } = this.#options;
+    const { api, policy, endpoint, proxy, clock } = this.#options;
     const streamUrl = ticket.streamUrl ?? this.#streamUrl;
     const told = endpoint === '' ? streamUrl : throughEndpoint(streamUrl, endpoint);
     const url = checkedEndpoint(told, 'ssmmessages', policy);
     const headers = await api.signUpgrade(url, signal);
-    const socket = await DataSocket.open({ url, headers, clock, events, signal });
+    const socket = await DataSocket.open({ url, headers, proxy, clock, events, signal });
     socket.send(
       openDataChannel({
         requestId: randomUUID(),

@@ -1,48 +1,128 @@
-// Which managed nodes a tunnel may go through, in which order. Every pod has its own order, by a hash of its UID, so that the replicas of a
-// tunnel spread over the nodes and each keeps to its own. Neighbours: api.ts (asks AWS), driver.ts (routes are targets).
+// Which nodes or containers a tunnel may go through, in which order. Every pod has its own order, by a hash of its UID, so that the replicas
+// of a tunnel spread over them and each keeps to its own; one that failed goes last for a while.
+// Neighbours: api.ts and ecs.ts (ask AWS), ecs-target.ts, driver.ts (routes are targets; tells how they fared).
 import { createHash } from 'node:crypto';
-import { TunnelError } from '../../../contract/errors.ts';
+import { type Code, TunnelError } from '../../../contract/errors.ts';
 import type { SsmConfig } from '../../../contract/tunnel-config.ts';
-import type { Route } from '../../driver.ts';
+import type { Clock } from '../../../process/clock.ts';
+import type { Route, Session } from '../../driver.ts';
 import type { SsmApi } from './api.ts';
+import type { EcsApi } from './ecs.ts';
+import { containerRoutes } from './ecs-target.ts';
 
-/** A managed node; `via` is its id. */
+/** A managed node, and `via` is its id; or a container, and `via` is `cluster/task/container`. */
 export interface SsmRoute extends Route {
+  /** What a session is started to. */
   readonly target: string;
 }
 
-/** Nodes that are asked for their connection; the first few that have one are enough. */
-const MAX_ASKED = 20;
-const ENOUGH = 4;
+export interface TargetsOptions {
+  readonly target: SsmConfig['target'];
+  readonly api: Pick<SsmApi, 'findNodes' | 'isConnected'>;
+  readonly ecs: EcsApi;
+  readonly podUid: string;
+  readonly clock: Clock;
+}
 
-/** At least one route, connected ones only where there is a choice. @throws TunnelError TargetNotFound, or why AWS could not be asked. */
-export async function findRoutes(
-  target: SsmConfig['target'],
-  { api, podUid, signal }: { readonly api: SsmApi; readonly podUid: string; readonly signal: AbortSignal },
-): Promise<readonly SsmRoute[]> {
-  if ('instanceId' in target) return [routeTo(target.instanceId)];
-  if ('ecsTask' in target) throw new TunnelError('TargetNotFound', 'tasks of ECS cannot be looked up yet');
-  const tags = Object.entries(target.tags).map(([key, value]) => `${key}=${value}`);
-  const nodes = await api.findNodes(target.tags, signal);
-  if (nodes.length === 0) {
-    throw new TunnelError('TargetNotFound', `no managed node carries the tags ${tags.join(', ')}`);
+/** Nodes that are asked for their connection, so many at a time; the first few that have one are enough. */
+const MAX_ASKED = 20;
+const ASKED_AT_ONCE = 4;
+const ENOUGH = 4;
+/** A node or container that failed goes last for this long. */
+const PENALTY_MS = 10 * 60_000;
+/** What another node may do better; all else is the identity's or the service's. */
+const AGAINST_ROUTE: ReadonlySet<Code> = new Set<Code>([
+  'TargetNotConnected',
+  'SessionRefused',
+  'AgentTooOld',
+  'BastionLost',
+  'BastionTimeout',
+]);
+
+export class Targets {
+  readonly #options: TargetsOptions;
+  /** When each failed, by its `via`. */
+  readonly #failedAt = new Map<string, number>();
+
+  constructor(options: TargetsOptions) {
+    this.#options = options;
   }
-  const ordered = nodes.toSorted((a, b) => (rank(podUid, a) < rank(podUid, b) ? -1 : 1)).slice(0, MAX_ASKED);
-  const connected: SsmRoute[] = [];
-  for (const node of ordered) {
-    if (await api.isConnected(node, signal)) connected.push(routeTo(node));
-    if (connected.length === ENOUGH) break;
+
+  /** At least one route, only ones that are connected where there is a choice. @throws TunnelError, or the signal's reason. */
+  async routes(signal: AbortSignal): Promise<readonly SsmRoute[]> {
+    const { target, api, ecs } = this.#options;
+    if ('instanceId' in target) return [routeTo(target.instanceId)];
+    if ('ecsTask' in target) {
+      return this.#ordered(containerRoutes(target.ecsTask, await ecs.runningTasks(target.ecsTask, signal)));
+    }
+    const tags = Object.entries(target.tags).map(([key, value]) => `${key}=${value}`);
+    const nodes = await api.findNodes(target.tags, signal);
+    if (nodes.length === 0) {
+      throw new TunnelError(
+        'TargetNotFound',
+        `no managed node carries the tags ${tags.join(', ')}: correct spec.ssm.target.tags, or register a node with them`,
+      );
+    }
+    const connected = await this.#connected(this.#ordered(nodes.map(routeTo)).slice(0, MAX_ASKED), signal);
+    if (connected.length > 0) return connected;
+    throw new TunnelError(
+      'TargetNotFound',
+      `no node with the tags ${tags.join(', ')} is connected to Session Manager: start one, or its agent`,
+    );
   }
-  if (connected.length === 0) {
-    throw new TunnelError('TargetNotFound', `no node with the tags ${tags.join(', ')} is connected to Session Manager`);
+
+  /** The route did not carry: where the error speaks against it, others come before it for ten minutes. */
+  failed(route: SsmRoute, error: unknown): void {
+    if (!(error instanceof TunnelError) || !AGAINST_ROUTE.has(error.code)) return;
+    const { clock } = this.#options;
+    for (const [via, at] of this.#failedAt) if (clock.now() >= at + PENALTY_MS) this.#failedAt.delete(via);
+    this.#failedAt.set(route.via, clock.now());
   }
-  return connected;
+
+  /** Counts a session's silence and loss against its route, and its voice for it. */
+  watch(route: SsmRoute, session: Pick<Session, 'signal' | 'suspect' | 'onSuspectChange'>): void {
+    this.#failedAt.delete(route.via);
+    session.onSuspectChange(() => {
+      if (session.suspect) this.failed(route, new TunnelError('BastionTimeout', `${route.via} is silent`));
+      else this.#failedAt.delete(route.via);
+    });
+    session.signal.addEventListener('abort', () => this.failed(route, session.signal.reason));
+  }
+
+  #ordered(routes: readonly SsmRoute[]): readonly SsmRoute[] {
+    const { podUid, clock } = this.#options;
+    const now = clock.now();
+    const penalty = ({ via }: SsmRoute): number => {
+      const at = this.#failedAt.get(via);
+      return at === undefined || now >= at + PENALTY_MS ? Number.NEGATIVE_INFINITY : at;
+    };
+    const rank = ({ target }: SsmRoute): string => createHash('sha256').update(`${podUid}\0${target}`).digest('hex');
+    return routes
+      .map((route) => ({ route, penalty: penalty(route), rank: rank(route) }))
+      .toSorted((a, b) => (a.penalty === b.penalty ? (a.rank < b.rank ? -1 : 1) : a.penalty < b.penalty ? -1 : 1))
+      .map(({ route }) => route);
+  }
+
+  async #connected(routes: readonly SsmRoute[], signal: AbortSignal): Promise<readonly SsmRoute[]> {
+    const { api } = this.#options;
+    const connected: SsmRoute[] = [];
+    let failure: unknown;
+    for (let at = 0; at < routes.length && connected.length < ENOUGH; at += ASKED_AT_ONCE) {
+      const some = routes.slice(at, at + ASKED_AT_ONCE);
+      const answers = await Promise.allSettled(some.map(({ target }) => api.isConnected(target, signal)));
+      signal.throwIfAborted();
+      for (const [index, answer] of answers.entries()) {
+        const route = some[index];
+        if (answer.status === 'rejected') failure ??= answer.reason;
+        else if (answer.value && route !== undefined) connected.push(route);
+      }
+    }
+    // One that could not be asked matters only when there is no other.
+    if (connected.length === 0 && failure !== undefined) throw failure;
+    return connected;
+  }
 }
 
 function routeTo(target: string): SsmRoute {
   return { via: target, target };
-}
-
-function rank(podUid: string, node: string): string {
-  return createHash('sha256').update(`${podUid}\0${node}`).digest('hex');
 }

@@ -1,9 +1,11 @@
 // One web socket of a data channel: opened with signed headers, watched by pings, read only while its owner wants to read.
 // It knows nothing of what it carries. Neighbours: data-channel.ts owns it, resume.ts opens the next one.
-import type { IncomingMessage } from 'node:http';
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
 import { WebSocket } from 'ws';
 import { TunnelError } from '../../../contract/errors.ts';
 import type { Clock } from '../../../process/clock.ts';
+import type { ProxyEnvironment } from './aws-client.ts';
 import { upgradeRefused } from './aws-error.ts';
 
 /** Idle timers of NAT gateways and load balancers begin at 60 s. */
@@ -26,6 +28,7 @@ export interface SocketEvents {
 export interface OpenSocketOptions {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
+  readonly proxy: ProxyEnvironment;
   readonly clock: Clock;
   readonly events: SocketEvents;
   readonly signal: AbortSignal;
@@ -42,9 +45,12 @@ export class DataSocket {
 
   /** Resolves once the upgrade was answered. @throws TunnelError, or the signal's reason. Nothing is left open then. */
   static async open(options: OpenSocketOptions): Promise<DataSocket> {
-    const { signal, url, headers } = options;
+    const { signal, url, headers, proxy } = options;
     signal.throwIfAborted();
+    const { Agent } = url.protocol === 'wss:' ? https : http;
     const socket = new WebSocket(url, {
+      // One for each socket, which it hands over: nothing of it is left then.
+      agent: new Agent({ proxyEnv: { ...proxy } }),
       headers,
       handshakeTimeout: OPEN_MS,
       perMessageDeflate: false,
@@ -61,7 +67,7 @@ export class DataSocket {
         socket.once('open', resolve);
         socket.once('unexpected-response', (_request, response: IncomingMessage) => {
           response.resume();
-          reject(upgradeRefused(response.statusCode ?? 0, response.headers.date, new Date()));
+          reject(upgradeRefused(response.statusCode ?? 0, response.headers.date, new Date(), url.host));
         });
         socket.once('error', (cause) => {
           reject(new TunnelError('ServiceFailed', `the data channel cannot be opened${codeOf(cause)}`, { cause }));

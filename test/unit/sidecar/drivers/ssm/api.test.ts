@@ -53,7 +53,11 @@ before(async () => {
     endpoints: { ssm: origin, ssmmessages: '', sts: '', ecs: '' },
     allowedEndpoints: [origin],
   };
-  api = createSsmApi({ policy, endpoint: origin, credentials: createIdentity(config, policy, 'portforward-test') });
+  api = createSsmApi({
+    policy,
+    endpoint: origin,
+    credentials: createIdentity(config, { policy, sessionName: 'portforward-test', environment: {} }),
+  });
 });
 
 after(async () => {

@@ -24,7 +24,7 @@ function refusal(step: HandshakeStep): { code: Code; response: unknown } {
 }
 
 test('a port session is accepted, and complete once the agent says so', () => {
-  const handshake = new Handshake({ remoteHost: true });
+  const handshake = new Handshake({ remoteHost: true, target: 'i-0abc' });
   const answer = handshake.receive(payloadType.handshakeRequest, request('3.3.987.0'));
   if (answer.kind !== 'answer') assert.fail(answer.kind);
   const expected = vectorPayload('handshake-response').toString().replace('1.2.814.0', CLIENT_VERSION);
@@ -43,7 +43,7 @@ test('a port session is accepted, and complete once the agent says so', () => {
 });
 
 test('a doubled request or completion, and stream data, change nothing', () => {
-  const handshake = new Handshake({ remoteHost: false });
+  const handshake = new Handshake({ remoteHost: false, target: 'i-0abc' });
   assert.equal(handshake.receive(payloadType.handshakeComplete, Buffer.from('{}')).kind, 'nothing');
   assert.equal(handshake.receive(payloadType.output, Buffer.from('x')).kind, 'nothing');
   assert.equal(handshake.receive(payloadType.handshakeRequest, request('3.3.987.0')).kind, 'answer');
@@ -53,7 +53,7 @@ test('a doubled request or completion, and stream data, change nothing', () => {
 });
 
 test('KMS encryption is refused with its own reason, and the agent is told so for each action in its order', () => {
-  const handshake = new Handshake({ remoteHost: false });
+  const handshake = new Handshake({ remoteHost: false, target: 'i-0abc' });
   const actions = [{ ActionType: 'KMSEncryption', ActionParameters: { KMSKeyId: 'key' } }, portSession];
   const { code, response } = refusal(handshake.receive(payloadType.handshakeRequest, request('3.3.987.0', actions)));
   assert.equal(code, 'EncryptionDemanded');
@@ -67,7 +67,7 @@ test('KMS encryption is refused with its own reason, and the agent is told so fo
   });
   assert.equal(
     refusal(
-      new Handshake({ remoteHost: false }).receive(
+      new Handshake({ remoteHost: false, target: 'i-0abc' }).receive(
         payloadType.encryptionChallengeRequest,
         Buffer.from('{"Challenge":"x"}'),
       ),
@@ -86,7 +86,8 @@ test('a shell session, an unknown action, no action and what cannot be read are 
     Buffer.from('{'),
   ]) {
     assert.equal(
-      refusal(new Handshake({ remoteHost: false }).receive(payloadType.handshakeRequest, payload)).code,
+      refusal(new Handshake({ remoteHost: false, target: 'i-0abc' }).receive(payloadType.handshakeRequest, payload))
+        .code,
       'SessionRefused',
     );
   }
@@ -95,10 +96,13 @@ test('a shell session, an unknown action, no action and what cannot be read are 
 test('an agent that would connect to its own port instead of the other host’s is too old', () => {
   const old = request('3.1.1260.0');
   assert.equal(
-    refusal(new Handshake({ remoteHost: true }).receive(payloadType.handshakeRequest, old)).code,
+    refusal(new Handshake({ remoteHost: true, target: 'i-0abc' }).receive(payloadType.handshakeRequest, old)).code,
     'AgentTooOld',
   );
-  assert.equal(new Handshake({ remoteHost: false }).receive(payloadType.handshakeRequest, old).kind, 'answer');
+  assert.equal(
+    new Handshake({ remoteHost: false, target: 'i-0abc' }).receive(payloadType.handshakeRequest, old).kind,
+    'answer',
+  );
 });
 
 test('versions are compared number by number, and abilities begin at the version that brought them', () => {

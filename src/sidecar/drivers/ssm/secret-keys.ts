@@ -1,0 +1,58 @@
+// Static AWS keys in a mounted Secret: read for every call, so that changed keys sign the very next one, and watched, so that the tunnel
+// tries changed keys at once. Neighbour: identity.ts begins with them.
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TunnelError } from '../../../contract/errors.ts';
+import type { Credentials } from '../../../contract/tunnel-config.ts';
+import type { AwsCredentials } from './sign.ts';
+
+const KEYS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'] as const;
+/** A mounted Secret is looked at this often: the promise is a second. */
+const LOOK_MS = 500;
+
+/** The keys as they are now. @throws TunnelError SecretKeyMissing */
+export async function secretKeys({ directory, secretName }: Credentials): Promise<AwsCredentials> {
+  const [accessKeyId, secretAccessKey, sessionToken] = await Promise.all(
+    KEYS.map((key) =>
+      readFile(join(directory, key), 'utf8').then(
+        (text) => text.trim(),
+        () => '',
+      ),
+    ),
+  );
+  if (!accessKeyId || !secretAccessKey) {
+    const missing = accessKeyId ? 'AWS_SECRET_ACCESS_KEY' : 'AWS_ACCESS_KEY_ID';
+    throw new TunnelError('SecretKeyMissing', `the Secret ${secretName} has no key ${missing}`);
+  }
+  // Already over: or the AWS library would keep these and never see the keys that follow them.
+  return { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}), expiration: new Date() };
+}
+
+/** Calls back within about a second after the files of the Secret changed, until the answer is called. */
+export function watchSecret(directory: string, changed: () => void): () => void {
+  let known: string | undefined;
+  let looking = false;
+  const timer = setInterval(() => {
+    if (looking) return;
+    looking = true;
+    void fingerprint(directory).then((now) => {
+      looking = false;
+      const before = known;
+      known = now;
+      if (before !== undefined && before !== now) changed();
+    });
+  }, LOOK_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+/** Inode, size and time of change of each file: the kubelet swaps all files at once, and a changed file on a laptop has a new time. */
+async function fingerprint(directory: string): Promise<string> {
+  const parts = await Promise.all(
+    KEYS.map(async (key) => {
+      const { ino, size, mtimeMs } = await stat(join(directory, key)).catch(() => ({ ino: 0, size: 0, mtimeMs: 0 }));
+      return `${ino}:${size}:${mtimeMs}`;
+    }),
+  );
+  return parts.join(' ');
+}
