@@ -1,5 +1,6 @@
 // Streams share one channel and smux version 1 has no window, so a client that does not read can only be held back by reading nothing at
-// all. This bounds what that costs the others: one pause for all slow ones at a time, 10 s long, then the slow ones are reset.
+// all. This bounds what that costs the others: one pause for all slow ones at a time, 10 s long, then the slow ones are reset. Who was slow
+// through a pause but got full only after it has had its time.
 // Neighbours: stream.ts says when it is full, session.ts holds the streams.
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Clock } from '../../../../process/clock.ts';
@@ -16,6 +17,9 @@ export class ReadingBrake {
   #on = false;
   #expired = false;
   #cancel: (() => void) | undefined;
+  #pausedFrom = 0;
+  /** When the last pause began that was as long as one may be. */
+  #sufferedFrom = Number.NEGATIVE_INFINITY;
 
   constructor({ channel, clock }: { readonly channel: ByteChannel; readonly clock: Clock }) {
     this.#channel = channel;
@@ -36,10 +40,13 @@ export class ReadingBrake {
 
   /** A stream became full, or has room again. */
   changed(stream: PortStream): void {
-    if (stream.full) this.#full.add(stream);
-    else this.#full.delete(stream);
+    if (!stream.full) this.#full.delete(stream);
+    else if (this.#streamCount > 1 && (stream.unreadSince ?? Number.POSITIVE_INFINITY) <= this.#sufferedFrom) {
+      reset(stream);
+    } else this.#full.add(stream);
     if (this.#full.size > 0 && !this.#on) {
       this.#on = true;
+      this.#pausedFrom = this.#clock.now();
       this.#channel.pauseReading();
       this.#start();
     } else if (this.#full.size === 0 && this.#on) {
@@ -63,11 +70,14 @@ export class ReadingBrake {
     this.#cancel = this.#clock.after(PATIENCE_MS, () => {
       this.#expired = true;
       if (this.#streamCount <= 1) return;
-      for (const stream of this.#full) {
-        stream.destroy(
-          new TunnelError('ConnectionLimit', 'the client read nothing for 10 s and held up the others of its session'),
-        );
-      }
+      this.#sufferedFrom = this.#pausedFrom;
+      for (const stream of this.#full) reset(stream);
     });
   }
+}
+
+function reset(stream: PortStream): void {
+  stream.destroy(
+    new TunnelError('ConnectionLimit', 'the client read nothing for 10 s and held up the others of its session'),
+  );
 }

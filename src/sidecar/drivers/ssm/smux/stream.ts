@@ -51,6 +51,7 @@ export class PortStream extends Duplex {
   #written: ((error?: Error | null) => void) | undefined;
   #inbound: Buffer[] = [];
   #inboundBytes = 0;
+  #unreadSince: number | undefined;
   #wanted = false;
   #burst = 0;
   #pauseBurst: NodeJS.Immediate | undefined;
@@ -74,6 +75,11 @@ export class PortStream extends Duplex {
   /** True while so much waits for the reader that the session should stop reading. */
   get full(): boolean {
     return this.#full;
+  }
+
+  /** Since when bytes wait for the reader and it has taken none; undefined while none wait. */
+  get unreadSince(): number | undefined {
+    return this.#unreadSince;
   }
 
   /** True while bytes wait to be taken. */
@@ -113,6 +119,7 @@ export class PortStream extends Duplex {
       this.#wanted = this.push(piece);
       return;
     }
+    this.#unreadSince ??= this.#carrier.clock.now();
     this.#inbound.push(Buffer.from(piece));
     this.#inboundBytes += piece.length;
     this.#carrier.budget.take(piece.length);
@@ -206,9 +213,13 @@ export class PortStream extends Duplex {
       this.#inboundBytes -= chunk.length;
       this.#carrier.budget.giveBack(chunk.length);
       this.#burst += chunk.length;
+      this.#unreadSince = this.#carrier.clock.now();
       this.#wanted = this.push(chunk);
     }
-    if (this.#inbound.length === 0) this.#burst = 0;
+    if (this.#inbound.length === 0) {
+      this.#burst = 0;
+      this.#unreadSince = undefined;
+    }
     this.#judgeFull();
     if (this.#remoteFinished && this.#inbound.length === 0 && !this.destroyed) this.push(null);
   }

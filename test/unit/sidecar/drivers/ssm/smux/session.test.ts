@@ -296,6 +296,27 @@ test('a client that reads nothing is reset after 10 s, the others of its session
   assert.equal(agent.pauses, 1);
 });
 
+test('a client that read nothing through the pause of another has had its time: it is reset once it is full', async () => {
+  const { agent, session } = pair();
+  const [first, second, late] = [session.open(), session.open(), session.open()];
+  await agent.take(session);
+  session.receive(push(5, randomBytes(100_000)));
+  while (agent.reading) session.receive(push(3, randomBytes(32_768)));
+  await agent.clock.advance(10_100);
+  assert.deepEqual([first.destroyed, second.destroyed], [true, false]);
+  for (let sent = 0; !second.destroyed; sent += 32_768) {
+    session.receive(push(5, randomBytes(32_768)));
+    assert.ok(sent < 2 * 1024 * 1024, 'it was never reset');
+  }
+  assert.equal(codeOf(second.errored ?? undefined), 'ConnectionLimit');
+  assert.equal(agent.pauses, 1);
+  assert.equal(agent.reading, true);
+  // Who had nothing to read in that pause has a time of its own.
+  while (agent.reading) session.receive(push(7, randomBytes(32_768)));
+  assert.equal(late.destroyed, false);
+  assert.equal(agent.pauses, 2);
+});
+
 test('a slow client alone on its session is never reset; one that joins it is, 10 s later, no more held up', async () => {
   const { agent, session } = pair();
   const slow = session.open();
