@@ -1,7 +1,8 @@
 // One HTTP server on loopback that takes part in any conversation with AWS: records each request and answers what the test says.
 // It judges nothing: signatures are judged by the service of test/support/ssm.
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 export interface Asked {
@@ -22,17 +23,21 @@ export class AwsFake {
   readonly asked: Asked[] = [];
   /** What the next requests are answered; undefined: never. */
   answer: (asked: Asked) => Answer | undefined = () => ({ body: '{}' });
-  readonly #server: Server;
+  readonly server: Server;
+  readonly #origin: string;
 
-  static async start(): Promise<AwsFake> {
-    const fake = new AwsFake();
-    fake.#server.listen(0, '127.0.0.1');
-    await once(fake.#server, 'listening');
+  /** Plain on 127.0.0.1; with a key and a certificate by TLS as `localhost`. */
+  static async start(tls?: { readonly key: string; readonly cert: string }): Promise<AwsFake> {
+    const fake = new AwsFake(tls);
+    fake.server.listen(0, '127.0.0.1');
+    await once(fake.server, 'listening');
     return fake;
   }
 
-  private constructor() {
-    this.#server = createServer((request, response) => {
+  private constructor(tls: { readonly key: string; readonly cert: string } | undefined) {
+    this.#origin = tls === undefined ? 'http://127.0.0.1' : 'https://localhost';
+    this.server = tls === undefined ? createServer() : createTlsServer(tls);
+    this.server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       let body = '';
       request.setEncoding('utf8').on('data', (text: string) => {
         body += text;
@@ -50,16 +55,16 @@ export class AwsFake {
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return (this.server.address() as AddressInfo).port;
   }
 
   get origin(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `${this.#origin}:${this.port}`;
   }
 
   async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
   }
 }
 
