@@ -18,14 +18,20 @@ function target({ user, database }: Account, port: number, connectTimeoutSeconds
 }
 
 /** One query on a connection of its own; returns the database's address as the server sees it. @throws with psql's words. */
-export async function query(account: Account, port: number, timeoutMs = 20_000): Promise<string> {
+export async function query(
+  account: Account,
+  port: number,
+  timeoutMs = 20_000,
+  signal = new AbortController().signal,
+): Promise<string> {
   const args = [
     ...flags,
     '-c',
     'SELECT count(*), inet_server_addr() FROM orders',
     target(account, port, timeoutMs / 1000),
   ];
-  const row = await command('psql', args, { env: { PGPASSWORD: account.password }, timeoutMs: timeoutMs + 1_000 });
+  const env = { PGPASSWORD: account.password };
+  const row = await command('psql', args, { env, timeoutMs: timeoutMs + 1_000, signal });
   const [count, address = ''] = row.trim().split('|');
   assert.equal(count, '3');
   return address.replace(/\/32$/, '');
@@ -141,21 +147,29 @@ export interface Carried {
   readonly allMs: number;
 }
 
+export interface Asking {
+  /** Judges the address that the database has. */
+  readonly accept?: (address: string) => boolean;
+  /** How long a client waits before it gives up. */
+  readonly patienceMs?: number;
+}
+
 /** So many connections in a row, answered within 2 s each, say that all is well again. */
 const enough = 8;
 const promptMs = 2_000;
 
 /**
- * Makes a connection with one query every 200 ms, whatever becomes of those before, until all is well or `limitMs` are over. `accept`
- * judges the address that the database has. @throws if none was answered.
+ * Makes a connection with one query every 200 ms, whatever becomes of those before, until all is well or `limitMs` are over. @throws
+ * if none was answered.
  */
 export async function untilCarried(
   account: Account,
   port: number,
   limitMs: number,
-  accept: (address: string) => boolean = () => true,
+  { accept = () => true, patienceMs = 4_000 }: Asking = {},
 ): Promise<Carried> {
   const start = performance.now();
+  const over = new AbortController();
   const attempts: { readonly began: number; ended?: number }[] = [];
   const running: Promise<void>[] = [];
   const isPrompt = ({ began, ended }: (typeof attempts)[number]): boolean =>
@@ -170,7 +184,7 @@ export async function untilCarried(
     const attempt: (typeof attempts)[number] = { began: performance.now() - start };
     attempts.push(attempt);
     running.push(
-      query(account, port, 4_000).then(
+      query(account, port, patienceMs, over.signal).then(
         (address) => {
           if (accept(address)) attempt.ended = performance.now() - start;
         },
@@ -179,6 +193,8 @@ export async function untilCarried(
     );
     await delay(200);
   }
+  await delay(promptMs);
+  over.abort();
   await Promise.all(running);
   const answered = attempts.flatMap(({ ended }) => ended ?? []);
   if (answered.length === 0) throw new Error(`no new connection was carried within ${limitMs} ms`);

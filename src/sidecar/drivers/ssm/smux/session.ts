@@ -24,6 +24,8 @@ export class SmuxSession implements PortSession, Carrier {
   /** Streams whose opening is not sent yet. */
   readonly #unsent = new Set<number>();
   readonly #finishes: number[] = [];
+  /** Streams to be opened and ended at once, whose one purpose is the agent's answer. */
+  readonly #questions: number[] = [];
   readonly #parser: FrameParser;
   readonly #brake: ReadingBrake;
   readonly #watch: OpenWatch;
@@ -37,7 +39,7 @@ export class SmuxSession implements PortSession, Carrier {
     this.clock = options.clock;
     this.budget = options.budget;
     this.#brake = new ReadingBrake(options);
-    this.#watch = new OpenWatch(options);
+    this.#watch = new OpenWatch({ ...options, ask: () => this.#ask() });
     this.#parser = new FrameParser({
       opened: () => undefined,
       nop: () => undefined,
@@ -63,7 +65,7 @@ export class SmuxSession implements PortSession, Carrier {
   }
 
   get pending(): boolean {
-    return this.#finishes.length > 0 || this.#nops > 0 || this.#turns.size > 0;
+    return this.#finishes.length > 0 || this.#questions.length > 0 || this.#nops > 0 || this.#turns.size > 0;
   }
 
   get deaf(): boolean {
@@ -119,6 +121,13 @@ export class SmuxSession implements PortSession, Carrier {
       header(command.finish, id, 0);
       this.#watch.finished(id);
     }
+    while (this.#questions.length > 0 && left() >= 2 * FRAME_HEADER) {
+      const id = this.#questions.shift() ?? 0;
+      header(command.open, id, 0);
+      header(command.finish, id, 0);
+      this.#watch.opened(id);
+      this.#watch.finished(id);
+    }
     for (const stream of this.#turns) {
       // Room for an opening only would make this stream's turn an empty one, again and again.
       if (left() <= FRAME_HEADER) break;
@@ -144,6 +153,7 @@ export class SmuxSession implements PortSession, Carrier {
     for (const stream of this.#streams.values()) stream.destroy(error);
     this.#turns.clear();
     this.#finishes.length = 0;
+    this.#questions.length = 0;
     this.#brake.release();
     this.#watch.stop();
   }
@@ -172,13 +182,21 @@ export class SmuxSession implements PortSession, Carrier {
     this.#brake.changed(stream);
   }
 
+  #ask(): void {
+    if (this.#lastId >= LAST_ID) return;
+    this.#lastId += 2;
+    this.#questions.push(this.#lastId);
+    this.#options.channel.wake();
+  }
+
   #finishedByRemote(id: number): void {
-    this.#watch.answered(id);
+    // The flag names no stream. The agent connects one at a time, so it belongs to the first that then ends without a byte; which may be
+    // one that we have ended meanwhile.
+    const refused = this.#watch.answered(id) && this.#refusals > 0;
+    if (refused) this.#refusals -= 1;
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
-    // The flag names no stream. The agent connects one at a time, so it belongs to the first that then ends without a byte.
-    if (this.#refusals > 0 && stream.received === 0) {
-      this.#refusals -= 1;
+    if (refused) {
       stream.destroy(new TunnelError('DestinationUnreachable', 'the SSM agent could not connect to the destination'));
       return;
     }

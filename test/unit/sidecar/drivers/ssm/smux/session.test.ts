@@ -383,12 +383,68 @@ test('an agent that never answers the end of a stream hangs in connecting: no ne
   assert.equal(session.hasRoom, true);
 });
 
-test('a silent destination with a living stream is no hanging agent', async () => {
+test('where clients only wait, the agent is asked, and one that answers does not hang', async () => {
   const { agent, session } = pair();
   session.open().write('are you there');
   await agent.take(session);
+  await agent.clock.advance(4_900);
+  assert.equal(session.pending, false);
+  await agent.clock.advance(200);
+  assert.deepEqual(await agent.take(session), [
+    { command: 0, stream: 5, data: '' },
+    { command: 1, stream: 5, data: '' },
+  ]);
+  session.receive(finish(5));
   await agent.clock.advance(60_000);
   assert.equal(session.stuck, false);
+  assert.equal(session.pending, false, 'the stream is known to be connected: it may be silent as long as it likes');
+});
+
+test('an agent that leaves the question unanswered hangs, until it answers', async () => {
+  const { agent, session } = pair();
+  session.open().write('are you there');
+  await agent.take(session);
+  await agent.clock.advance(5_000);
+  await agent.take(session);
+  await agent.clock.advance(4_900);
+  assert.equal(session.stuck, false);
+  await agent.clock.advance(200);
+  assert.equal(session.stuck, true);
+  session.receive(finish(5));
+  assert.equal(session.stuck, false);
+});
+
+test('destinations that say nothing are asked no more often than every 15 s', async () => {
+  const { agent, session } = pair();
+  let questions = 0;
+  for (let second = 0; second < 60; second += 1) {
+    session.open().write('a message that nobody answers');
+    for (const { command, stream } of await agent.take(session)) {
+      if (command !== 1) continue;
+      questions += 1;
+      session.receive(finish(stream));
+    }
+    await agent.clock.advance(1_000);
+  }
+  assert.ok(questions >= 3 && questions <= 4, `${questions} questions`);
+  assert.equal(session.stuck, false);
+});
+
+test('a refusal of a stream that we had ended is not taken for the next one’s', async () => {
+  const { agent, session } = pair();
+  session.open().destroy();
+  const probe = session.open();
+  probe.write('x');
+  await agent.take(session);
+  probe.destroy();
+  const next = session.open();
+  next.write('y');
+  await agent.take(session);
+  session.connectFailed();
+  session.receive(finish(probe.id));
+  session.receive(finish(next.id));
+  next.resume();
+  await once(next, 'end');
 });
 
 test('a keep-alive frame is sent once, however often it was asked for', async () => {
