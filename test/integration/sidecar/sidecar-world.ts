@@ -8,9 +8,11 @@ import { type Sidecar, startSidecar } from '../../../src/sidecar/main.ts';
 import { command } from '../../cluster/command.ts';
 import type { Postgres } from '../../private-network/postgres.ts';
 import { type Sshd, startSshd } from '../../private-network/sshd.ts';
+import type { SessionManager } from '../../support/ssm/session-manager.ts';
 import { hopTo, SecretDirectory, sshConfig, userKey } from '../ssh/ssh-world.ts';
 
 export type SshTunnelConfig = Extract<TunnelConfig, { driver: 'ssh' }>;
+export type SsmTunnelConfig = Extract<TunnelConfig, { driver: 'ssm' }>;
 
 /** What a test may say of a forward; the rest has the defaults of the API. */
 export type ForwardOptions = Partial<Forward> & { readonly port: number };
@@ -24,11 +26,37 @@ export interface ConfigOptions {
 
 /** A config with the defaults of the API; `port` is the destination's on 127.0.0.1 unless `destination` says otherwise. */
 export function tunnelConfig(bastions: SshTunnelConfig['ssh']['bastions'], options: ConfigOptions): SshTunnelConfig {
+  return { ...commonConfig(options), driver: 'ssh', ssh: { ...sshConfig(bastions), ...options.ssh } };
+}
+
+/** The same through Session Manager: the test service's node, with keys out of that Secret. */
+export function ssmTunnelConfig(
+  { endpoint }: Pick<SessionManager, 'endpoint'>,
+  secret: SecretDirectory,
+  options: Omit<ConfigOptions, 'ssh'> & { readonly ssm?: Partial<SsmTunnelConfig['ssm']> },
+): SsmTunnelConfig {
+  return {
+    ...commonConfig(options),
+    driver: 'ssm',
+    ssm: {
+      region: 'eu-west-1',
+      target: { instanceId: 'i-0123456789abcdef0' },
+      credentials: { secretName: 'aws', directory: secret.directory },
+      sessions: 1,
+      maxSessionMinutes: 0,
+      endpoints: { ssm: endpoint, ssmmessages: '', sts: '', ecs: '' },
+      allowedEndpoints: [endpoint],
+      ...options.ssm,
+    },
+  };
+}
+
+/** What every driver's config has. */
+function commonConfig(options: Omit<ConfigOptions, 'ssh'>): Omit<SshTunnelConfig, 'driver' | 'ssh'> {
   return {
     version: 1,
     namespace: 'test',
     name: 'orders-db',
-    driver: 'ssh',
     forwards: options.forwards.map((forward) => ({
       name: `p${forward.port}`,
       listenPort: 0,
@@ -51,7 +79,6 @@ export function tunnelConfig(bastions: SshTunnelConfig['ssh']['bastions'], optio
       readinessPolicy: 'Transport',
       ...options.healthCheck,
     },
-    ssh: { ...sshConfig(bastions), ...options.ssh },
   };
 }
 

@@ -1,0 +1,195 @@
+// The tunnel pod as a process through Session Manager: ready, bytes, status, the reason of every bad world, and the drain.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { after, afterEach, before, test } from 'node:test';
+import type { Code } from '../../../src/contract/errors.ts';
+import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
+import { freePort } from '../../cluster/ports.ts';
+import { echo, type Service, serve } from '../../driver-suite/destinations.ts';
+import { SessionManager, type Switches } from '../../support/ssm/session-manager.ts';
+import { SecretDirectory } from '../ssh/ssh-world.ts';
+import { type Pod, startPod } from './pod.ts';
+import { ssmTunnelConfig } from './sidecar-world.ts';
+
+const node = 'i-0123456789abcdef0';
+
+let manager: SessionManager;
+let secret: SecretDirectory;
+let service: Service;
+const pods: Pod[] = [];
+
+before(async () => {
+  [manager, service] = await Promise.all([SessionManager.start(), serve(echo)]);
+  const { accessKeyId, secretAccessKey } = manager.credentials;
+  secret = new SecretDirectory({ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
+});
+
+afterEach(async () => {
+  for (const pod of pods.splice(0)) await pod.child.kill();
+});
+
+after(async () => {
+  await service.stop();
+  await manager.stop();
+  secret[Symbol.dispose]();
+});
+
+type Ssm = Partial<Extract<TunnelConfig, { driver: 'ssm' }>['ssm']>;
+
+async function start(ssm: Ssm = {}, from: SecretDirectory = secret): Promise<{ pod: Pod; port: number }> {
+  const listenPort = await freePort('127.0.0.1');
+  const config = ssmTunnelConfig(manager, from, {
+    forwards: [{ name: 'echo', port: service.port, listenPort }],
+    connection: { drainTimeoutSeconds: 10 },
+    ssm,
+  });
+  const pod = await startPod(config);
+  pods.push(pod);
+  return { pod, port: listenPort };
+}
+
+const ready = async (pod: Pod): Promise<void> =>
+  await pod.child.until(async () => (await pod.readiness()).status === 200, 15_000);
+
+async function openClient(port: number): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port });
+  await once(socket, 'connect');
+  socket.on('error', () => undefined);
+  return socket;
+}
+
+/** Sends the bytes and resolves with as many that came back. */
+async function echoed(socket: Socket, bytes: Buffer): Promise<Buffer> {
+  const got: Buffer[] = [];
+  let length = 0;
+  const all = new Promise<void>((resolve, reject) => {
+    const onData = (chunk: Buffer): void => {
+      got.push(chunk);
+      length += chunk.length;
+      if (length < bytes.length) return;
+      socket.off('data', onData);
+      resolve();
+    };
+    socket.on('data', onData);
+    socket.once('close', () => reject(new Error(`closed after ${length} of ${bytes.length} bytes`)));
+  });
+  socket.write(bytes);
+  await all;
+  return Buffer.concat(got);
+}
+
+test('it becomes ready, tells node and session, carries bytes, and drains on SIGTERM', async () => {
+  const { pod, port } = await start();
+  await ready(pod);
+  const status = await pod.json('/statusz');
+  const { sessions } = await manager.seen();
+  assert.equal(status['state'], 'Connected');
+  assert.equal(status['via'], node);
+  assert.ok(
+    sessions.some(({ id, reason }) => id === status['sessionId'] && reason === 'portforward/test/orders-db/uid-1'),
+  );
+  const client = await openClient(port);
+  const bytes = randomBytes(300_000);
+  assert.ok((await echoed(client, bytes)).equals(bytes));
+  pod.child.signal('SIGTERM');
+  await pod.child.until(async () => (await pod.readiness()).reason === 'Draining', 2_000);
+  const late = await openClient(port);
+  assert.equal(String(await echoed(late, Buffer.from('accepted although draining'))), 'accepted although draining');
+  assert.equal(String(await echoed(client, Buffer.from('still carried'))), 'still carried');
+  late.end();
+  client.end();
+  assert.equal(await pod.ended(), 'exit 0');
+  const mine = (await manager.seen()).sessions.find(({ id }) => id === status['sessionId']);
+  assert.notEqual(mine?.status, 'Connected', 'the session was left behind');
+});
+
+test('so many sessions are kept as the document says, and connections are spread over them', async () => {
+  const before = new Set((await manager.seen()).sessions.map(({ id }) => id));
+  const { pod, port } = await start({ sessions: 3 });
+  await pod.child.until(async () => (await pod.metric('portforward_tunnel_sessions{part="live"}')) === 3, 20_000);
+  const fresh = (await manager.seen()).sessions.filter(({ id, status }) => !before.has(id) && status === 'Connected');
+  assert.equal(fresh.length, 3);
+  const clients = await Promise.all(Array.from({ length: 6 }, async () => await openClient(port)));
+  await Promise.all(clients.map(async (client) => await echoed(client, Buffer.from('x'))));
+  const closed = once(clients[0] as Socket, 'close');
+  for (const client of clients) client.destroy();
+  await closed;
+});
+
+test('a client that comes while there is no session is held until there is one', async () => {
+  await manager.set({ Errors: { StartSession: { Type: 'InternalServerError', Status: 500, Times: 1 } } });
+  const { port } = await start();
+  const client = await openClient(port);
+  assert.equal(String(await echoed(client, Buffer.from('early'))), 'early');
+  client.destroy();
+});
+
+const denied = (action: string) => ({
+  Type: 'AccessDeniedException',
+  Message: `User: arn:aws:sts::123456789012:assumed-role/x/y is not authorized to perform: ${action} on resource: *`,
+});
+
+const badWorlds: Readonly<
+  Record<string, { code: Code; ssm?: Ssm; switches?: Switches; keys?: Record<string, string> }>
+> = {
+  'no key in the Secret': { code: 'SecretNotFound', keys: {} },
+  'an unknown key': {
+    code: 'CredentialsRefused',
+    keys: { AWS_ACCESS_KEY_ID: 'AKIDUNKNOWN', AWS_SECRET_ACCESS_KEY: 'x' },
+  },
+  'no permission to start': {
+    code: 'AccessDenied',
+    switches: { Errors: { StartSession: denied('ssm:StartSession') } },
+  },
+  'no permission to resume': {
+    code: 'ResumeDenied',
+    switches: { Errors: { ResumeSession: denied('ssm:ResumeSession') } },
+  },
+  'a node that is not connected': {
+    code: 'TargetNotConnected',
+    ssm: { target: { instanceId: 'i-0000000000000dead' } },
+  },
+  'no node with the tag': { code: 'TargetNotFound', ssm: { target: { tags: { Role: 'nobody' } } } },
+  'no such document': {
+    code: 'DocumentUnknown',
+    switches: {
+      Errors: { StartSession: { Type: 'InvalidDocument', Message: 'Document with name … does not exist.' } },
+    },
+  },
+  'a limited rate': {
+    code: 'Throttled',
+    switches: { Errors: { StartSession: { Type: 'ThrottlingException', Message: 'Rate exceeded' } } },
+  },
+  'encryption by a key of KMS': { code: 'EncryptionDemanded', switches: { KMS: true } },
+};
+
+for (const [world, { code, ssm = {}, switches = {}, keys }] of Object.entries(badWorlds)) {
+  test(`${world}: the pod stays alive, is not ready and says ${code}`, async () => {
+    using own = keys === undefined ? undefined : new SecretDirectory(keys);
+    await manager.set(switches);
+    try {
+      const { pod } = await start(ssm, own ?? secret);
+      await pod.child.until(async () => (await pod.readiness()).reason === code, 15_000);
+      const status = await pod.json('/statusz');
+      assert.equal(status['reason'], code, JSON.stringify(status));
+      assert.ok(String(status['message']).length > 20);
+      assert.deepEqual(await pod.json('/livez'), { live: true });
+    } finally {
+      await manager.set({ Errors: {}, KMS: false });
+    }
+  });
+}
+
+test('a corrected Secret is tried within about a second, although the refusal was permanent', async () => {
+  using own = new SecretDirectory({ AWS_ACCESS_KEY_ID: 'AKIDUNKNOWN', AWS_SECRET_ACCESS_KEY: 'x' });
+  const { pod } = await start({}, own);
+  await pod.child.until(async () => (await pod.readiness()).reason === 'CredentialsRefused', 15_000);
+  const { accessKeyId, secretAccessKey } = manager.credentials;
+  own.write({ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
+  const writtenAt = performance.now();
+  await ready(pod);
+  const took = performance.now() - writtenAt;
+  assert.ok(took < 5_000, `${Math.round(took)} ms`);
+});
