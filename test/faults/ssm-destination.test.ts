@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ForwardOptions } from '../integration/sidecar/sidecar-world.ts';
 import { query, untilCarried, within } from './ssm-clients.ts';
 import { DatabaseMachine } from './ssm-database.ts';
 import { SsmTunnel, type TunnelOptions } from './ssm-tunnel.ts';
@@ -19,9 +20,15 @@ after(async () => {
   await machine.stop();
 });
 
+/** To the database; Passive as where the tunnel does not know what it carries. */
+function forward(health: 'Active' | 'Passive'): ForwardOptions {
+  const appProtocol = health === 'Active' ? 'postgresql' : 'tcp';
+  return { port: 5432, destination: { host: name, port: 5432 }, appProtocol, health };
+}
+
 async function openToDatabase(address: string, options: Partial<TunnelOptions> = {}): Promise<SsmTunnel> {
   const tunnel = await SsmTunnel.open({
-    forwards: [{ port: 5432, destination: { host: name, port: 5432 }, appProtocol: 'postgresql', health: 'Active' }],
+    forwards: [forward('Active')],
     ...options,
     switches: { Hosts: { [name]: address }, ...options.switches },
   });
@@ -29,30 +36,34 @@ async function openToDatabase(address: string, options: Partial<TunnelOptions> =
   return tunnel;
 }
 
-/** A client every half second that waits up to 3 s: each leaves a connection that the agent has still to make. */
-async function knock(port: number, signal: AbortSignal): Promise<void> {
+/** A client every half second: each leaves a connection that the agent has still to make. Those that wait on are ended with the signal. */
+async function knock(port: number, patienceMs: number, signal: AbortSignal): Promise<void> {
   const clients: Promise<unknown>[] = [];
   while (!signal.aborted) {
-    clients.push(query(machine.postgres, port, 3_000).catch(() => undefined));
+    clients.push(query(machine.postgres, port, patienceMs, signal).catch(() => undefined));
     await delay(500);
   }
   await Promise.all(clients);
 }
 
 suite('the far side changes', { concurrency: true }, () => {
-  for (const knocking of [false, true]) {
-    const meanwhile = knocking ? 'clients meanwhile' : 'nobody meanwhile';
-    test(`a destination silent for 30 s, ${meanwhile}: new connections within 10 s of its return`, async (t) => {
+  for (const [health, meanwhile, patienceMs] of [
+    ['Active', 'nobody meanwhile', 0],
+    ['Active', 'clients that wait 3 s', 3_000],
+    ['Passive', 'clients that wait on', 60_000],
+  ] as const) {
+    const title = `${health}, ${meanwhile}`;
+    test(`a destination silent for 30 s (${title}): new connections within 10 s of its return`, async (t) => {
       const address = await machine.newAddress();
-      await using tunnel = await openToDatabase(address);
+      await using tunnel = await openToDatabase(address, { forwards: [forward(health)] });
       await machine.silence(address);
       const silent = AbortSignal.timeout(30_000);
-      await (knocking ? knock(tunnel.port, silent) : delay(30_000));
+      await (patienceMs === 0 ? delay(30_000) : knock(tunnel.port, patienceMs, silent));
       await machine.heal(address);
       const { firstMs, allMs } = await untilCarried(machine.postgres, tunnel.port, 15_000);
-      within(t, `${meanwhile}: the first new connection after the return`, firstMs, 10_000);
-      within(t, `${meanwhile}: every new connection after the return`, allMs, 10_000);
-      t.diagnostic(`${await tunnel.calls('StartSession')} sessions were started in all`);
+      within(t, `${title}: the first new connection after the return`, firstMs, 10_000);
+      within(t, `${title}: every new connection after the return`, allMs, 10_000);
+      t.diagnostic(`${title}: ${await tunnel.calls('StartSession')} sessions were started in all`);
     });
   }
 
@@ -89,10 +100,7 @@ suite('the far side changes', { concurrency: true }, () => {
     const title = `the old address ${state}, ${health}, clients that wait ${patienceMs / 1000} s`;
     test(`the destination’s name has another address (${title}): new connections within 30 s`, async (t) => {
       const [before, later] = [await machine.newAddress(), await machine.newAddress()];
-      const appProtocol = health === 'Active' ? 'postgresql' : 'tcp';
-      await using tunnel = await openToDatabase(before, {
-        forwards: [{ port: 5432, destination: { host: name, port: 5432 }, appProtocol, health }],
-      });
+      await using tunnel = await openToDatabase(before, { forwards: [forward(health)] });
       await machine[how](before);
       await tunnel.service.set({ Hosts: { [name]: later } });
       const accept = (address: string): boolean => address === later;
