@@ -4,7 +4,7 @@
  * Neighbours: test/integration/docs/ (links, documents, options), main-job.test.ts (the same world).
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -39,6 +39,7 @@ const notRun: readonly (readonly [RegExp, string])[] = [
   [/^npm test$/, 'it would run itself'],
   [/^npm run build:image /, 'it needs a registry name of the reader’s; operator.ts builds the same Dockerfile'],
   [/^portforward open /, 'it runs until Ctrl-C; test/integration/cli/ runs it against a real bastion'],
+  [/^aws /, 'it changes an AWS account; what the first of them take is made and read back below'],
   [/^kubectl apply$/, 'a word of a sentence, without a file'],
   [
     /^kubectl apply --server-side -f portforward\.yaml$/,
@@ -208,6 +209,13 @@ suite('pages', () => {
     assert.match(made, /deployment\.apps\/portforward serverside-applied/);
   });
 
+  test('the policies that ssm.md makes are JSON of the statements that the page explains', () => {
+    const text = readPage('docs/ssm.md').words.map(({ target }) => target);
+    const made = JSON.parse(readFileSync(join(folder, 'policy.json'), 'utf8')) as { Statement: { Sid: string }[] };
+    for (const { Sid } of made.Statement) assert.ok(text.includes(Sid), Sid);
+    assert.match(readFileSync(join(folder, 'trust.json'), 'utf8'), /"pf-stock-db"/);
+  });
+
   test('after an uninstall the definition and every PortForward are still there', async () => {
     assert.equal(await script(`helm list --namespace docs-install --short`), '');
     const keep = await cluster.kubectl(['get', 'crd', 'portforwards.portforward.dev', '--output', 'json']);
@@ -248,16 +256,27 @@ async function fillFolder(): Promise<void> {
   await script(`kubectl config set-context --current --namespace=${namespace}`);
 
   // The README's own document, of which only names and keys are this world's.
-  const block = readPage('README.md').blocks.find(({ text }) => text.includes('kind: PortForward'));
+  const orders = firstDocument('README.md');
+  const ssh = { ...orders.spec['ssh'], knownHosts: network.knownHosts };
+  writeFileSync(join(folder, 'orders-db.yaml'), stringify({ ...orders, spec: { ...orders.spec, ssh } }));
+  writeFileSync(join(folder, 'stock-db.yaml'), stringify(firstDocument('docs/ssm.md')));
+}
+
+interface Shown {
+  readonly kind: string;
+  readonly metadata: object;
+  readonly spec: Readonly<Record<string, object>>;
+}
+
+/** The first PortForward that a page shows, in this world's namespace. */
+function firstDocument(page: string): Shown {
+  const block = readPage(page).blocks.find(({ text }) => text.includes('kind: PortForward'));
   assert.ok(block);
   const document = parseAllDocuments(here(block.text))
-    .map((each) => each.toJS() as { kind: string; metadata: object; spec: { ssh: object } })
+    .map((each) => each.toJS() as Shown)
     .find(({ kind }) => kind === 'PortForward');
   assert.ok(document);
-  const { spec, metadata } = document;
-  const ssh = { ...spec.ssh, knownHosts: network.knownHosts };
-  const made = { ...document, metadata: { ...metadata, namespace }, spec: { ...spec, ssh } };
-  writeFileSync(join(folder, 'orders-db.yaml'), stringify(made));
+  return { ...document, metadata: { ...document.metadata, namespace } };
 }
 
 /** The README's console block whose prompt runs that program. */
