@@ -33,7 +33,7 @@ export function checkedEndpoint(text: string, service: AwsService, policy: Endpo
   }
   throw new TunnelError(
     'EndpointNotAllowed',
-    `${originOf(text)} is neither AWS’s ${service} of ${policy.region} nor an allowed endpoint`,
+    `${originOf(text)} is neither AWS’s ${service} of ${policy.region} nor an allowed endpoint: correct it, or let the operator’s administrator allow it`,
   );
 }
 

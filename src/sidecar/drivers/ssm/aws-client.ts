@@ -41,6 +41,8 @@ export function clientSettings(service: 'ssm' | 'ecs', { policy, endpoint, crede
     ...(checked === undefined ? {} : { endpoint: checked.href }),
     // Who calls repeats, and knows how long it makes sense.
     maxAttempts: 1,
+    // It would follow the service's clock while the web socket's signature follows ours, and be wrong once ours is mended.
+    disableClockSkewCorrection: true,
     requestHandler: requestHandlerOptions(proxy),
   };
 }

@@ -15,8 +15,10 @@ import { DataChannel } from './data-channel.ts';
 import { createEcsApi, type EcsApi } from './ecs.ts';
 import { createIdentity } from './identity.ts';
 import { Lane } from './lane.ts';
+import { endLeftovers } from './leftovers.ts';
 import { watchSecret } from './secret-keys.ts';
 import { SsmSession } from './session.ts';
+import { SessionLimits } from './session-limits.ts';
 import { StartGate } from './start-gate.ts';
 import { type SsmRoute, Targets } from './targets.ts';
 
@@ -54,10 +56,14 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
   };
   const api = options.api ?? createSsmApi({ ...calls, endpoint: endpoints.ssm });
   const ecs = options.ecs ?? createEcsApi({ ...calls, endpoint: endpoints.ecs });
-  const targets = new Targets({ target: config.target, api, ecs, podUid, clock });
+  const targets = new Targets({ region, target: config.target, api, ecs, podUid, clock });
   const gate = new StartGate(random);
   const unwatch = new Set<() => void>();
-  const maxAgeMs = config.maxSessionMinutes === 0 ? Number.POSITIVE_INFINITY : config.maxSessionMinutes * 60_000;
+  const limits = new SessionLimits(config.maxSessionMinutes);
+  const closed = new AbortController();
+  /** Sessions of this process; no longer needed once those of an earlier one are ended. */
+  let known: Set<string> | undefined = new Set();
+  let leftovers: Promise<void> | undefined;
   /** Nodes whose sessions died soon after large messages: they get small ones from then on. */
   const smallOnly = new Set<string>();
   let resumeProved = false;
@@ -69,7 +75,11 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
     onChange: () => void,
     signal: AbortSignal,
   ): Promise<DataChannel> => {
-    const ticket = await gate.pass(() => api.startSession({ target, ...destination, reason }, signal), signal);
+    const ticket = await gate.pass(async () => {
+      const started = await api.startSession({ target, ...destination, reason }, signal);
+      known?.add(started.sessionId);
+      return started;
+    }, signal);
     const channel = await DataChannel.open(
       {
         api,
@@ -90,8 +100,26 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
     );
     channel.signal.addEventListener('abort', () => {
       if (channel.diedOfLargePayloads) smallOnly.add(target);
+      limits.lived(target, channel.ageMs);
+      if (channel.expiry !== undefined) limits.expired(target, channel.expiry);
     });
     return channel;
+  };
+
+  const sweep = async (): Promise<void> => {
+    await endLeftovers(
+      {
+        api,
+        reason,
+        target: 'instanceId' in config.target ? config.target.instanceId : undefined,
+        isKnown: (sessionId) => known?.has(sessionId) !== false,
+        startsSettled: () => gate.pass(async () => undefined, closed.signal),
+        clock,
+        log: options.log,
+      },
+      closed.signal,
+    );
+    known = undefined;
   };
 
   return {
@@ -103,7 +131,8 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
         return new Lane({
           open: (changed, abort) => open(route, end, log, changed, abort),
           remoteHost: end.host !== undefined,
-          maxAgeMs,
+          // An agent that multiplexes is sent NOPs.
+          lifeMs: ({ agent }) => limits.lifeMs(route.target, persistent && !agent.multiplexes),
           clock,
           random,
           log,
@@ -117,6 +146,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
         if (!resumeProved) await abortable(session.renewSocket(), signal);
         resumeProved = true;
         targets.watch(route, session);
+        leftovers ??= sweep();
         return session;
       } catch (cause) {
         await session.close();
@@ -141,6 +171,8 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
     async close() {
       for (const stop of unwatch) stop();
       unwatch.clear();
+      closed.abort(new TunnelError('NotConnected', 'the driver was closed'));
+      await leftovers;
       api.close();
       ecs.close();
     },

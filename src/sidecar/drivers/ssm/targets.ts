@@ -17,6 +17,7 @@ export interface SsmRoute extends Route {
 }
 
 export interface TargetsOptions {
+  readonly region: string;
   readonly target: SsmConfig['target'];
   readonly api: Pick<SsmApi, 'findNodes' | 'isConnected'>;
   readonly ecs: EcsApi;
@@ -50,7 +51,7 @@ export class Targets {
 
   /** At least one route, only ones that are connected where there is a choice. @throws TunnelError, or the signal's reason. */
   async routes(signal: AbortSignal): Promise<readonly SsmRoute[]> {
-    const { target, api, ecs } = this.#options;
+    const { region, target, api, ecs } = this.#options;
     if ('instanceId' in target) return [routeTo(target.instanceId)];
     if ('ecsTask' in target) {
       return this.#ordered(containerRoutes(target.ecsTask, await ecs.runningTasks(target.ecsTask, signal)));
@@ -60,14 +61,14 @@ export class Targets {
     if (nodes.length === 0) {
       throw new TunnelError(
         'TargetNotFound',
-        `no managed node carries the tags ${tags.join(', ')}: correct spec.ssm.target.tags, or register a node with them`,
+        `no managed node in ${region} carries the tags ${tags.join(', ')}: correct spec.ssm.target.tags, or register a node with them`,
       );
     }
     const connected = await this.#connected(this.#ordered(nodes.map(routeTo)).slice(0, MAX_ASKED), signal);
     if (connected.length > 0) return connected;
     throw new TunnelError(
       'TargetNotFound',
-      `no node with the tags ${tags.join(', ')} is connected to Session Manager: start one, or its agent`,
+      `no node with the tags ${tags.join(', ')} is connected to Session Manager in ${region}: start one, or its agent`,
     );
   }
 

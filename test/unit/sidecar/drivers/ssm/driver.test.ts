@@ -252,7 +252,7 @@ test('nodes are found by tags, connected ones only, in an order of the pod’s o
   const none = await setting({ config: { target: { tags: { Role: 'bastion' } } } });
   await assert.rejects(
     none.driver.routes({ signal: new AbortController().signal }),
-    /no managed node carries the tags Role=bastion/,
+    /no managed node in eu-west-1 carries the tags Role=bastion/,
   );
 });
 

@@ -224,3 +224,17 @@ test('an STS address that is not allowed gets nothing', async () => {
     (error) => error instanceof TunnelError && error.code === 'EndpointNotAllowed',
   );
 });
+
+test('a Secret that is not there is told from one that lacks a key, and both from one that is there', async () => {
+  const credentials = { secretName: 'aws', directory };
+  const source = identity({}, { credentials });
+  const missing = await refusal(source);
+  assert.equal(missing.code, 'SecretNotFound');
+  assert.match(missing.message, /Secret aws does not exist .*AWS_ACCESS_KEY_ID.*: create it/);
+  await file('AWS_ACCESS_KEY_ID', 'AKIDFIRST');
+  const incomplete = await refusal(source);
+  assert.equal(incomplete.code, 'SecretKeyMissing');
+  assert.match(incomplete.message, /Secret aws has no key AWS_SECRET_ACCESS_KEY: add it/);
+  await file('AWS_SECRET_ACCESS_KEY', 'secret');
+  assert.equal((await source()).accessKeyId, 'AKIDFIRST');
+});

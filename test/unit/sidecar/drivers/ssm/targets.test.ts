@@ -26,7 +26,7 @@ class World {
   readonly ecs: EcsApi = { runningTasks: async () => this.tasks, close: () => undefined };
 
   targets(target: TargetsOptions['target'], podUid = 'uid'): Targets {
-    return new Targets({ target, api: this.api, ecs: this.ecs, podUid, clock: this.clock });
+    return new Targets({ region: 'eu-west-1', target, api: this.api, ecs: this.ecs, podUid, clock: this.clock });
   }
 }
 
@@ -123,7 +123,10 @@ test('whether a node is connected decides the service, not the list; one that ca
   world.nodes.clear();
   const none = await refusal(world.targets(tags));
   assert.equal(none.code, 'TargetNotFound');
-  assert.match(none.message, /no managed node carries the tags Role=bastion: correct spec\.ssm\.target\.tags/);
+  assert.match(
+    none.message,
+    /no managed node in eu-west-1 carries the tags Role=bastion: correct spec\.ssm\.target\.tags/,
+  );
 });
 
 test('of very many nodes only some are asked', async () => {
