@@ -4,6 +4,8 @@ import { createCipheriv, createHash } from 'node:crypto';
 
 /** 1 MiB of AES keystream. A transfer repeats it; compressors that ssh knows look back 32 KiB. */
 const block = createCipheriv('aes-128-ctr', Buffer.alloc(16, 7), Buffer.alloc(16)).update(Buffer.alloc(2 ** 20));
+// AWS's plugin rewrites a message that is nothing but a line feed.
+for (let at = block.indexOf(0x0a); at >= 0; at = block.indexOf(0x0a, at)) block[at] = 0x0b;
 
 /** How much is handed to the kernel at once. */
 const sliceBytes = 256 * 1024;

@@ -1,5 +1,5 @@
-// Every case of the benchmark: its unit, which direction is better, and the budget of the design that it is held against.
-// Neighbours: measure.ts fills the cases, report.ts prints them.
+// What every case of a benchmark has: its unit, which direction is better, and the budget of the design that it is held against.
+// Neighbours: ssh-cases.ts and ssm-cases.ts name the cases, report.ts prints them.
 
 export type Budget =
   /** Ours ÷ theirs, the median of the rounds. */
@@ -14,35 +14,21 @@ export interface Case {
   readonly unit: string;
   readonly better: 'more' | 'less';
   readonly budget?: Budget;
+  /** Who is compared with, where that is not the benchmark's usual peer. */
+  readonly peer?: string;
 }
 
-const speed = (ratioAtLeast: number): Case => ({ unit: 'MB/s', better: 'more', budget: { ratioAtLeast } });
-const cpu: Case = { unit: 'CPU s/GiB', better: 'less' };
-
-export const cases = {
-  'download-1': speed(1),
-  'upload-1': speed(1),
-  'download-8': speed(1),
-  'upload-8': speed(1),
-  'cpu-download-1': cpu,
-  'cpu-upload-1': cpu,
-  'cpu-download-8': cpu,
-  'cpu-upload-8': cpu,
-  'round-trip': { unit: 'ms p50', better: 'less', budget: { differenceAtMost: 0.15 } },
-  connections: { unit: 'per s', better: 'more', budget: { ratioAtLeast: 1 } },
-  links: { unit: 'ssh connections', better: 'less' },
-  'round-trip-1ms': { unit: 'ms p50', better: 'less', budget: { ratioAtMost: 1.05 } },
-  'download-1-20ms': speed(1.5),
-  'download-1-50ms': speed(2.5),
-  start: { unit: 'ms', better: 'less', budget: { atMost: 1_500 } },
-  'rss-connected': { unit: 'MiB', better: 'less', budget: { atMost: 80 } },
-  'rss-1000': { unit: 'MiB', better: 'less', budget: { atMost: 160 } },
-  'pss-connected': { unit: 'MiB', better: 'less' },
-  'pss-1000': { unit: 'MiB', better: 'less' },
-} as const satisfies Record<string, Case>;
-
-export type CaseName = keyof typeof cases;
-export const caseNames = Object.keys(cases) as CaseName[];
+/** Every case of one benchmark by its name, in the order of its table. */
+export type Cases<N extends string> = Readonly<Record<N, Case>>;
 
 /** What one visit to one peer yields. */
-export type Figures = Partial<Record<CaseName, number>>;
+export type Figures<N extends string> = Partial<Record<N, number>>;
+
+export type Who = 'ours' | 'theirs';
+
+export function namesOf<N extends string>(cases: Cases<N>): readonly N[] {
+  return Object.keys(cases) as N[];
+}
+
+export const speed = (ratioAtLeast: number): Case => ({ unit: 'MB/s', better: 'more', budget: { ratioAtLeast } });
+export const cpu: Case = { unit: 'CPU s/GiB', better: 'less' };

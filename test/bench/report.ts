@@ -1,40 +1,48 @@
 // Figures of all rounds → rows, the table for people and the array for programs, in the form that every benchmark here has.
-// Neighbours: bench.ts collects, figures.ts has the budgets.
-import { type Budget, type Case, type CaseName, caseNames, cases, type Figures } from './figures.ts';
+// Neighbours: visit.ts collects, run.ts prints, figures.ts says what a budget is.
+import { type Budget, type Case, type Cases, type Figures, namesOf, type Who } from './figures.ts';
 
-export interface Row {
-  readonly case: CaseName;
-  readonly peer: string;
+export interface Row<N extends string> {
+  readonly case: N;
+  /** Null where there is nobody to compare with. */
+  readonly peer: string | null;
   readonly unit: string;
   readonly better: 'more' | 'less';
   /** One figure for each round. */
   readonly ours: readonly number[];
   readonly theirs: readonly number[];
-  /** Ours ÷ theirs, round by round. */
-  readonly ratio: { readonly min: number; readonly median: number; readonly max: number };
+  /** Ours ÷ theirs, round by round; null without a peer. */
+  readonly ratio: { readonly min: number; readonly median: number; readonly max: number } | null;
 }
 
 /** A ratio over fewer interleaved rounds does not count as met. */
 const roundsThatCount = 9;
 
-export class Results {
-  readonly #ours = new Map<CaseName, number[]>();
-  readonly #theirs = new Map<CaseName, number[]>();
+export class Results<N extends string> {
+  readonly #cases: Cases<N>;
+  readonly #ours = new Map<N, number[]>();
+  readonly #theirs = new Map<N, number[]>();
 
-  add(who: 'ours' | 'theirs', figures: Figures): void {
+  constructor(cases: Cases<N>) {
+    this.#cases = cases;
+  }
+
+  add(who: Who, figures: Figures<N>): void {
     const all = who === 'ours' ? this.#ours : this.#theirs;
-    for (const name of caseNames) {
+    for (const name of namesOf(this.#cases)) {
       const figure = figures[name];
       if (figure !== undefined) all.set(name, [...(all.get(name) ?? []), figure]);
     }
   }
 
-  rows(wanted: (name: CaseName) => boolean, peer: string): Row[] {
-    return caseNames.flatMap((name) => {
+  /** In the order of the cases; those that were not measured are left out. */
+  rows(wanted: (name: N) => boolean, usualPeer: string): Row<N>[] {
+    return namesOf(this.#cases).flatMap((name): Row<N>[] => {
       const ours = this.#ours.get(name) ?? [];
       const theirs = this.#theirs.get(name) ?? [];
       if (!wanted(name) || ours.length === 0) return [];
-      const { unit, better } = cases[name];
+      const { unit, better, peer = usualPeer } = this.#cases[name];
+      if (theirs.length === 0) return [{ case: name, peer: null, unit, better, ours, theirs, ratio: null }];
       const ratios = ours.map((one, index) => one / (theirs[index] ?? Number.NaN));
       const ratio = { min: Math.min(...ratios), median: median(ratios), max: Math.max(...ratios) };
       return [{ case: name, peer, unit, better, ours, theirs, ratio }];
@@ -42,17 +50,17 @@ export class Results {
   }
 }
 
-export function table(rows: readonly Row[]): string {
+export function table<N extends string>(rows: readonly Row<N>[], cases: Cases<N>): string {
   const head = ['case', 'unit', 'ours min/median/max', 'theirs min/median/max', 'ratio min/median/max', 'budget', ''];
   const lines = rows.map((row) => [
     row.case,
     row.unit,
     spread(row.ours),
-    spread(row.theirs),
+    row.peer === null ? '-' : spread(row.theirs),
     row.ratio === null
       ? '-'
       : [row.ratio.min, row.ratio.median, row.ratio.max].map((one) => one.toFixed(2)).join(' / '),
-    ...verdict(row),
+    ...verdict(row, cases[row.case]),
   ]);
   const widths = head.map((title, column) =>
     Math.max(title.length, ...lines.map((line) => (line[column] ?? '').length)),
@@ -65,8 +73,7 @@ export function table(rows: readonly Row[]): string {
   return [head, ...lines].map(print).join('\n');
 }
 
-function verdict(row: Row): [string, string] {
-  const { budget, unit }: Case = cases[row.case];
+function verdict(row: Row<string>, { budget, unit }: Case): [string, string] {
   if (budget === undefined) return ['', ''];
   const [text, met] = judge(row, budget, unit);
   const rounds = row.ours.length;
@@ -74,9 +81,11 @@ function verdict(row: Row): [string, string] {
   return [text, `${met ? 'met' : 'NOT MET'}${few}`];
 }
 
-function judge({ ours, theirs, ratio }: Row, budget: Budget, unit: string): [string, boolean] {
-  if ('ratioAtLeast' in budget) return [`≥ ${budget.ratioAtLeast} ×`, ratio.median >= budget.ratioAtLeast];
-  if ('ratioAtMost' in budget) return [`≤ ${budget.ratioAtMost} ×`, ratio.median <= budget.ratioAtMost];
+function judge({ ours, theirs, ratio }: Row<string>, budget: Budget, unit: string): [string, boolean] {
+  // Without a peer there is no ratio, and none that is met.
+  const middle = ratio?.median ?? Number.NaN;
+  if ('ratioAtLeast' in budget) return [`≥ ${budget.ratioAtLeast} ×`, middle >= budget.ratioAtLeast];
+  if ('ratioAtMost' in budget) return [`≤ ${budget.ratioAtMost} ×`, middle <= budget.ratioAtMost];
   if ('atMost' in budget) return [`≤ ${budget.atMost} ${unit}`, median(ours) <= budget.atMost];
   const differences = ours.map((one, index) => one - (theirs[index] ?? Number.NaN));
   return [`≤ theirs + ${budget.differenceAtMost} ms`, median(differences) <= budget.differenceAtMost];

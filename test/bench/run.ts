@@ -1,0 +1,176 @@
+// What all benchmarks have in common: their options, a network of their own, what is started and ended, and what is printed.
+// Neighbours: bench.ts (ssh) and ssm.ts are the benchmarks, report.ts makes the table and the array.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { cpus, release as kernel, loadavg, tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Child } from '../cluster/child.ts';
+import { type Cases, namesOf } from './figures.ts';
+import { LoadGenerator } from './load-generator.ts';
+import { Results, table } from './report.ts';
+import { bundle } from './sidecar.ts';
+
+const insideVariable = 'PF_BENCH_INSIDE';
+
+export interface Benchmark<N extends string> {
+  /** `npm run <name>`. */
+  readonly name: string;
+  /** The file that calls. */
+  readonly script: string;
+  readonly cases: Cases<N>;
+  /** Who is compared with, unless a case says otherwise. */
+  readonly peer: string;
+  /** Further options, each a number, with their lines of usage. */
+  readonly options?: Readonly<Record<string, { readonly usage: string; readonly default: string }>>;
+  /** Before the network is left: what has to be fetched or built. */
+  readonly prepare?: () => Promise<void>;
+  /** Measures everything that is wanted; returns the sentence on what it made sure of, and the versions of who took part. */
+  readonly measure: (run: Run<N>) => Promise<{ readonly sure: string; readonly versions: string }>;
+}
+
+/** One run, while it lasts. */
+export interface Run<N extends string> {
+  readonly rounds: number;
+  readonly results: Results<N>;
+  readonly load: LoadGenerator;
+  /** The bundle to run as ours. */
+  readonly program: string;
+  readonly destinationPort: number;
+  /** For files; gone after the run. */
+  readonly directory: string;
+  readonly wants: (name: N) => boolean;
+  /** The value of a further option. */
+  readonly option: (name: string) => number;
+  /** A line on progress, for people only. */
+  readonly say: (line: string) => void;
+  /** Called in reverse order at the end, however the run ends. */
+  readonly atEnd: (end: () => unknown) => void;
+}
+
+/** Runs the benchmark as the command line says. */
+export async function run<N extends string>(benchmark: Benchmark<N>): Promise<void> {
+  const { cases, options: further = {}, prepare, script } = benchmark;
+  const names = namesOf(cases);
+  const numeric = Object.entries({ rounds: { default: '9' }, ...further });
+  const { values } = parseArgs({
+    options: {
+      ...Object.fromEntries(
+        numeric.map(([option, { default: value }]) => [option, { type: 'string', default: value }]),
+      ),
+      case: { type: 'string', multiple: true, default: [] },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const given: Readonly<Record<string, unknown>> = values;
+  const numbers = new Map(numeric.map(([option]) => [option, Number(given[option])]));
+  const chosen = values.case ?? [];
+  const unknown = chosen.filter((one) => !(names as readonly string[]).includes(one));
+  const wrong = [...numbers].filter(([, value]) => !Number.isInteger(value) || value < 1).map(([option]) => option);
+  if (values.help === true || unknown.length > 0 || wrong.length > 0) {
+    if (unknown.length > 0) console.error(`no such case: ${unknown.join(', ')}`);
+    if (wrong.length > 0) console.error(`not a number from 1 on: ${wrong.map((one) => `--${one}`).join(', ')}`);
+    console.error(usage(benchmark));
+    process.exitCode = values.help === true ? 0 : 2;
+    return;
+  }
+  if (process.env[insideVariable] === undefined) {
+    await prepare?.();
+    // A network of its own: the sidecar's admin port has one number, and nobody else's connections count.
+    const inside = [
+      '--net',
+      'setpriv',
+      '--pdeathsig',
+      'KILL',
+      '--',
+      'sh',
+      '-c',
+      'ip link set lo up && exec "$@"',
+      'sh',
+    ];
+    const self = [process.execPath, fileURLToPath(script), ...process.argv.slice(2)];
+    const env = { ...process.env, [insideVariable]: '1' };
+    process.exitCode = spawnSync('unshare', [...inside, ...self], { stdio: 'inherit', env }).status ?? 1;
+    return;
+  }
+  await inside(benchmark, {
+    numbers,
+    json: values.json === true,
+    wants: (one) => chosen.length === 0 || chosen.includes(one),
+  });
+}
+
+interface Asked<N extends string> {
+  readonly numbers: ReadonlyMap<string, number>;
+  readonly json: boolean;
+  readonly wants: (name: N) => boolean;
+}
+
+async function inside<N extends string>(benchmark: Benchmark<N>, { numbers, json, wants }: Asked<N>): Promise<void> {
+  const { cases, measure, peer } = benchmark;
+  const directory = mkdtempSync(join(tmpdir(), 'portforward-bench-'));
+  const ends: (() => unknown)[] = [() => rmSync(directory, { recursive: true, force: true })];
+  try {
+    const loadBefore = loadavg();
+    const program = await bundle(directory);
+    const destination = startScript(new URL('destination.ts', import.meta.url));
+    ends.push(async () => await destination.kill());
+    const load = new LoadGenerator();
+    ends.push(() => load.stop());
+    const results = new Results(cases);
+    const rounds = numbers.get('rounds') ?? 1;
+    const { sure, versions } = await measure({
+      rounds,
+      results,
+      load,
+      program,
+      destinationPort: await portOf(destination),
+      directory,
+      wants,
+      option: (name) => numbers.get(name) ?? Number.NaN,
+      say: (line) => {
+        if (!json) console.error(line);
+      },
+      atEnd: (end) => ends.push(end),
+    });
+    const rows = results.rows(wants, peer);
+    if (json) {
+      console.log(JSON.stringify(rows));
+      return;
+    }
+    const loadText = (load: readonly number[]): string => load.map((one) => one.toFixed(1)).join(' ');
+    console.log(table(rows, cases));
+    console.log(`\n${rounds} rounds; ${sure}; incompressible data, SHA-256 at the sink.`);
+    console.log(
+      `${cpus().length} × ${cpus()[0]?.model}, Linux ${kernel()}, Node ${process.versions.node}, ${versions}.`,
+    );
+    console.log(
+      `Load average before ${loadText(loadBefore)}, after ${loadText(loadavg())}: other work on the machine widens the spread.`,
+    );
+  } finally {
+    for (const end of ends.reverse()) await end();
+  }
+}
+
+function usage<N extends string>({ cases, name, options = {} }: Benchmark<N>): string {
+  const lines = Object.entries(options).map(([option, { usage: text }]) => `  --${option} ${text}`);
+  return [
+    `npm run ${name} -- [options]`,
+    '  --rounds N     interleaved rounds (9, the fewest that count)',
+    `  --case NAME    only this case; may be repeated. One of: ${namesOf(cases).join(', ')}`,
+    ...lines,
+    '  --json         print an array of {case, peer, unit, better, ours, theirs, ratio} and nothing else',
+  ].join('\n');
+}
+
+/** A script of this folder that prints `listening <port>`. */
+export function startScript(script: URL, ...args: number[]): Child {
+  const file = fileURLToPath(script);
+  return new Child(basename(file), process.execPath, [file, ...args.map(String)]);
+}
+
+export async function portOf(script: Child): Promise<number> {
+  return Number((await script.line(/^listening \d+$/)).split(' ')[1]);
+}

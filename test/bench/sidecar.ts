@@ -1,0 +1,108 @@
+// Our side of every comparison, as a pod runs it: the bundled `portforward sidecar` with one forward.
+// Neighbours: peers.ts (ssh) and ssm-peers.ts give it its driver's block and start what it is compared with.
+import { cpSync, existsSync, globSync, statSync } from 'node:fs';
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { adminPort, configVariable, podUidVariable } from '../../src/contract/pod.ts';
+import type { TunnelConfig } from '../../src/contract/tunnel-config.ts';
+import { Child } from '../cluster/child.ts';
+import { command } from '../cluster/command.ts';
+import { freePort } from '../cluster/ports.ts';
+import { header } from './content.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+export interface Tunnel {
+  readonly port: number;
+  readonly pid: number;
+  /** From the start of the process until it carried (theirs) or said that it is ready (sidecar), in milliseconds. */
+  readonly startMs: number;
+  /** Sessions that it carries streams over. */
+  links(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** The bundle, built where it is missing or older than a source, and copied, so that a build meanwhile changes nothing under a run. */
+export async function bundle(directory: string): Promise<string> {
+  const built = join(root, 'dist', 'portforward.cjs');
+  const newest = Math.max(...globSync('src/**/*.ts', { cwd: root }).map((file) => statSync(join(root, file)).mtimeMs));
+  if (!existsSync(built) || statSync(built).mtimeMs < newest) {
+    await command(process.execPath, [join(root, 'scripts', 'build.ts')], { timeoutMs: 300_000 });
+  }
+  const copy = join(directory, 'dist');
+  cpSync(join(root, 'dist'), copy, { recursive: true });
+  return join(copy, 'portforward.cjs');
+}
+
+/** What a document's defaults make of one port; the driver's block is to be added. */
+export function configOf(listenPort: number, destinationPort: number): Omit<TunnelConfig, 'driver' | 'ssh' | 'ssm'> {
+  return {
+    version: 1,
+    namespace: 'bench',
+    name: 'bench',
+    forwards: [
+      {
+        name: 'bulk',
+        port: 5432,
+        listenPort,
+        destination: { host: '127.0.0.1', port: destinationPort },
+        appProtocol: 'tcp',
+        health: 'Passive',
+      },
+    ],
+    connection: { mode: 'Persistent', idleTimeoutSeconds: 600, maxConnections: 1000, drainTimeoutSeconds: 30 },
+    healthCheck: { intervalSeconds: 10, timeoutSeconds: 3, failureThreshold: 3, readinessPolicy: 'Transport' },
+  };
+}
+
+/** Starts the sidecar and resolves once it is ready. One at a time in a network: the admin port has one number. */
+export async function startSidecar(program: string, toConfig: (listenPort: number) => TunnelConfig): Promise<Tunnel> {
+  const port = await freePort();
+  const env = { [configVariable]: JSON.stringify(toConfig(port)), [podUidVariable]: 'bench' };
+  const began = performance.now();
+  const child = new Child('sidecar', process.execPath, [program, 'sidecar'], { env });
+  await poll(child, async () => (await admin('/readyz'))?.status === 200);
+  const startMs = performance.now() - began;
+  const links = async (): Promise<number> =>
+    Number(/portforward_tunnel_sessions\{part="live"\} (\d+)/.exec((await admin('/metrics'))?.body ?? '')?.[1] ?? 0);
+  return { port, pid: child.pid, startMs, links, stop: async () => await child.kill() };
+}
+
+/** Asks every 5 ms: a start is timed to that grain. */
+export async function poll(child: Child, ready: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 30_000;
+  while (!(await ready())) {
+    if (child.end !== undefined || performance.now() > deadline) {
+      throw new Error(`${child.name} did not come up (${child.end ?? 'runs'}):\n${child.log().slice(-20).join('\n')}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+async function admin(path: string): Promise<{ readonly status: number; readonly body: string } | undefined> {
+  return await new Promise((resolve) => {
+    const asked = request({ host: '127.0.0.1', port: adminPort, path, agent: false, timeout: 2_000 }, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (text: string) => (body += text));
+      response.once('close', () => resolve({ status: response.statusCode ?? 0, body }));
+    });
+    asked.once('timeout', () => asked.destroy());
+    asked.once('error', () => resolve(undefined));
+    asked.end();
+  });
+}
+
+/** Whether a connection to the port gets one byte back within 2 s. */
+export async function echoes(port: number): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1', timeout: 2_000 });
+    const end = (result: boolean): void => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.once('connect', () => socket.write(Buffer.concat([header('E'), Buffer.of(1)])));
+    socket.once('data', () => end(true));
+    for (const event of ['error', 'timeout', 'close']) socket.once(event, () => end(false));
+  });
+}
