@@ -25,6 +25,13 @@ export interface ChannelTicket {
   readonly token: string;
 }
 
+/** A session in the account's list. */
+export interface ActiveSession {
+  readonly sessionId: string;
+  /** What it was started with; empty for sessions of people. */
+  readonly reason: string;
+}
+
 export interface SsmApi {
   /** @throws TunnelError */
   startSession(request: StartRequest, signal: AbortSignal): Promise<ChannelTicket>;
@@ -35,6 +42,8 @@ export interface SsmApi {
   ): Promise<(Omit<ChannelTicket, 'streamUrl'> & { readonly streamUrl?: string }) | undefined>;
   /** Ends the session; a session that is gone already is no error. @throws TunnelError */
   terminateSession(sessionId: string, signal: AbortSignal): Promise<void>;
+  /** Sessions that have not ended, of everybody in the account; to one target if told. At most 1,000. @throws TunnelError */
+  activeSessions(target: string | undefined, signal: AbortSignal): Promise<readonly ActiveSession[]>;
   /** Ids of the managed nodes that carry all these tags, connected or not, in no order; at most 500. @throws TunnelError */
   findNodes(tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<readonly string[]>;
   /** Whether the node's agent is connected right now (its ping status is minutes old). @throws TunnelError */
@@ -45,6 +54,7 @@ export interface SsmApi {
 }
 
 const MAX_PAGES = 10;
+const MAX_SESSION_PAGES = 5;
 
 /** Nothing is loaded or opened before the first call. @throws TunnelError EndpointNotAllowed */
 export function createSsmApi(options: AwsCallOptions): SsmApi {
@@ -92,6 +102,29 @@ export function createSsmApi(options: AwsCallOptions): SsmApi {
       } catch (error) {
         if (!(error instanceof TunnelError && isSessionGone(error.cause))) throw error;
       }
+    },
+
+    async activeSessions(target, signal) {
+      const { DescribeSessionsCommand } = await loadSdk();
+      const Filters = target === undefined ? undefined : [{ key: 'Target' as const, value: target }];
+      const sessions: ActiveSession[] = [];
+      let NextToken: string | undefined;
+      for (let page = 0; page < MAX_SESSION_PAGES; page += 1) {
+        const paged = {
+          ...(Filters === undefined ? {} : { Filters }),
+          ...(NextToken === undefined ? {} : { NextToken }),
+        };
+        const input = { State: 'Active' as const, MaxResults: 200, ...paged };
+        const answer = await call('ssm:DescribeSessions', 'the account’s sessions', signal, async () =>
+          (await open()).send(new DescribeSessionsCommand(input), { abortSignal: signal }),
+        );
+        for (const { SessionId, Reason } of answer.Sessions ?? []) {
+          if (SessionId) sessions.push({ sessionId: SessionId, reason: Reason ?? '' });
+        }
+        NextToken = answer.NextToken;
+        if (!NextToken) break;
+      }
+      return sessions;
     },
 
     async findNodes(tags, signal) {

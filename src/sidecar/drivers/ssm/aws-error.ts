@@ -152,7 +152,7 @@ function denial(
     case 'ssm:ResumeSession':
       return [
         'ResumeDenied',
-        `the tunnel’s AWS identity lacks ssm:ResumeSession for ${subject} in ${region}: without it the service’s hourly close would drop every connection`,
+        `the tunnel’s AWS identity lacks ssm:ResumeSession for ${subject} in ${region}: add it to its IAM policy, or the service’s hourly close would drop every connection`,
       ];
     case 'sts:AssumeRole':
     case 'sts:AssumeRoleWithWebIdentity':

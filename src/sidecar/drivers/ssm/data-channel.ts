@@ -6,6 +6,7 @@ import { TunnelError } from '../../../contract/errors.ts';
 import type { ByteBudget } from '../../byte-budget.ts';
 import type { ChannelTicket } from './api.ts';
 import { closedReason } from './closed-reason.ts';
+import { Ending } from './ending.ts';
 import { type Established, Establishing } from './establishing.ts';
 import type { AgentFacts } from './handshake.ts';
 import { KEEP_ALIVE_MS, PROBE_MS, type Verdict } from './liveness.ts';
@@ -14,14 +15,11 @@ import { Opening, type OpeningOptions } from './opening.ts';
 import { Outbox } from './outbox.ts';
 import { encodeFlag, flag, parseFlag, payloadType } from './payload.ts';
 import type { ByteChannel, PortSession } from './port-session.ts';
+import type { Expiry } from './session-limits.ts';
 import { SingleSession } from './single.ts';
 import { SmuxSession } from './smux/session.ts';
 import { Sockets } from './sockets.ts';
 import { Turns } from './turns.ts';
-
-/** How long a goodbye may take: the agent drains up to 2 s. */
-const GOODBYE_MS = 3_000;
-const TERMINATE_MS = 5_000;
 
 export interface DataChannelOptions extends OpeningOptions {
   readonly ticket: ChannelTicket;
@@ -43,15 +41,12 @@ export class DataChannel implements ByteChannel {
   readonly #link: MessageLink;
   readonly #turns: Turns;
   readonly #establishing: Establishing;
-  /** Nothing will come any more: told before the streams end. */
-  readonly #lost = new AbortController();
+  readonly #ending: Ending;
   readonly #outbox: Outbox;
-  /** Everything is given up; follows `#lost`, at once unless we say goodbye. */
-  #over = false;
-  #onOver: (() => void) | undefined;
   #largeFatal = false;
+  readonly #openedAt: number;
   #closedByService = false;
-  #terminated: Promise<void> | undefined;
+  #expiry: Expiry | undefined;
 
   /** Opens the channel of a session that was just started, up to the end of the handshake. @throws TunnelError, or the signal's reason. */
   static async open(options: DataChannelOptions, signal: AbortSignal): Promise<DataChannel> {
@@ -68,6 +63,8 @@ export class DataChannel implements ByteChannel {
 
   private constructor(options: DataChannelOptions) {
     this.#options = options;
+    this.#openedAt = options.clock.now();
+    this.#ending = new Ending(options, options.ticket.sessionId);
     const outbox = new Outbox(options);
     this.#outbox = outbox;
     const link = new MessageLink(options, {
@@ -78,8 +75,7 @@ export class DataChannel implements ByteChannel {
         this.#establishing.acknowledged();
       },
       channelClosed: (output) => {
-        this.#closedByService = true;
-        this.#end(closedReason(output));
+        this.#endedByService(closedReason(output));
       },
     });
     this.#link = link;
@@ -101,6 +97,7 @@ export class DataChannel implements ByteChannel {
           if (outbox.wanting) this.wake();
         },
         down: (why) => this.#down(why),
+        gone: () => this.#endedByService(new TunnelError('BastionLost', 'the session is over: it cannot be resumed')),
         over: (error) => this.#end(error),
       },
     );
@@ -108,7 +105,7 @@ export class DataChannel implements ByteChannel {
 
   /** Aborts, with a TunnelError, once nothing will come any more, and before the streams end. */
   get signal(): AbortSignal {
-    return this.#lost.signal;
+    return this.#ending.signal;
   }
 
   get sessionId(): string {
@@ -129,6 +126,15 @@ export class DataChannel implements ByteChannel {
     return this.#turns.verdict !== 'alive' || this.#established?.port.stuck === true;
   }
 
+  /** How the service ended the session although its agent lived; undefined while it has not, and for every other end. */
+  get expiry(): Expiry | undefined {
+    return this.#expiry;
+  }
+
+  get ageMs(): number {
+    return this.#options.clock.now() - this.#openedAt;
+  }
+
   /** True when the end may have come of messages larger than the agent takes. */
   get diedOfLargePayloads(): boolean {
     return this.#largeFatal;
@@ -137,16 +143,16 @@ export class DataChannel implements ByteChannel {
   /** Leaves the socket and resumes the session, as after the service's hourly close. @throws TunnelError if the session ended instead. */
   async renewSocket(): Promise<void> {
     await this.#renew('the socket is renewed');
-    this.#lost.signal.throwIfAborted();
+    this.#ending.signal.throwIfAborted();
   }
 
   /** Ends the session at both ends and every stream. Resolves when nothing is left of it here; never rejects. */
   async close(): Promise<void> {
     const closed = new TunnelError('NotConnected', 'the session was closed');
-    if (!this.#over) await this.#goodbye(closed);
+    if (!this.#ending.over) await this.#goodbye(closed);
     this.#end(closed);
     await this.#sockets.close();
-    await this.#terminated;
+    await this.#ending.told();
   }
 
   // --- what the port session asks for ---
@@ -199,7 +205,7 @@ export class DataChannel implements ByteChannel {
   // --- what the agent says ---
 
   #payload(type: number, payload: Buffer): void {
-    if (this.#over) return;
+    if (this.#ending.over) return;
     const established = this.#established;
     if (established === undefined) {
       this.#establishing.receive(type, payload);
@@ -234,13 +240,11 @@ export class DataChannel implements ByteChannel {
   /** An idle agent is asked for life only where somebody wants to know, or it would end the session. */
   #watchAgent(): void {
     const established = this.#established;
-    if (established === undefined || this.#over || !established.agent.multiplexes) return;
+    if (established === undefined || this.#ending.over || !established.agent.multiplexes) return;
     const { agent, port } = established;
     const watched = this.#options.watchIdle || port.streams > 0;
     this.#turns.probeEvery(watched ? PROBE_MS : agent.needsKeepAlive ? KEEP_ALIVE_MS : undefined);
   }
-
-  // --- the turn ---
 
   #judged(verdict: Verdict, before: Verdict): void {
     if (verdict === 'ended') {
@@ -265,40 +269,32 @@ export class DataChannel implements ByteChannel {
   // --- the end ---
 
   async #goodbye(reason: TunnelError): Promise<void> {
-    this.#lost.abort(reason);
+    this.#ending.announce(reason);
     this.#established?.port.end(reason);
     if (this.#established === undefined || this.#link.socket === undefined) return;
     this.#link.sendNow({ type: payloadType.flag, payload: encodeFlag(flag.terminateSession) });
     this.wake();
-    // Over when the service closes the channel, which it does once the agent has ended its side.
-    await new Promise<void>((resolve) => {
-      const cancel = this.#options.clock.after(GOODBYE_MS, resolve);
-      this.#onOver = () => {
-        cancel();
-        resolve();
-      };
-    });
+    await this.#ending.goodbye();
+  }
+
+  #endedByService(error: TunnelError): void {
+    if (this.#ending.over) return;
+    this.#closedByService = true;
+    if (this.#turns.verdict === 'alive' && error.code === 'BastionLost' && !this.#ending.signal.aborted) {
+      this.#expiry = { ageMs: this.ageMs, idleMs: this.#options.clock.now() - this.#link.sentAt };
+    }
+    this.#end(error);
   }
 
   #end(error: TunnelError): void {
-    if (this.#over) return;
-    this.#over = true;
-    const { api, log, onChange } = this.#options;
+    if (this.#ending.over) return;
     this.#largeFatal = this.#outbox.diedOfLarge(this.#options.clock.now(), error);
     this.#turns.stop();
-    this.#lost.abort(error);
+    this.#ending.announce(error);
     this.#establishing.fail(error);
     this.#established?.port.end(error);
     void this.#sockets.close();
-    if (!this.#closedByService) {
-      // Else it stays in the account's list, and on the instance, until its idle timeout.
-      this.#terminated = api
-        .terminateSession(this.sessionId, AbortSignal.timeout(TERMINATE_MS))
-        .catch((cause: unknown) =>
-          log.debug({ sessionId: this.sessionId, error: cause }, 'the session could not be ended'),
-        );
-    }
-    this.#onOver?.();
-    onChange();
+    this.#ending.complete(!this.#closedByService);
+    this.#options.onChange();
   }
 }

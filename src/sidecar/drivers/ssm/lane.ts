@@ -14,8 +14,8 @@ export interface LaneOptions {
   readonly open: (onChange: () => void, signal: AbortSignal) => Promise<DataChannel>;
   /** True for another host than the node: the agent resolves its name once for each session. */
   readonly remoteHost: boolean;
-  /** How long a session may live, in milliseconds; Infinity if there is no limit. */
-  readonly maxAgeMs: number;
+  /** How long the session may live, in milliseconds; Infinity if no limit is known. */
+  readonly lifeMs: (channel: DataChannel) => number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
@@ -151,13 +151,14 @@ export class Lane {
   }
 
   #take(channel: DataChannel): void {
-    const { clock, maxAgeMs, random, remoteHost } = this.#options;
+    const { clock, lifeMs, random, remoteHost } = this.#options;
     const now = clock.now();
     this.#current = channel;
     this.#refusals = 0;
     // Pods that began together shall not renew together.
     const resolveIn = remoteHost ? RESOLVE_MS * (0.8 + 0.2 * random()) : Number.POSITIVE_INFINITY;
-    const expiresIn = Math.max(maxAgeMs / 2, maxAgeMs - AHEAD_MS * (1 + random()));
+    const life = lifeMs(channel);
+    const expiresIn = Math.max(life / 2, life - AHEAD_MS * (1 + random()));
     this.#renewAt = now + Math.min(resolveIn, expiresIn);
     this.#plan(this.#renewAt);
     channel.signal.addEventListener('abort', () => {

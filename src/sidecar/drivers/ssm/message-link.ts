@@ -41,11 +41,18 @@ export class MessageLink {
   #socket: DataSocket | undefined;
   #paused = false;
   #deafUntil = 0;
+  #sentAt: number;
 
   constructor({ clock, log }: { readonly clock: Clock; readonly log: Logger }, events: LinkEvents) {
     this.#clock = clock;
     this.#log = log;
     this.#events = events;
+    this.#sentAt = clock.now();
+  }
+
+  /** When the last new message of ours was made, in milliseconds of the clock. */
+  get sentAt(): number {
+    return this.#sentAt;
   }
 
   get socket(): DataSocket | undefined {
@@ -159,6 +166,7 @@ export class MessageLink {
   }
 
   #number(outgoing: Outgoing, now: number): Buffer {
+    this.#sentAt = now;
     return this.#sender.send((sequence) => this.#encode(messageType.input, sequence, outgoing, 0), now);
   }
 

@@ -64,15 +64,16 @@ export class Opening {
 
   /**
    * The next socket of the session, tried until there is one: at once, then after 0.2 s to 5 s. `failures` counts sockets that
-   * were closed again before they carried anything. @throws TunnelError when the session cannot be resumed, or the signal's reason.
+   * were closed again before they carried anything. Undefined when the session has ended. @throws TunnelError when it may not be
+   * resumed, or the signal's reason.
    */
-  async reopen(events: SocketEvents, failures: number, signal: AbortSignal): Promise<DataSocket> {
+  async reopen(events: SocketEvents, failures: number, signal: AbortSignal): Promise<DataSocket | undefined> {
     const { api, log } = this.#options;
     for (let attempt = failures; ; attempt += 1) {
       if (attempt > 0) await sleep(backoffDelay(attempt - 1, RETRY), signal);
       try {
         const ticket = await api.resumeSession(this.#sessionId, signal);
-        if (ticket === undefined) throw new TunnelError('BastionLost', 'the session is over: it cannot be resumed');
+        if (ticket === undefined) return undefined;
         return await this.open(ticket, events, signal);
       } catch (error) {
         signal.throwIfAborted();
@@ -87,5 +88,5 @@ export class Opening {
 }
 
 function isFinal({ code }: TunnelError): boolean {
-  return code === 'BastionLost' || code === 'ResumeDenied' || code === 'EndpointNotAllowed';
+  return code === 'ResumeDenied' || code === 'EndpointNotAllowed';
 }

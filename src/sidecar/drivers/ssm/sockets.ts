@@ -13,6 +13,8 @@ export interface SocketsEvents {
   drained(): void;
   /** There is none. True: get the next one. */
   down(why: string): boolean;
+  /** There will be none: the session has ended at the service. */
+  gone(): void;
   /** There will be none. */
   over(error: TunnelError): void;
 }
@@ -78,7 +80,8 @@ export class Sockets {
       const socket = await opening.reopen(handlers, this.#barren, this.#closed.signal);
       this.#barren += 1;
       this.#resuming = undefined;
-      this.#attach(socket, handlers);
+      if (socket !== undefined) this.#attach(socket, handlers);
+      else if (!this.#closed.signal.aborted) this.#events.gone();
     } catch (cause) {
       this.#resuming = undefined;
       if (this.#closed.signal.aborted) return;

@@ -8,6 +8,8 @@ import type { ByteChannel } from '../port-session.ts';
 import type { PortStream } from './stream.ts';
 
 const PATIENCE_MS = 10_000;
+/** What the socket had read before a pause still comes in its first moments: who gets it then was as slow as those before. */
+const MOMENTS_MS = 1_000;
 
 export class ReadingBrake {
   readonly #channel: ByteChannel;
@@ -41,9 +43,8 @@ export class ReadingBrake {
   /** A stream became full, or has room again. */
   changed(stream: PortStream): void {
     if (!stream.full) this.#full.delete(stream);
-    else if (this.#streamCount > 1 && (stream.unreadSince ?? Number.POSITIVE_INFINITY) <= this.#sufferedFrom) {
-      reset(stream);
-    } else this.#full.add(stream);
+    else if (this.#streamCount > 1 && this.#wasSlow(stream)) reset(stream);
+    else this.#full.add(stream);
     if (this.#full.size > 0 && !this.#on) {
       this.#on = true;
       this.#pausedFrom = this.#clock.now();
@@ -62,6 +63,11 @@ export class ReadingBrake {
     this.#cancel?.();
     this.#cancel = undefined;
     this.#full.clear();
+  }
+
+  /** It read nothing through a pause that others caused. */
+  #wasSlow({ unreadSince }: PortStream): boolean {
+    return unreadSince !== undefined && unreadSince <= this.#sufferedFrom + MOMENTS_MS;
   }
 
   #start(): void {

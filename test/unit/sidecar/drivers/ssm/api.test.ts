@@ -157,6 +157,24 @@ test('nodes are asked for by all tags, and a node’s connection by its present 
   assert.equal(await api.isConnected('i-1', signal), false);
 });
 
+test('active sessions are listed with their reasons, of one target if told, in pages of 200 and not without end', async () => {
+  answer.body = { Sessions: [{ SessionId: 's-1', Reason: 'portforward/a/b/uid' }, { SessionId: 's-2' }] };
+  assert.deepEqual(await api.activeSessions('i-1', signal), [
+    { sessionId: 's-1', reason: 'portforward/a/b/uid' },
+    { sessionId: 's-2', reason: '' },
+  ]);
+  assert.deepEqual(calls[0]?.input, {
+    State: 'Active',
+    MaxResults: 200,
+    Filters: [{ key: 'Target', value: 'i-1' }],
+  });
+  answer.body = { Sessions: [{ SessionId: 's-1' }], NextToken: 'more' };
+  calls.length = 0;
+  await api.activeSessions(undefined, signal);
+  assert.equal(calls.length, 5);
+  assert.equal(calls[1]?.input['NextToken'], 'more');
+});
+
 test('a Secret without its keys is told before anything is sent', async () => {
   await rm(join(directory, 'AWS_SECRET_ACCESS_KEY'));
   assert.equal(await refusal(api.terminateSession('s-1', signal)), 'SecretKeyMissing');

@@ -12,6 +12,7 @@ import { ByteBudget } from '../../../../../src/sidecar/byte-budget.ts';
 import type { Destination, Driver, Session } from '../../../../../src/sidecar/driver.ts';
 import { createSsmDriver, type SsmDriverOptions } from '../../../../../src/sidecar/drivers/ssm/driver.ts';
 import type { SsmRoute } from '../../../../../src/sidecar/drivers/ssm/targets.ts';
+import { eventually } from '../../../../support/eventually.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
 import { FakeService } from './fake-service.ts';
 import { silentLog } from './silent-log.ts';
@@ -269,4 +270,91 @@ test('changed keys in the Secret are told within about a second', async () => {
   await writeFile(join(directory, 'AWS_ACCESS_KEY_ID'), 'AKIDEXAMPLE');
   while (told === 0) await delay(20);
   stop();
+});
+
+/** Lets time pass in steps in which the agent's answers, which take real time, keep up. */
+async function pass(clock: FakeClock, ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 2_000) {
+    await clock.advance(2_000);
+    await delay(1);
+  }
+}
+
+test('a limit of the account that ended a living session is known to the next one, which is replaced before it', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, destinations: [cache] });
+  const first = await connect(the);
+  await pass(clock, 5.5 * 60_000);
+  the.fake.agent.closeChannel('');
+  if (!first.signal.aborted) await once(first.signal, 'abort');
+  const second = await connect(the);
+  await pass(clock, 3.9 * 60_000);
+  assert.equal(the.fake.count('start'), 2);
+  await pass(clock, 0.2 * 60_000);
+  await eventually('a replacement', () => the.fake.count('start') === 3);
+  while (second.facts.sessionId !== 'operator-2') {
+    await clock.advance(10);
+    await delay(1);
+  }
+  assert.equal(second.signal.aborted, false);
+});
+
+test('a session that was lost with its agent teaches no limit', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, destinations: [cache] });
+  const first = await connect(the);
+  await pass(clock, 2.5 * 60_000);
+  the.fake.silent = true;
+  await pass(clock, 12_000);
+  the.fake.silent = false;
+  the.fake.agent.closeChannel('');
+  if (!first.signal.aborted) await once(first.signal, 'abort');
+  await connect(the);
+  await pass(clock, 2.5 * 60_000);
+  assert.equal(the.fake.count('start'), 2);
+});
+
+test('sessions that an earlier container of the pod left are ended after the first one is open; nobody else’s are', async () => {
+  const the = await setting();
+  const ours = 'portforward/shop/orders-db/uid';
+  the.fake.left.push(
+    { sessionId: 'left-1', reason: ours, target: 'i-0abc' },
+    { sessionId: 'sibling', reason: 'portforward/shop/orders-db/other', target: 'i-0abc' },
+    { sessionId: 'longer', reason: `${ours}-2`, target: 'i-0abc' },
+    { sessionId: 'person', reason: '', target: 'i-0abc' },
+    { sessionId: 'operator-0', reason: ours, target: 'i-0abc' },
+    { sessionId: 'left-2', reason: ours, target: 'i-0abc' },
+  );
+  const session = await connect(the);
+  await eventually('the leftovers are ended', () => the.fake.terminated.length >= 2);
+  await works(session, database);
+  assert.deepEqual(the.fake.terminated, ['left-1', 'left-2']);
+  assert.ok(the.fake.calls.indexOf('list') > the.fake.calls.indexOf('start'));
+  await connect(the);
+  assert.equal(the.fake.count('list'), 1);
+});
+
+test('without the permission to list sessions everything works, and it is told once', async () => {
+  const lines: unknown[] = [];
+  const log = { ...silentLog, info: (...line: unknown[]) => lines.push(line) } as typeof silentLog;
+  const the = await setting({ log });
+  the.fake.listError = new TunnelError('AccessDenied', 'lacks ssm:DescribeSessions');
+  const session = await connect(the);
+  await eventually('it is told', () => lines.length > 0);
+  await works(session, database);
+  assert.equal(lines.length, 1);
+  assert.match(JSON.stringify(lines), /not looked for/);
+});
+
+test('a session that is silent puts its node last, for its replacement', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, config: { target: { tags: { Role: 'bastion' } } } });
+  the.fake.nodes.set('i-0abc', true).set('i-1', true).set('i-2', true);
+  const order = async (): Promise<string[]> =>
+    (await the.driver.routes({ signal: new AbortController().signal })).map(({ via }) => via);
+  const usual = await order();
+  await connect(the);
+  the.fake.silent = true;
+  await clock.advance(9_000);
+  assert.deepEqual(await order(), [...usual.filter((via) => via !== 'i-0abc'), 'i-0abc']);
 });

@@ -31,7 +31,11 @@ class Switches {
 export class FakeService extends Switches implements SsmApi {
   resumeError: TunnelError | undefined;
   startError: TunnelError | undefined;
+  listError: TunnelError | undefined;
   sessionGone = false;
+  /** What the account's list of sessions shows beside our own. */
+  readonly left: { readonly sessionId: string; readonly reason: string; readonly target: string }[] = [];
+  readonly terminated: string[] = [];
   /** Managed nodes and whether they are connected. */
   readonly nodes = new Map<string, boolean>();
   readonly calls: string[] = [];
@@ -103,8 +107,15 @@ export class FakeService extends Switches implements SsmApi {
     return this.sessionGone || agent === undefined ? undefined : this.#ticket(agent);
   }
 
-  async terminateSession() {
+  async terminateSession(sessionId: string) {
     this.calls.push('terminate');
+    this.terminated.push(sessionId);
+  }
+
+  async activeSessions(target?: string) {
+    this.calls.push('list');
+    if (this.listError !== undefined) throw this.listError;
+    return this.left.filter((one) => target === undefined || one.target === target);
   }
 
   async findNodes() {

@@ -1,0 +1,44 @@
+// How long a session may live before the service ends it: the account's maximum duration, and its idle timeout for sessions that say nothing.
+// AWS tells neither beforehand, so both are learned from sessions that were ended though their agent lived. Times in, times out: no I/O.
+// Neighbours: driver.ts tells how sessions ended, lane.ts replaces them in time.
+
+const MINUTE = 60_000;
+/** An account's idle timeout unless it was changed. */
+const USUAL_IDLE_MS = 20 * MINUTE;
+
+/** A session that the service ended although its agent lived. */
+export interface Expiry {
+  readonly ageMs: number;
+  /** For how long we had sent it nothing; NOPs count as something, for the service too. */
+  readonly idleMs: number;
+}
+
+export class SessionLimits {
+  readonly #configuredMs: number | undefined;
+  /** By target: preferences differ by account and region, and a target is in one of each. */
+  readonly #ages = new Map<string, number>();
+  readonly #idles = new Map<string, number>();
+
+  /** `maxSessionMinutes` of the document; 0: to be learned. */
+  constructor(maxSessionMinutes: number) {
+    this.#configuredMs = maxSessionMinutes === 0 ? undefined : maxSessionMinutes * MINUTE;
+  }
+
+  /** Takes the end of a session. The preferences are whole minutes, so what is learned is rounded down to one; less than one says nothing. */
+  expired(target: string, { ageMs, idleMs }: Expiry): void {
+    const wasIdle = idleMs >= MINUTE;
+    const limit = Math.floor((wasIdle ? idleMs : ageMs) / MINUTE) * MINUTE;
+    if (limit > 0) (wasIdle ? this.#idles : this.#ages).set(target, limit);
+  }
+
+  /** A session lived this long: a limit that it outlived was none, but somebody's hand. */
+  lived(target: string, ageMs: number): void {
+    if (ageMs >= (this.#ages.get(target) ?? Number.POSITIVE_INFINITY) + 2 * MINUTE) this.#ages.delete(target);
+  }
+
+  /** The life of a session to that target, in milliseconds; Infinity while no limit is known. `silent`: nothing is sent while it has no stream. */
+  lifeMs(target: string, silent: boolean): number {
+    const age = this.#configuredMs ?? this.#ages.get(target) ?? Number.POSITIVE_INFINITY;
+    return silent ? Math.min(age, this.#idles.get(target) ?? USUAL_IDLE_MS) : age;
+  }
+}
