@@ -1,13 +1,17 @@
 // When a route may be tried again: pure arithmetic over times that are passed in, so that five minutes of outage are tested in a millisecond.
 // Neighbours: route-attempts.ts asks it before each attempt; tunnel.ts tells it when an outage begins or credentials changed.
-import type { TunnelError } from '../contract/errors.ts';
+import type { Code, TunnelError } from '../contract/errors.ts';
 
 /** DESIGN promise 4: the first minutes of an outage are tried densely, because most outages end in them. */
 const denseMs = 5 * 60_000;
 const dense = { minMs: 100, maxMs: 1_500 };
 const sparse = { minMs: 1_500, maxMs: 15_000 };
-/** sshd throttles (MaxStartups, PerSourcePenalties): hurrying makes it worse for everyone behind the same address. */
-const refusingMs = 5_000;
+/**
+ * Limits of a rate: sshd's (MaxStartups, PerSourcePenalties) for everyone behind the same address, AWS's for the whole account. Hurrying
+ * makes it worse for all of them.
+ */
+const rateLimits: ReadonlySet<Code> = new Set(['BastionRefusing', 'Throttled']);
+const rateLimitedMs = 5_000;
 /** Nothing but a change by a person helps; the change of a mounted file is noticed without this timer. */
 const permanentMs = 60_000;
 /** While another session carries the clients there is no hurry. */
@@ -41,7 +45,8 @@ export class RetrySchedule {
   /** An attempt that began at `startedAt` failed. `inCalm`: another session carries the clients meanwhile. */
   failed(error: TunnelError, startedAt: number, now: number, inCalm = false): void {
     this.#failingSince ??= startedAt;
-    this.#firm = error.permanent || error.code === 'BastionRefusing';
+    const isRateLimited = rateLimits.has(error.code);
+    this.#firm = error.permanent || isRateLimited;
     if (error.permanent) {
       this.#nextAt = now + permanentMs * (1 - 0.1 * this.#random());
       return;
@@ -49,7 +54,7 @@ export class RetrySchedule {
     this.#delay = this.#nextDelay(now, inCalm);
     // Counted from the start of the attempt, so that one that waited ten seconds for nothing is followed at once.
     const planned = Math.max(startedAt + this.#delay, now + dense.minMs);
-    const floor = error.code === 'BastionRefusing' ? now + refusingMs * (1 + 0.2 * this.#random()) : 0;
+    const floor = isRateLimited ? now + rateLimitedMs * (1 + 0.2 * this.#random()) : 0;
     this.#nextAt = Math.max(planned, floor);
   }
 

@@ -1,19 +1,27 @@
 // The routes of one tunnel: asked of the driver, kept with their attempts, ranked by how they fared, and summed up in one sentence when
 // none works. Neighbours: tunnel.ts decides when to try which, route-attempts.ts tries.
 import { TunnelError } from '../contract/errors.ts';
+import type { Clock } from '../process/clock.ts';
 import type { Driver } from './driver.ts';
+import { RetrySchedule } from './retry-schedule.ts';
 import type { RouteAttempts, RouteAttemptsOptions } from './route-attempts.ts';
 import { RouteRanking } from './route-ranking.ts';
 
 export interface RoutesOptions {
   readonly driver: Driver;
   readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly random?: () => number;
   readonly attemptsOf: (route: RouteAttemptsOptions['route']) => RouteAttempts;
   readonly onChange: () => void;
 }
 
-/** While nothing works, the driver is asked anew after this long: an instance may have been replaced. */
-const askAgainMs = 15_000;
+/** While nothing works, the driver is asked anew after this long, because an instance may have been replaced: soon at first, as DESIGN promise 4 has it. */
+const askAgainMs = 5_000;
+const askAgainLaterMs = 15_000;
+const soonMs = 5 * 60_000;
+/** Asking may cost calls of a limited rate: not more often than this, however soon another try is due. */
+const askPauseMs = 1_000;
 /** One question to the driver may take this long. */
 const askDeadlineMs = 15_000;
 
@@ -24,10 +32,14 @@ export class Routes {
   #list: readonly RouteAttempts[] = [];
   #error: TunnelError | undefined;
   #askedAt = Number.NEGATIVE_INFINITY;
+  #outageSince = Number.NEGATIVE_INFINITY;
   #asking = false;
+  /** When to ask after a failure: as for an attempt to connect. */
+  readonly #schedule: RetrySchedule;
 
   constructor(options: RoutesOptions) {
     this.#options = options;
+    this.#schedule = new RetrySchedule(options.random);
   }
 
   get list(): readonly RouteAttempts[] {
@@ -44,22 +56,30 @@ export class Routes {
     return rank === -1 ? this.#list.length : rank;
   }
 
-  /** Asks the driver if it was not asked lately; returns when to call again. */
-  refresh(now: number, force = false): number {
-    const dueAt = force ? now : this.#askedAt + askAgainMs;
-    if (this.#asking || now < dueAt) return dueAt > now ? dueAt : now + askAgainMs;
+  /** Nobody carries the clients: asks the driver if it was not asked lately; returns when to call again. `begins`: the outage is new. */
+  refresh(now: number, begins = false): number {
+    if (begins) this.#outageSince = now;
+    const dueAt = begins ? now : this.#dueAt(now);
+    if (this.#asking || now < dueAt) return dueAt > now ? dueAt : now + askAgainLaterMs;
     this.#asking = true;
     this.#askedAt = now;
-    void this.#ask();
-    return now + askAgainMs;
+    void this.#ask(now);
+    // The answer is a change, after which this is called again.
+    return now + askAgainLaterMs;
   }
 
-  async #ask(): Promise<void> {
-    const { driver, signal } = this.#options;
+  #dueAt(now: number): number {
+    if (this.#error !== undefined) return Math.max(this.#schedule.nextAt, this.#askedAt + askPauseMs);
+    return this.#askedAt + (now - this.#outageSince < soonMs ? askAgainMs : askAgainLaterMs);
+  }
+
+  async #ask(startedAt: number): Promise<void> {
+    const { driver, signal, clock } = this.#options;
     const limit = AbortSignal.any([signal, AbortSignal.timeout(askDeadlineMs)]);
     try {
       const routes = await driver.routes({ signal: limit });
       this.#error = undefined;
+      this.#schedule.reset();
       const known = new Map(this.#list.map((route) => [route.via, route]));
       const vias = new Set(routes.map((route) => route.via));
       this.#list = routes.map((route) => known.get(route.via) ?? this.#options.attemptsOf(route));
@@ -70,6 +90,7 @@ export class Routes {
         cause instanceof TunnelError
           ? cause
           : new TunnelError('BastionTimeout', 'the ways to the private network could not be found', { cause });
+      this.#schedule.failed(this.#error, startedAt, clock.now());
     } finally {
       this.#asking = false;
     }
@@ -97,6 +118,7 @@ export class Routes {
       route.cancel();
       route.schedule.reset();
     }
+    this.#schedule.reset();
     this.#askedAt = Number.NEGATIVE_INFINITY;
   }
 

@@ -54,6 +54,8 @@ export class Tunnel {
     this.#routes = new Routes({
       driver,
       signal: this.#ended.signal,
+      clock,
+      ...(options.random === undefined ? {} : { random: options.random }),
       onChange: () => this.#decide(),
       attemptsOf: (route) => {
         const attempts: RouteAttempts = new RouteAttempts({

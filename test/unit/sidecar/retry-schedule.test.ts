@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { TunnelError } from '../../../src/contract/errors.ts';
+import { TunnelError } from '../../../src/contract/errors.ts';
 import { RetrySchedule } from '../../../src/sidecar/retry-schedule.ts';
 import { RouteRanking } from '../../../src/sidecar/route-ranking.ts';
 import { lost, noLogin, refused, throttled } from './memory-driver.ts';
@@ -16,6 +16,7 @@ test('whatever the dice say, a failing route is tried within the bounds of its k
   ])[] = [
     [refused('a:22'), [100, 1_500], [100, 15_000]],
     [throttled('a:22'), [5_000, 6_000], [5_000, 15_000]],
+    [new TunnelError('Throttled', 'Rate exceeded'), [5_000, 6_000], [5_000, 15_000]],
     [noLogin('a:22'), [54_000, 60_000], [54_000, 60_000]],
   ];
   for (const [error, dense, sparse] of kinds) {

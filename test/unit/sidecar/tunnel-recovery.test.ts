@@ -278,8 +278,38 @@ test('routes that cannot be found are asked for again and told of', async () => 
   await w.clock.advance(20_000);
   assert.equal(w.tunnel.snapshot.error?.code, 'BastionNameNotResolved');
   fail = false;
-  await w.clock.advance(16_000);
+  await w.clock.advance(2_000);
   assert.equal(w.tunnel.snapshot.state, 'Connected');
+});
+
+test('a question for routes that a person has to mend is asked once a minute, and at once after new credentials', async () => {
+  await using w = await world(['a:22']);
+  const { driver } = w;
+  let asked = 0;
+  let allowed = false;
+  driver.routes = async () => {
+    asked += 1;
+    if (!allowed) throw new TunnelError('AccessDenied', 'ssm:DescribeInstanceInformation is missing');
+    return [{ via: 'a:22' }];
+  };
+  w.tunnel.start();
+  await w.clock.advance(120_000);
+  assert(asked >= 2 && asked <= 4, `asked ${asked} times in two minutes`);
+  allowed = true;
+  driver.changeCredentials();
+  await w.clock.advance(1_000);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+});
+
+test('a replaced instance is found soon, although the old one is still named when the outage begins', async () => {
+  await using w = await world(['i-old']);
+  w.tunnel.start();
+  await w.clock.advance(1_000);
+  w.driver.lose('i-old', 'silent');
+  await w.clock.advance(3_000);
+  w.driver.vias.splice(0, 1, 'i-new');
+  await w.clock.advance(6_000);
+  assert.equal(w.tunnel.snapshot.via, 'i-new');
 });
 
 test('an error of a driver that is no TunnelError does not stop the retries', async () => {
