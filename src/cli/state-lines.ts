@@ -47,8 +47,8 @@ function portLine({ name, reachable, message, reason }: TunnelStatus['ports'][nu
     : `${name}: ${message ?? reason ?? 'the destination does not answer'}`;
 }
 
-/** On this machine a missing Secret or key is not waited for, as it is in a cluster: the person who can mend it reads along. */
-const hopelessHere: readonly string[] = ['SecretNotFound', 'SecretKeyMissing'] satisfies Code[];
+/** On this machine missing keys are not waited for, as it is in a cluster: the person who can mend it reads along. */
+const hopelessHere: readonly string[] = ['SecretNotFound', 'SecretKeyMissing', 'CredentialsMissing'] satisfies Code[];
 
 /** Why the tunnel cannot come up until somebody changes something, with the mend; undefined while it may. */
 export function hopeless({ state, reason, message }: TunnelStatus): string | undefined {

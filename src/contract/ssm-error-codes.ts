@@ -15,7 +15,7 @@ export const ssmErrorCodes = {
     'transient',
     'The tunnel finds no AWS credentials.',
     'Neither irsaRoleArn nor Pod Identity is set up for the tunnel’s ServiceAccount, and there is no spec.ssm.secretRef.',
-    'Set spec.ssm.irsaRoleArn, associate a role by Pod Identity, or name a Secret with static keys.',
+    'Set spec.ssm.irsaRoleArn, associate a role by Pod Identity, or name a Secret with static keys. On a laptop, sign in as for the AWS command line.',
   ),
   CredentialsExpired: code(
     'transient',

@@ -1,9 +1,11 @@
 // The Session Manager service of service/ as a child process: real HTTP, real web sockets, and an agent on the multiplexer that AWS's own
-// agent carries; on loopback, or on a machine of the private network and then by TLS. It ends with this process. Neighbours: go-program.ts builds it; what it does wrong on purpose is in service/switches.go.
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+// agent carries; on loopback, or on a machine of the private network and then by TLS. It ends with this process.
+// Neighbours: go-program.ts builds it; what it does wrong on purpose is in service/switches.go.
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 import { Agent, fetch } from 'undici';
 import { goProgram } from './go-program.ts';
 
@@ -76,8 +78,9 @@ export type Order = 'cut' | 'bye' | 'end' | 'reconnect' | 'restart' | 'vanish' |
 
 /** Where the service and its agents run, which is also where destinations are dialled from. */
 export interface SessionManagerPlace {
-  readonly namespace: string;
-  /** `address:port` in that namespace. */
+  /** Absent: this machine's own. */
+  readonly namespace?: string;
+  /** `address:port` in that namespace; port 0 takes a free one. */
   readonly listen: string;
   readonly tls: {
     /** What clients call it; the certificate is for it. */
@@ -108,8 +111,10 @@ export interface Seen {
   readonly complaints: readonly string[] | null;
 }
 
+type ServiceProcess = ChildProcessByStdio<Writable, Readable, null>;
+
 export class SessionManager {
-  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #child: ServiceProcess;
   /** The endpoint of the JSON API; data channels have the same origin. */
   readonly endpoint: string;
   /** The same by its address, which resolves everywhere. */
@@ -121,17 +126,12 @@ export class SessionManager {
     const directory = join(import.meta.dirname, 'service');
     const program = await goProgram({ name: 'ssm-service', directory, package: '.' });
     const [first = program, ...rest] = place === undefined ? [] : commandAt(place, program);
-    const child = spawn(first, rest, { stdio: ['pipe', 'pipe', 'pipe'] });
-    child.stderr.pipe(process.stderr);
+    const child = spawn(first, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
     const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
     return new SessionManager(child, (JSON.parse(line) as { address: string }).address, place?.tls);
   }
 
-  private constructor(
-    child: ChildProcessWithoutNullStreams,
-    address: string,
-    tls: SessionManagerPlace['tls'] | undefined,
-  ) {
+  private constructor(child: ServiceProcess, address: string, tls: SessionManagerPlace['tls'] | undefined) {
     this.#child = child;
     const port = address.slice(address.lastIndexOf(':'));
     this.endpoint = tls === undefined ? `http://${address}` : `https://${tls.name}${port}`;
@@ -185,5 +185,6 @@ export class SessionManager {
 function commandAt({ namespace, listen, tls }: SessionManagerPlace, program: string): string[] {
   const { name, certificate, key } = tls;
   const flags = ['-listen', listen, '-name', name, '-certificate', certificate, '-key', key];
+  if (namespace === undefined) return [program, ...flags];
   return ['ip', 'netns', 'exec', namespace, program, ...flags];
 }
