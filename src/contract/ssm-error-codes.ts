@@ -33,13 +33,13 @@ export const ssmErrorCodes = {
     'permanent',
     'The AWS identity of the tunnel is not allowed to do what the message names.',
     'Its IAM policy lacks the action or the resource.',
-    'Add the action that the message names to the policy; docs/ssm.md has the least one.',
+    'Add the action that the message names to the policy; portforward iam prints the least one (docs/ssm.md).',
   ),
   ResumeDenied: code(
     'permanent',
     'The tunnel may not resume its sessions, so that the hourly close of the service would drop every connection.',
     'The IAM policy lacks ssm:ResumeSession on the session.',
-    'Add ssm:ResumeSession to the policy; docs/ssm.md has the least one.',
+    'Add ssm:ResumeSession to the policy; portforward iam prints the least one (docs/ssm.md).',
   ),
   ClockSkew: code(
     'permanent',

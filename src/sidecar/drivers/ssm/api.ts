@@ -2,6 +2,7 @@
 // call. Neighbours: aws-client.ts (how calls go), aws-error.ts (what failed), driver.ts (what to start).
 import type { SSMClient } from '@aws-sdk/client-ssm';
 import { TunnelError } from '../../../contract/errors.ts';
+import { portDocument, remoteHostDocument } from '../../../contract/ssm-documents.ts';
 import { type AwsCallOptions, awsCall, clientSettings } from './aws-client.ts';
 import { type Action, isSessionGone } from './aws-error.ts';
 import { signUpgrade } from './sign.ts';
@@ -171,11 +172,11 @@ function loadSdk() {
 function startInput({ target, host, port, reason }: StartRequest) {
   const parameters = { portNumber: [String(port)], localPortNumber: ['0'] };
   return host === undefined
-    ? { Target: target, Reason: reason, DocumentName: 'AWS-StartPortForwardingSession', Parameters: parameters }
+    ? { Target: target, Reason: reason, DocumentName: portDocument, Parameters: parameters }
     : {
         Target: target,
         Reason: reason,
-        DocumentName: 'AWS-StartPortForwardingSessionToRemoteHost',
+        DocumentName: remoteHostDocument,
         Parameters: { ...parameters, host: [host] },
       };
 }
