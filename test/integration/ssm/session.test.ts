@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TunnelError } from '../../../src/contract/errors.ts';
 import type { Destination, Session } from '../../../src/sidecar/driver.ts';
 import { closedPort, download, echo, flood, type Service, serve } from '../../driver-suite/destinations.ts';
+import { asked, dial, local, roundTrip, sha256 } from './exchange.ts';
 import { SsmWorld } from './ssm-world.ts';
 
 const world = await SsmWorld.start();
 const services: Service[] = [];
-const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 afterEach(async () => {
   await Promise.all(services.splice(0).map((one) => one.stop()));
@@ -42,36 +41,6 @@ async function serving(handle: Parameters<typeof serve>[0]): Promise<Service> {
 
 async function connected(destination: Destination): Promise<Session> {
   return world.connect(world.driver([destination]));
-}
-
-const local = ({ port }: { readonly port: number }): Destination => ({ host: '127.0.0.1', port });
-
-function dial(session: Session, destination: Destination): Promise<Duplex> {
-  return session.dial(destination, { signal: AbortSignal.timeout(10_000) });
-}
-
-/** Sends all and takes as much back. */
-async function roundTrip(stream: Duplex, bytes: Buffer): Promise<Buffer> {
-  const got: Buffer[] = [];
-  let length = 0;
-  const all = new Promise<Buffer>((resolve, reject) => {
-    stream.on('data', (chunk: Buffer) => {
-      got.push(chunk);
-      length += chunk.length;
-      if (length >= bytes.length) resolve(Buffer.concat(got));
-    });
-    stream.on('error', reject);
-    stream.on('end', () => reject(new Error(`ended after ${length} bytes`)));
-  });
-  stream.write(bytes);
-  return all;
-}
-
-/** Sends a text and gives the next chunk that comes. */
-async function asked(stream: Duplex, text: string): Promise<string> {
-  const answer = once(stream, 'data');
-  stream.write(text);
-  return String((await answer)[0]);
 }
 
 test('bytes go both ways through the agent’s own multiplexer, unchanged', async () => {

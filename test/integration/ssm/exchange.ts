@@ -1,0 +1,65 @@
+// What the ssm tests do with a stream, and what a session's other end is. Neighbour: ssm-world.ts.
+import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Destination, Session } from '../../../src/sidecar/driver.ts';
+
+export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+/** A port of the node itself. */
+export const local = ({ port }: { readonly port: number }): Destination => ({ host: '127.0.0.1', port });
+
+export function dial(session: Session, destination: Destination): Promise<Duplex> {
+  return session.dial(destination, { signal: AbortSignal.timeout(10_000) });
+}
+
+/** Sends all and takes as much back. @throws what breaks the stream, or when it ends early. */
+export async function roundTrip(stream: Duplex, bytes: Buffer, onBytes?: () => void): Promise<Buffer> {
+  const got: Buffer[] = [];
+  let length = 0;
+  const all = new Promise<Buffer>((resolve, reject) => {
+    stream.on('data', (chunk: Buffer) => {
+      got.push(chunk);
+      length += chunk.length;
+      onBytes?.();
+      if (length >= bytes.length) resolve(Buffer.concat(got));
+    });
+    stream.on('error', reject);
+    stream.on('end', () => reject(new Error(`ended after ${length} bytes`)));
+  });
+  stream.write(bytes);
+  return all;
+}
+
+/** Sends a text and gives as much back, in however many chunks it comes. @throws what breaks the stream, or when it ends early. */
+export async function asked(stream: Duplex, text: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  let answer = '';
+  const take = (chunk: Buffer): void => {
+    answer += chunk.toString('latin1');
+    if (answer.length >= text.length) resolve(answer);
+  };
+  const ended = (): void => reject(new Error(`ended after "${answer}"`));
+  stream.on('data', take).once('error', reject).once('end', ended);
+  stream.write(text);
+  try {
+    return await promise;
+  } finally {
+    stream.off('data', take).off('error', reject).off('end', ended);
+  }
+}
+
+/** A service that echoes, but sends 64 KiB to who says `piece`, and floods who says `flood`: slow readers and the rest share one destination. */
+export const floodOrEcho = (socket: Socket): void => {
+  const block = Buffer.alloc(64 * 1024, 'x');
+  const more = (): void => {
+    while (socket.writable && socket.write(block));
+  };
+  socket.on('data', (bytes: Buffer) => {
+    const said = String(bytes);
+    if (said === 'flood') {
+      socket.on('drain', more);
+      more();
+    } else socket.write(said === 'piece' ? block : bytes);
+  });
+};

@@ -1,0 +1,65 @@
+// Ten thousand connections, one after the other and fifty at a time, over one session: what each leaves behind, ten thousand would show.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { echo, serve } from '../../driver-suite/destinations.ts';
+import { eventually } from '../../support/eventually.ts';
+import { asked, dial, local } from './exchange.ts';
+import { SsmWorld } from './ssm-world.ts';
+
+const world = await SsmWorld.start();
+
+/** Bytes of live objects and buffers. */
+function memory(): number {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  collect();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+test('10,000 connections opened and closed through one session leave no stream and no memory behind', async (t) => {
+  await world.service.set({ Pace: false });
+  const service = await serve(echo);
+  try {
+    const session = await world.connect(world.driver([local(service)]));
+    const run = async (count: number): Promise<void> => {
+      let begun = 0;
+      const worker = async (): Promise<void> => {
+        while (begun < count) {
+          begun += 1;
+          const words = `connection ${begun}`;
+          const stream = await dial(session, local(service));
+          assert.equal(await asked(stream, words), words);
+          stream.destroy();
+        }
+      };
+      await Promise.all(Array.from({ length: 50 }, worker));
+      await eventually('the destination has no connection', () => service.connections.size === 0);
+    };
+    // What is loaded and compiled once is no leak.
+    await run(500);
+    const streamsBefore = (await world.service.seen()).streams;
+    const [before, resident] = [memory(), process.memoryUsage.rss()];
+    const began = performance.now();
+    await run(10_000);
+    const seconds = (performance.now() - began) / 1_000;
+    const after = memory();
+    const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
+    t.diagnostic(
+      `${seconds.toFixed(1)} s, ${(10_000 / seconds).toFixed(0)} a second; live ${mebibytes(before)} → ${mebibytes(after)} MiB, ` +
+        `resident ${mebibytes(resident)} → ${mebibytes(process.memoryUsage.rss())} MiB`,
+    );
+    const { streams, open, sessions, complaints } = await world.service.seen();
+    assert.equal(streams - streamsBefore, 10_000, 'each connection is a stream of the agent');
+    assert.equal(open, 0, 'streams left at the agent');
+    assert.equal(session.streams, 0);
+    assert.equal(sessions.length, 1, 'all went over one session');
+    assert.ok(after - before < 4 * 1024 * 1024, `${mebibytes(after - before)} MiB were left behind`);
+    assert.equal(complaints, null);
+  } finally {
+    await service.stop();
+  }
+});

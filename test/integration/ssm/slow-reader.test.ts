@@ -1,0 +1,146 @@
+// A client that does not read: streams share one channel without windows, so it holds all of its session up, but for 10 s only.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import { afterEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { TunnelError } from '../../../src/contract/errors.ts';
+import type { Session } from '../../../src/sidecar/driver.ts';
+import { type Service, serve } from '../../driver-suite/destinations.ts';
+import { eventually } from '../../support/eventually.ts';
+import { client, openSidecar, ssmTunnelConfig, untilConnected } from '../sidecar/sidecar-world.ts';
+import { SecretDirectory } from '../ssh/ssh-world.ts';
+import { asked, dial, floodOrEcho, local } from './exchange.ts';
+import { SsmWorld } from './ssm-world.ts';
+
+/** 10.5 s is the budget; what a busy machine adds is no second pause. */
+const worstStallMs = 11_500;
+const world = await SsmWorld.start();
+const services: Service[] = [];
+
+afterEach(async () => {
+  await Promise.all(services.splice(0).map((one) => one.stop()));
+  assert.equal((await world.service.seen()).complaints, null, 'the driver broke the protocol');
+});
+
+async function flooded(): Promise<{ readonly session: Session; readonly service: Service }> {
+  await world.service.set({ Pace: false });
+  const service = await serve(floodOrEcho);
+  services.push(service);
+  return { service, session: await world.connect(world.driver([local(service)])) };
+}
+
+/** A client that has stopped reading, for which bytes wait already. */
+async function slowReader(session: Session, service: Service): Promise<Duplex> {
+  const stream = await dial(session, local(service));
+  stream.write('piece');
+  await once(stream, 'data');
+  stream.pause();
+  stream.write('piece');
+  await eventually('bytes wait', () => stream.readableLength > 0);
+  return stream;
+}
+
+interface Echoes {
+  /** The longest that one question waited for its answer, in milliseconds. */
+  worst(): number;
+  stop(): Promise<void>;
+}
+
+/** Asks again and again over a stream of its own. */
+async function echoes(session: Session, service: Service): Promise<Echoes> {
+  const stream = await dial(session, local(service));
+  const stop = new AbortController();
+  let worst = 0;
+  const loop = (async () => {
+    for (let question = 0; !stop.signal.aborted; question += 1) {
+      const before = performance.now();
+      assert.equal(await asked(stream, `question ${question}`), `question ${question}`);
+      worst = Math.max(worst, performance.now() - before);
+      await delay(50);
+    }
+  })();
+  return {
+    worst: () => worst,
+    async stop() {
+      stop.abort();
+      await loop;
+    },
+  };
+}
+
+/** When the stream was broken off, which must be as one that did not read. */
+async function resetAt(stream: Duplex): Promise<number> {
+  if (stream.errored === null) await once(stream, 'error');
+  const { errored } = stream;
+  assert.ok(errored instanceof TunnelError && errored.code === 'ConnectionLimit', String(errored));
+  return performance.now();
+}
+
+test('a client that reads nothing for 10 s is reset, and the worst stall of the others is 10.5 s', async (t) => {
+  const { session, service } = await flooded();
+  const others = await echoes(session, service);
+  const slow = await slowReader(session, service);
+  const since = performance.now();
+  slow.write('flood');
+  const after = (await resetAt(slow)) - since;
+  await delay(500);
+  await others.stop();
+  t.diagnostic(`reset after ${after.toFixed(0)} ms, worst stall ${others.worst().toFixed(0)} ms`);
+  assert.ok(after >= 10_000 && after < 11_500, `reset after ${after} ms`);
+  assert.ok(others.worst() > 9_000, 'nothing was held up: the brake is not what this test saw');
+  assert.ok(others.worst() <= worstStallMs, `${others.worst()} ms`);
+  assert.equal(session.streams, 1);
+  await eventually('the destination of the slow one is let go', () => service.connections.size === 1);
+});
+
+test('several clients that read nothing share one pause', async (t) => {
+  const { session, service } = await flooded();
+  const others = await echoes(session, service);
+  const slow = await Promise.all(Array.from({ length: 3 }, () => slowReader(session, service)));
+  const since = performance.now();
+  for (const stream of slow) stream.write('flood');
+  const times = await Promise.all(slow.map(async (stream) => (await resetAt(stream)) - since));
+  await delay(500);
+  await others.stop();
+  t.diagnostic(
+    `resets after ${times.map((ms) => ms.toFixed(0)).join(', ')} ms, worst stall ${others.worst().toFixed(0)} ms`,
+  );
+  assert.ok(others.worst() <= worstStallMs, `${others.worst()} ms`);
+  assert.ok(Math.max(...times) < 12_000, 'each had a pause of its own');
+  assert.equal(session.streams, 1);
+});
+
+test('a client that is alone on its session is waited for, and new connections take another session', async () => {
+  await world.service.set({ Pace: false });
+  const service = await serve(floodOrEcho);
+  services.push(service);
+  const { accessKeyId, secretAccessKey } = world.service.credentials;
+  using secret = new SecretDirectory({ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
+  const sidecar = await openSidecar(ssmTunnelConfig(world.service, secret, { forwards: [{ port: service.port }] }));
+  try {
+    await untilConnected(sidecar);
+    const slow = await client(sidecar);
+    slow.write('flood');
+    await once(slow, 'data');
+    slow.pause();
+    const { calls: before } = await world.service.seen();
+    // The kernel's buffers fill first, then the stream's.
+    await delay(2_000);
+    const asking = performance.now();
+    const other = await client(sidecar);
+    assert.equal(await asked(other, 'a new connection'), 'a new connection');
+    assert.ok(performance.now() - asking < 5_000, 'the new connection waited for the slow one');
+    assert.ok(((await world.service.seen()).calls['StartSession'] ?? 0) > (before['StartSession'] ?? 0));
+    await delay(10_000);
+    assert.equal(slow.destroyed, false);
+    assert.equal(await asked(other, 'still here'), 'still here');
+    // It reads again, and gets what was kept for it.
+    slow.resume();
+    await once(slow, 'data');
+    slow.destroy();
+    other.destroy();
+  } finally {
+    await sidecar.stop();
+  }
+});
