@@ -75,7 +75,7 @@ export class DataChannel implements ByteChannel {
         this.#establishing.acknowledged();
       },
       channelClosed: (output) => {
-        this.#endedByService(closedReason(output));
+        this.#endedByService(closedReason(output, options.target));
       },
     });
     this.#link = link;
@@ -97,7 +97,7 @@ export class DataChannel implements ByteChannel {
           if (outbox.wanting) this.wake();
         },
         down: (why) => this.#down(why),
-        gone: () => this.#endedByService(new TunnelError('BastionLost', 'the session is over: it cannot be resumed')),
+        gone: () => this.#endedByService(closedReason('', options.target)),
         over: (error) => this.#end(error),
       },
     );

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
+import type { ByteBudget } from '../../byte-budget.ts';
 import { decodeMessage, encodeMessage, type Message, messageType } from './message.ts';
 import { acknowledgement, parseAcknowledgement, parseChannelClosed } from './payload.ts';
 import { ReliableReceiver, ReliableSender } from './reliable.ts';
@@ -14,11 +15,20 @@ const SOCKET_BUSY = 256 * 1024;
 /** Beyond this acknowledgements are not sent either: the agent repeats, and gets them then. */
 const SOCKET_FULL = 1024 * 1024;
 const ACKNOWLEDGE_FLAGS = 3;
+/** While the pod's byte budget is used up, no more than this is sent ahead of its acknowledgement. */
+const SCARCE_BYTES = 64 * 1024;
 
 /** A stream message of ours, before it has a number. */
 export interface Outgoing {
   readonly type: number;
   readonly payload: Buffer;
+}
+
+export interface LinkOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Counts what is kept until it is acknowledged, and what waits for a gap. */
+  readonly budget: Pick<ByteBudget, 'take' | 'giveBack' | 'free'>;
 }
 
 export interface LinkEvents {
@@ -35,6 +45,7 @@ export interface LinkEvents {
 export class MessageLink {
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #budget: LinkOptions['budget'];
   readonly #events: LinkEvents;
   readonly #sender = new ReliableSender();
   readonly #receiver = new ReliableReceiver();
@@ -42,10 +53,13 @@ export class MessageLink {
   #paused = false;
   #deafUntil = 0;
   #sentAt: number;
+  #counted = 0;
+  #closed = false;
 
-  constructor({ clock, log }: { readonly clock: Clock; readonly log: Logger }, events: LinkEvents) {
+  constructor({ clock, log, budget }: LinkOptions, events: LinkEvents) {
     this.#clock = clock;
     this.#log = log;
+    this.#budget = budget;
     this.#events = events;
     this.#sentAt = clock.now();
   }
@@ -103,6 +117,13 @@ export class MessageLink {
     this.#sender.disconnected();
   }
 
+  /** Nothing will be sent or received any more: what was kept is given back. */
+  close(): void {
+    this.detach();
+    this.#closed = true;
+    this.#count();
+  }
+
   /** One message of the socket. */
   receive(bytes: Buffer): void {
     const message = decodeMessage(bytes);
@@ -115,9 +136,9 @@ export class MessageLink {
         return this.#output(message);
       case messageType.acknowledge: {
         const sequence = parseAcknowledgement(message.payload);
-        if (sequence !== undefined && this.#sender.acknowledged(sequence, this.#clock.now()))
-          this.#events.acknowledged();
-        return;
+        if (sequence === undefined || !this.#sender.acknowledged(sequence, this.#clock.now())) return;
+        this.#count();
+        return this.#events.acknowledged();
       }
       case messageType.channelClosed:
         return this.#events.channelClosed(parseChannelClosed(message.payload));
@@ -137,7 +158,7 @@ export class MessageLink {
     const socket = this.#socket;
     if (socket === undefined || this.#busy) return;
     for (const frame of this.#sender.repetitions(now)) socket.send(frame);
-    while (!this.#busy && this.#sender.ready(now)) {
+    while (!this.#busy && !this.#scarce && this.#sender.ready(now)) {
       const outgoing = next();
       if (outgoing === undefined) return;
       socket.send(this.#number(outgoing, now));
@@ -146,7 +167,7 @@ export class MessageLink {
 
   /** When to call `transmit` again; undefined when an event will tell (an acknowledgement, a drained socket, a new one). */
   transmitAt(now: number, wanting: boolean): number | undefined {
-    return this.#busy ? undefined : this.#sender.wakeAt(now, wanting);
+    return this.#busy ? undefined : this.#sender.wakeAt(now, wanting && !this.#scarce);
   }
 
   get #busy(): boolean {
@@ -156,6 +177,7 @@ export class MessageLink {
   #output(message: Message): void {
     this.#events.heard();
     const { acknowledge, deliver } = this.#receiver.receive(message);
+    this.#count();
     for (const { payloadType, payload } of deliver) this.#events.deliver(payloadType, payload);
     // Delivery may have ended it all.
     const socket = this.#socket;
@@ -165,9 +187,21 @@ export class MessageLink {
     );
   }
 
+  get #scarce(): boolean {
+    return this.#budget.free === 0 && this.#sender.outstandingBytes >= SCARCE_BYTES;
+  }
+
+  #count(): void {
+    const held = this.#closed ? 0 : this.#sender.outstandingBytes + this.#receiver.heldBytes;
+    this.#budget.take(held - this.#counted);
+    this.#counted = held;
+  }
+
   #number(outgoing: Outgoing, now: number): Buffer {
     this.#sentAt = now;
-    return this.#sender.send((sequence) => this.#encode(messageType.input, sequence, outgoing, 0), now);
+    const frame = this.#sender.send((sequence) => this.#encode(messageType.input, sequence, outgoing, 0), now);
+    this.#count();
+    return frame;
   }
 
   #encode(type: string, sequenceNumber: number, { type: payloadType, payload }: Outgoing, flags: number): Buffer {

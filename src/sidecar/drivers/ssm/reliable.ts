@@ -190,6 +190,11 @@ export class ReliableReceiver {
   readonly #early = new Map<number, Message>();
   #earlyBytes = 0;
 
+  /** Bytes that wait for a gap to be filled. */
+  get heldBytes(): number {
+    return this.#earlyBytes;
+  }
+
   receive(message: Message): Received {
     const { sequenceNumber, payload } = message;
     if (sequenceNumber < this.#expected || this.#early.has(sequenceNumber)) return { acknowledge: true, deliver: [] };

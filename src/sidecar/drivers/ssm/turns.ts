@@ -95,7 +95,7 @@ export class Turns {
   stop(): void {
     this.#stopped = true;
     this.#cancelTimer?.();
-    this.#options.link.detach();
+    this.#options.link.close();
   }
 
   #turn(): void {

@@ -70,7 +70,13 @@ export class DataSocket {
           reject(upgradeRefused(response.statusCode ?? 0, response.headers.date, new Date(), url.host));
         });
         socket.once('error', (cause) => {
-          reject(new TunnelError('ServiceFailed', `the data channel cannot be opened${codeOf(cause)}`, { cause }));
+          reject(
+            new TunnelError(
+              'ServiceFailed',
+              `the data channel at ${url.host} cannot be opened${codeOf(cause)}: look at the pod’s way to that endpoint`,
+              { cause },
+            ),
+          );
         });
       });
     } catch (error) {

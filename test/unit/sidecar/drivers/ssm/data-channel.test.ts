@@ -7,6 +7,7 @@ import { TunnelError } from '../../../../../src/contract/errors.ts';
 import { type Clock, systemClock } from '../../../../../src/process/clock.ts';
 import { ByteBudget } from '../../../../../src/sidecar/byte-budget.ts';
 import { DataChannel, type DataChannelOptions } from '../../../../../src/sidecar/drivers/ssm/data-channel.ts';
+import { eventually } from '../../../../support/eventually.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
 import { FakeService } from './fake-service.ts';
 import { silentLog } from './silent-log.ts';
@@ -193,6 +194,33 @@ test('the service’s word that the channel is closed ends it, and nothing is te
   assert.equal(codeOf(channel.signal.reason), 'SessionRefused');
   await channel.close();
   assert.deepEqual(fake.calls, ['start']);
+});
+
+test('bytes that wait for an acknowledgement count against the pod’s budget, and hold new ones back', async () => {
+  const fake = await service();
+  fake.agentVersion = '3.3.3572.0';
+  const { channel, budget } = await open(fake);
+  const stream = channel.port.open();
+  await echo(channel, Buffer.from('x'));
+  fake.silent = true;
+  budget.take(budget.total - 100_000);
+  stream.write(randomBytes(1024 * 1024));
+  await eventually('the budget is used up', () => budget.free === 0);
+  await delay(300);
+  assert.ok(budget.used <= budget.total + 20_000, `${budget.used - budget.total} bytes over`);
+  fake.silent = false;
+  budget.giveBack(budget.total - 100_000);
+  let got = 0;
+  stream.on('data', (chunk: Buffer) => {
+    got += chunk.length;
+  });
+  await eventually('all is echoed', () => got === 1024 * 1024);
+  await eventually('all is acknowledged', () => budget.used === 0);
+  fake.silent = true;
+  stream.write(randomBytes(10_000));
+  await eventually('something is outstanding', () => budget.used > 10_000);
+  fake.agent.closeChannel('');
+  await eventually('it is given back', () => budget.used === 0);
 });
 
 test('KMS, an old agent for another host, a foreign session and an address that is not allowed are refused by name', async () => {
