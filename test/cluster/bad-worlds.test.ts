@@ -11,7 +11,8 @@ import { type PrivateNetwork, startPrivateNetwork } from '../private-network/net
 import { startRedis } from '../private-network/redis.ts';
 import { generateKey, type Sshd, startSshd } from '../private-network/sshd.ts';
 import { type Cluster, ensureCluster } from './cluster.ts';
-import { ensureOperator, operatorNamespace } from './operator.ts';
+import { assertNoLeaks } from './leaks.ts';
+import { ensureOperator } from './operator.ts';
 import { Shop } from './shop.ts';
 
 const reasonLimitSeconds = 15;
@@ -340,7 +341,7 @@ suite('bad worlds', { concurrency: 2 }, () => {
         else assert.match(told?.message ?? '', part);
       }
       const podsBefore = await shop.tunnelPods('db');
-      await assertNoSecrets(shop);
+      await assertNoLeaks({ cluster, shop, tunnels: ['db'] }, secrets);
 
       await world.mend(scene);
       const healed = await shop.ready('db', world.healSeconds ?? projectionSeconds + 60);
@@ -354,59 +355,7 @@ suite('bad worlds', { concurrency: 2 }, () => {
         );
       }
       for (const pod of podsAfter) assert.equal(pod.status.containerStatuses?.[0]?.restartCount, 0, 'no restart');
-      await assertNoSecrets(shop);
+      await assertNoLeaks({ cluster, shop, tunnels: ['db'] }, secrets);
     });
   }
 });
-
-/** A secret's text as it may leak: raw, each long line of it, base64, and escaped in JSON. */
-function spellings(text: string): string[] {
-  const lines = text.split('\n').filter((line) => line.length >= 12 && !line.includes('PRIVATE KEY'));
-  return [text, ...lines, Buffer.from(text).toString('base64'), JSON.stringify(text).slice(1, -1)];
-}
-
-/** What a tunnel pod shows of itself: environment and arguments of every process in it, metrics and status. */
-const selfShown = `
-const fs = require('node:fs');
-for (const pid of fs.readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name)))
-  for (const file of ['environ', 'cmdline'])
-    try { console.log(fs.readFileSync('/proc/' + pid + '/' + file, 'latin1')); } catch {}
-Promise.all(['metrics', 'statusz'].map((page) => fetch('http://127.0.0.1:9808/' + page).then((answer) => answer.text())))
-  .then((pages) => console.log(pages.join('\\n')));
-`;
-
-async function shownByPods(shop: Shop): Promise<string> {
-  const running = (await shop.tunnelPods('db')).filter(({ status }) => status.phase === 'Running');
-  const pages = running.map(({ metadata }) => shop.kubectl(['exec', metadata.name, '--', 'node', '-e', selfShown]));
-  const shown = (await Promise.all(pages)).join('');
-  assert.equal(shown.includes('PORTFORWARD_CONFIG'), running.length > 0, 'the pods were looked into');
-  return shown;
-}
-
-async function assertNoSecrets(shop: Shop): Promise<void> {
-  const shown = {
-    'pods themselves': await shownByPods(shop),
-    'controller’s logs': await cluster.kubectl([
-      '--namespace',
-      operatorNamespace,
-      'logs',
-      '--selector',
-      'app.kubernetes.io/name=portforward',
-      '--tail=-1',
-    ]),
-    objects: await shop.kubectl([
-      'get',
-      'deployments,replicasets,pods,services,networkpolicies,serviceaccounts,portforwards,events',
-      '--output',
-      'json',
-    ]),
-    logs: await shop.logs('db'),
-  };
-  for (const [name, text] of secrets) {
-    for (const spelling of spellings(text)) {
-      for (const [where, content] of Object.entries(shown)) {
-        assert.ok(!content.includes(spelling), `${name} must not appear in the ${where}`);
-      }
-    }
-  }
-}

@@ -25,7 +25,12 @@ export interface StoredPortForward {
     readonly address?: string;
     readonly via?: string;
     readonly ports?: readonly { readonly name: string; readonly reachable?: boolean; readonly message?: string }[];
-    readonly tunnels?: readonly { readonly pod: string; readonly state: string; readonly via?: string }[];
+    readonly tunnels?: readonly {
+      readonly pod: string;
+      readonly state: string;
+      readonly via?: string;
+      readonly sessionId?: string;
+    }[];
   };
 }
 

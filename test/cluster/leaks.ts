@@ -1,0 +1,75 @@
+/**
+ * Looks for secret texts wherever a tunnel shows something of itself: its objects and Events, every log, and what its pods have in
+ * environment, arguments, metrics and status. Neighbours: shop.ts (the namespace), the tests of bad worlds.
+ */
+import assert from 'node:assert/strict';
+import type { Cluster } from './cluster.ts';
+import { operatorNamespace } from './operator.ts';
+import type { Shop } from './shop.ts';
+
+/** What must not be shown, by what it is called in a failure: a text, looked for in several spellings, or a pattern. */
+export type Secrets = ReadonlyMap<string, string | RegExp>;
+
+/** @throws AssertionError that names the secret and the place, when a tunnel of these names shows one. */
+export async function assertNoLeaks(
+  { cluster, shop, tunnels }: { readonly cluster: Cluster; readonly shop: Shop; readonly tunnels: readonly string[] },
+  secrets: Secrets,
+): Promise<void> {
+  const places: readonly (readonly [where: string, content: Promise<string>])[] = [
+    ...tunnels.flatMap((name) => [
+      [`pods of ${name} themselves`, shownByPods(shop, name)] as const,
+      [`logs of ${name}`, shop.logs(name)] as const,
+    ]),
+    [
+      'controller’s logs',
+      cluster.kubectl([
+        '--namespace',
+        operatorNamespace,
+        'logs',
+        '--selector',
+        'app.kubernetes.io/name=portforward',
+        '--tail=-1',
+      ]),
+    ],
+    [
+      'objects',
+      shop.kubectl([
+        'get',
+        'deployments,replicasets,pods,services,networkpolicies,serviceaccounts,portforwards,events',
+        '--output',
+        'json',
+      ]),
+    ],
+  ];
+  for (const [where, content] of await Promise.all(places.map(async ([place, text]) => [place, await text] as const))) {
+    for (const [name, secret] of secrets) {
+      const shown =
+        typeof secret === 'string' ? spellings(secret).some((text) => content.includes(text)) : secret.test(content);
+      assert.ok(!shown, `${name} must not appear in the ${where}`);
+    }
+  }
+}
+
+/** A secret's text as it may leak: raw, each long line of it, base64, and escaped in JSON. */
+function spellings(text: string): string[] {
+  const lines = text.split('\n').filter((line) => line.length >= 12 && !line.includes('PRIVATE KEY'));
+  return [text, ...lines, Buffer.from(text).toString('base64'), JSON.stringify(text).slice(1, -1)];
+}
+
+/** What a tunnel pod shows of itself: environment and arguments of every process in it, metrics and status. */
+const selfShown = `
+const fs = require('node:fs');
+for (const pid of fs.readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name)))
+  for (const file of ['environ', 'cmdline'])
+    try { console.log(fs.readFileSync('/proc/' + pid + '/' + file, 'latin1')); } catch {}
+Promise.all(['metrics', 'statusz'].map((page) => fetch('http://127.0.0.1:9808/' + page).then((answer) => answer.text())))
+  .then((pages) => console.log(pages.join('\\n')));
+`;
+
+async function shownByPods(shop: Shop, name: string): Promise<string> {
+  const running = (await shop.tunnelPods(name)).filter(({ status }) => status.phase === 'Running');
+  const pages = running.map(({ metadata }) => shop.kubectl(['exec', metadata.name, '--', 'node', '-e', selfShown]));
+  const shown = (await Promise.all(pages)).join('');
+  assert.equal(shown.includes('PORTFORWARD_CONFIG'), running.length > 0, 'the pods were looked into');
+  return shown;
+}

@@ -1,0 +1,167 @@
+/**
+ * The main job by Session Manager: a database on an instance and one behind it, neither of which has a way in, are reached by their
+ * Services; status tells the instance and the session; nothing is left when the PortForwards are deleted.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { eventually } from '../support/eventually.ts';
+import type { SessionManager } from '../support/ssm/session-manager.ts';
+import { Child } from './child.ts';
+import { type Cluster, ensureCluster } from './cluster.ts';
+import { command } from './command.ts';
+import { assertNoLeaks } from './leaks.ts';
+import { ensureOperator } from './operator.ts';
+import { Shop } from './shop.ts';
+import { accepted, channelToken, Instance, instanceId, newKeys, region } from './ssm-instance.ts';
+
+const role = 'arn:aws:iam::123456789012:role/shop-tunnel';
+const rows = 'select customer, host(inet_server_addr()) from orders order by id';
+
+let cluster: Cluster;
+let instance: Instance;
+let service: SessionManager;
+let shop: Shop;
+const keys = newKeys();
+
+suite('main job by Session Manager', () => {
+  before(async () => {
+    cluster = await ensureCluster();
+    await cluster.clientImage();
+    instance = await Instance.start(cluster);
+    [service] = instance.services as [SessionManager];
+    await service.set({ Keys: accepted(keys) });
+    await ensureOperator(cluster, { values: instance.chartValues });
+    shop = await Shop.create(cluster, 'ssm');
+    await instance.trustedIn(shop);
+    await shop.client();
+  });
+  after(async () => {
+    await shop?.delete();
+    await instance?.stop();
+  });
+
+  const spec = (ssm: object, more: object = {}): object => ({
+    replicas: 1,
+    ports: [{ port: 5432, appProtocol: 'postgresql', ...more }],
+    ssm: {
+      region,
+      target: { instanceId },
+      secretRef: { name: 'aws' },
+      endpoints: { ssm: service.endpoint },
+      ...ssm,
+    },
+  });
+
+  test('psql prints rows of the database on the instance and of the one behind it', async (t) => {
+    await shop.secret('aws', { ...keys });
+    const before = performance.now();
+    await shop.portForward('on-instance', spec({ irsaRoleArn: role }));
+    await shop.portForward('behind', spec({}, { destinationHost: instance.network.databaseName }));
+    for (const name of ['on-instance', 'behind']) {
+      await shop.ready(name);
+      t.diagnostic(`${name} is Ready ${((performance.now() - before) / 1000).toFixed(1)} s after it was applied`);
+    }
+    assert.equal(await shop.psql('on-instance', rows), 'Ada|127.0.0.1\nGrace|127.0.0.1\nBarbara|127.0.0.1\n');
+    const { address } = instance.network.inside;
+    assert.equal(await shop.psql('behind', rows), `Ada|${address}\nGrace|${address}\nBarbara|${address}\n`);
+  });
+
+  test('status shows the instance and the session', async () => {
+    const { sessions } = await service.seen();
+    for (const name of ['on-instance', 'behind']) {
+      const { status } = await shop.get(name);
+      const [pod] = await shop.tunnelPods(name);
+      assert.equal(status?.via, instanceId);
+      const [tunnel] = status.tunnels ?? [];
+      assert.equal(tunnel?.via, instanceId);
+      const session = sessions.find(({ id }) => id === tunnel?.sessionId);
+      assert.equal(session?.reason, `portforward/${shop.namespace}/${name}/${pod?.metadata.uid}`);
+    }
+    const [, ...lines] = (await shop.kubectl(['get', 'pf'])).trim().split('\n');
+    for (const line of lines) assert.match(line, /\s+True\s+ssm\s+i-0123456789abcdef0\s/);
+  });
+
+  test('the role is on the ServiceAccount, the node’s role is not used, and the keys are in their files only', async () => {
+    const account = ['get', 'serviceaccount', '--selector', 'portforward.dev/name=on-instance', '--output', 'json'];
+    const { items } = JSON.parse(await shop.kubectl(account)) as {
+      items: readonly { readonly metadata: { readonly annotations?: Readonly<Record<string, string>> } }[];
+    };
+    assert.deepEqual(
+      items.map(({ metadata }) => metadata.annotations?.['eks.amazonaws.com/role-arn']),
+      [role],
+    );
+    const [pod] = await shop.tunnelPods('on-instance');
+    assert.ok(pod !== undefined);
+    const inPod = (script: string): Promise<string> =>
+      shop.kubectl(['exec', pod.metadata.name, '--', 'node', '-e', script]);
+    assert.equal(await inPod('process.stdout.write(process.env.AWS_EC2_METADATA_DISABLED)'), 'true');
+    const files = `require('fs').readdirSync('/etc/portforward/secrets/aws').filter((name) => !name.startsWith('..'))`;
+    assert.equal(await inPod(`process.stdout.write(${files}.join())`), 'AWS_ACCESS_KEY_ID,AWS_SECRET_ACCESS_KEY');
+    await assertNoLeaks(
+      { cluster, shop, tunnels: ['on-instance', 'behind'] },
+      new Map<string, string | RegExp>([...Object.entries(keys), ['the token of a data channel', channelToken]]),
+    );
+  });
+
+  test('keys that are replaced are used without a break', async (t) => {
+    const next = newKeys({ temporary: true });
+    await service.set({ Keys: accepted(keys, next) });
+    const [pod] = await shop.tunnelPods('behind');
+    const sessionOf = async (): Promise<string | undefined> =>
+      (await shop.get('behind')).status?.tunnels?.[0]?.sessionId;
+    const first = await sessionOf();
+    await shop.secret('aws', { ...next });
+    const took = await eventually('another session', async () => (await sessionOf()) !== first, 90_000);
+    t.diagnostic(`another session ${(took / 1000).toFixed(1)} s after the Secret was changed`);
+    await service.set({ Keys: accepted(next) });
+    assert.equal(await shop.psql('behind', 'select 1'), '1\n');
+    assert.deepEqual(
+      (await shop.tunnelPods('behind')).map(({ metadata }) => metadata.uid),
+      [pod?.metadata.uid],
+      'the same pod',
+    );
+  });
+
+  test('deleting leaves nothing, and ends the sessions at the service', async (t) => {
+    const before = performance.now();
+    await shop.kubectl(['delete', 'portforward', 'on-instance', 'behind', '--timeout=60s']);
+    const over = async (): Promise<boolean> => (await service.seen()).sessions.length === 0;
+    await eventually('no session at the service', over, 60_000);
+    t.diagnostic(`every session is over ${((performance.now() - before) / 1000).toFixed(1)} s after the deletion`);
+    const kinds = 'deployments,replicasets,pods,services,networkpolicies,serviceaccounts,poddisruptionbudgets';
+    const left = ['get', kinds, '--selector', 'portforward.dev/name', '--output', 'name'];
+    await eventually('no object is left', async () => (await shop.kubectl(left)).trim() === '', 60_000);
+    assert.equal((await service.seen()).complaints, null, 'the driver kept to the protocol');
+  });
+
+  test('the node’s role is used only where the chart allows it', async (t) => {
+    const { nodePid } = cluster;
+    assert.ok(nodePid !== undefined);
+    const ofNode = newKeys({ temporary: true });
+    await service.set({ Keys: accepted(ofNode) });
+    const inNode = ['--target', `${nodePid}`, '--net', '--'];
+    const address = ['169.254.169.254/32', 'dev', 'lo'];
+    await command('nsenter', [...inNode, 'ip', 'address', 'replace', ...address]);
+    const program = join(import.meta.dirname, 'metadata-server.mjs');
+    const metadata = new Child('metadata', 'nsenter', [...inNode, process.execPath, program, JSON.stringify(ofNode)]);
+    t.after(async () => {
+      await metadata.stop();
+      await command('nsenter', [...inNode, 'ip', 'address', 'delete', ...address]);
+    });
+    await metadata.line(/listening/);
+    const token = 'http://169.254.169.254/latest/api/token';
+    assert.equal(await shop.exec(['curl', '--silent', '--request', 'PUT', token]), 'metadata-token', 'pods reach it');
+
+    await shop.portForward('by-node', spec({ secretRef: undefined }));
+    await shop.reason('by-node', 'Ready', 'CredentialsMissing');
+    assert.deepEqual(metadata.log(), ['listening', 'PUT /latest/api/token'], 'the tunnel did not ask');
+
+    await ensureOperator(cluster, { values: { ...instance.chartValues, allowNodeRole: 'true' } });
+    const seconds = await shop.ready('by-node');
+    t.diagnostic(`Ready by the node’s role ${seconds.toFixed(1)} s after the chart allowed it`);
+    assert.equal(await shop.psql('by-node', 'select 1'), '1\n');
+    const hidden = new Map<string, string | RegExp>([...Object.entries(ofNode), ['a channel’s token', channelToken]]);
+    await assertNoLeaks({ cluster, shop, tunnels: ['by-node'] }, hidden);
+  });
+});
