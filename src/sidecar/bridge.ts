@@ -23,6 +23,8 @@ export interface BridgeOptions {
   readonly budget: ByteBudget;
   /** Added to as bytes come. */
   readonly traffic: Traffic;
+  /** Called with the destination's first byte. */
+  readonly onAnswer?: () => void;
 }
 
 /** How the two were parted. `failure` is undefined if both sides ended cleanly. */
@@ -32,6 +34,11 @@ export interface BridgeResult {
   /** Who broke off, if anyone did. */
   readonly brokenBy?: 'client' | 'destination' | 'session';
   readonly failure?: unknown;
+  /**
+   * The destination refused before its first byte (a driver whose dial resolves early tells it so late): the client is still there, has
+   * got nothing, and what it sent is to be read from it again.
+   */
+  readonly refusal?: TunnelError;
 }
 
 /**
@@ -39,28 +46,53 @@ export interface BridgeResult {
  * last answer. An earlier RST would make its kernel's unsent answer vanish.
  */
 const lingerMs = 30_000;
+/** So much of what a client sends before the first answer is kept for the case of a refusal: more than a first message has. */
+const maxUnanswered = 16 * 1024;
 
 /**
  * Carries bytes until both sides have ended or one broke off. `session` aborts before the stream of a lost session ends.
- * The client must be paused, so that what it sent early is still to come. Never rejects; both ends are closed when it resolves.
+ * The client must be paused, so that what it sent early is still to come. Never rejects; both ends are closed when it resolves,
+ * but for the client of a refusal.
  */
 export async function bridge(
   client: Socket,
   remote: Duplex,
   session: AbortSignal,
-  { budget, traffic }: BridgeOptions,
+  { budget, traffic, onAnswer }: BridgeOptions,
 ): Promise<BridgeResult> {
+  const unanswered = new Unanswered(budget);
+  const refused = Promise.withResolvers<TunnelError>();
+  let refusal: TunnelError | undefined;
   let brokenBy: BridgeResult['brokenBy'];
   let failure: unknown;
   let linger: NodeJS.Timeout | undefined;
-  const toClient = new OneWay(remote, client, budget, (bytes) => (traffic.toClient += bytes));
-  const toDestination = new OneWay(client, remote, budget, (bytes) => (traffic.toDestination += bytes));
+  const toClient = new OneWay(remote, client, budget, {
+    onChunk: () => {
+      if (toClient.bytes > 0) return;
+      unanswered.forget();
+      onAnswer?.();
+    },
+    onCarried: (bytes) => (traffic.toClient += bytes),
+  });
+  const toDestination = new OneWay(client, remote, budget, {
+    onChunk: (chunk) => unanswered.keep(chunk),
+    onCarried: (bytes) => (traffic.toDestination += bytes),
+  });
 
   const breakOff = (by: NonNullable<BridgeResult['brokenBy']>, cause: unknown): void => {
     if (brokenBy !== undefined) return;
     brokenBy = by;
     failure = cause;
-    reset(client);
+    if (cause instanceof TunnelError && cause.layer === 'destination' && unanswered.isWhole && client.readable) {
+      refusal = cause;
+      toClient.stop();
+      toDestination.stop();
+      client.pause();
+      unanswered.returnTo(client);
+      refused.resolve(cause);
+    } else {
+      reset(client);
+    }
     if (!remote.destroyed) remote.destroy();
   };
 
@@ -95,19 +127,62 @@ export async function bridge(
   toClient.start();
   toDestination.start();
 
-  const waits: Promise<void>[] = [];
-  if (!client.closed) waits.push(clientClosed);
+  const waits: Promise<unknown>[] = [];
+  if (!client.closed) waits.push(Promise.race([clientClosed, refused.promise]));
   if (!remote.closed) waits.push(remoteClosed);
   await Promise.all(waits);
   clearTimeout(linger);
   session.removeEventListener('abort', onSessionLost);
   toClient.stop();
   toDestination.stop();
+  unanswered.forget();
   return {
     bytesToDestination: toDestination.bytes,
     bytesToClient: toClient.bytes,
     ...(brokenBy === undefined ? {} : { brokenBy, failure }),
+    ...(refusal === undefined ? {} : { refusal }),
   };
+}
+
+/** What a client sent while the destination was still silent. */
+class Unanswered {
+  readonly #budget: ByteBudget;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  #isWhole = true;
+
+  constructor(budget: ByteBudget) {
+    this.#budget = budget;
+  }
+
+  /** True while everything is kept. */
+  get isWhole(): boolean {
+    return this.#isWhole;
+  }
+
+  keep(chunk: Buffer): void {
+    if (!this.#isWhole) return;
+    if (this.#bytes + chunk.length > maxUnanswered) {
+      this.forget();
+      return;
+    }
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    this.#budget.take(chunk.length);
+  }
+
+  forget(): void {
+    this.#isWhole = false;
+    this.#chunks = [];
+    this.#budget.giveBack(this.#bytes);
+    this.#bytes = 0;
+  }
+
+  /** The client is as if nothing had been read of it. */
+  returnTo(client: Socket): void {
+    if (this.#bytes > 0) client.unshift(Buffer.concat(this.#chunks));
+    this.forget();
+  }
 }
 
 /** Ends a client so that it cannot take what it got for the whole. */
@@ -119,20 +194,26 @@ export function reset(client: Socket): void {
   else client.resetAndDestroy();
 }
 
+interface OneWayObserver {
+  /** Before the chunk is passed on, or dropped because nobody takes it. */
+  onChunk(chunk: Buffer): void;
+  onCarried(bytes: number): void;
+}
+
 /** One direction: passes chunks on as they come and stops reading while the other side is slow. */
 class OneWay {
   bytes = 0;
   readonly #from: Duplex;
   readonly #to: Duplex;
   readonly #budget: ByteBudget;
-  readonly #tell: (bytes: number) => void;
+  readonly #observer: OneWayObserver;
   /** What waits at `to` and was counted against the budget. */
   #counted = 0;
   #corked = false;
   #stopped = false;
 
-  constructor(from: Duplex, to: Duplex, budget: ByteBudget, tell: (bytes: number) => void) {
-    this.#tell = tell;
+  constructor(from: Duplex, to: Duplex, budget: ByteBudget, observer: OneWayObserver) {
+    this.#observer = observer;
     this.#from = from;
     this.#to = to;
     this.#budget = budget;
@@ -162,13 +243,14 @@ class OneWay {
 
   readonly #onData = (chunk: Buffer): void => {
     const to = this.#to;
+    this.#observer.onChunk(chunk);
     if (to.destroyed || to.writableEnded) {
       // Its own 'close' ends the bridge; until then nothing more is read for it.
       this.#from.pause();
       return;
     }
     this.bytes += chunk.length;
-    this.#tell(chunk.length);
+    this.#observer.onCarried(chunk.length);
     if (!this.#corked) {
       // Chunks of one turn leave in one system call.
       this.#corked = true;

@@ -35,6 +35,8 @@ export interface ListenerOptions {
   /** `127.0.0.1` on a laptop; undefined: every address, IPv4 and IPv6 where the pod has both. */
   readonly address?: string;
   readonly dial: (forward: Forward, signal: AbortSignal) => Promise<Dialled>;
+  /** A dial that resolved says nothing of the destination yet: its first byte does, or a refusal before that. */
+  readonly blindDials: boolean;
   /** Told of each dial's outcome, for the health of the destination. */
   readonly onDial: (forward: Forward, failure: TunnelError | undefined) => void;
   readonly limit: ConnectionLimit;
@@ -144,12 +146,20 @@ export class Listener {
   }
 
   async #carry(client: Socket, signal: AbortSignal): Promise<void> {
-    const { forward, budget, observer, log } = this.#options;
+    const { forward, budget, observer, log, blindDials, onDial } = this.#options;
     const startedAt = performance.now();
     const dialled = await this.#dial(client, signal);
     if (dialled === undefined) return;
     const traffic = observer.traffic(forward.name);
-    const result = await bridge(client, dialled.stream, dialled.signal, { budget, traffic });
+    const result = await bridge(client, dialled.stream, dialled.signal, {
+      budget,
+      traffic,
+      ...(blindDials ? { onAnswer: () => onDial(forward, undefined) } : {}),
+    });
+    if (result.refusal !== undefined) {
+      await this.#refuse(client, result.refusal, signal);
+      return;
+    }
     if (result.brokenBy === 'session' || result.brokenBy === 'destination') {
       observer.reset(forward.name, result.brokenBy);
     }
@@ -168,18 +178,24 @@ export class Listener {
 
   /** The stream for this client; undefined after the client was told why there is none. */
   async #dial(client: Socket, signal: AbortSignal): Promise<Dialled | undefined> {
-    const { forward, dial, onDial, observer, log } = this.#options;
+    const { forward, dial, blindDials, onDial } = this.#options;
     try {
       const dialled = await dial(forward, signal);
-      onDial(forward, undefined);
+      if (!blindDials) onDial(forward, undefined);
       return dialled;
     } catch (error) {
       if (!(error instanceof TunnelError)) throw error;
-      if (!signal.aborted) onDial(forward, error);
-      log.debug({ forward: forward.name, code: error.code, reason: error.message }, 'connection failed');
-      observer.reset(forward.name, 'dial');
-      await tellReason(client, forward.appProtocol, error);
+      await this.#refuse(client, error, signal);
       return undefined;
     }
+  }
+
+  /** The client learns why there is no stream for it. Resolves when it is gone. */
+  async #refuse(client: Socket, error: TunnelError, signal: AbortSignal): Promise<void> {
+    const { forward, onDial, observer, log } = this.#options;
+    if (!signal.aborted) onDial(forward, error);
+    log.debug({ forward: forward.name, code: error.code, reason: error.message }, 'connection failed');
+    observer.reset(forward.name, 'dial');
+    await tellReason(client, forward.appProtocol, error);
   }
 }

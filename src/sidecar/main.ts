@@ -78,7 +78,15 @@ export async function startSidecar(config: TunnelConfig, options: SidecarOptions
     observer: metrics.tunnel,
   });
   const changed = new Changes(() => JSON.stringify(statusOf(sources)));
-  const health = new Health({ tunnel, forwards, config: healthCheck, clock, log, onChange: () => changed.check() });
+  const health = new Health({
+    tunnel,
+    forwards,
+    config: healthCheck,
+    blindDials: opened.blindDials === true,
+    clock,
+    log,
+    onChange: () => changed.check(),
+  });
   let drainingSince: Date | undefined;
   const sources: StatusSources = {
     snapshot: () => tunnel.snapshot,
@@ -116,6 +124,7 @@ export async function startSidecar(config: TunnelConfig, options: SidecarOptions
         forward,
         ...(options.address === undefined ? {} : { address: options.address }),
         dial: async (to, signal) => await tunnel.dial(to, signal),
+        blindDials: opened.blindDials === true,
         onDial: (to, failure) => health.recordDial(to, failure),
         limit,
         budget,

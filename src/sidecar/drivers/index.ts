@@ -14,6 +14,8 @@ export interface OpenedDriver {
   readonly connectTimeoutMs: number;
   /** Whether its ciphers run natively; absent where it has none of its own. */
   readonly nativeCrypto?: boolean;
+  /** Its dial resolves before the destination has answered; a refusal fails the stream before its first byte. */
+  readonly blindDials?: boolean;
 }
 
 export interface DriverSurroundings {
@@ -44,7 +46,7 @@ const drivers: { readonly [N in DriverName]: Open<N> } = {
       persistent: connection.mode === 'Persistent',
       reason: `portforward/${namespace}/${name}/${surroundings.podUid}`,
     });
-    return { driver, sessionsWanted: ssm.sessions, connectTimeoutMs: ssmConnectMs };
+    return { driver, sessionsWanted: ssm.sessions, connectTimeoutMs: ssmConnectMs, blindDials: true };
   },
 };
 

@@ -17,6 +17,8 @@ export interface HealthOptions {
   readonly tunnel: Pick<Tunnel, 'probe' | 'onChange' | 'snapshot'>;
   readonly forwards: readonly Forward[];
   readonly config: TunnelConfig['healthCheck'];
+  /** A dial that resolved says nothing of the destination yet. */
+  readonly blindDials: boolean;
   readonly clock: Clock;
   readonly random?: () => number;
   readonly log: Logger;
@@ -30,6 +32,9 @@ interface Watched {
   cancelTimer?: (() => void) | undefined;
   isAsking: boolean;
 }
+
+/** How long a refusal takes at most to come back from a destination that refuses: agents are hundreds of milliseconds away. */
+const refusalMs = 2_000;
 
 /** Pods and ports that were started together are not asked together. */
 const jitter = 0.1;
@@ -115,7 +120,7 @@ export class Health {
   }
 
   async #question(forward: Forward): Promise<void> {
-    const { tunnel, clock, config } = this.#options;
+    const { tunnel, clock, config, blindDials } = this.#options;
     const where = destinationText(forward.destination);
     const late = (): TunnelError =>
       new TunnelError(
@@ -124,7 +129,8 @@ export class Health {
       );
     using limit = timeLimit(clock, config.timeoutSeconds * 1000, late, this.#stop.signal);
     const { stream } = await tunnel.probe(forward, limit.signal);
-    await probe(forward, stream, limit.signal);
+    const patience = { clock, ms: Math.min(refusalMs, config.timeoutSeconds * 500) };
+    await probe(forward, stream, limit.signal, blindDials ? patience : undefined);
   }
 
   #record(watched: Watched, failure: TunnelError | undefined): void {

@@ -3,6 +3,7 @@
 import type { Duplex } from 'node:stream';
 import { TunnelError } from '../../contract/errors.ts';
 import { type AppProtocol, destinationText, type Forward } from '../../contract/tunnel-config.ts';
+import type { Clock } from '../../process/clock.ts';
 
 interface Probe {
   request(forward: Forward): Buffer;
@@ -45,16 +46,41 @@ const http: Probe = {
 /** Where there is no entry, an opened stream is the answer: MySQL blocks hosts whose handshakes break off, TLS and TCP have no question. */
 const probes: { readonly [P in AppProtocol]?: Probe } = { postgresql, redis, http };
 
-/** Resolves when the destination speaks its protocol. @throws TunnelError DestinationNotSpeaking, or the signal's reason. Ends the stream. */
-export async function probe(forward: Forward, stream: Duplex, signal: AbortSignal): Promise<void> {
+/** How long no news of a refusal is waited for, where an opened stream is no answer yet. */
+interface Patience {
+  readonly clock: Clock;
+  readonly ms: number;
+}
+
+/**
+ * Resolves when the destination speaks its protocol; where that has no question, when it has not refused for as long as `patience` says.
+ * Ends the stream. @throws TunnelError DestinationNotSpeaking, the destination's refusal, or the signal's reason.
+ */
+export async function probe(forward: Forward, stream: Duplex, signal: AbortSignal, patience?: Patience): Promise<void> {
   const question = probes[forward.appProtocol];
   try {
     if (question !== undefined) await ask(question, forward, stream, signal);
+    else if (patience !== undefined) await unrefused(stream, patience, signal);
   } finally {
     // A clean end first: some servers log a reset.
     if (!stream.destroyed) stream.end();
     stream.destroy();
   }
+}
+
+/** Resolves with the first byte, a clean end, or no news for so long. @throws TunnelError the refusal, or the signal's reason. */
+async function unrefused(stream: Duplex, { clock, ms }: Patience, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const cancel = clock.after(ms, resolve);
+  const done = (): void => resolve();
+  signal.addEventListener('abort', done, { once: true });
+  stream.once('data', done).once('end', done).once('close', done);
+  await promise;
+  cancel();
+  signal.removeEventListener('abort', done);
+  signal.throwIfAborted();
+  if (stream.errored instanceof TunnelError) throw stream.errored;
 }
 
 async function ask(question: Probe, forward: Forward, stream: Duplex, signal: AbortSignal): Promise<void> {
@@ -65,6 +91,8 @@ async function ask(question: Probe, forward: Forward, stream: Duplex, signal: Ab
       signal.removeEventListener('abort', onAbort);
       stream.off('data', onData);
       if (verdict === true) resolve();
+      // A refusal that came after the dial tells more than the missing answer.
+      else if (stream.errored instanceof TunnelError) reject(stream.errored);
       else
         reject(
           new TunnelError(

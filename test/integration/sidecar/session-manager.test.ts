@@ -6,12 +6,14 @@ import { connect, type Socket } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import type { Code } from '../../../src/contract/errors.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
+import { CommandFailed } from '../../cluster/command.ts';
 import { freePort } from '../../cluster/ports.ts';
 import { echo, type Service, serve } from '../../driver-suite/destinations.ts';
+import { startPostgres } from '../../private-network/postgres.ts';
 import { SessionManager, type Switches } from '../../support/ssm/session-manager.ts';
 import { SecretDirectory } from '../ssh/ssh-world.ts';
 import { type Pod, startPod } from './pod.ts';
-import { ssmTunnelConfig } from './sidecar-world.ts';
+import { openSidecar, psql, ssmTunnelConfig, until } from './sidecar-world.ts';
 
 const node = 'i-0123456789abcdef0';
 
@@ -124,6 +126,43 @@ test('a client that comes while there is no session is held until there is one',
   const client = await openClient(port);
   assert.equal(String(await echoed(client, Buffer.from('early'))), 'early');
   client.destroy();
+});
+
+test('a database that is down is told by status and by psql itself, although a dial tells nothing; and when it is back, so is psql', async () => {
+  const postgres = await startPostgres();
+  const forward = { port: postgres.port, appProtocol: 'postgresql' as const };
+  const config = ssmTunnelConfig(manager, secret, {
+    forwards: [
+      { ...forward, name: 'active', health: 'Active' },
+      { ...forward, name: 'passive', health: 'Passive' },
+    ],
+    healthCheck: { intervalSeconds: 0.5, timeoutSeconds: 1, failureThreshold: 1 },
+  });
+  const sidecar = await openSidecar({ ...config, forwards: config.forwards.map((one) => ({ ...one, listenPort: 0 })) });
+  const told = (reachable: boolean): boolean => sidecar.status().ports.every((port) => port.reachable === reachable);
+  try {
+    await until(sidecar, () => told(true), 15_000);
+    const [{ port }] = sidecar.ports as [(typeof sidecar.ports)[0]];
+    assert.equal((await psql(postgres, port, 'SELECT count(*) FROM orders')).trim(), '3');
+    await postgres.kill();
+    // A passive destination is found out by its next client.
+    for (const local of sidecar.ports) {
+      await assert.rejects(psql(postgres, local.port, 'SELECT 1'), (error) => {
+        assert(error instanceof CommandFailed);
+        assert.match(error.stderr, /portforward: .*DestinationUnreachable/);
+        return true;
+      });
+    }
+    await until(sidecar, () => told(false));
+    for (const one of sidecar.status().ports) assert.equal(one.reason, 'DestinationUnreachable');
+    assert.equal(sidecar.status().state, 'Connected');
+    await postgres.start();
+    await until(sidecar, () => told(true));
+    assert.equal((await psql(postgres, port, 'SELECT count(*) FROM orders')).trim(), '3');
+  } finally {
+    await sidecar.stop();
+    await postgres.stop();
+  }
 });
 
 const denied = (action: string) => ({

@@ -12,6 +12,8 @@ import { ByteBudget } from '../../../src/sidecar/byte-budget.ts';
 interface Bridged extends AsyncDisposable {
   /** The client's own end. */
   readonly client: Socket;
+  /** The socket that the bridge has of it. */
+  readonly served: Socket;
   /** The destination's own end. */
   readonly far: Duplex;
   /** The stream that the bridge holds. */
@@ -38,6 +40,7 @@ async function bridged(budget = new ByteBudget(), before?: (client: Socket) => v
   const result = bridge(socket, near, session.signal, { budget, traffic: { toDestination: 0, toClient: 0 } });
   return {
     client,
+    served: socket,
     far,
     near,
     session,
@@ -232,4 +235,51 @@ test('resetting a closed socket does nothing', async () => {
   await once(client, 'close');
   reset(client);
   server.close();
+});
+
+test('a refusal before the first byte leaves the client as if nothing had been read of it', async () => {
+  await using b = await bridged();
+  const refusal = new TunnelError('DestinationUnreachable', 'the agent could not connect');
+  b.client.write('hello ');
+  b.client.write('there');
+  assert.match(String((await once(b.far, 'data'))[0]), /^hello/);
+  b.near.destroy(refusal);
+  const result = await b.result;
+  assert.equal(result.refusal, refusal);
+  assert.equal(b.budget.used, 0);
+  let text = '';
+  const { served } = b;
+  served.on('data', (chunk: Buffer) => {
+    text += String(chunk);
+    if (text === 'hello there') served.end('refused');
+  });
+  served.resume();
+  assert.equal(await read(b.client), 'refused');
+  assert.equal(text, 'hello there');
+});
+
+test('after the first byte of the destination, and after more than a first message, a refusal is a break', async () => {
+  const refusal = new TunnelError('DestinationUnreachable', 'the agent could not connect');
+  {
+    await using b = await bridged();
+    let answers = 0;
+    b.client.on('data', () => {
+      answers += 1;
+    });
+    b.far.write('welcome');
+    await once(b.client, 'data');
+    const reset = new Promise((resolve) => b.client.once('close', resolve));
+    b.near.destroy(refusal);
+    assert.deepEqual([(await b.result).refusal, (await b.result).failure, answers], [undefined, refusal, 1]);
+    await reset;
+  }
+  await using b = await bridged();
+  b.client.write(Buffer.alloc(20_000));
+  let sent = 0;
+  for await (const chunk of b.far.iterator({ destroyOnReturn: false })) {
+    sent += (chunk as Buffer).length;
+    if (sent === 20_000) break;
+  }
+  b.near.destroy(refusal);
+  assert.equal((await b.result).refusal, undefined);
 });

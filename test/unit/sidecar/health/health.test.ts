@@ -52,7 +52,11 @@ interface Watch {
   readonly changes: () => number;
 }
 
-function watch(health: Forward['health'], appProtocol: Forward['appProtocol'] = 'postgresql'): Watch {
+function watch(
+  health: Forward['health'],
+  appProtocol: Forward['appProtocol'] = 'postgresql',
+  blindDials = false,
+): Watch {
   const clock = new ManualClock();
   const tunnel = new FakeTunnel();
   let changes = 0;
@@ -60,6 +64,7 @@ function watch(health: Forward['health'], appProtocol: Forward['appProtocol'] = 
     tunnel,
     forwards: [{ ...orders, health, appProtocol }],
     config: { intervalSeconds: 10, timeoutSeconds: 3, failureThreshold: 3, readinessPolicy: 'Transport' },
+    blindDials,
     clock,
     random: () => 0,
     log: silentLog(),
@@ -215,6 +220,44 @@ test('an opened stream is answer enough where there is no question', async () =>
     await probe({ ...orders, appProtocol }, near, new AbortController().signal);
     assert.equal(heard, '', 'nothing is said to it');
   }
+});
+
+test('where a dial tells nothing, a refusal has time to come, and silence, a byte or an end is answer enough', async () => {
+  const refusal = new TunnelError('DestinationUnreachable', 'the agent could not connect');
+  const tcp: Forward = { ...orders, appProtocol: 'tcp' };
+  const { signal } = new AbortController();
+  for (const happens of ['a refusal', 'silence', 'a byte', 'an end'] as const) {
+    const clock = new ManualClock();
+    const [near, far] = duplexPair();
+    near.on('error', () => undefined);
+    const asked = probe(tcp, near, signal, { clock, ms: 2_000 });
+    const outcome = asked.then(
+      () => 'reachable',
+      (error: unknown) => error,
+    );
+    await clock.advance(1_900);
+    if (happens === 'a refusal') near.destroy(refusal);
+    else if (happens === 'a byte') far.write('220 mail.example.com\r\n');
+    else if (happens === 'an end') far.end();
+    else await clock.advance(200);
+    assert.equal(await outcome, happens === 'a refusal' ? refusal : 'reachable', happens);
+    assert.equal(clock.waiting, 0);
+  }
+  const [near] = duplexPair();
+  near.on('error', () => undefined);
+  const asked = probe(orders, near, signal);
+  near.destroy(refusal);
+  await assert.rejects(asked, refusal, 'the refusal, and not the missing answer');
+});
+
+test('Passive, where a dial tells nothing: the first result waits for news, and half the timeout is enough of it', async () => {
+  const w = watch('Passive', 'tcp', true);
+  w.tunnel.become('Connected');
+  await w.clock.advance(1_400);
+  assert.equal(reachable(w), undefined);
+  await w.clock.advance(200);
+  assert.equal(reachable(w), true);
+  w.health.close();
 });
 
 test('the first result of all decides, whatever the threshold', () => {
