@@ -72,7 +72,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
     { target }: SsmRoute,
     destination: { readonly host: string | undefined; readonly port: number },
     log: Logger,
-    onChange: () => void,
+    { onChange, onAnswer }: { readonly onChange: () => void; readonly onAnswer: (() => void) | undefined },
     signal: AbortSignal,
   ): Promise<DataChannel> => {
     const ticket = await gate.pass(async () => {
@@ -80,6 +80,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
       known?.add(started.sessionId);
       return started;
     }, signal);
+    onAnswer?.();
     const channel = await DataChannel.open(
       {
         api,
@@ -126,10 +127,10 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
     routes: ({ signal }) => targets.routes(signal),
 
     async connect(route: SsmRoute, { signal, log, onAnswer }: ConnectOptions): Promise<Session> {
-      const session = new SsmSession(route.via, (destination, onChange) => {
+      const session = new SsmSession(route.via, clock, (destination, onChange) => {
         const end = endOf(destination);
         return new Lane({
-          open: (changed, abort) => open(route, end, log, changed, abort),
+          open: (changed, abort) => open(route, end, log, { onChange: changed, onAnswer }, abort),
           remoteHost: end.host !== undefined,
           // An agent that multiplexes is sent NOPs.
           lifeMs: ({ agent }) => limits.lifeMs(route.target, persistent && !agent.multiplexes),
@@ -141,7 +142,6 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
       });
       try {
         await session.start(destinations, signal);
-        onAnswer?.();
         // A missing permission would show in an hour, by dropping every connection: it is tried now, while nothing is lost by it.
         if (!resumeProved) await abortable(session.renewSocket(), signal);
         resumeProved = true;

@@ -57,9 +57,15 @@ export class Lane {
     this.#refusalPause = new Backoff({ ...REFUSAL_PAUSE, random: options.random });
   }
 
-  /** The first session. @throws TunnelError, or the signal's reason. */
+  /** The first session. @throws TunnelError, or the signal's reason; `mend` then tries again. */
   async start(signal: AbortSignal): Promise<void> {
-    this.#take(await this.#options.open(() => this.#changed(), signal));
+    const { open, clock } = this.#options;
+    try {
+      this.#take(await open(() => this.#changed(), signal));
+    } catch (error) {
+      this.#failed(error, clock.now());
+      throw error;
+    }
   }
 
   /** Takes new streams now. */
@@ -88,13 +94,12 @@ export class Lane {
     return streams;
   }
 
-  /** A stream; waits for a session that is being opened. @throws TunnelError of layer `bastion`, or the signal's reason. */
+  /** A stream; waits for a session that is being opened. @throws TunnelError, or the signal's reason. */
   async dial(signal: AbortSignal): Promise<PortStream> {
     signal.throwIfAborted();
     if (!this.usable && this.#replacing !== undefined) await abortable(this.#replacing, signal);
     const current = this.#current;
-    if (current === undefined)
-      throw new TunnelError('NotConnected', 'the session to the destination is being replaced');
+    if (current === undefined) throw this.#whyNone();
     if (!current.port.hasRoom) throw new TunnelError('NotConnected', 'the session takes no more streams at the moment');
     const stream = current.port.open();
     this.#countRefusals(stream);
@@ -144,10 +149,21 @@ export class Lane {
     } catch (error) {
       this.#replacing = undefined;
       if (this.#closed.signal.aborted) return;
-      this.#nextAttemptAt = clock.now() + this.#retry.next();
+      this.#failed(error, clock.now());
       log.warn({ error }, 'the session to the destination could not be replaced yet');
     }
     this.#options.onChange();
+  }
+
+  /** What only a person can mend is this destination's own matter: its siblings were opened. */
+  #whyNone(): TunnelError {
+    const loss = this.#loss ?? new TunnelError('NotConnected', 'the session to the destination is being replaced');
+    return loss.permanent ? new TunnelError('DestinationUnreachable', loss.message, { cause: loss }) : loss;
+  }
+
+  #failed(error: unknown, now: number): void {
+    this.#nextAttemptAt = now + this.#retry.next();
+    if (this.#current === undefined && error instanceof TunnelError) this.#loss = error;
   }
 
   #take(channel: DataChannel): void {

@@ -3,12 +3,17 @@
 // Neighbours: driver.ts opens it, lane.ts does the work.
 import type { Duplex } from 'node:stream';
 import { TunnelError } from '../../../contract/errors.ts';
+import { type Clock, wait } from '../../../process/clock.ts';
 import type { Destination, Session } from '../../driver.ts';
 import { abortable } from './abortable.ts';
 import type { Lane } from './lane.ts';
 
+/** How long the lanes that are up wait for those that are not. */
+const STRAGGLERS_MS = 10_000;
+
 export class SsmSession implements Session {
   readonly via: string;
+  readonly #clock: Clock;
   readonly #lanes = new Map<string, Lane>();
   readonly #starting = new Map<string, Promise<Lane>>();
   readonly #newLane: (destination: Destination) => Lane;
@@ -21,22 +26,34 @@ export class SsmSession implements Session {
   #judging = false;
 
   /** `newLane` gives a lane that is not started; its `onChange` calls `changed`. */
-  constructor(via: string, newLane: (destination: Destination, changed: () => void) => Lane) {
+  constructor(via: string, clock: Clock, newLane: (destination: Destination, changed: () => void) => Lane) {
     this.via = via;
+    this.#clock = clock;
     this.#newLane = (destination) => newLane(destination, () => this.#changed());
   }
 
-  /** Opens the lanes. @throws TunnelError, or the signal's reason; nothing is left open then. */
+  /**
+   * Opens the lanes. Resolves when each is up or has failed, but at the latest 10 s after the first is up: the others follow, and one
+   * that failed is tried again, because its siblings need not wait for it. @throws TunnelError if none came up, or the signal's reason;
+   * nothing is left open then.
+   */
   async start(destinations: readonly Destination[], signal: AbortSignal): Promise<void> {
     const starts = destinations.map((destination) => this.#addLane(destination, signal));
-    try {
-      await Promise.all(starts);
-    } catch (error) {
-      await Promise.allSettled(starts);
+    const settled = Promise.allSettled(starts);
+    const waiting = new AbortController();
+    const late = Promise.any(starts).then(() => wait(this.#clock, STRAGGLERS_MS, waiting.signal));
+    await Promise.race([settled, late.catch(() => settled)]);
+    waiting.abort();
+    const up = [...this.#lanes.values()].find((lane) => !lane.dead);
+    if (up === undefined || signal.aborted) {
+      await settled;
       await this.close();
-      throw error;
+      signal.throwIfAborted();
+      await Promise.all(starts);
+      throw new TunnelError('BastionLost', `the session to ${this.via} was lost as soon as it was open`);
     }
-    this.#first = await starts[0];
+    this.#first = this.#lanes.get(keyOf(destinations[0] ?? { host: '', port: 0 })) ?? up;
+    if (this.#first.dead) this.#first = up;
     this.#started = true;
     this.#changed();
   }
@@ -98,13 +115,16 @@ export class SsmSession implements Session {
       try {
         await lane.start(AbortSignal.any([signal, this.#over.signal]));
         this.#over.signal.throwIfAborted();
-        this.#lanes.set(key, lane);
         return lane;
       } catch (error) {
-        await lane.close();
+        signal.throwIfAborted();
         throw error;
       } finally {
         this.#starting.delete(key);
+        // One that failed stays, to be mended.
+        if (signal.aborted || this.#over.signal.aborted) await lane.close();
+        else this.#lanes.set(key, lane);
+        this.#changed();
       }
     })();
     this.#starting.set(key, start);
@@ -116,7 +136,7 @@ export class SsmSession implements Session {
     if (!this.#started || this.#judging || this.#over.signal.aborted) return;
     this.#judging = true;
     const lanes = [...this.#lanes.values()];
-    if (lanes.length > 0 && lanes.every((lane) => lane.dead)) {
+    if (lanes.length > 0 && this.#starting.size === 0 && lanes.every((lane) => lane.dead)) {
       const loss = lanes.find((lane) => lane.loss !== undefined)?.loss;
       this.#over.abort(loss ?? new TunnelError('BastionLost', `every session to ${this.via} was lost`));
       void this.close();

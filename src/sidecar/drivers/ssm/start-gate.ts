@@ -1,12 +1,19 @@
 // Starts sessions one after the other with a pause between: AWS limits the rate per account, and all pods of a tunnel begin together.
-// Neighbour: driver.ts has one for all its sessions.
+// Where it throttles all the same the pause grows until it does no more. Neighbour: driver.ts has one for all its sessions.
+import { TunnelError } from '../../../contract/errors.ts';
 import { sleep } from '../../../process/backoff.ts';
 import { abortable } from './abortable.ts';
 
 const PAUSE_MS = 100;
+const MAX_PAUSE_MS = 3_200;
+/** Of one start that is throttled; then whoever wants it is told, and waits longer. */
+const ATTEMPTS = 6;
+/** What becomes of the pause with each start that was not throttled. */
+const EASING = 0.9;
 
 export class StartGate {
   #last: Promise<unknown> = Promise.resolve();
+  #pauseMs = PAUSE_MS;
   readonly #random: () => number;
 
   constructor(random: () => number = Math.random) {
@@ -18,11 +25,30 @@ export class StartGate {
     const before = this.#last;
     const turn = (async () => {
       await abortable(before, signal);
-      return await start();
+      return await this.#patiently(start, signal);
     })();
     // The pause is for who comes next; who is aborted leaves it at once.
-    const pause = (): Promise<void> => sleep(PAUSE_MS * (0.5 + this.#random()), signal).catch(() => undefined);
+    const pause = (): Promise<void> => this.#pause(signal).catch(() => undefined);
     this.#last = Promise.allSettled([before, turn]).then(pause);
     return turn;
+  }
+
+  async #patiently<T>(start: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const started = await start();
+        this.#pauseMs = Math.max(PAUSE_MS, this.#pauseMs * EASING);
+        return started;
+      } catch (error) {
+        if (!(error instanceof TunnelError && error.code === 'Throttled')) throw error;
+        this.#pauseMs = Math.min(MAX_PAUSE_MS, this.#pauseMs * 2);
+        if (attempt === ATTEMPTS) throw error;
+        await this.#pause(signal);
+      }
+    }
+  }
+
+  async #pause(signal: AbortSignal): Promise<void> {
+    await sleep(this.#pauseMs * (0.5 + this.#random()), signal);
   }
 }

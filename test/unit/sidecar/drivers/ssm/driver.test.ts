@@ -130,8 +130,30 @@ test('an attempt that is aborted while it waits for the service leaves nothing b
   while (the.fake.sockets > 0) await delay(5);
 });
 
-test('one of two destinations that cannot be opened leaves no session of the other behind', async () => {
-  const the = await setting({ destinations: [database, cache] });
+test('a destination that cannot be opened leaves its siblings alone, is told to its own clients and tried again', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ destinations: [cache, database], clock });
+  the.fake.agentVersion = '3.1.1200.0';
+  const session = await the.driver.connect(route, { signal: new AbortController().signal, log: silentLog });
+  endings.push(() => session.close());
+  await works(session, cache);
+  await assert.rejects(
+    dial(session, database),
+    (error) => error instanceof TunnelError && error.code === 'DestinationUnreachable' && /agent/.test(error.message),
+  );
+  assert.equal(the.fake.count('start'), 2);
+  the.fake.agentVersion = '3.3.4108.0';
+  await clock.advance(1_000);
+  await eventually('the session to the database', () =>
+    dial(session, database).then(
+      () => true,
+      () => false,
+    ),
+  );
+});
+
+test('destinations that can none be opened leave no session behind', async () => {
+  const the = await setting({ destinations: [database, { host: 'other.internal', port: 5432 }] });
   the.fake.agentVersion = '3.1.1200.0';
   await assert.rejects(connect(the), (error) => error instanceof TunnelError && error.code === 'AgentTooOld');
   while (the.fake.sockets > 0) await delay(5);
@@ -357,4 +379,50 @@ test('a session that is silent puts its node last, for its replacement', async (
   the.fake.silent = true;
   await clock.advance(9_000);
   assert.deepEqual(await order(), [...usual.filter((via) => via !== 'i-0abc'), 'i-0abc']);
+});
+
+async function upload(session: Session, destination: Destination): Promise<Duplex> {
+  const stream = await dial(session, destination);
+  stream.on('error', () => undefined).resume();
+  stream.write(Buffer.alloc(100_000));
+  return stream;
+}
+
+test('messages of 16 KiB are given up for a node whose session died within a minute of them, be it by a close or by silence', async () => {
+  for (const how of ['close', 'silence'] as const) {
+    const clock = new FakeClock();
+    const the = await setting({ clock });
+    the.fake.agentVersion = '3.3.3572.0';
+    const first = await connect(the);
+    if (how === 'silence') the.fake.largestCarried = 10_000;
+    await upload(first, database);
+    if (how === 'close') {
+      await eventually('a large message', () => the.fake.agent.largestInput === 16_384);
+      the.fake.agent.closeChannel('');
+    }
+    for (let passed = 0; passed < 90_000 && !first.signal.aborted; passed += 1_000) {
+      await clock.advance(1_000);
+      await delay(1);
+    }
+    assert.equal((first.signal.reason as TunnelError).code, 'BastionLost');
+    const second = await connect(the);
+    const stream = await upload(second, database);
+    await pass(clock, 4_000);
+    await eventually('small messages arrive', () => the.fake.agent.inputSequences.length > 50);
+    assert.equal(the.fake.agent.largestInput, 1_024);
+    stream.destroy();
+  }
+});
+
+test('a node that took large messages for a minute keeps them', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, destinations: [cache] });
+  the.fake.agentVersion = '3.3.3572.0';
+  const first = await connect(the);
+  await upload(first, cache);
+  await pass(clock, 62_000);
+  the.fake.agent.closeChannel('');
+  if (!first.signal.aborted) await once(first.signal, 'abort');
+  await upload(await connect(the), cache);
+  await eventually('a large message', () => the.fake.agent.largestInput === 16_384);
 });

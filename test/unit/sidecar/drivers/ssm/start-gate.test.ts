@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TunnelError } from '../../../../../src/contract/errors.ts';
 import { StartGate } from '../../../../../src/sidecar/drivers/ssm/start-gate.ts';
 
 const never = new AbortController().signal;
@@ -42,4 +43,30 @@ test('who is aborted leaves the line at once and holds up nobody', async () => {
   release();
   await first;
   assert.equal(await third, 'third');
+});
+
+test('where AWS throttles, the pause grows until it does no more, and nobody has failed', async () => {
+  const gate = new StartGate(() => 0.5);
+  let lastAt = Number.NEGATIVE_INFINITY;
+  let throttled = 0;
+  const start = async (): Promise<void> => {
+    const gap = performance.now() - lastAt;
+    lastAt = performance.now();
+    if (gap >= 300) return;
+    throttled += 1;
+    throw new TunnelError('Throttled', 'too soon');
+  };
+  await Promise.all(Array.from({ length: 5 }, () => gate.pass(start, never)));
+  assert.ok(throttled >= 1 && throttled <= 4, `${throttled} throttled`);
+});
+
+test('who is throttled again and again is told', async () => {
+  const gate = new StartGate(() => -0.49);
+  let starts = 0;
+  const throttled = async (): Promise<void> => {
+    starts += 1;
+    throw new TunnelError('Throttled', 'too soon');
+  };
+  await assert.rejects(gate.pass(throttled, never), /too soon/);
+  assert.equal(starts, 6);
 });
