@@ -1,0 +1,200 @@
+// Sessions that end or should: an agent that falls silent, an account's limits on duration and idleness, a refused resume, a throttled start.
+// Every test has a service of its own, so they run side by side; each prints its figures.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { echo, serve } from '../driver-suite/destinations.ts';
+import { endOf, portOf, until, untilConnected } from '../integration/sidecar/sidecar-world.ts';
+import { eventually } from '../support/eventually.ts';
+import { within } from './ssm-clients.ts';
+import { SsmTunnel, type TunnelOptions } from './ssm-tunnel.ts';
+
+interface EchoWorld extends AsyncDisposable {
+  readonly tunnel: SsmTunnel;
+}
+
+/** A tunnel to a destination on the node that sends back what it hears. */
+async function openToEcho(options: Partial<TunnelOptions> = {}): Promise<EchoWorld> {
+  const service = await serve(echo);
+  const tunnel = await SsmTunnel.open({ forwards: [{ port: service.port }], ...options });
+  return {
+    tunnel,
+    [Symbol.asyncDispose]: async () => {
+      await tunnel[Symbol.asyncDispose]();
+      await service.stop();
+    },
+  };
+}
+
+async function client(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Sends a word and waits for it to come back. @throws if it does not within `limitMs`, or the connection ends. */
+async function hears(socket: Socket, limitMs = 5_000): Promise<void> {
+  const word = `${Math.random()}`;
+  const gone = new AbortController();
+  const end = (): void => gone.abort(new Error('the connection ended'));
+  socket.once('close', end);
+  try {
+    const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(limitMs)]);
+    const answer = once(socket, 'data', { signal });
+    socket.write(word);
+    const [bytes] = (await answer) as [Buffer];
+    assert.equal(String(bytes), word);
+  } finally {
+    socket.off('close', end);
+  }
+}
+
+/** A connection of its own for one word. */
+async function answers(port: number, limitMs?: number): Promise<void> {
+  const socket = await client(port);
+  try {
+    await hears(socket, limitMs);
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Short connections without a pause for so long; returns how many, and the slowest. @throws at the first that fails. */
+async function connectionsFor(
+  port: number,
+  ms: number,
+): Promise<{ readonly count: number; readonly slowestMs: number }> {
+  const over = performance.now() + ms;
+  let count = 0;
+  let slowestMs = 0;
+  while (performance.now() < over) {
+    const from = performance.now();
+    await answers(port);
+    slowestMs = Math.max(slowestMs, performance.now() - from);
+    count += 1;
+    await delay(20);
+  }
+  return { count, slowestMs };
+}
+
+suite('sessions end, or should', { concurrency: true }, () => {
+  test('a silent agent: others carry at 8 s, resumed at 25 s, ended at 75 s with a reset', async (t) => {
+    await using world = await openToEcho();
+    const { tunnel } = world;
+    const [waiting, talking] = [await client(tunnel.port), await client(tunnel.port)];
+    await hears(waiting);
+    await hears(talking);
+    const ends = Promise.all([endOf(waiting), endOf(talking)]);
+    const resumed = await tunnel.calls('ResumeSession');
+    // Gone without a word for a moment: its sessions stay, as zombies; new ones can be started.
+    await tunnel.service.order('vanish', 1);
+    const from = performance.now();
+    talking.write('is anybody there');
+    const carried = eventually(
+      'a new connection',
+      () =>
+        answers(tunnel.port, 1_000).then(
+          () => true,
+          () => false,
+        ),
+      20_000,
+    );
+    const asked = eventually('ResumeSession', async () => (await tunnel.calls('ResumeSession')) > resumed, 60_000);
+    // Silence counts from the last sign of life, which is at most 4 s old.
+    within(t, 'new connections carried by another session after', await carried, 10_000);
+    within(t, 'the silent session resumed after', await asked, 26_000);
+    assert.equal(waiting.destroyed || talking.destroyed, false, 'open connections outlive the resume');
+    assert.deepEqual(await ends, ['ECONNRESET', 'ECONNRESET']);
+    const tookMs = performance.now() - from;
+    within(t, 'open connections reset after', tookMs, 76_000);
+    assert.ok(tookMs > 70_000, 'an agent has 75 s to speak again');
+    await answers(tunnel.port);
+    await eventually('the zombie ended at the service', async () => (await tunnel.sessions()).length === 1);
+  });
+
+  test('a session is replaced before its maximum duration: no connection fails', async (t) => {
+    // 18 s for the tunnel, and as the account has it.
+    await using world = await openToEcho({ ssm: { maxSessionMinutes: 0.3 }, switches: { MaxSessionMs: 18_000 } });
+    const { tunnel } = world;
+    const { count, slowestMs } = await connectionsFor(tunnel.port, 50_000);
+    const started = await tunnel.calls('StartSession');
+    t.diagnostic(
+      `${started} sessions of 18 s: ${count} connections, none failed; the slowest took ${Math.round(slowestMs)} ms`,
+    );
+    assert.ok(started >= 4);
+    assert.ok(slowestMs < 2_000);
+  });
+
+  test('an idle session is kept from its idle end', async (t) => {
+    await using world = await openToEcho({ switches: { IdleTimeoutMs: 6_000 } });
+    const { tunnel } = world;
+    const idle = await client(tunnel.port);
+    await hears(idle);
+    await delay(30_000);
+    await hears(idle);
+    idle.destroy();
+    assert.equal(await tunnel.calls('StartSession'), 1);
+    t.diagnostic('30 s without a byte at an idle timeout of 6 s: the same session, the same connection');
+  });
+
+  test('OnDemand, an idle session ends at the service: the next client is carried', async (t) => {
+    const service = await serve(echo);
+    try {
+      await using tunnel = await SsmTunnel.start({
+        forwards: [{ port: service.port }],
+        connection: { mode: 'OnDemand' },
+        switches: { IdleTimeoutMs: 3_000 },
+      });
+      await answers(tunnel.port, 15_000);
+      await eventually('the idle session ended', async () => (await tunnel.sessions()).length === 0, 20_000);
+      const from = performance.now();
+      await answers(tunnel.port, 15_000);
+      within(t, 'the next client after the idle end', performance.now() - from, 5_000);
+    } finally {
+      await service.stop();
+    }
+  });
+
+  test('a refused ResumeSession is told at the start, with the action that is missing', async (t) => {
+    const denied = { ResumeSession: { Type: 'AccessDeniedException', Message: 'no' } };
+    await using tunnel = await SsmTunnel.start({ forwards: [{ port: 5432 }], switches: { Errors: denied } });
+    const from = performance.now();
+    await until(tunnel.sidecar, () => tunnel.sidecar.status().reason === 'ResumeDenied', 15_000);
+    within(t, 'told after', performance.now() - from, 10_000);
+    assert.match(tunnel.sidecar.status().message ?? '', /ssm:ResumeSession/);
+    await tunnel.service.set({ Errors: {} });
+  });
+
+  test('a throttled StartSession: every one of 24 ports comes up, one session after the other', async (t) => {
+    const services = await Promise.all(Array.from({ length: 24 }, () => serve(echo)));
+    try {
+      const from = performance.now();
+      await using tunnel = await SsmTunnel.start({
+        forwards: services.map(({ port }) => ({ port })),
+        switches: { StartGapMs: 400 },
+      });
+      await untilConnected(tunnel.sidecar, 120_000);
+      t.diagnostic(`connected after ${Math.round(performance.now() - from)} ms`);
+      await eventually(
+        'every port answers',
+        async () => {
+          const results = await Promise.allSettled(
+            services.map((_, index) => answers(portOf(tunnel.sidecar, index), 2_000)),
+          );
+          return results.every(({ status }) => status === 'fulfilled');
+        },
+        120_000,
+      );
+      const { calls, sessions } = await tunnel.service.seen();
+      t.diagnostic(
+        `all 24 ports after ${Math.round(performance.now() - from)} ms; ${calls['StartSession']} calls of StartSession, the rest throttled`,
+      );
+      assert.equal(sessions.length, 24);
+    } finally {
+      await Promise.all(services.map((service) => service.stop()));
+    }
+  });
+});
