@@ -134,7 +134,7 @@ test('a database that is down is told by status and by psql itself, although a d
   const config = ssmTunnelConfig(manager, secret, {
     forwards: [
       { ...forward, name: 'active', health: 'Active' },
-      { ...forward, name: 'passive', health: 'Passive' },
+      { ...forward, name: 'passive', appProtocol: 'tcp', health: 'Passive' },
     ],
     healthCheck: { intervalSeconds: 0.5, timeoutSeconds: 1, failureThreshold: 1 },
   });
@@ -145,17 +145,24 @@ test('a database that is down is told by status and by psql itself, although a d
     const [{ port }] = sidecar.ports as [(typeof sidecar.ports)[0]];
     assert.equal((await psql(postgres, port, 'SELECT count(*) FROM orders')).trim(), '3');
     await postgres.kill();
-    // A passive destination is found out by its next client.
-    for (const local of sidecar.ports) {
-      await assert.rejects(psql(postgres, local.port, 'SELECT 1'), (error) => {
-        assert(error instanceof CommandFailed);
-        assert.match(error.stderr, /portforward: .*DestinationUnreachable/);
-        return true;
-      });
-    }
+    await assert.rejects(psql(postgres, port, 'SELECT 1'), (error) => {
+      assert(error instanceof CommandFailed);
+      assert.match(error.stderr, /portforward: .*DestinationUnreachable/);
+      return true;
+    });
+    // A passive destination is found out by its next client, whose protocol has no words here.
+    await assert.rejects(psql(postgres, sidecar.ports[1]?.port ?? 0, 'SELECT 1'));
     await until(sidecar, () => told(false));
     for (const one of sidecar.status().ports) assert.equal(one.reason, 'DestinationUnreachable');
     assert.equal(sidecar.status().state, 'Connected');
+    let isPraised = false;
+    const unsubscribe = sidecar.onChange(() => {
+      isPraised ||= sidecar.status().ports.some(({ reachable }) => reachable === true);
+    });
+    const { streams } = await manager.seen();
+    await until(sidecar, async () => (await manager.seen()).streams >= streams + 8);
+    unsubscribe();
+    assert.equal(isPraised, false, 'a dial was taken for an answer');
     await postgres.start();
     await until(sidecar, () => told(true));
     assert.equal((await psql(postgres, port, 'SELECT count(*) FROM orders')).trim(), '3');
