@@ -186,8 +186,6 @@ export class DataChannel implements ByteChannel {
     this.wake();
   }
 
-  // --- sockets ---
-
   #down(why: string): boolean {
     this.#turns.detach();
     if (this.#established !== undefined) return true;
@@ -288,7 +286,7 @@ export class DataChannel implements ByteChannel {
 
   #end(error: TunnelError): void {
     if (this.#ending.over) return;
-    this.#largeFatal = this.#outbox.diedOfLarge(this.#options.clock.now(), error);
+    this.#largeFatal = this.#outbox.diedOfLarge(this.#turns.heardAt, error);
     this.#turns.stop();
     this.#ending.announce(error);
     this.#establishing.fail(error);

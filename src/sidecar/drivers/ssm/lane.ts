@@ -25,9 +25,9 @@ export interface LaneOptions {
 
 /** A name may point elsewhere by now: sessions to other hosts are renewed this often (jittered), for new connections. */
 const RESOLVE_MS = 15 * 60_000;
-/** So many refusals in a row, and the name is resolved anew, but not more often than the pause. */
+/** So many refusals in a row, and the name is resolved anew, but not more often than the pause; a failover is noticed within 30 s. */
 const REFUSALS = 2;
-const REFUSAL_PAUSE = { initialMs: 15_000, maxMs: 60_000, jitter: 0.3 };
+const REFUSAL_PAUSE = { initialMs: 15_000, maxMs: 24_000, jitter: 0.3 };
 const RETRY = { initialMs: 1_000, maxMs: 60_000 };
 const SPACING_MS = 5_000;
 /** A replacement is wanted this long before a session's time is over. */

@@ -43,8 +43,8 @@ export class Outbox {
     return { type: payloadType.output, payload: this.#scratch.subarray(0, length) };
   }
 
-  /** Whether a session that now ends for this reason may have died of large messages. */
-  diedOfLarge(now: number, { code }: TunnelError): boolean {
-    return this.#largeSince !== undefined && now - this.#largeSince < PROBATION_MS && code === 'BastionLost';
+  /** Whether a session that ends for this reason, and whose agent was last heard then, may have died of large messages. */
+  diedOfLarge(heardAt: number, { code }: TunnelError): boolean {
+    return this.#largeSince !== undefined && heardAt - this.#largeSince < PROBATION_MS && code === 'BastionLost';
   }
 }

@@ -22,6 +22,7 @@ export interface TurnsOptions {
 export class Turns {
   readonly #options: TurnsOptions;
   readonly #liveness: Liveness;
+  #heardAt: number;
   #verdict: Verdict = 'alive';
   #planned = false;
   #stopped = false;
@@ -29,7 +30,13 @@ export class Turns {
 
   constructor(options: TurnsOptions) {
     this.#options = options;
-    this.#liveness = new Liveness(options.clock.now());
+    this.#heardAt = options.clock.now();
+    this.#liveness = new Liveness(this.#heardAt);
+  }
+
+  /** When the agent last gave a sign of life, in milliseconds of the clock. */
+  get heardAt(): number {
+    return this.#heardAt;
   }
 
   /** What the last turn made of the agent. */
@@ -49,13 +56,13 @@ export class Turns {
 
   /** The agent sent something. No turn for each kilobyte of a download: the one that is planned sees it. */
   heard(): void {
-    this.#liveness.progress(this.#now());
+    this.#progress();
     if (this.#verdict !== 'alive') this.wake();
   }
 
   /** The agent acknowledged something outstanding: it lives, and there may be room for more. */
   acknowledged(): void {
-    this.#liveness.progress(this.#now());
+    this.#progress();
     this.wake();
   }
 
@@ -96,6 +103,11 @@ export class Turns {
     this.#stopped = true;
     this.#cancelTimer?.();
     this.#options.link.close();
+  }
+
+  #progress(): void {
+    this.#heardAt = this.#now();
+    this.#liveness.progress(this.#heardAt);
   }
 
   #turn(): void {

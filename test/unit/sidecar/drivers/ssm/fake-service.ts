@@ -24,6 +24,8 @@ class Switches {
   doubled = 0;
   /** The agent neither acknowledges nor says anything. */
   silent = false;
+  /** Larger messages are lost on the way. */
+  largestCarried = Number.POSITIVE_INFINITY;
   /** The agent refuses every stream. */
   refuses = false;
 }
@@ -226,6 +228,7 @@ export class FakeAgent {
 
   #input(bytes: Buffer): void {
     if (this.#switches.silent) return;
+    if (bytes.length > this.#switches.largestCarried) return;
     const message = naiveDecode(bytes);
     const payload = Buffer.from(message.payload, 'hex');
     if (message.messageType === 'acknowledge') {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TunnelError } from '../../../../../src/contract/errors.ts';
 import { endLeftovers, type LeftoversOptions } from '../../../../../src/sidecar/drivers/ssm/leftovers.ts';
+import { eventually } from '../../../../support/eventually.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
+import { connect, database, setting, works } from './driver-world.ts';
 import { silentLog } from './silent-log.ts';
 
 const reason = 'portforward/shop/orders-db/uid';
@@ -84,4 +86,36 @@ test('what passes is tried again five times at most, what is denied is not, and 
   stopped.over.abort(new Error('closed'));
   await waiting;
   assert.equal(stopped.clock.pending, 0);
+});
+
+test('sessions that an earlier container of the pod left are ended after the first one is open; nobody else’s are', async () => {
+  const the = await setting();
+  const ours = 'portforward/shop/orders-db/uid';
+  the.fake.left.push(
+    { sessionId: 'left-1', reason: ours, target: 'i-0abc' },
+    { sessionId: 'sibling', reason: 'portforward/shop/orders-db/other', target: 'i-0abc' },
+    { sessionId: 'longer', reason: `${ours}-2`, target: 'i-0abc' },
+    { sessionId: 'person', reason: '', target: 'i-0abc' },
+    { sessionId: 'operator-0', reason: ours, target: 'i-0abc' },
+    { sessionId: 'left-2', reason: ours, target: 'i-0abc' },
+  );
+  const session = await connect(the);
+  await eventually('the leftovers are ended', () => the.fake.terminated.length >= 2);
+  await works(session, database);
+  assert.deepEqual(the.fake.terminated, ['left-1', 'left-2']);
+  assert.ok(the.fake.calls.indexOf('list') > the.fake.calls.indexOf('start'));
+  await connect(the);
+  assert.equal(the.fake.count('list'), 1);
+});
+
+test('without the permission to list sessions everything works, and it is told once', async () => {
+  const lines: unknown[] = [];
+  const log = { ...silentLog, info: (...line: unknown[]) => lines.push(line) } as typeof silentLog;
+  const the = await setting({ log });
+  the.fake.listError = new TunnelError('AccessDenied', 'lacks ssm:DescribeSessions');
+  const session = await connect(the);
+  await eventually('it is told', () => lines.length > 0);
+  await works(session, database);
+  assert.equal(lines.length, 1);
+  assert.match(JSON.stringify(lines), /not looked for/);
 });

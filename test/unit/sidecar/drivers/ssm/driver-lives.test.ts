@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { TunnelError } from '../../../../../src/contract/errors.ts';
+import type { Destination, Session } from '../../../../../src/sidecar/driver.ts';
+import { eventually } from '../../../../support/eventually.ts';
+import { FakeClock } from '../../../../support/fake-clock.ts';
+import { cache, connect, database, dial, pass, setting } from './driver-world.ts';
+
+async function upload(session: Session, destination: Destination): Promise<Duplex> {
+  const stream = await dial(session, destination);
+  stream.on('error', () => undefined).resume();
+  stream.write(Buffer.alloc(100_000));
+  return stream;
+}
+
+test('a limit of the account that ended a living session is known to the next one, which is replaced before it', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, destinations: [cache] });
+  const first = await connect(the);
+  await pass(clock, 5.5 * 60_000);
+  the.fake.agent.closeChannel('');
+  if (!first.signal.aborted) await once(first.signal, 'abort');
+  const second = await connect(the);
+  await pass(clock, 3.9 * 60_000);
+  assert.equal(the.fake.count('start'), 2);
+  await pass(clock, 0.2 * 60_000);
+  await eventually('a replacement', () => the.fake.count('start') === 3);
+  while (second.facts.sessionId !== 'operator-2') {
+    await clock.advance(10);
+    await delay(1);
+  }
+  assert.equal(second.signal.aborted, false);
+});
+
+test('a session that was lost with its agent teaches no limit', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, destinations: [cache] });
+  const first = await connect(the);
+  await pass(clock, 2.5 * 60_000);
+  the.fake.silent = true;
+  await pass(clock, 12_000);
+  the.fake.silent = false;
+  the.fake.agent.closeChannel('');
+  if (!first.signal.aborted) await once(first.signal, 'abort');
+  await connect(the);
+  await pass(clock, 2.5 * 60_000);
+  assert.equal(the.fake.count('start'), 2);
+});
+
+test('a session that is silent puts its node last, for its replacement', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, config: { target: { tags: { Role: 'bastion' } } } });
+  the.fake.nodes.set('i-0abc', true).set('i-1', true).set('i-2', true);
+  const order = async (): Promise<string[]> =>
+    (await the.driver.routes({ signal: new AbortController().signal })).map(({ via }) => via);
+  const usual = await order();
+  await connect(the);
+  the.fake.silent = true;
+  await clock.advance(9_000);
+  assert.deepEqual(await order(), [...usual.filter((via) => via !== 'i-0abc'), 'i-0abc']);
+});
+
+test('messages of 16 KiB are given up for a node whose session died within a minute of them, be it by a close or by silence', async () => {
+  for (const how of ['close', 'silence'] as const) {
+    const clock = new FakeClock();
+    const the = await setting({ clock });
+    the.fake.agentVersion = '3.3.3572.0';
+    const first = await connect(the);
+    if (how === 'silence') the.fake.largestCarried = 10_000;
+    await upload(first, database);
+    if (how === 'close') {
+      await eventually('a large message', () => the.fake.agent.largestInput === 16_384);
+      the.fake.agent.closeChannel('');
+    }
+    for (let passed = 0; passed < 90_000 && !first.signal.aborted; passed += 1_000) {
+      await clock.advance(1_000);
+      await delay(1);
+    }
+    assert.equal((first.signal.reason as TunnelError).code, 'BastionLost');
+    const second = await connect(the);
+    const stream = await upload(second, database);
+    await pass(clock, 4_000);
+    await eventually('small messages arrive', () => the.fake.agent.inputSequences.length > 50);
+    assert.equal(the.fake.agent.largestInput, 1_024);
+    stream.destroy();
+  }
+});
+
+test('a node that took large messages for a minute keeps them', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, destinations: [cache] });
+  the.fake.agentVersion = '3.3.3572.0';
+  const first = await connect(the);
+  await upload(first, cache);
+  await pass(clock, 62_000);
+  the.fake.agent.closeChannel('');
+  if (!first.signal.aborted) await once(first.signal, 'abort');
+  await upload(await connect(the), cache);
+  await eventually('a large message', () => the.fake.agent.largestInput === 16_384);
+});
+
+test('while a destination refuses, its name is resolved anew every 10 to 25 s: a failover is noticed within 30 s', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock });
+  const session = await connect(the);
+  the.fake.refuses = true;
+  const startedAt: number[] = [];
+  for (let passed = 0; passed < 150_000; passed += 2_000) {
+    const stream = await dial(session, database);
+    stream.on('error', () => undefined);
+    await eventually('the refusal', () => stream.closed);
+    await pass(clock, 2_000);
+    await delay(5);
+    while (startedAt.length + 1 < the.fake.count('start')) startedAt.push(clock.now());
+  }
+  const gaps = startedAt.slice(1).map((at, index) => at - (startedAt[index] ?? 0));
+  assert.ok(gaps.length >= 5 && gaps.every((gap) => gap >= 10_000 && gap <= 26_000), `gaps of ${gaps.join(', ')} ms`);
+});

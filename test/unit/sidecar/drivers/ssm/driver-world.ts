@@ -1,0 +1,94 @@
+// The driver against the fake service of this process: what the tests of driver and lives begin with.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import { afterEach } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { SsmConfig } from '../../../../../src/contract/tunnel-config.ts';
+import { ByteBudget } from '../../../../../src/sidecar/byte-budget.ts';
+import type { Destination, Driver, Session } from '../../../../../src/sidecar/driver.ts';
+import { createSsmDriver, type SsmDriverOptions } from '../../../../../src/sidecar/drivers/ssm/driver.ts';
+import type { SsmRoute } from '../../../../../src/sidecar/drivers/ssm/targets.ts';
+import type { FakeClock } from '../../../../support/fake-clock.ts';
+import { FakeService } from './fake-service.ts';
+import { silentLog } from './silent-log.ts';
+
+export const database: Destination = { host: 'db.internal', port: 5432 };
+export const cache: Destination = { host: 'localhost', port: 6379 };
+export const route: SsmRoute = { via: 'i-0abc', target: 'i-0abc' };
+/** Run in reverse after each test of the file. */
+export const endings: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const end of endings.splice(0).reverse()) await end();
+});
+
+export interface Setting {
+  readonly fake: FakeService;
+  readonly driver: Driver<SsmRoute>;
+  readonly destinations: readonly Destination[];
+}
+
+/** A driver against a service of its own. */
+export async function setting(
+  options: Partial<SsmDriverOptions> & { config?: Partial<SsmConfig> } = {},
+): Promise<Setting> {
+  const fake = await new FakeService().start();
+  endings.push(() => fake.stop());
+  const { config, ...more } = options;
+  const driver = createSsmDriver(
+    {
+      region: 'eu-west-1',
+      target: { instanceId: 'i-0abc' },
+      sessions: 1,
+      maxSessionMinutes: 0,
+      endpoints: { ssm: '', ssmmessages: '', sts: '', ecs: '' },
+      allowedEndpoints: [fake.origin.replace('ws:', 'http:')],
+      ...config,
+    },
+    {
+      destinations: [database],
+      persistent: true,
+      reason: 'portforward/shop/orders-db/uid',
+      podUid: 'uid',
+      log: silentLog,
+      budget: new ByteBudget(),
+      api: fake,
+      random: () => 0,
+      ...more,
+    },
+  );
+  endings.push(() => driver.close());
+  return { fake, driver, destinations: more.destinations ?? [database] };
+}
+
+/** A session that carries. */
+export async function connect({ fake, driver, destinations }: Setting): Promise<Session> {
+  const session = await driver.connect(route, { signal: new AbortController().signal, log: silentLog });
+  endings.push(async () => {
+    fake.silent = false;
+    await session.close();
+  });
+  // The service has seen the socket that we have, too.
+  for (const destination of destinations) await works(session, destination);
+  return session;
+}
+
+export async function dial(session: Session, destination: Destination): Promise<Duplex> {
+  return session.dial(destination, { signal: new AbortController().signal });
+}
+
+export async function works(session: Session, destination: Destination): Promise<void> {
+  const stream = await dial(session, destination);
+  stream.write('ping');
+  assert.equal(String((await once(stream, 'data'))[0]), 'ping');
+  stream.destroy();
+}
+
+/** Lets time pass in steps in which the agent's answers, which take real time, keep up. */
+export async function pass(clock: FakeClock, ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 2_000) {
+    await clock.advance(2_000);
+    await delay(1);
+  }
+}
