@@ -1,28 +1,18 @@
 // A tunnel in this process through a Session Manager service of its own: what the ssm tests of this folder begin with.
 // Neighbours: test/support/ssm (the service), ssm-database.ts (behind it), ssm-clients.ts (who uses it), ../integration/sidecar (what both share).
-import { type TunnelConfig } from '../../src/contract/tunnel-config.ts';
 import type { Sidecar } from '../../src/sidecar/main.ts';
-import {
-  type ConfigOptions,
-  openSidecar,
-  portOf,
-  tunnelConfig,
-  untilConnected,
-} from '../integration/sidecar/sidecar-world.ts';
+import { openSidecar, portOf, ssmTunnelConfig, untilConnected } from '../integration/sidecar/sidecar-world.ts';
 import { SecretDirectory } from '../integration/ssh/ssh-world.ts';
 import { type Seen, SessionManager, type Switches } from '../support/ssm/session-manager.ts';
 
-export type SsmTunnelConfig = Extract<TunnelConfig, { driver: 'ssm' }>;
-
 export const instance = 'i-0123456789abcdef0';
 
-export interface TunnelOptions extends ConfigOptions {
+export type TunnelOptions = Parameters<typeof ssmTunnelConfig>[2] & {
   /** Of the service, before the tunnel starts. */
   readonly switches?: Switches;
-  readonly ssm?: Partial<SsmTunnelConfig['ssm']>;
   /** The files of the mounted Secret; the keys that the service accepts unless told. */
   readonly keys?: Readonly<Record<string, string>>;
-}
+};
 
 export class SsmTunnel implements AsyncDisposable {
   readonly service: SessionManager;
@@ -35,7 +25,8 @@ export class SsmTunnel implements AsyncDisposable {
     const service = await SessionManager.start();
     await service.set(switches);
     const secret = new SecretDirectory(keys ?? keyFiles(service.credentials));
-    const sidecar = await openSidecar(ssmConfig(service, secret, options));
+    const connection = { drainTimeoutSeconds: 1, ...options.connection };
+    const sidecar = await openSidecar(ssmTunnelConfig(service, secret, { ...options, connection }));
     return new SsmTunnel(service, sidecar, secret);
   }
 
@@ -70,31 +61,6 @@ export class SsmTunnel implements AsyncDisposable {
     await this.service.stop();
     this.secret[Symbol.dispose]();
   }
-}
-
-/** A config with the defaults of the API. */
-export function ssmConfig(
-  service: SessionManager,
-  secret: SecretDirectory,
-  { ssm, ...options }: ConfigOptions & Pick<TunnelOptions, 'ssm'>,
-): SsmTunnelConfig {
-  const { ssh: _, ...common } = tunnelConfig([], options);
-  const { endpoint } = service;
-  return {
-    ...common,
-    driver: 'ssm',
-    connection: { ...common.connection, drainTimeoutSeconds: 1, ...options.connection },
-    ssm: {
-      region: 'eu-west-1',
-      target: { instanceId: instance },
-      credentials: { secretName: 'aws', directory: secret.directory },
-      sessions: 1,
-      maxSessionMinutes: 0,
-      endpoints: { ssm: endpoint, ssmmessages: '', sts: '', ecs: '' },
-      allowedEndpoints: [endpoint],
-      ...ssm,
-    },
-  };
 }
 
 /** The files of the Secret that holds these keys. */

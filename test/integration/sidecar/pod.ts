@@ -23,11 +23,11 @@ export interface Pod {
   ended(): Promise<string>;
 }
 
-/** Resolves when its listeners and its admin port are open. */
-export async function startPod(config: TunnelConfig): Promise<Pod> {
+/** Resolves when its listeners and its admin port are open. A container that is started again has the UID of its pod again. */
+export async function startPod(config: TunnelConfig, podUid?: string): Promise<Pod> {
   const adminPort = await freePort('127.0.0.1');
   const admin = `http://127.0.0.1:${adminPort}`;
-  const child = spawnPod(JSON.stringify(config), adminPort);
+  const child = spawnPod(JSON.stringify(config), adminPort, podUid);
   const answers = async (): Promise<boolean> =>
     await fetch(`${admin}/livez`).then(
       (response) => response.ok,
@@ -59,8 +59,8 @@ export async function startPod(config: TunnelConfig): Promise<Pod> {
   };
 }
 
-export function spawnPod(config: string, adminPort: number): Child {
-  const env = { [configVariable]: config, [podUidVariable]: 'uid-1', PF_TEST_ADMIN_PORT: `${adminPort}` };
+export function spawnPod(config: string, adminPort: number, podUid = 'uid-1'): Child {
+  const env = { [configVariable]: config, [podUidVariable]: podUid, PF_TEST_ADMIN_PORT: `${adminPort}` };
   return new Child('sidecar', process.execPath, [script], { env });
 }
 

@@ -1,0 +1,71 @@
+// A tunnel container that ends without a goodbye leaves its sessions at AWS, each with a worker on the node, until their idle timeout. The
+// next container of the same pod ends them, and nobody else's. Neighbours: ../integration/sidecar/pod.ts (the process), ssm-tunnel.ts.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { echo, type Service, serve } from '../driver-suite/destinations.ts';
+import { type Pod, startPod } from '../integration/sidecar/pod.ts';
+import { ssmTunnelConfig } from '../integration/sidecar/sidecar-world.ts';
+import { SecretDirectory } from '../integration/ssh/ssh-world.ts';
+import { eventually } from '../support/eventually.ts';
+import { SessionManager } from '../support/ssm/session-manager.ts';
+import { within } from './ssm-clients.ts';
+import { keyFiles } from './ssm-tunnel.ts';
+
+let service: SessionManager;
+let destinations: readonly Service[];
+let secret: SecretDirectory;
+
+before(async () => {
+  service = await SessionManager.start();
+  destinations = [await serve(echo), await serve(echo)];
+  secret = new SecretDirectory(keyFiles(service.credentials));
+});
+
+after(async () => {
+  for (const destination of destinations) await destination.stop();
+  await service.stop();
+  secret[Symbol.dispose]();
+});
+
+async function readyPod(podUid: string): Promise<Pod> {
+  const forwards = destinations.map(({ port }) => ({ port }));
+  const pod = await startPod(ssmTunnelConfig(service, secret, { forwards }), podUid);
+  await eventually(`${podUid} ready`, async () => (await pod.readiness()).status === 200, 20_000);
+  return pod;
+}
+
+/** Ids of the sessions that were started for the pod. */
+async function sessionsOf(podUid: string): Promise<readonly string[]> {
+  const { sessions } = await service.seen();
+  return sessions
+    .filter(({ reason }) => reason === `portforward/test/orders-db/${podUid}`)
+    .map(({ id }) => id)
+    .toSorted();
+}
+
+test('a container killed in the middle: its pod’s next one ends what it left, and no sibling’s session', async (t) => {
+  const pods = [await readyPod('uid-killed'), await readyPod('uid-sibling')];
+  try {
+    const [left, sibling] = [await sessionsOf('uid-killed'), await sessionsOf('uid-sibling')];
+    assert.equal(left.length, 2);
+    assert.equal(sibling.length, 2);
+    await pods[0]?.child.kill();
+    await delay(1_000);
+    assert.deepEqual(await sessionsOf('uid-killed'), left, 'killed, it said no goodbye');
+    const from = performance.now();
+    pods.push(await readyPod('uid-killed'));
+    await eventually('the leftovers are ended', async () =>
+      (await sessionsOf('uid-killed')).every((id) => !left.includes(id)),
+    );
+    within(t, 'from the start of the next container to the end of the leftovers', performance.now() - from, 10_000);
+    assert.equal((await sessionsOf('uid-killed')).length, 2, 'its own sessions stay');
+    await delay(2_000);
+    assert.deepEqual(await sessionsOf('uid-sibling'), sibling);
+    const again = await sessionsOf('uid-killed');
+    assert.equal(again.length, 2);
+    for (const pod of pods) assert.equal(pod.child.end === undefined ? (await pod.readiness()).status : 200, 200);
+  } finally {
+    for (const pod of pods) await pod.child.kill();
+  }
+});
