@@ -38,10 +38,11 @@ test('ports are told of while there is a session, and only when their state chan
   assert.deepEqual(lines.next(status({ ports: port(false, 'it refuses') })), ['connected via bastion:22']);
 });
 
-test('only what a person must mend ends the command: permanent failures of the way, and a Secret that is not there', () => {
+test('only what a person must mend ends the command: permanent failures of the way, and keys that are not there', () => {
+  const missing: readonly Code[] = ['SecretNotFound', 'SecretKeyMissing', 'CredentialsMissing'];
   for (const code of Object.keys(errorCodes) as Code[]) {
     const { permanent, layer } = errorCodes[code];
-    const expected = layer !== 'destination' && (permanent || code === 'SecretNotFound' || code === 'SecretKeyMissing');
+    const expected = layer !== 'destination' && (permanent || missing.includes(code));
     assert.equal(hopeless(failed(code)) !== undefined, expected, code);
   }
   assert.equal(hopeless(status({ reason: 'AuthenticationFailed' })), undefined, 'connected by another bastion');
