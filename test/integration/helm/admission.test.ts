@@ -148,6 +148,7 @@ test('the cage lets through the tunnel of every good document, with every settin
       '--tunnel-ca-bundle=corporate-ca',
       '--allowed-annotation-prefixes=example.com/,sidecar.istio.io/,service.beta.kubernetes.io/',
       '--allow-insecure-host-keys',
+      '--allowed-aws-endpoints=https://vpce.example.com:8443',
       '--metrics-scrape-from=[{"podSelector":{}}]',
     ],
     { POD_NAMESPACE: namespace },
@@ -169,7 +170,7 @@ test('the cage lets through the tunnel of every good document, with every settin
     }
   });
   assert.ok(items.length > 100, `${items.length} objects`);
-  assert.ok(seen.has('ssh'));
+  assert.deepEqual([...seen].toSorted(), ['ssh', 'ssm']);
   assert.equal(await refusal({ apiVersion: 'v1', kind: 'List', items }, dryRunAs(controllerUser)), '');
 });
 
