@@ -113,3 +113,24 @@ test('what is unknown or not allowed is told by name, with the missing action', 
     });
   }
 });
+
+test('a service that takes the question and never answers is given up after 10 s', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const told = new Promise<void>((resolve) => {
+    fake.answer = () => {
+      resolve();
+      return undefined;
+    };
+  });
+  const asked = ecs.runningTasks(target, signal);
+  const outcome = asked.then(
+    () => assert.fail('it answered'),
+    (error: unknown) => error,
+  );
+  await told;
+  t.mock.timers.tick(10_500);
+  const error = await outcome;
+  assert.ok(error instanceof TunnelError);
+  assert.equal(error.code, 'ServiceFailed');
+  assert.match(error.message, /ecs:ListTasks in eu-west-1 failed \(ETIMEDOUT\)/);
+});
