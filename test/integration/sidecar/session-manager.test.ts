@@ -128,6 +128,31 @@ test('a client that comes while there is no session is held until there is one',
   client.destroy();
 });
 
+test('OnDemand: no session before the first client, which is held and served; none after the idle time', async () => {
+  const own = `${crypto.randomUUID()}`;
+  const config = ssmTunnelConfig(manager, secret, {
+    forwards: [{ name: 'echo', port: service.port }],
+    connection: { mode: 'OnDemand', idleTimeoutSeconds: 1 },
+  });
+  const sidecar = await openSidecar({ ...config, name: own });
+  const mine = async (): Promise<readonly string[]> =>
+    (await manager.seen()).sessions
+      .filter(({ reason }) => reason.startsWith(`portforward/test/${own}/`))
+      .map(({ status }) => status);
+  try {
+    assert.equal(sidecar.status().state, 'Idle');
+    assert.deepEqual(await mine(), []);
+    const client = await openClient(sidecar.ports[0]?.port ?? 0);
+    assert.equal(String(await echoed(client, Buffer.from('first'))), 'first');
+    assert.deepEqual(await mine(), ['Connected']);
+    client.destroy();
+    await until(sidecar, () => sidecar.status().state === 'Idle');
+    await until(sidecar, async () => !(await mine()).includes('Connected'));
+  } finally {
+    await sidecar.stop();
+  }
+});
+
 test('a database that is down is told by status and by psql itself, although a dial tells nothing; and when it is back, so is psql', async () => {
   const postgres = await startPostgres();
   const forward = { port: postgres.port, appProtocol: 'postgresql' as const };
