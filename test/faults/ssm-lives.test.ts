@@ -1,84 +1,14 @@
 // Sessions that end or should: an agent that falls silent, an account's limits on duration and idleness, a refused resume, a throttled start.
 // Every test has a service of its own, so they run side by side; each prints its figures.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
 import { suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { echo, serve } from '../driver-suite/destinations.ts';
 import { endOf, portOf, until, untilConnected } from '../integration/sidecar/sidecar-world.ts';
 import { eventually } from '../support/eventually.ts';
 import { within } from './ssm-clients.ts';
-import { SsmTunnel, type TunnelOptions } from './ssm-tunnel.ts';
-
-interface EchoWorld extends AsyncDisposable {
-  readonly tunnel: SsmTunnel;
-}
-
-/** A tunnel to a destination on the node that sends back what it hears. */
-async function openToEcho(options: Partial<TunnelOptions> = {}): Promise<EchoWorld> {
-  const service = await serve(echo);
-  const tunnel = await SsmTunnel.open({ forwards: [{ port: service.port }], ...options });
-  return {
-    tunnel,
-    [Symbol.asyncDispose]: async () => {
-      await tunnel[Symbol.asyncDispose]();
-      await service.stop();
-    },
-  };
-}
-
-async function client(port: number): Promise<Socket> {
-  const socket = connect(port, '127.0.0.1');
-  socket.on('error', () => undefined);
-  await once(socket, 'connect');
-  return socket;
-}
-
-/** Sends a word and waits for it to come back. @throws if it does not within `limitMs`, or the connection ends. */
-async function hears(socket: Socket, limitMs = 5_000): Promise<void> {
-  const word = `${Math.random()}`;
-  const gone = new AbortController();
-  const end = (): void => gone.abort(new Error('the connection ended'));
-  socket.once('close', end);
-  try {
-    const signal = AbortSignal.any([gone.signal, AbortSignal.timeout(limitMs)]);
-    const answer = once(socket, 'data', { signal });
-    socket.write(word);
-    const [bytes] = (await answer) as [Buffer];
-    assert.equal(String(bytes), word);
-  } finally {
-    socket.off('close', end);
-  }
-}
-
-/** A connection of its own for one word. */
-async function answers(port: number, limitMs?: number): Promise<void> {
-  const socket = await client(port);
-  try {
-    await hears(socket, limitMs);
-  } finally {
-    socket.destroy();
-  }
-}
-
-/** Short connections without a pause for so long; returns how many, and the slowest. @throws at the first that fails. */
-async function connectionsFor(
-  port: number,
-  ms: number,
-): Promise<{ readonly count: number; readonly slowestMs: number }> {
-  const over = performance.now() + ms;
-  let count = 0;
-  let slowestMs = 0;
-  while (performance.now() < over) {
-    const from = performance.now();
-    await answers(port);
-    slowestMs = Math.max(slowestMs, performance.now() - from);
-    count += 1;
-    await delay(20);
-  }
-  return { count, slowestMs };
-}
+import { answers, client, connectionsFor, hears, openToEcho } from './ssm-echo.ts';
+import { SsmTunnel } from './ssm-tunnel.ts';
 
 suite('sessions end, or should', { concurrency: true }, () => {
   test('a silent agent: others carry at 8 s, resumed at 25 s, ended at 75 s with a reset', async (t) => {

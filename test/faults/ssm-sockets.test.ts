@@ -7,8 +7,10 @@ import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { echo, type Service, serve } from '../driver-suite/destinations.ts';
 import { portOf } from '../integration/sidecar/sidecar-world.ts';
+import { eventually } from '../support/eventually.ts';
 import { queryUntil, within } from './ssm-clients.ts';
 import { DatabaseMachine } from './ssm-database.ts';
+import { answers, connectionsFor, openToEcho } from './ssm-echo.ts';
 import { instance, keyFiles, SsmTunnel, type TunnelOptions } from './ssm-tunnel.ts';
 
 const name = 'orders.db.internal';
@@ -101,6 +103,24 @@ suite('sockets come and go', { concurrency: true }, () => {
     );
     talker.socket.destroy();
     hearer.socket.destroy();
+  });
+
+  test('the account’s limit on the life of a session is learned by its first end: no later one is noticed', async (t) => {
+    await using world = await openToEcho({ switches: { MaxSessionMs: 61_500 } });
+    const { tunnel } = world;
+    const [first] = await tunnel.sessions();
+    await connectionsFor(tunnel.port, 60_000);
+    await eventually('the end of the first session', async () => (await tunnel.sessions())[0]?.id !== first?.id, 5_000);
+    const from = performance.now();
+    await answers(tunnel.port);
+    t.diagnostic(
+      `after the first end, which nobody could foresee, a connection took ${Math.round(performance.now() - from)} ms`,
+    );
+    const { count, slowestMs } = await connectionsFor(tunnel.port, 65_000);
+    t.diagnostic(
+      `the next session’s time passed: ${count} connections, none failed; the slowest took ${Math.round(slowestMs)} ms`,
+    );
+    assert.ok(slowestMs < 2_000);
   });
 
   test('credentials that expire end no session; the next ones in the files are used', async (t) => {
