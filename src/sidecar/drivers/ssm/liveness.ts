@@ -31,6 +31,8 @@ export class Liveness {
   #probeEvery: number | undefined;
   #connected = true;
   #outstanding = false;
+  /** When something of ours was last on its way: what keeps an old agent company, whatever it says itself. */
+  #lastSent: number;
   /** From when silence counts; undefined while nobody is expected to speak. */
   #silentFrom: number | undefined;
   #pausedAt: number | undefined;
@@ -38,6 +40,7 @@ export class Liveness {
 
   constructor(now: number) {
     this.#lastProgress = now;
+    this.#lastSent = now;
   }
 
   /** The agent acknowledged something outstanding, or sent data. */
@@ -49,6 +52,7 @@ export class Liveness {
   /** Whether messages of ours wait for their acknowledgement. */
   outstanding(now: number, outstanding: boolean): void {
     this.#outstanding = outstanding;
+    if (outstanding) this.#lastSent = now;
     this.#expect(now);
   }
 
@@ -89,7 +93,9 @@ export class Liveness {
       if (this.#silentFrom !== undefined) this.#silentFrom = now;
     }
     const asks = this.#probeEvery !== undefined && this.#connected && !this.#outstanding;
-    const probeAt = asks ? this.#lastProgress + (this.#probeEvery ?? 0) : Number.POSITIVE_INFINITY;
+    // An agent to be kept company speaks by itself as often as it wants to be spoken to: its words put nothing off.
+    const probeFrom = this.#watched ? this.#lastProgress : this.#lastSent;
+    const probeAt = asks ? probeFrom + (this.#probeEvery ?? 0) : Number.POSITIVE_INFINITY;
     const silence = this.#silentFrom === undefined ? 0 : now - this.#silentFrom;
     const threshold = [SUSPECT_MS, RESUME_MS, ENDED_MS].find((one) => one > silence);
     const verdictAt =
@@ -101,8 +107,13 @@ export class Liveness {
     return { verdict: this.#verdict(now), probe: probeAt <= now, at: this.#plannedAt };
   }
 
+  /** An idle agent is asked so often that its silence tells something. */
+  get #watched(): boolean {
+    return this.#probeEvery !== undefined && this.#probeEvery <= PROBE_MS;
+  }
+
   #expect(now: number): void {
-    const watched = this.#probeEvery !== undefined && this.#probeEvery <= PROBE_MS;
+    const watched = this.#watched;
     const expected = watched || this.#outstanding || !this.#connected;
     if (!expected) this.#silentFrom = undefined;
     else this.#silentFrom ??= watched ? this.#lastProgress : now;

@@ -89,6 +89,16 @@ test('an old agent is kept alive every 10 s and not taken for silent between', (
   assert.equal(drive.probes.length, 6);
 });
 
+test('an old agent that speaks by itself every 10 s is kept alive all the same', () => {
+  const drive = new Drive();
+  drive.liveness.probeEvery(0, KEEP_ALIVE_MS);
+  for (let at = 9_900; at < 60_000; at += 10_000) {
+    drive.run(at);
+    drive.liveness.progress(at);
+  }
+  assert.ok(drive.probes.length >= 5, `${drive.probes.length} frames in a minute`);
+});
+
 test('time stands still while we do not read', () => {
   const drive = new Drive();
   drive.liveness.probeEvery(0, PROBE_MS);

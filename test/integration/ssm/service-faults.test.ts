@@ -1,0 +1,206 @@
+// What Session Manager and its agents do to a session in its life, one switch of the service after the other, and what the driver sets against
+// it. Beside: loss.test.ts and slow-reader.test.ts; outages of a minute and more are in test/faults.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { afterEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { TunnelError } from '../../../src/contract/errors.ts';
+import type { Session } from '../../../src/sidecar/driver.ts';
+import { echo, serve } from '../../driver-suite/destinations.ts';
+import { eventually } from '../../support/eventually.ts';
+import { asked, dial, local, roundTrip } from './exchange.ts';
+import { SsmWorld } from './ssm-world.ts';
+
+const world = await SsmWorld.start();
+const { service } = world;
+const echoing = await serve(echo);
+
+afterEach(async () => {
+  await service.set({
+    Errors: {},
+    SpoilTokens: 0,
+    NoResumeToken: false,
+    ByeAfterMs: 0,
+    IdleTimeoutMs: 0,
+    StartGapMs: 0,
+    DialDelayMs: 0,
+    KeepAliveTimeoutMs: 30_000,
+    AgentVersion: '3.3.4108.0',
+  });
+  assert.equal((await service.seen()).complaints, null, 'the driver broke the protocol');
+});
+test.after(() => echoing.stop());
+
+const calls = async (name: string): Promise<number> => (await service.seen()).calls[name] ?? 0;
+const connected = (options: { readonly persistent?: boolean } = {}): Promise<Session> =>
+  world.connect(world.driver([local(echoing)], options));
+
+async function codeOf(work: Promise<unknown>): Promise<string> {
+  return await work.then(
+    () => 'none',
+    (error: unknown) => (error instanceof TunnelError ? error.code : String(error)),
+  );
+}
+
+/** Asks over a stream that stays and over new ones, for so long; every question has its answer. @throws at the first that has not. */
+async function questions(session: Session, ms: number): Promise<number> {
+  const stays = await dial(session, local(echoing));
+  const until = performance.now() + ms;
+  let count = 0;
+  for (; performance.now() < until; count += 1) {
+    assert.equal(await asked(stays, `question ${count}`), `question ${count}`);
+    const short = await dial(session, local(echoing));
+    assert.equal(await asked(short, 'short'), 'short');
+    short.destroy();
+  }
+  stays.destroy();
+  return count;
+}
+
+test('the service’s own close of every socket costs no question its answer', async () => {
+  const session = await connected();
+  await service.set({ ByeAfterMs: 500 });
+  const before = await calls('ResumeSession');
+  await service.order('bye');
+  const count = await questions(session, 4_000);
+  assert.ok(count > 20, `${count} questions`);
+  assert.ok((await calls('ResumeSession')) - before >= 4);
+});
+
+test('a resume whose tickets are refused is tried with others', async () => {
+  const session = await connected();
+  await service.set({ SpoilTokens: 3 });
+  await service.order('cut');
+  assert.equal(await asked(await dial(session, local(echoing)), 'still here'), 'still here');
+  assert.equal(session.signal.aborted, false);
+});
+
+test('a resume that is throttled, denied at the socket or answered with a failure is tried again', async () => {
+  const session = await connected();
+  for (const Errors of [
+    { ResumeSession: { Type: 'ThrottlingException', Times: 2 } },
+    { ResumeSession: { Type: 'InternalServerError', Status: 500, Times: 2 } },
+    { ResumeSession: { Type: 'ExpiredTokenException', Times: 1 } },
+    { OpenDataChannel: { Type: 'Forbidden', Status: 403, Times: 1 } },
+  ]) {
+    await service.set({ Errors });
+    await service.order('cut');
+    assert.equal(await asked(await dial(session, local(echoing)), 'still here'), 'still here', JSON.stringify(Errors));
+  }
+  assert.equal(session.signal.aborted, false);
+});
+
+test('a session that cannot be resumed any more is told as lost at once', async () => {
+  const session = await connected();
+  await service.set({ NoResumeToken: true });
+  const stream = await dial(session, local(echoing));
+  await asked(stream, 'x');
+  const broken = once(stream, 'error');
+  const before = performance.now();
+  await service.order('bye');
+  const [error] = (await broken) as [unknown];
+  assert.ok(error instanceof TunnelError && error.code === 'BastionLost', String(error));
+  assert.ok(session.signal.aborted);
+  assert.ok(performance.now() - before < 3_000);
+});
+
+test('a refused upgrade names the missing right, a throttled one the throttle, and the next attempt carries', async () => {
+  for (const [Status, code] of [
+    [403, 'AccessDenied'],
+    [429, 'Throttled'],
+    [503, 'ServiceFailed'],
+  ] as const) {
+    await service.set({ Errors: { OpenDataChannel: { Type: 'Refused', Status, Times: 1 } } });
+    assert.equal(await codeOf(connected()), code);
+    const session = await connected();
+    assert.equal(await asked(await dial(session, local(echoing)), 'x'), 'x');
+  }
+});
+
+test('many destinations are started one after the other, with a pause that keeps AWS from throttling them', async () => {
+  await service.set({ StartGapMs: 40 });
+  const others = await Promise.all(Array.from({ length: 5 }, () => serve(echo)));
+  try {
+    const session = await world.connect(world.driver(others.map(local)));
+    for (const one of others) assert.equal(await asked(await dial(session, local(one)), 'x'), 'x');
+  } finally {
+    await Promise.all(others.map((one) => one.stop()));
+  }
+});
+
+test('an upload as fast as it goes, in small messages, never meets the service’s limit', async (t) => {
+  await service.set({ AgentVersion: '3.3.987.0', Pace: false });
+  const before = await calls('Limited');
+  const session = await connected();
+  const began = performance.now();
+  const bytes = Buffer.alloc(5 * 1024 * 1024, 'x');
+  await roundTrip(await dial(session, local(echoing)), bytes);
+  const seconds = (performance.now() - began) / 1_000;
+  t.diagnostic(`${(5 / seconds).toFixed(2)} MiB/s`);
+  assert.ok(seconds > 3, 'too fast to have met the limit');
+  assert.equal((await calls('Limited')) - before, 0);
+});
+
+test('an agent’s word that its leg is gone and back loses nothing', async () => {
+  const session = await connected();
+  const stream = await dial(session, local(echoing));
+  await service.order('pause');
+  assert.equal(await asked(stream, 'paused'), 'paused');
+  await service.order('start');
+  assert.equal(await asked(stream, 'started'), 'started');
+  assert.equal(session.signal.aborted, false);
+});
+
+test('connections that the agent makes slowly, one by one, are all carried, and do not make the session suspect', async () => {
+  const session = await connected();
+  await service.set({ DialDelayMs: 400 });
+  const answers = await Promise.all(
+    Array.from({ length: 5 }, async (_, index) => asked(await dial(session, local(echoing)), `client ${index}`)),
+  );
+  assert.deepEqual(
+    answers,
+    [0, 1, 2, 3, 4].map((index) => `client ${index}`),
+  );
+  assert.equal(session.suspect, false);
+});
+
+test('a session that nobody uses outlives the account’s idle timeout', async () => {
+  await service.set({ IdleTimeoutMs: 6_000 });
+  const session = await connected();
+  await delay(8_000);
+  assert.equal(session.signal.aborted, false);
+  assert.equal(await asked(await dial(session, local(echoing)), 'x'), 'x');
+});
+
+test('an old agent that ends silent sessions is kept company, also where nobody asks whether it lives', async () => {
+  await service.set({ AgentVersion: '3.1.1260.0', KeepAliveTimeoutMs: 12_000 });
+  const session = await connected({ persistent: false });
+  await delay(26_000);
+  assert.equal(session.signal.aborted, false);
+  assert.equal(await asked(await dial(session, local(echoing)), 'x'), 'x');
+});
+
+test('an agent that is started anew ends its sessions with a word, and is connected to once it is back', async () => {
+  const session = await connected();
+  const stream = await dial(session, local(echoing));
+  await asked(stream, 'x');
+  const before = performance.now();
+  const lost = once(session.signal, 'abort');
+  await service.order('restart', 2_000);
+  await lost;
+  assert.ok(performance.now() - before < 1_000);
+  assert.equal(await codeOf(connected()), 'TargetNotConnected');
+  await delay(2_100);
+  assert.equal(await asked(await dial(await connected(), local(echoing)), 'back'), 'back');
+});
+
+test('a node that is gone without a word makes its session suspect, however willingly the service resumes it', async (t) => {
+  const session = await connected();
+  const before = performance.now();
+  await service.order('vanish', 1);
+  await eventually('the session is suspect', () => session.suspect, 20_000);
+  const after = performance.now() - before;
+  t.diagnostic(`after ${after.toFixed(0)} ms`);
+  assert.ok(after < 13_000, `after ${after} ms`);
+  assert.equal(await asked(await dial(await connected(), local(echoing)), 'another'), 'another');
+});
