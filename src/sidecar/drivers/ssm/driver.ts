@@ -160,7 +160,11 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
 
     onCredentialsChange(listener) {
       if (credentials === undefined) return () => undefined;
-      const stop = watchSecret(credentials.directory, listener);
+      const stop = watchSecret(credentials.directory, () => {
+        // Other keys may belong to somebody with other permissions.
+        resumeProved = false;
+        listener();
+      });
       unwatch.add(stop);
       return () => {
         unwatch.delete(stop);

@@ -214,9 +214,14 @@ test('changed keys in the Secret are told within about a second', async () => {
   const stop = the.driver.onCredentialsChange(() => {
     told += 1;
   });
+  await connect(the);
   await delay(1_100);
   assert.equal(told, 0);
   await writeFile(join(directory, 'AWS_ACCESS_KEY_ID'), 'AKIDEXAMPLE');
   while (told === 0) await delay(20);
   stop();
+  // Whether the new keys may resume is not known yet.
+  const resumed = the.fake.count('resume');
+  await connect(the);
+  assert.equal(the.fake.count('resume'), resumed + 1);
 });
