@@ -78,6 +78,13 @@ const specRules: readonly Rule<SpecShape>[] = [
     fieldPath: '.ssm.sessions',
     check: (spec) => spec.ssm === undefined || spec.ports.length * spec.ssm.sessions * spec.replicas <= maxSsmSessions,
   },
+  {
+    rule: "!has(self.ssm) || self.ssm.irsaRoleArn == '' || !has(self.pod) || !has(self.pod.serviceAccountName)",
+    message:
+      'irsaRoleArn is for the ServiceAccount that the operator makes: leave it out, and annotate the one of pod.serviceAccountName with eks.amazonaws.com/role-arn',
+    fieldPath: '.ssm.irsaRoleArn',
+    check: ({ ssm, pod }) => ssm === undefined || ssm.irsaRoleArn === '' || pod?.serviceAccountName === undefined,
+  },
 ];
 
 const specSchema = withRules(specShape, specRules).describe('What the tunnel shall be.');
