@@ -18,7 +18,7 @@ const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).dig
 after(() => service.stop());
 afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end();
-  await service.set({ Pace: true, Hosts: {} });
+  await service.set({ Pace: true, Hosts: {}, AgentVersion: '3.3.4108.0' });
   assert.equal((await service.seen()).complaints, null, 'AWS’s own client is told to break the protocol');
 });
 
@@ -78,32 +78,32 @@ async function echoed(socket: Socket, bytes: Buffer): Promise<Buffer> {
   return Buffer.concat(got);
 }
 
-test('the plugin forwards to a port of the instance and to another host', async () => {
+test('the plugin forwards by both documents, a hundred connections and bulk both ways', async () => {
+  await service.set({ Pace: false, Hosts: { 'db.internal': '127.0.0.1' } });
   const { port } = await serving(echo);
-  await service.set({ Hosts: { 'db.internal': '127.0.0.1' } });
+  const bytes = bytesWithoutLineFeed(1024 * 1024);
   for (const host of [undefined, 'db.internal']) {
-    const answer = await withPlugin(port, host, async (one) => echoed(await client(one), Buffer.from('hello')));
-    assert.equal(answer.toString(), 'hello');
+    const answer = await withPlugin(port, host, async (one) => {
+      for (let wave = 0; wave < 10; wave += 1) {
+        const answers = await Promise.all(
+          Array.from({ length: 10 }, async (_, index) => echoed(await client(one), Buffer.from(`client ${index}`))),
+        );
+        assert.deepEqual(
+          answers.map(String),
+          [...answers.keys()].map((index) => `client ${index}`),
+        );
+      }
+      return echoed(await client(one), bytes);
+    });
+    assert.equal(sha256(answer), sha256(bytes), host ?? 'the instance');
   }
 });
 
-test('the plugin carries a hundred connections and bulk both ways', async () => {
-  await service.set({ Pace: false });
+test('the plugin forwards through an old agent, which carries one connection at a time', async () => {
+  await service.set({ AgentVersion: '3.0.100.0' });
   const { port } = await serving(echo);
-  const bytes = bytesWithoutLineFeed(1024 * 1024);
-  const answer = await withPlugin(port, undefined, async (one) => {
-    for (let wave = 0; wave < 10; wave += 1) {
-      const answers = await Promise.all(
-        Array.from({ length: 10 }, async (_, index) => echoed(await client(one), Buffer.from(`client ${index}`))),
-      );
-      assert.deepEqual(
-        answers.map(String),
-        [...answers.keys()].map((index) => `client ${index}`),
-      );
-    }
-    return echoed(await client(one), bytes);
-  });
-  assert.equal(sha256(answer), sha256(bytes));
+  const answer = await withPlugin(port, undefined, async (one) => echoed(await client(one), Buffer.from('alone')));
+  assert.equal(answer.toString(), 'alone');
 });
 
 test('the plugin gets a download and its end', async () => {
@@ -121,14 +121,27 @@ test('the plugin ends a connection that the agent could not make', async () => {
   });
 });
 
-test('the plugin resumes after its socket was cut', async () => {
-  const { port } = await serving(echo);
-  const answer = await withPlugin(port, undefined, async (one) => {
-    const socket = await client(one);
-    await echoed(socket, Buffer.from('before'));
-    await service.order('cut');
-    return echoed(socket, Buffer.from('after'));
+for (const [order, what] of [
+  ['cut', 'its socket was cut'],
+  ['bye', 'the service closed its socket, as every hour'],
+] as const) {
+  test(`the plugin resumes after ${what}`, async () => {
+    const { port } = await serving(echo);
+    const resumes = async (): Promise<number> => (await service.seen()).calls['ResumeSession'] ?? 0;
+    const answers = await withPlugin(port, undefined, async (one) => {
+      const socket = await client(one);
+      const got = [await echoed(socket, Buffer.from('before'))];
+      for (let round = 1; round <= 3; round += 1) {
+        // The plugin never acknowledges twice: an acknowledgement that is lost with its socket blocks the agent's repetitions for good.
+        // So its socket goes while nothing is under way. (The driver is tested while everything is.)
+        await delay(200);
+        const resumed = await resumes();
+        await service.order(order);
+        while ((await resumes()) === resumed) await delay(20);
+        got.push(await echoed(socket, Buffer.from(`after ${round}`)));
+      }
+      return got;
+    });
+    assert.deepEqual(answers.map(String), ['before', 'after 1', 'after 2', 'after 3']);
   });
-  assert.equal(answer.toString(), 'after');
-  assert.ok(((await service.seen()).calls['ResumeSession'] ?? 0) >= 1);
-});
+}
