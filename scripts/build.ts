@@ -1,5 +1,5 @@
-// Sources → dist/: CommonJS bundles that run without node_modules (an ESM bundle of ssh2 dies on __dirname), one for the command line
-// and one for each part that it loads, so that a process parses only what it runs. ssh2's native crypto lies beside them.
+// Sources → dist/: CommonJS bundles that run without node_modules (an ESM bundle of ssh2 dies on __dirname), one for the command line,
+// one for each part that it loads and one for the packages that few tunnels need, so that a process reads only what it runs. ssh2's native crypto lies beside them.
 // Neighbours: src/main.ts (names the parts by its lazy imports), Dockerfile (takes dist/ as it is).
 import { execFileSync } from 'node:child_process';
 import { globSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -55,6 +55,24 @@ function partsOf(parts: Map<string, string>): Plugin {
   };
 }
 
+/** Collects the packages that sources import lazily; they are taken from a bundle of their own then: an ssh tunnel that reads AWS's needs 6 MB more. */
+function librariesOf(libraries: Set<string>): Plugin {
+  return {
+    name: 'libraries',
+    setup(bundler) {
+      bundler.onResolve({ filter: /^[^.]/ }, ({ kind, importer, path }) => {
+        if (kind !== 'dynamic-import' || !importer.startsWith(join(root, 'src'))) return undefined;
+        libraries.add(path);
+        return { path, namespace: 'library' };
+      });
+      bundler.onLoad({ filter: /./, namespace: 'library' }, ({ path }) => ({
+        contents: `module.exports = require('./libraries.cjs')[${JSON.stringify(path)}]`,
+      }));
+      bundler.onResolve({ filter: /./, namespace: 'library' }, ({ path }) => ({ path, external: true }));
+    },
+  };
+}
+
 /** zod brings its sentences in fifty languages; English alone saves a sidecar 3 MB. */
 const onlyEnglish: Plugin = {
   name: 'only-english',
@@ -67,6 +85,7 @@ const onlyEnglish: Plugin = {
 };
 
 const parts = new Map<string, string>();
+const libraries = new Set<string>();
 try {
   await build({ ...common, entryPoints: { portforward: main }, plugins: [onlyEnglish, partsOf(parts)] });
   // A worker thread starts from a file of its own, which the code that starts it finds beside its bundle.
@@ -74,14 +93,25 @@ try {
     basename(file, '.ts'),
     join(root, file),
   ]);
-  await build({ ...common, entryPoints: Object.fromEntries([...parts, ...workers]), plugins: [onlyEnglish] });
+  const entryPoints = Object.fromEntries([...parts, ...workers]);
+  await build({ ...common, entryPoints, plugins: [onlyEnglish, librariesOf(libraries)] });
+  // Each is run when it is asked for; one bundle, because they share most of their code.
+  const getters = [...libraries].map(
+    (name) => `get ${JSON.stringify(name)}() { return require(${JSON.stringify(name)}); }`,
+  );
+  const contents = `module.exports = { ${getters.join(', ')} };`;
+  await build({
+    ...common,
+    stdin: { contents, resolveDir: root, sourcefile: 'libraries.js' },
+    entryNames: 'libraries',
+  });
 
   // A bundle without its native crypto works, slowly and without a word: so it is asked.
   const ask = [join(workshop, 'portforward.cjs'), 'version', '--check-crypto'];
   console.log(execFileSync(process.execPath, ask, { encoding: 'utf8' }).trim());
   rmSync(output, { recursive: true, force: true });
   renameSync(workshop, output);
-  console.log(`dist/: portforward.cjs, ${[...parts.keys()].map((name) => `${name}.cjs`).join(', ')}`);
+  console.log(`dist/: portforward.cjs, ${[...parts.keys(), 'libraries'].map((name) => `${name}.cjs`).join(', ')}`);
 } finally {
   rmSync(workshop, { recursive: true, force: true });
 }
