@@ -15,7 +15,7 @@ export interface Row<N extends string> {
   readonly ratio: { readonly min: number; readonly median: number; readonly max: number } | null;
 }
 
-/** A ratio over fewer interleaved rounds does not count as met. */
+/** A comparison over fewer interleaved rounds does not count as met. */
 const roundsThatCount = 9;
 
 export class Results<N extends string> {
@@ -77,7 +77,7 @@ function verdict(row: Row<string>, { budget, unit }: Case): [string, string] {
   if (budget === undefined) return ['', ''];
   const [text, met] = judge(row, budget, unit);
   const rounds = row.ours.length;
-  const few = rounds < roundsThatCount ? ` (${rounds} of ${roundsThatCount} rounds)` : '';
+  const few = rounds < roundsThatCount && !('atMost' in budget) ? ` (${rounds} of ${roundsThatCount} rounds)` : '';
   return [text, `${met ? 'met' : 'NOT MET'}${few}`];
 }
 
