@@ -33,6 +33,7 @@ export async function client(port: number): Promise<Socket> {
 
 /** Sends a word and waits for it to come back. @throws if it does not within `limitMs`, or the connection ends. */
 export async function hears(socket: Socket, limitMs = 5_000): Promise<void> {
+  assert.equal(socket.destroyed, false, 'the connection has ended');
   const word = `${Math.random()}`;
   const gone = new AbortController();
   const end = (): void => gone.abort(new Error('the connection ended'));
