@@ -40,12 +40,14 @@ function installPackages() {
 /** The pinned Node: npm's `node` package downloads the platform's binary in its install script. */
 function pinnedNode() {
   const wanted = JSON.parse(readFileSync(join(modules, 'node', 'package.json'), 'utf8')).version;
-  if (process.versions.node === wanted) return process.execPath;
+  // Run by a Node of node_modules (`npm ci` links one), installing just now has deleted it.
+  const here = existsSync(process.execPath);
+  if (here && process.versions.node === wanted) return process.execPath;
   const binary = join(modules, 'node', 'bin', 'node');
   if (!existsSync(binary)) {
     say(`fetching Node ${wanted}`);
     // Its own install script, run by name: npm's gates on install scripts differ by version.
-    must(process.execPath, ['installArchSpecificPackage.js'], { cwd: join(modules, 'node') });
+    must(here ? process.execPath : 'node', ['installArchSpecificPackage.js'], { cwd: join(modules, 'node') });
   }
   return binary;
 }
