@@ -38,7 +38,7 @@ export async function query(
 }
 
 /** A psql that keeps its one connection. */
-export class Psql implements AsyncDisposable {
+class Psql implements AsyncDisposable {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #lines: Interface;
   #said = '';
