@@ -39,13 +39,14 @@ export function noHalfCloseSuite({ service, open }: World): void {
 
   test('a destination that goes on speaking after the client’s end is heard, to its own clean end', async () => {
     const { port } = await service((socket) => {
-      socket.once('data', async () => {
+      const speak = async (): Promise<void> => {
         for (const part of ['one ', 'two ', 'three']) {
           await sleep(1_200);
           socket.write(part);
         }
         socket.end();
-      });
+      };
+      socket.once('data', () => void speak());
     });
     const stream = await open(port);
     const answer = buffer(stream);
