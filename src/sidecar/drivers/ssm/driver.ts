@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../byte-budget.ts';
 import type { ConnectOptions, Destination, Driver, Session } from '../../driver.ts';
-import { abortable } from './abortable.ts';
+import { abortable, outlasting } from './abortable.ts';
 import { createSsmApi, type SsmApi } from './api.ts';
 import type { ProxyEnvironment } from './aws-client.ts';
 import { DataChannel } from './data-channel.ts';
@@ -43,6 +43,9 @@ export interface SsmDriverOptions {
   readonly random?: () => number;
 }
 
+/** AWS answers a start in a second or so; after an attempt was given up its answer is waited for this long. */
+const START_GRACE_MS = 3_000;
+
 /** Nothing is opened, read or loaded before the first call. @throws TunnelError EndpointNotAllowed */
 export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): Driver<SsmRoute> {
   const { region, endpoints, allowedEndpoints, credentials } = config;
@@ -76,7 +79,9 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
     signal: AbortSignal,
   ): Promise<DataChannel> => {
     const ticket = await gate.pass(async () => {
-      const started = await api.startSession({ target, ...destination, reason }, signal);
+      // A start that is given up half-way leaves a session that nobody knows; with its ticket it is ended below.
+      const request = { target, ...destination, reason };
+      const started = await outlasting(signal, START_GRACE_MS, clock, (late) => api.startSession(request, late));
       known?.add(started.sessionId);
       return started;
     }, signal);

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TunnelError } from '../../../../../src/contract/errors.ts';
+import { abortable } from '../../../../../src/sidecar/drivers/ssm/abortable.ts';
+import type { SsmApi } from '../../../../../src/sidecar/drivers/ssm/api.ts';
 import { eventually } from '../../../../support/eventually.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
 import { cache, connect, database, dial, endings, route, setting, works } from './driver-world.ts';
@@ -55,6 +57,48 @@ test('an attempt that is aborted while it waits for the service leaves nothing b
   await assert.rejects(attempt, /not wanted/);
   assert.equal(the.fake.count('terminate'), 1);
   while (the.fake.sockets > 0) await delay(5);
+});
+
+test('a session that AWS had begun when the attempt was given up is ended', async () => {
+  const the = await setting();
+  const api: SsmApi = the.fake;
+  const begin = the.fake.startSession.bind(the.fake);
+  const answer = Promise.withResolvers<void>();
+  // As AWS's library does it: an aborted call rejects at once, whatever the service has done by then.
+  api.startSession = async (request, signal) => {
+    const ticket = await begin(request);
+    await abortable(answer.promise, signal);
+    return ticket;
+  };
+  const stop = new AbortController();
+  const attempt = the.driver.connect(route, { signal: stop.signal, log: silentLog });
+  while (the.fake.count('start') === 0) await delay(1);
+  stop.abort(new Error('not wanted'));
+  answer.resolve();
+  await assert.rejects(attempt, /not wanted/);
+  assert.deepEqual(the.fake.terminated, ['operator-0']);
+});
+
+test('an attempt that is given up waits 3 s for the answer to its start, no longer', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock });
+  const api: SsmApi = the.fake;
+  api.startSession = async (_request, signal) => {
+    the.fake.calls.push('start');
+    return await abortable(new Promise<never>(() => undefined), signal);
+  };
+  const stop = new AbortController();
+  const attempt = the.driver.connect(route, { signal: stop.signal, log: silentLog });
+  const settled = attempt.then(
+    () => 'connected',
+    () => 'given up',
+  );
+  while (the.fake.count('start') === 0) await delay(1);
+  stop.abort(new Error('not wanted'));
+  await clock.advance(2_900);
+  assert.equal(await Promise.race([settled, 'waiting']), 'waiting');
+  await clock.advance(200);
+  assert.equal(await settled, 'given up');
 });
 
 test('a destination that cannot be opened leaves its siblings alone, is told to its own clients and tried again', async () => {
