@@ -1,7 +1,7 @@
 // DESIGN §5, the budgets of recovery, on a private network of its own with real packet loss: each test asserts three times its budget and
 // prints the exact figure, so that a busy machine fails nothing and a regression is still seen.
 import assert from 'node:assert/strict';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Sidecar } from '../../src/sidecar/main.ts';
 import {
@@ -14,6 +14,7 @@ import {
 } from '../integration/sidecar/sidecar-world.ts';
 import { SecretDirectory } from '../integration/ssh/ssh-world.ts';
 import { type Bastion, type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
+import { judge } from './budget.ts';
 
 let network: PrivateNetwork;
 let secret: SecretDirectory;
@@ -65,12 +66,6 @@ async function untilQuery(sidecar: Sidecar, limitMs: number): Promise<number> {
       if (performance.now() - start > limitMs) throw error;
     }
   }
-}
-
-function judge(t: TestContext, what: string, tookMs: number, budgetMs: number): void {
-  const verdict = tookMs <= budgetMs ? 'within' : 'OVER';
-  t.diagnostic(`${what}: ${Math.round(tookMs)} ms, ${verdict} the budget of ${budgetMs} ms`);
-  assert(tookMs <= 3 * budgetMs, `${what} took ${Math.round(tookMs)} ms; the budget is ${budgetMs} ms`);
 }
 
 const outageMs = 60_000;

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
-import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { command } from '../cluster/command.ts';
 import type { Postgres } from '../private-network/postgres.ts';
@@ -199,12 +198,4 @@ export async function untilCarried(
   const answered = attempts.flatMap(({ ended }) => ended ?? []);
   if (answered.length === 0) throw new Error(`no new connection was carried within ${limitMs} ms`);
   return { firstMs: Math.min(...answered), allMs: attempts.findLast((one) => !isPrompt(one))?.began ?? 0 };
-}
-
-/** Prints a figure beside its limit, and asserts the limit itself: in this issue it is a promise. */
-export function within(t: TestContext, what: string, tookMs: number, limitMs: number): void {
-  t.diagnostic(
-    `${what}: ${Math.round(tookMs)} ms, ${tookMs <= limitMs ? 'within' : 'OVER'} the limit of ${limitMs} ms`,
-  );
-  assert.ok(tookMs <= limitMs, `${what} took ${Math.round(tookMs)} ms; the limit is ${limitMs} ms`);
 }

@@ -9,7 +9,7 @@ import { ssmTunnelConfig } from '../integration/sidecar/sidecar-world.ts';
 import { SecretDirectory } from '../integration/ssh/ssh-world.ts';
 import { eventually } from '../support/eventually.ts';
 import { SessionManager } from '../support/ssm/session-manager.ts';
-import { within } from './ssm-clients.ts';
+import { judge } from './budget.ts';
 import { keyFiles } from './ssm-tunnel.ts';
 
 let service: SessionManager;
@@ -58,7 +58,7 @@ test('a container killed in the middle: its pod’s next one ends what it left, 
     await eventually('the leftovers are ended', async () =>
       (await sessionsOf('uid-killed')).every((id) => !left.includes(id)),
     );
-    within(t, 'from the start of the next container to the end of the leftovers', performance.now() - from, 10_000);
+    judge(t, 'from the start of the next container to the end of the leftovers', performance.now() - from, 10_000);
     assert.equal((await sessionsOf('uid-killed')).length, 2, 'its own sessions stay');
     await delay(2_000);
     assert.deepEqual(await sessionsOf('uid-sibling'), sibling);

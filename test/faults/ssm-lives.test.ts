@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { echo, serve } from '../driver-suite/destinations.ts';
 import { endOf, portOf, until, untilConnected } from '../integration/sidecar/sidecar-world.ts';
 import { eventually } from '../support/eventually.ts';
-import { within } from './ssm-clients.ts';
+import { judge } from './budget.ts';
 import { answers, client, connectionsFor, hears, openToEcho } from './ssm-echo.ts';
 import { SsmTunnel } from './ssm-tunnel.ts';
 
@@ -30,17 +30,19 @@ suite('sessions end, or should', { concurrency: true }, () => {
           () => true,
           () => false,
         ),
-      20_000,
+      30_000,
     );
     const asked = eventually('ResumeSession', async () => (await tunnel.calls('ResumeSession')) > resumed, 60_000);
     // Silence counts from the last sign of life, which is at most 4 s old.
-    within(t, 'new connections carried by another session after', await carried, 10_000);
-    within(t, 'the silent session resumed after', await asked, 26_000);
+    judge(t, 'new connections carried by another session after', await carried, 10_000);
+    const askedMs = await asked;
+    t.diagnostic(`the silent session resumed after ${Math.round(askedMs)} ms, promised after 25 s of silence`);
+    assert.ok(askedMs > 20_000 && askedMs < 30_000);
     assert.equal(waiting.destroyed || talking.destroyed, false, 'open connections outlive the resume');
     assert.deepEqual(await ends, ['ECONNRESET', 'ECONNRESET']);
     const tookMs = performance.now() - from;
-    within(t, 'open connections reset after', tookMs, 76_000);
-    assert.ok(tookMs > 70_000, 'an agent has 75 s to speak again');
+    t.diagnostic(`open connections reset after ${Math.round(tookMs)} ms, promised after 75 s of silence`);
+    assert.ok(tookMs > 70_000 && tookMs < 80_000, 'an agent has 75 s to speak again');
     await answers(tunnel.port);
     await eventually('the zombie ended at the service', async () => (await tunnel.sessions()).length === 1);
   });
@@ -55,7 +57,7 @@ suite('sessions end, or should', { concurrency: true }, () => {
       `${started} sessions of 18 s: ${count} connections, none failed; the slowest took ${Math.round(slowestMs)} ms`,
     );
     assert.ok(started >= 4);
-    assert.ok(slowestMs < 2_000);
+    assert.ok(slowestMs < 5_000);
   });
 
   test('an idle session is kept from its idle end', async (t) => {
@@ -82,7 +84,7 @@ suite('sessions end, or should', { concurrency: true }, () => {
       await eventually('the idle session ended', async () => (await tunnel.sessions()).length === 0, 20_000);
       const from = performance.now();
       await answers(tunnel.port, 15_000);
-      within(t, 'the next client after the idle end', performance.now() - from, 5_000);
+      judge(t, 'the next client after the idle end', performance.now() - from, 5_000);
     } finally {
       await service.stop();
     }
@@ -93,7 +95,7 @@ suite('sessions end, or should', { concurrency: true }, () => {
     await using tunnel = await SsmTunnel.start({ forwards: [{ port: 5432 }], switches: { Errors: denied } });
     const from = performance.now();
     await until(tunnel.sidecar, () => tunnel.sidecar.status().reason === 'ResumeDenied', 15_000);
-    within(t, 'told after', performance.now() - from, 10_000);
+    judge(t, 'told after', performance.now() - from, 10_000);
     assert.match(tunnel.sidecar.status().message ?? '', /ssm:ResumeSession/);
     await tunnel.service.set({ Errors: {} });
   });
