@@ -124,8 +124,10 @@ export async function bridge(
   else session.addEventListener('abort', onSessionLost, { once: true });
   // The client may have gone, and the stream may have broken, before anyone listened.
   if (client.destroyed || remote.destroyed) breakOff(client.destroyed ? 'client' : 'destination', remote.errored);
-  toClient.start();
-  toDestination.start();
+  if (refusal === undefined) {
+    toClient.start();
+    toDestination.start();
+  }
 
   const waits: Promise<unknown>[] = [];
   if (!client.closed) waits.push(Promise.race([clientClosed, refused.promise]));

@@ -23,7 +23,7 @@ interface Bridged extends AsyncDisposable {
   readonly budget: ByteBudget;
 }
 
-async function bridged(budget = new ByteBudget(), before?: (client: Socket) => void): Promise<Bridged> {
+async function bridged(budget = new ByteBudget(), before?: (client: Socket, near: Duplex) => void): Promise<Bridged> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -31,11 +31,11 @@ async function bridged(budget = new ByteBudget(), before?: (client: Socket) => v
   const client = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true });
   await once(client, 'connect');
   client.on('error', () => undefined);
-  before?.(client);
-  const [socket] = await accepted;
   const [near, far] = duplexPair();
   far.on('error', () => undefined);
   near.on('error', () => undefined);
+  before?.(client, near);
+  const [socket] = await accepted;
   const session = new AbortController();
   const result = bridge(socket, near, session.signal, { budget, traffic: { toDestination: 0, toClient: 0 } });
   return {
@@ -256,6 +256,19 @@ test('a refusal before the first byte leaves the client as if nothing had been r
   served.resume();
   assert.equal(await read(b.client), 'refused');
   assert.equal(text, 'hello there');
+});
+
+test('a refusal that came before the bridge leaves the client unread', async () => {
+  const refusal = new TunnelError('DestinationUnreachable', 'the agent could not connect');
+  await using b = await bridged(new ByteBudget(), (client, near) => {
+    client.write('hello');
+    near.destroy(refusal);
+  });
+  assert.equal((await b.result).refusal, refusal);
+  assert.equal(b.served.isPaused(), true, 'what it sends is lost before anyone listens');
+  const first = once(b.served, 'data');
+  b.served.resume();
+  assert.equal(String((await first)[0]), 'hello');
 });
 
 test('after the first byte of the destination, and after more than a first message, a refusal is a break', async () => {
