@@ -53,6 +53,8 @@ export class DataChannel implements ByteChannel {
     const channel = new DataChannel(options);
     try {
       await channel.#establishing.run((attempt) => channel.#sockets.open(attempt), signal);
+      // The end may have come with the proof: whoever gets the channel would wait for a signal that has been given.
+      channel.#ending.signal.throwIfAborted();
       return channel;
     } catch (error) {
       channel.#end(error instanceof TunnelError ? error : new TunnelError('NotConnected', 'the attempt was given up'));
@@ -74,9 +76,7 @@ export class DataChannel implements ByteChannel {
         this.#turns.acknowledged();
         this.#establishing.acknowledged();
       },
-      channelClosed: (output) => {
-        this.#endedByService(closedReason(output, options.target));
-      },
+      channelClosed: (output) => this.#endedByService(closedReason(output, options.target)),
     });
     this.#link = link;
     this.#turns = new Turns({

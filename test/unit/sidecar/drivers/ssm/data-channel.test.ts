@@ -196,6 +196,12 @@ test('the service’s word that the channel is closed ends it, and nothing is te
   assert.deepEqual(fake.calls, ['start']);
 });
 
+test('a session that is ended in the moment of its proof is never taken for an open one', async () => {
+  const fake = await service();
+  fake.endsAfterNop = true;
+  await assert.rejects(open(fake), (error) => codeOf(error) === 'BastionLost');
+});
+
 test('bytes that wait for an acknowledgement count against the pod’s budget, and hold new ones back', async () => {
   const fake = await service();
   fake.agentVersion = '3.3.3572.0';

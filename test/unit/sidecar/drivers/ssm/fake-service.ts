@@ -28,6 +28,8 @@ class Switches {
   largestCarried = Number.POSITIVE_INFINITY;
   /** The agent refuses every stream. */
   refuses = false;
+  /** The service ends the session right after the agent's answer to a NOP, and the two arrive together. */
+  endsAfterNop = false;
 }
 
 export class FakeService extends Switches implements SsmApi {
@@ -279,6 +281,7 @@ export class FakeAgent {
         this.sendFlag(3);
         this.say(frame);
       } else if (frame[1] === 1 || frame[1] === 2) this.say(frame);
+      else if (frame[1] === 3 && this.#switches.endsAfterNop) this.closeChannel('');
     }
   }
 }
