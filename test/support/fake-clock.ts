@@ -25,6 +25,13 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
+  /** The process sleeps: what fell due meanwhile fires late, all of it before anything that has arrived is read. */
+  oversleep(ms: number): void {
+    this.#now += ms;
+    const due = [...this.#timers].filter(({ at }) => at <= this.#now).toSorted((a, b) => a.at - b.at);
+    for (const timer of due) if (this.#timers.delete(timer)) timer.callback();
+  }
+
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     for (;;) {

@@ -1,6 +1,7 @@
 // Whether the agent lives. The web socket's pongs prove nothing: they come from the service, not from the agent. What proves life is
 // progress: an acknowledgement of something outstanding, or data. With nothing outstanding the agent is asked by a NOP every 4 s.
-// A state machine fed with (event, now): no I/O, no timers. Neighbour: data-channel.ts feeds it and acts on what it says.
+// A state machine fed with (event, now): no I/O, no timers. Neighbour: turns.ts feeds it and acts on what it says.
+import { LAG_MS } from './silence-timer.ts';
 
 /** An idle session is asked this often whether it lives, where it is to be known. */
 export const PROBE_MS = 4_000;
@@ -9,9 +10,6 @@ export const KEEP_ALIVE_MS = 10_000;
 const SUSPECT_MS = 8_000;
 const RESUME_MS = 25_000;
 const ENDED_MS = 75_000;
-/** A timer that fires this much late says that we were asleep, not the agent. */
-const LAG_MS = 1_000;
-
 /**
  * `alive`; `suspect` after 8 s without progress: no new streams here; `resume` after 25 s: the socket is to be replaced;
  * `ended` after 75 s: nothing will come any more.
@@ -83,6 +81,11 @@ export class Liveness {
     this.#plannedAt = undefined;
     this.#lastProgress += paused;
     if (this.#silentFrom !== undefined) this.#silentFrom += paused;
+  }
+
+  /** The owner means to ask then, earlier than it was told to: it may have slept if it comes later still. */
+  planned(at: number): void {
+    this.#plannedAt = at;
   }
 
   /** What is to be done now. To be asked after every event, at `at`, and only after all that has arrived was read. */

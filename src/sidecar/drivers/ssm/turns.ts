@@ -125,7 +125,9 @@ export class Turns {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
     // By way of wake: what has arrived meanwhile is read before anything is called lost or anyone dead.
-    if (at !== Infinity) this.#cancelTimer = clock.after(Math.max(0, at - now), () => this.wake());
+    if (at === Infinity) return;
+    this.#liveness.planned(at);
+    this.#cancelTimer = clock.after(Math.max(0, at - now), () => this.wake());
   }
 
   #judged(verdict: Verdict): void {

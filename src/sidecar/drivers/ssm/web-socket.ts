@@ -7,6 +7,7 @@ import { TunnelError } from '../../../contract/errors.ts';
 import type { Clock } from '../../../process/clock.ts';
 import type { ProxyEnvironment } from './aws-client.ts';
 import { upgradeRefused } from './aws-error.ts';
+import { afterSilence } from './silence-timer.ts';
 
 /** Idle timers of NAT gateways and load balancers begin at 60 s. */
 const PING_MS = 30_000;
@@ -154,8 +155,10 @@ export class DataSocket {
 
   #watch(): void {
     if (this.#closed) return;
-    // Judged one turn of reading after the timer: after a sleep of ours, what came meanwhile is read first.
-    this.#cancelPing = this.#clock.after(PING_MS, () => setImmediate(() => this.#ping()));
+    this.#cancelPing = afterSilence(this.#clock, PING_MS, (overslept) => {
+      if (overslept) this.#heardAt = this.#clock.now();
+      this.#ping();
+    });
   }
 
   #ping(): void {

@@ -4,6 +4,7 @@
 // Neighbour: session.ts tells what it sends and hears.
 import type { Clock } from '../../../../process/clock.ts';
 import type { ByteChannel } from '../port-session.ts';
+import { afterSilence } from '../silence-timer.ts';
 
 /** An opening this old, and ended since, without any sign of the agent: it hangs. One not ended, this old: the agent is asked. */
 const STUCK_MS = 5_000;
@@ -32,6 +33,8 @@ export class OpenWatch {
   readonly #openings = new Map<number, Opening>();
   #stuck = false;
   #askFrom = Number.NEGATIVE_INFINITY;
+  /** When we last slept so long that nobody could be heard. */
+  #sleptUntil = Number.NEGATIVE_INFINITY;
   #timerAt = Number.POSITIVE_INFINITY;
   #cancel: (() => void) | undefined;
 
@@ -77,7 +80,7 @@ export class OpenWatch {
   /** When there is to be a sign of the agent, or it hangs; for an opening not ended, when it is asked. */
   #dueAt({ openedAt, finishedAt }: Opening): number {
     // While nobody could be heard, nobody was silent.
-    const deaf = this.#options.channel.deafUntil;
+    const deaf = Math.max(this.#options.channel.deafUntil, this.#sleptUntil);
     const at = Math.max(openedAt, deaf) + STUCK_MS;
     return finishedAt === undefined ? Math.max(at, this.#askFrom) : Math.max(at, Math.max(finishedAt, deaf) + END_MS);
   }
@@ -94,7 +97,10 @@ export class OpenWatch {
     this.#timerAt = at;
     if (!Number.isFinite(at)) return;
     const wait = channel.deaf ? STUCK_MS : Math.max(0, at - clock.now());
-    this.#cancel = clock.after(wait, () => this.#judge());
+    this.#cancel = afterSilence(clock, wait, (overslept) => {
+      if (overslept) this.#sleptUntil = clock.now();
+      this.#judge();
+    });
   }
 
   #judge(): void {

@@ -5,6 +5,7 @@
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Clock } from '../../../../process/clock.ts';
 import type { ByteChannel } from '../port-session.ts';
+import { afterSilence } from '../silence-timer.ts';
 import type { PortStream } from './stream.ts';
 
 const PATIENCE_MS = 10_000;
@@ -73,7 +74,9 @@ export class ReadingBrake {
   #start(): void {
     this.#expired = false;
     this.#cancel?.();
-    this.#cancel = this.#clock.after(PATIENCE_MS, () => {
+    this.#cancel = afterSilence(this.#clock, PATIENCE_MS, (overslept) => {
+      // They could not read: nobody here passed anything on.
+      if (overslept) return this.#start();
       this.#expired = true;
       if (this.#streamCount <= 1) return;
       this.#sufferedFrom = this.#pausedFrom;

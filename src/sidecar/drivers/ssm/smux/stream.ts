@@ -5,6 +5,7 @@ import { Duplex } from 'node:stream';
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Clock } from '../../../../process/clock.ts';
 import type { ByteBudget } from '../../../byte-budget.ts';
+import { afterSilence } from '../silence-timer.ts';
 
 /** From the first count on a stream is full and its session stops reading; below the second it reads again. */
 const QUEUE_FULL = 1024 * 1024;
@@ -243,7 +244,8 @@ export class PortStream extends Duplex {
   /** The client has ended its side, the destination has not: it ends when it has said nothing for a while, and all it said is read. */
   #awaitSilence(at: number, arrived: () => boolean): void {
     const { clock } = this.#carrier;
-    this.#cancelSilence = clock.after(Math.max(0, at - clock.now()), () => {
+    this.#cancelSilence = afterSilence(clock, Math.max(0, at - clock.now()), (overslept) => {
+      if (overslept) this.#heardAt = clock.now();
       const silentAt = Math.max(this.#heardAt, this.#carrier.deafUntil) + SILENCE_MS;
       const unread = this.#inbound.length > 0 || this.readableLength > 0;
       const busy = this.#carrier.deaf || unread || !arrived();

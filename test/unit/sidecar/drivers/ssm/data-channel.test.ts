@@ -332,6 +332,18 @@ test('a silent agent is suspect after 8 s, resumed after 25 s and ended after 75
   assert.equal(stream.destroyed, true);
 });
 
+test('who sleeps for minutes does not take the silence for the service’s or the agent’s', async () => {
+  const clock = new FakeClock();
+  const fake = await service();
+  const { channel } = await open(fake, { clock });
+  for (let times = 0; times < 3; times += 1) {
+    clock.oversleep(100_000);
+    await delay(20);
+  }
+  assert.equal(channel.suspect, false);
+  assert.equal(fake.count('resume'), 0);
+});
+
 test('an agent that reconnects for 10 s keeps its streams', async () => {
   const fake = await service();
   const clock = new FakeClock();

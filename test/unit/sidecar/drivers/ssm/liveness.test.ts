@@ -128,3 +128,11 @@ test('who was asleep himself begins to count anew', () => {
   assert.equal(liveness.judge(300_000).verdict, 'alive');
   assert.equal(liveness.judge(300_000).at, 304_000);
 });
+
+test('a sleep counts from when its owner meant to ask, not from when it had to', () => {
+  const liveness = new Liveness(0);
+  liveness.outstanding(0, true);
+  assert.deepEqual(liveness.judge(9_000), { verdict: 'suspect', probe: false, at: 25_000 });
+  liveness.planned(9_200);
+  assert.equal(liveness.judge(25_500).verdict, 'alive');
+});

@@ -447,6 +447,58 @@ test('a refusal of a stream that we had ended is not taken for the next one’s'
   await once(next, 'end');
 });
 
+test('what had arrived while we slept is read before the agent is held to hang', async () => {
+  const { agent, session } = pair();
+  const stream = session.open();
+  await agent.take(session);
+  await agent.clock.advance(5_500);
+  stream.destroy();
+  await agent.take(session);
+  agent.clock.oversleep(1_300);
+  session.receive(finish(3));
+  assert.equal(session.stuck, false);
+  await settle();
+  assert.equal(agent.changes, 1, 'only the end of the stream is news');
+});
+
+test('who slept long does not take the silence for the agent’s or the destination’s, and counts anew', async () => {
+  const { agent, session } = pair();
+  const ended = session.open();
+  const finished = reader(session.open().end('question'));
+  await agent.take(session);
+  ended.destroy();
+  await agent.take(session);
+  agent.clock.oversleep(20_000);
+  await settle();
+  assert.equal(session.stuck, false);
+  assert.equal(finished.error, undefined);
+  await agent.clock.advance(1_900);
+  assert.equal(finished.error, undefined);
+  await agent.clock.advance(200);
+  assert.equal(codeOf(finished.error), 'DestinationTimeout');
+  await agent.clock.advance(3_000);
+  assert.equal(session.stuck, true);
+});
+
+test('a client that had no chance to read, because nobody ran here, is not reset', async () => {
+  const { agent, session } = pair();
+  const [slow] = [session.open(), session.open()];
+  await agent.take(session);
+  while (agent.reading) session.receive(push(3, randomBytes(32_768)));
+  agent.clock.oversleep(12_000);
+  await settle();
+  assert.equal(slow.destroyed, false);
+  slow.resume();
+  await settle();
+  assert.equal(agent.reading, true);
+  while (agent.reading) {
+    slow.pause();
+    session.receive(push(3, randomBytes(32_768)));
+  }
+  await agent.clock.advance(10_100);
+  assert.equal(slow.destroyed, true);
+});
+
 test('a keep-alive frame is sent once, however often it was asked for', async () => {
   const { agent, session } = pair();
   session.nop();
