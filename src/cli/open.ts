@@ -200,9 +200,13 @@ async function watch(sidecar: Sidecar, print: (line: string) => void, signal: Ab
   const ended = Promise.withResolvers<void>();
   const look = (): void => {
     const status = sidecar.status();
-    for (const line of lines.next(status)) print(`${new Date().toTimeString().slice(0, 8)} ${line}`);
     const reason = hopeless(status);
-    if (reason !== undefined) ended.reject(new Hopeless(reason));
+    if (reason !== undefined) {
+      // The last line says it; no other says before it that it is tried again.
+      ended.reject(new Hopeless(reason));
+      return;
+    }
+    for (const line of lines.next(status)) print(`${new Date().toTimeString().slice(0, 8)} ${line}`);
   };
   const stop = (): void => ended.resolve();
   signal.addEventListener('abort', stop, { once: true });

@@ -55,5 +55,8 @@ export function hopeless({ state, reason, message }: TunnelStatus): string | und
   if (state !== 'Failed' || reason === undefined || !Object.hasOwn(errorCodes, reason)) return undefined;
   const { permanent, mend, layer } = errorCodes[reason as Code];
   if (layer === 'destination' || (!permanent && !hopelessHere.includes(reason))) return undefined;
+  if (reason === 'CredentialsMissing') {
+    return `${reason}: this machine has no AWS credentials that work: sign in as for the AWS command line (aws sso login; AWS_PROFILE chooses), or name a Secret in spec.ssm.secretRef`;
+  }
   return `${reason}: ${message ?? ''}\n${mend}`;
 }

@@ -27,10 +27,12 @@ const lingerMs = 2_000;
 const maxReceived = 16 * 1024;
 const maxReasonLength = 200;
 
-/** The sentence of an error as a client may see it: ours, printable ASCII, at most 200 characters. */
+/** The sentence of an error as a client may see it: ours, printable ASCII, at most 200 characters, the code always among them. */
 export function reasonOf(error: TunnelError): string {
-  const printable = `portforward: ${error.message} (${error.code})`.replaceAll(/[^\x20-\x7e]+/g, '?');
-  return printable.length <= maxReasonLength ? printable : `${printable.slice(0, maxReasonLength - 3)}...`;
+  const code = ` (${error.code})`;
+  const sentence = `portforward: ${error.message}`.replaceAll('’', "'").replaceAll(/[^\x20-\x7e]+/g, '?');
+  const room = maxReasonLength - code.length;
+  return `${sentence.length <= room ? sentence : `${sentence.slice(0, room - 3)}...`}${code}`;
 }
 
 /** Tells the client the reason in its protocol and hangs up; a reset where the protocol has no words for it. Resolves when the client is gone. */

@@ -125,4 +125,5 @@ test('without any AWS identity it ends and says what a person can do', async () 
   assert.equal(end, 'exit 1', output);
   assert.match(output, /CredentialsMissing/);
   assert.match(output, /sign in as for the AWS command line/);
+  assert.doesNotMatch(output, /trying again|ServiceAccount/, 'nothing is tried again, and nothing here is a cluster');
 });

@@ -83,7 +83,7 @@ export function awsError(error: unknown, action: Action, subject: string, region
     case 'TargetNotConnected':
       return reason(
         'TargetNotConnected',
-        `${subject} is not connected to Session Manager in ${region}: start it and its SSM agent, give it a role with AmazonSSMManagedInstanceCore, or correct spec.ssm.region and target`,
+        `${subject} is not connected to Session Manager in ${region}: start it and its SSM agent, see its role (AmazonSSMManagedInstanceCore), or correct spec.ssm`,
       );
     case 'InvalidDocument':
       return reason(

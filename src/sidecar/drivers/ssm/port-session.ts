@@ -1,5 +1,6 @@
 // What the data channel carries once the handshake is over: streams over one ordered byte channel. Two ways, the agent's age decides:
 // smux/session.ts with many streams, single.ts with one. The channel pulls bytes when it has room; nothing is pushed at it.
+import { TunnelError } from '../../../contract/errors.ts';
 import type { Clock } from '../../../process/clock.ts';
 import type { ByteBudget } from '../../byte-budget.ts';
 import type { PortStream } from './smux/stream.ts';
@@ -48,4 +49,12 @@ export interface PortSession {
   readonly streams: number;
   /** Ends every stream with that error; nothing is sent for it. */
   end(error: Error): void;
+}
+
+/** The agent could not connect a stream. Refused, unknown name, no route: it does not tell which. */
+export function connectRefused(): TunnelError {
+  return new TunnelError(
+    'DestinationUnreachable',
+    'the SSM agent could not connect to the destination: start the service, correct destinationHost or destinationPort, or let the node through to it',
+  );
 }

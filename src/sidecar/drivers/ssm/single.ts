@@ -5,7 +5,7 @@
 import { TunnelError } from '../../../contract/errors.ts';
 import type { Clock } from '../../../process/clock.ts';
 import { flag } from './payload.ts';
-import type { PortSession, PortSessionOptions } from './port-session.ts';
+import { connectRefused, type PortSession, type PortSessionOptions } from './port-session.ts';
 import { type Carrier, PortStream } from './smux/stream.ts';
 
 export class SingleSession implements PortSession, Carrier {
@@ -75,9 +75,7 @@ export class SingleSession implements PortSession, Carrier {
   }
 
   connectFailed(): void {
-    this.#stream?.destroy(
-      new TunnelError('DestinationUnreachable', 'the SSM agent could not connect to the destination'),
-    );
+    this.#stream?.destroy(connectRefused());
   }
 
   fill(target: Buffer): number {

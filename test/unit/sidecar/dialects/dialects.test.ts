@@ -126,13 +126,16 @@ test('no bytes of any client make a dialect throw', () => {
 test('a reason is printable ASCII of at most 200 characters, with the code', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (text) => {
-      assert.match(reasonOf(new TunnelError('BastionLost', text)), /^[\x20-\x7e]{1,200}$/);
+      const reason = reasonOf(new TunnelError('BastionLost', text));
+      assert.match(reason, /^[\x20-\x7e]{1,200}$/);
+      assert.ok(reason.endsWith(' (BastionLost)'), 'a long sentence is cut, not the code');
     }),
   );
   assert.equal(
     reasonOf(new TunnelError('BastionRefused', 'a:22 refuses')),
     'portforward: a:22 refuses (BastionRefused)',
   );
+  assert.equal(reasonOf(new TunnelError('ServiceFailed', 'AWS’s own')), "portforward: AWS's own (ServiceFailed)");
 });
 
 /** What a client hears that says `words` and then waits. */

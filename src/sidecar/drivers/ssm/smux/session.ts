@@ -1,8 +1,7 @@
 // Streams over one ordered byte channel by smux version 1, as the agent's port plugin expects it. No I/O: the channel pulls and hands in.
 // Neighbours: frame.ts (the bytes), stream.ts (one stream), reading-brake.ts (slow readers), open-watch.ts (who waits for the agent's dial).
-import { TunnelError } from '../../../../contract/errors.ts';
 import type { Clock } from '../../../../process/clock.ts';
-import type { PortSession, PortSessionOptions } from '../port-session.ts';
+import { connectRefused, type PortSession, type PortSessionOptions } from '../port-session.ts';
 import { command, FRAME_HEADER, FrameParser, MAX_FRAME_DATA, writeFrameHeader } from './frame.ts';
 import { OpenWatch } from './open-watch.ts';
 import { ReadingBrake } from './reading-brake.ts';
@@ -197,7 +196,7 @@ export class SmuxSession implements PortSession, Carrier {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
     if (refused) {
-      stream.destroy(new TunnelError('DestinationUnreachable', 'the SSM agent could not connect to the destination'));
+      stream.destroy(connectRefused());
       return;
     }
     stream.finishedByRemote();
