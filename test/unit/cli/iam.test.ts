@@ -187,8 +187,9 @@ suite('trust', () => {
         [`${issuer}:sub`]: 'system:serviceaccount:shop:pf-orders-db',
       },
     });
-    const own = `${ssm(irsa)}  pod: { serviceAccountName: tunnels }\n`;
-    assert.match(JSON.stringify(trust(own, { oidcIssuer: issuer })), /system:serviceaccount:shop:tunnels"/);
+    const own = `${ssm('sessions: 1')}  pod: { serviceAccountName: tunnels }\n`;
+    const trusted = trust(own, { oidcIssuer: issuer, account: '123456789012' });
+    assert.match(JSON.stringify(trusted), /system:serviceaccount:shop:tunnels"/);
   });
 
   test('the assumed role trusts the tunnel’s role, with the external id', () => {

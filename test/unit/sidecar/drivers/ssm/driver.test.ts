@@ -96,7 +96,7 @@ test('an attempt that is given up waits 3 s for the answer to its start, no long
   while (the.fake.count('start') === 0) await delay(1);
   stop.abort(new Error('not wanted'));
   await clock.advance(2_900);
-  assert.equal(await Promise.race([settled, 'waiting']), 'waiting');
+  assert.equal(await Promise.race([settled, Promise.resolve('waiting')]), 'waiting');
   await clock.advance(200);
   assert.equal(await settled, 'given up');
 });
