@@ -93,6 +93,9 @@ export class Upkeep {
       const busiestFirst = pool.usable().toSorted((a, b) => b.carried - a.carried);
       const kept = Math.max(sessionsWanted, busiestFirst.findIndex(hasRoom) + 1);
       for (const entry of busiestFirst.slice(kept)) if (entry.carried === 0) pool.retire(entry);
+      // Silent ones may be so for an hour, and one after the other: with Session Manager each is one of the few that a node carries.
+      const replaced = pool.withRole('live').filter((entry) => !isResponsive(entry) && entry.carried === 0);
+      if (busiestFirst.length >= sessionsWanted) for (const entry of replaced) pool.retire(entry);
     }
     let nextAt = never;
     for (const spare of pool.withRole('spare')) {

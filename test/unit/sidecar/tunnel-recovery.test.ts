@@ -346,3 +346,18 @@ test('losses are counted by code', async () => {
   await w.clock.advance(1_000);
   assert.deepEqual(w.counted, ['opened', 'lost BastionLost', 'opened']);
 });
+
+test('sessions that fall silent one after the other do not pile up: what nobody uses is ended once it is replaced', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const stream = await w.tunnel.dial(orders, never);
+  for (let times = 0; times < 20; times += 1) {
+    for (const session of w.driver.open) session.suspect = true;
+    await w.clock.advance(10_000);
+  }
+  // Two that carry, and the one with the stream.
+  assert.equal(w.driver.open.filter((session) => !session.suspect).length, 2);
+  assert(w.driver.open.length <= 3, `${w.driver.open.length} sessions are open`);
+  assert.equal(stream.stream.destroyed, false);
+});
