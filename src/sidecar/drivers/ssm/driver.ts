@@ -139,6 +139,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
           remoteHost: end.host !== undefined,
           // An agent that multiplexes is sent NOPs.
           lifeMs: ({ agent }) => limits.lifeMs(route.target, persistent && !agent.multiplexes),
+          doubtMs: () => limits.doubtMs(route.target),
           clock,
           random,
           log,

@@ -16,6 +16,8 @@ export interface LaneOptions {
   readonly remoteHost: boolean;
   /** How long the session may live, in milliseconds; Infinity if no limit is known. */
   readonly lifeMs: (channel: DataChannel) => number;
+  /** A replaced session that carries nothing is kept until it is this old, in milliseconds, to see whether it may be; usually 0. */
+  readonly doubtMs: () => number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
@@ -39,6 +41,8 @@ export class Lane {
   readonly #options: LaneOptions;
   readonly #closed = new AbortController();
   readonly #retired = new Set<DataChannel>();
+  /** Those of them that are kept although they carry nothing. */
+  readonly #kept = new Set<DataChannel>();
   readonly #closing = new Set<Promise<void>>();
   readonly #retry: Backoff;
   readonly #refusalPause: Backoff;
@@ -192,6 +196,7 @@ export class Lane {
     if (current === undefined) return;
     this.#current = undefined;
     this.#retired.add(current);
+    this.#keep(current);
     const [oldest] = this.#retired;
     if (this.#retired.size > MAX_RETIRED && oldest !== undefined) this.#end(oldest);
     this.#endIdle();
@@ -203,7 +208,23 @@ export class Lane {
   }
 
   #endIdle(): void {
-    for (const channel of this.#retired) if (channel.port.streams === 0) this.#end(channel);
+    for (const channel of this.#retired) if (channel.port.streams === 0 && !this.#kept.has(channel)) this.#end(channel);
+  }
+
+  /** A limit that was learned from another's accident would have sessions renewed for ever, because none would outlive it. */
+  #keep(channel: DataChannel): void {
+    const { clock, doubtMs } = this.#options;
+    const left = doubtMs() - channel.ageMs;
+    if (left <= 0) return;
+    this.#kept.add(channel);
+    const cancel = clock.after(left, () => {
+      this.#kept.delete(channel);
+      this.#endIdle();
+    });
+    channel.signal.addEventListener('abort', () => {
+      cancel();
+      this.#kept.delete(channel);
+    });
   }
 
   #end(channel: DataChannel): void {

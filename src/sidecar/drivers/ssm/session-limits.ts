@@ -3,6 +3,10 @@
 // Neighbours: driver.ts tells how sessions ended, lane.ts replaces them in time.
 
 const MINUTE = 60_000;
+/** An age below this is no limit that an account would have, but an agent that ends again and again. */
+const LEAST_AGE_MS = 2 * MINUTE;
+/** So much older than a learned limit a session has to become to disprove it. */
+const DOUBT_MS = 2 * MINUTE;
 /** An account's idle timeout unless it was changed. */
 const USUAL_IDLE_MS = 20 * MINUTE;
 
@@ -24,16 +28,24 @@ export class SessionLimits {
     this.#configuredMs = maxSessionMinutes === 0 ? undefined : maxSessionMinutes * MINUTE;
   }
 
-  /** Takes the end of a session. The preferences are whole minutes, so what is learned is rounded down to one; less than one says nothing. */
+  /** Takes the end of a session. The preferences are whole minutes, so what is learned is rounded down to one; an age of less than two says nothing. */
   expired(target: string, { ageMs, idleMs }: Expiry): void {
     const wasIdle = idleMs >= MINUTE;
     const limit = Math.floor((wasIdle ? idleMs : ageMs) / MINUTE) * MINUTE;
-    if (limit > 0) (wasIdle ? this.#idles : this.#ages).set(target, limit);
+    if (wasIdle) this.#idles.set(target, limit);
+    else if (limit >= LEAST_AGE_MS) this.#ages.set(target, limit);
   }
 
   /** A session lived this long: a limit that it outlived was none, but somebody's hand. */
   lived(target: string, ageMs: number): void {
-    if (ageMs >= (this.#ages.get(target) ?? Number.POSITIVE_INFINITY) + 2 * MINUTE) this.#ages.delete(target);
+    if (ageMs >= (this.#ages.get(target) ?? Number.POSITIVE_INFINITY) + DOUBT_MS) this.#ages.delete(target);
+  }
+
+  /** How old a session should be let become, in milliseconds, so that a limit which was wrongly learned is disproved; 0 if none was learned. */
+  doubtMs(target: string): number {
+    const age = this.#configuredMs === undefined ? this.#ages.get(target) : undefined;
+    // A timer may be a moment early.
+    return age === undefined ? 0 : age + DOUBT_MS + 1_000;
   }
 
   /** The life of a session to that target, in milliseconds; Infinity while no limit is known. `silent`: nothing is sent while it has no stream. */

@@ -35,6 +35,23 @@ test('a limit of the account that ended a living session is known to the next on
   assert.equal(second.signal.aborted, false);
 });
 
+test('a limit that was somebody’s hand is forgotten, though every session is replaced before it', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, destinations: [cache] });
+  const first = await connect(the);
+  await pass(clock, 5.5 * 60_000);
+  the.fake.agent.closeChannel('');
+  if (!first.signal.aborted) await once(first.signal, 'abort');
+  const second = await connect(the);
+  await pass(clock, 4.1 * 60_000);
+  await eventually('a replacement', () => the.fake.count('start') === 3);
+  await pass(clock, 8 * 60_000);
+  const starts = the.fake.count('start');
+  await pass(clock, 15 * 60_000);
+  assert.equal(the.fake.count('start'), starts, 'sessions are renewed for a limit that is none');
+  assert.equal(second.signal.aborted, false);
+});
+
 test('a session that was lost with its agent teaches no limit', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock, destinations: [cache] });

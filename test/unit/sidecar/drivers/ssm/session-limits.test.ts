@@ -27,9 +27,9 @@ test('a session that was ended while it said nothing tells the idle timeout, not
   assert.equal(limits.lifeMs('i-1', true), 5 * minute);
 });
 
-test('an end within the first minute teaches nothing', () => {
+test('an end within the first two minutes teaches nothing: an agent that ends each minute is no limit', () => {
   const limits = new SessionLimits(0);
-  limits.expired('i-1', { ageMs: 59_000, idleMs: 0 });
+  limits.expired('i-1', { ageMs: 119_000, idleMs: 0 });
   assert.equal(limits.lifeMs('i-1', false), Number.POSITIVE_INFINITY);
 });
 
@@ -42,8 +42,19 @@ test('a limit that a session outlives is forgotten', () => {
   assert.equal(limits.lifeMs('i-1', false), Number.POSITIVE_INFINITY);
 });
 
+test('a learned limit is doubted until a session was two minutes older', () => {
+  const limits = new SessionLimits(0);
+  assert.equal(limits.doubtMs('i-1'), 0);
+  limits.expired('i-1', { ageMs: 3 * minute, idleMs: 0 });
+  const until = limits.doubtMs('i-1');
+  assert.ok(until > 5 * minute && until < 5.1 * minute);
+  limits.lived('i-1', until);
+  assert.equal(limits.doubtMs('i-1'), 0);
+});
+
 test('the document’s own limit stands', () => {
   const limits = new SessionLimits(90);
   limits.expired('i-1', { ageMs: 10 * minute, idleMs: 0 });
+  assert.equal(limits.doubtMs('i-1'), 0);
   assert.equal(limits.lifeMs('i-1', false), 90 * minute);
 });
