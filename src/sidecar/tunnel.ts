@@ -207,7 +207,13 @@ export class Tunnel {
       const route = this.#routes.get(entry.via);
       if (route !== undefined) route.lastError = undefined;
     } else if (entry.role !== 'retired' && !this.#pool.isUp(entry.via)) {
-      this.#markFailed(entry.via, new TunnelError('BastionTimeout', `${entry.via} stopped answering`));
+      this.#markFailed(
+        entry.via,
+        new TunnelError(
+          'BastionTimeout',
+          `${entry.via} stopped answering: it is tried again; if it stays, look at it and at the network between`,
+        ),
+      );
       if (this.#pool.usable().length === 0) this.#routes.hurry(this.#options.clock.now(), true);
     }
     this.#decide();
