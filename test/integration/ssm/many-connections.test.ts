@@ -46,7 +46,12 @@ test('10,000 connections opened and closed through one session leave no stream a
     const began = performance.now();
     await run(10_000);
     const seconds = (performance.now() - began) / 1_000;
-    const after = memory();
+    // Timers of the last connections are still to come.
+    let after = memory();
+    await eventually('the memory is given back', () => {
+      after = memory();
+      return after - before < 4 * 1024 * 1024;
+    });
     const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
     t.diagnostic(
       `${seconds.toFixed(1)} s, ${(10_000 / seconds).toFixed(0)} a second; live ${mebibytes(before)} → ${mebibytes(after)} MiB, ` +
@@ -57,7 +62,6 @@ test('10,000 connections opened and closed through one session leave no stream a
     assert.equal(open, 0, 'streams left at the agent');
     assert.equal(session.streams, 0);
     assert.equal(sessions.length, 1, 'all went over one session');
-    assert.ok(after - before < 4 * 1024 * 1024, `${mebibytes(after - before)} MiB were left behind`);
     assert.equal(complaints, null);
   } finally {
     await service.stop();
