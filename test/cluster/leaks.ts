@@ -62,8 +62,17 @@ const fs = require('node:fs');
 for (const pid of fs.readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name)))
   for (const file of ['environ', 'cmdline'])
     try { console.log(fs.readFileSync('/proc/' + pid + '/' + file, 'latin1')); } catch {}
-Promise.all(['metrics', 'statusz'].map((page) => fetch('http://127.0.0.1:9808/' + page).then((answer) => answer.text())))
-  .then((pages) => console.log(pages.join('\\n')));
+// A pod that has just started does not listen yet.
+const read = async (page, attempts = 100) => {
+  try {
+    return await (await fetch('http://127.0.0.1:9808/' + page)).text();
+  } catch (error) {
+    if (attempts === 0) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return read(page, attempts - 1);
+  }
+};
+Promise.all([read('metrics'), read('statusz')]).then((pages) => console.log(pages.join('\\n')));
 `;
 
 async function shownByPods(shop: Shop, name: string): Promise<string> {
