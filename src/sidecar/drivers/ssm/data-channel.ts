@@ -126,6 +126,14 @@ export class DataChannel implements ByteChannel {
     return this.#turns.verdict !== 'alive' || this.#established?.port.stuck === true;
   }
 
+  /** The agent lives, but hangs in connecting to the destination. */
+  get stuck(): boolean {
+    if (this.#turns.verdict !== 'alive' || this.#established?.port.stuck !== true) return false;
+    // Where messages of ours wait as well, it is rather the agent that is silent.
+    const silentMs = this.#options.clock.now() - this.#turns.heardAt;
+    return !this.#link.outstanding || silentMs < PROBE_MS + 500;
+  }
+
   /** How the service ended the session although its agent lived; undefined while it has not, and for every other end. */
   get expiry(): Expiry | undefined {
     return this.#expiry;

@@ -77,6 +77,11 @@ export class Lane {
     return this.#current !== undefined && !this.#current.suspect && this.#current.port.hasRoom;
   }
 
+  /** The node lives and its agent hangs in connecting: a matter of this destination, not of the node, and mended here. */
+  get stuck(): boolean {
+    return this.#current?.stuck === true;
+  }
+
   /** The session in use is over. */
   get dead(): boolean {
     return this.#current === undefined;
@@ -104,6 +109,7 @@ export class Lane {
     if (!this.usable && this.#replacing !== undefined) await abortable(this.#replacing, signal);
     const current = this.#current;
     if (current === undefined) throw this.#whyNone();
+    if (current.stuck) throw hanging();
     if (!current.port.hasRoom) throw new TunnelError('NotConnected', 'the session takes no more streams at the moment');
     const stream = current.port.open();
     this.#countRefusals(stream);
@@ -119,7 +125,7 @@ export class Lane {
     if (this.#closed.signal.aborted || this.#replacing !== undefined) return;
     const now = clock.now();
     const broken = !this.usable;
-    const wanted = broken ? siblingsLive : now >= this.#renewAt || this.#refusedTooOften(now);
+    const wanted = broken ? siblingsLive || this.stuck : now >= this.#renewAt || this.#refusedTooOften(now);
     if (!wanted) this.#plan(broken ? Number.POSITIVE_INFINITY : this.#renewAt);
     else if (now < this.#nextAttemptAt) this.#plan(this.#nextAttemptAt);
     else this.#replacing = this.#replace();
@@ -260,4 +266,11 @@ export class Lane {
     if (this.#closed.signal.aborted || !Number.isFinite(at)) return;
     this.#cancelTimer = clock.after(Math.max(0, at - clock.now()), onChange);
   }
+}
+
+function hanging(): TunnelError {
+  return new TunnelError(
+    'DestinationTimeout',
+    'the SSM agent hangs in connecting to the destination: let the node through to it (security groups), or start its machine',
+  );
 }

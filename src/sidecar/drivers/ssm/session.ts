@@ -1,5 +1,6 @@
-// One node as a Session: a lane for each destination. It is suspect when no lane takes new streams, and over when every lane is: then the
-// tunnel replaces the whole, perhaps through another node. A single broken lane among living ones is mended here.
+// One node as a Session: a lane for each destination. It is suspect when no lane hears its agent, and over when every lane is: then the
+// tunnel replaces the whole, perhaps through another node. A single broken lane among living ones is mended here, and so is one whose agent
+// hangs in connecting to its destination.
 // Neighbours: driver.ts opens it, lane.ts does the work.
 import type { Duplex } from 'node:stream';
 import { TunnelError } from '../../../contract/errors.ts';
@@ -78,7 +79,7 @@ export class SsmSession implements Session {
 
   get hasRoom(): boolean {
     const lanes = [...this.#lanes.values()];
-    return !this.#over.signal.aborted && (lanes.length === 0 || lanes.some((lane) => lane.usable));
+    return !this.#over.signal.aborted && (lanes.length === 0 || lanes.some(canDial));
   }
 
   get streams(): number {
@@ -142,7 +143,7 @@ export class SsmSession implements Session {
       void this.close();
     } else {
       for (const lane of lanes) lane.mend(lanes.some((other) => other !== lane && other.usable));
-      this.#judgeSuspect(lanes.length > 0 && !lanes.some((lane) => lane.usable));
+      this.#judgeSuspect(lanes.length > 0 && !lanes.some(canDial));
     }
     this.#judging = false;
   }
@@ -153,6 +154,9 @@ export class SsmSession implements Session {
     for (const listener of this.#listeners) listener();
   }
 }
+
+/** A lane whose agent hangs in connecting says nothing against the node: it is mended while clients are told. */
+const canDial = (lane: Lane): boolean => lane.usable || lane.stuck;
 
 function keyOf(destination: Destination): string {
   return 'socket' in destination ? destination.socket : `${destination.host}\0${destination.port}`;
