@@ -1,5 +1,5 @@
 // What the agent asks before it forwards, and what we answer: a state machine, payloads in and steps out. No I/O, no deadline of its own.
-// Neighbours: payload.ts (what is said), agent-version.ts (what follows from it), data-channel.ts (which carries it and limits its time).
+// Neighbours: payload.ts (what is said), agent-version.ts (what follows from it), establishing.ts (which carries it and limits its time).
 import { TunnelError } from '../../../contract/errors.ts';
 import { type AgentAbilities, abilitiesOf } from './agent-version.ts';
 import {

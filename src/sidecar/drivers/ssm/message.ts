@@ -1,5 +1,5 @@
 // The binary message of the Session Manager data channel: one per web socket message, big-endian, 120 bytes and then the payload.
-// No I/O. Neighbours: payload.ts says what is inside, reliable.ts numbers and repeats them, data-channel.ts carries them.
+// No I/O. Neighbours: payload.ts says what is inside, reliable.ts numbers and repeats them, message-link.ts carries them.
 import { hash } from 'node:crypto';
 
 /** The values of MessageType that a port session sees. */

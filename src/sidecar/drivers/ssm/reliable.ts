@@ -1,6 +1,6 @@
 // Delivery exactly once and in order over a relay that may lose, double or reorder: numbering, acknowledgement, repetition, window, pace.
 // State machines fed with (event, now) and answering with what to transmit or deliver: no I/O, no timers, no clock of their own.
-// Neighbours: message.ts (the bytes), round-trip.ts (when to repeat), data-channel.ts (feeds both with sockets and timers).
+// Neighbours: message.ts (the bytes), round-trip.ts (when to repeat), message-link.ts (feeds both).
 import type { Message } from './message.ts';
 import { RoundTrip } from './round-trip.ts';
 

@@ -1,5 +1,5 @@
 // The signature of the web socket's upgrade request: AWS's Signature Version 4 in headers, over exactly host, date and session token.
-// No I/O. Neighbours: api.ts has the credentials, web-socket.ts sends the headers, endpoint.ts has checked the address before.
+// No I/O. Neighbours: api.ts has the credentials, web-socket.ts sends the headers, aws-endpoint.ts has checked the address before.
 import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
 import { SignatureV4 } from '@smithy/signature-v4';
 

@@ -1,5 +1,5 @@
 // One web socket of a data channel: opened with signed headers, watched by pings, read only while its owner wants to read.
-// It knows nothing of what it carries. Neighbours: data-channel.ts owns it, resume.ts opens the next one.
+// It knows nothing of what it carries. Neighbours: data-channel.ts owns it, opening.ts opens the next one.
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { WebSocket } from 'ws';
