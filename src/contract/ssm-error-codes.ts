@@ -48,10 +48,10 @@ export const ssmErrorCodes = {
     'Correct the time of the node (NTP).',
   ),
   RegionWrong: code(
-    'permanent',
+    'transient',
     'There is no Session Manager under the region’s name.',
-    'spec.ssm.region is misspelt, or the region needs another DNS suffix.',
-    'Correct spec.ssm.region.',
+    'spec.ssm.region is misspelt, or there is no DNS, or none that knows the endpoint, where the tunnel runs.',
+    'Correct spec.ssm.region, or the DNS there.',
   ),
   EndpointNotAllowed: code(
     'permanent',

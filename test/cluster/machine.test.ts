@@ -4,13 +4,14 @@
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { after, suite, test } from 'node:test';
+import { eventually } from '../support/eventually.ts';
 import { useKind } from './cluster.ts';
 import { command } from './command.ts';
 import { HostCluster } from './host-cluster.ts';
 import { withLock } from './lock.ts';
 import { privateDirectories } from './node-namespace.ts';
 import { maxInstances, placesOf } from './places.ts';
-import { signalProcess } from './proc.ts';
+import { signalProcess, startedAt } from './proc.ts';
 
 const instance = maxInstances - 1;
 const places = placesOf(instance);
@@ -75,6 +76,7 @@ suite('a cluster on a bare machine', { skip }, () => {
     for (const part of ['kube-scheduler', 'kube-apiserver', 'kubelet']) {
       const [pid] = readFileSync(`${places.directory}/processes/${part}`, 'utf8').split(' ');
       assert.ok(signalProcess(Number(pid), 'SIGKILL'));
+      await eventually(`${part} is gone`, () => startedAt(Number(pid)) === undefined);
     }
     assert.equal(await cluster.healthy(), false);
     await cluster.up({ log, agree });

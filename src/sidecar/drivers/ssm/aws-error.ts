@@ -111,7 +111,7 @@ export function awsError(error: unknown, action: Action, subject: string, region
     const service = action.slice(0, action.indexOf(':'));
     return reason(
       'RegionWrong',
-      `there is no endpoint of ${service} for the region ${region}: correct spec.ssm.region, or spec.ssm.endpoints`,
+      `there is no endpoint of ${service} for the region ${region}: correct spec.ssm.region, spec.ssm.endpoints, or the DNS`,
     );
   }
   const why = status === undefined ? (code ?? name) : `status ${status}`;
