@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { Child } from '../../cluster/child.ts';
+import { command } from '../../cluster/command.ts';
+import type { Postgres } from '../../private-network/postgres.ts';
 import type { Sshd } from '../../private-network/sshd.ts';
 
 const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
@@ -27,6 +29,19 @@ export async function ended(
     if (child.end === undefined) throw error;
   }
   return { end: child.end ?? '', output: child.log().join('\n') };
+}
+
+/** The local port that the command printed for the forward. */
+export async function localPort(opened: Child, name: string): Promise<number> {
+  const line = await opened.line(new RegExp(`\\(${name}\\)$`));
+  return Number(/:(\d+) → /.exec(line)?.[1]);
+}
+
+/** What psql prints of the orders behind a local port, a customer a line. */
+export async function customers({ user, password, database }: Postgres, port: number): Promise<string> {
+  const url = `postgresql://${user}:${password}@127.0.0.1:${port}/${database}`;
+  const select = 'SELECT customer FROM orders ORDER BY id';
+  return command('psql', [url, '--no-psqlrc', '--tuples-only', '--no-align', '--command', select]);
 }
 
 /** A folder of the test's own. */

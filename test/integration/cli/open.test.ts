@@ -9,11 +9,10 @@ import { after, before, test } from 'node:test';
 import { stringify } from 'yaml';
 import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
 import type { Child } from '../../cluster/child.ts';
-import { command } from '../../cluster/command.ts';
 import { freePort } from '../../cluster/ports.ts';
 import { type Postgres, startPostgres } from '../../private-network/postgres.ts';
 import { generateKey, type KeyPair, type Sshd, startSshd } from '../../private-network/sshd.ts';
-import { documentThrough, ended, Folder, portforward } from './laptop.ts';
+import { customers, documentThrough, ended, Folder, localPort, portforward } from './laptop.ts';
 
 let sshd: Sshd;
 let postgres: Postgres;
@@ -50,24 +49,6 @@ const document = (more: Readonly<Record<string, unknown>> = {}): string =>
 
 const keys = (): string[] => ['--secret', `orders-bastion=${join(folder.path, 'keys')}`];
 
-/** The local port that the command printed for the forward. */
-async function localPort(opened: Child, name: string): Promise<number> {
-  const line = await opened.line(new RegExp(`\\(${name}\\)$`));
-  return Number(/:(\d+) → /.exec(line)?.[1]);
-}
-
-async function query(port: number): Promise<string> {
-  const url = `postgresql://${postgres.user}:${postgres.password}@127.0.0.1:${port}/${postgres.database}`;
-  return command('psql', [
-    url,
-    '--no-psqlrc',
-    '--tuples-only',
-    '--no-align',
-    '--command',
-    'SELECT customer FROM orders ORDER BY id',
-  ]);
-}
-
 test('the document of the cluster carries psql to the private database, prints each address and the state, and ends clean on Ctrl-C', async () => {
   const opened = portforward(['open', '-f', document(), ...keys(), '--port', '0:5432']);
   try {
@@ -77,7 +58,7 @@ test('the document of the cluster carries psql to the private database, prints e
     const connected = await opened.line(/connected via/);
     assert.ok(connected.includes(`${sshd.host}:${sshd.port}`), connected);
     assert.ok(connected.includes(await sshd.fingerprint()), connected);
-    assert.equal((await query(port)).trim(), 'Ada\nGrace\nBarbara');
+    assert.equal((await customers(postgres, port)).trim(), 'Ada\nGrace\nBarbara');
     await opened.line(/postgres: the destination answers/);
     opened.signal('SIGINT');
     const { end, output } = await ended(opened);
@@ -125,7 +106,7 @@ test('an outage of the bastion shows while it lasts and heals by itself', async 
     await opened.line(/not connected, trying again: .*refuse/i, 15_000, before);
     await bastion.start();
     await opened.line(/connected via/, 15_000, before + 1);
-    assert.match(await query(port), /Ada/);
+    assert.match(await customers(postgres, port), /Ada/);
   } finally {
     await opened.stop();
     await bastion.stop();
@@ -154,7 +135,7 @@ test('a Secret manifest in the same file is used, and its content is gone when t
   const file = folder.write('both.yaml', `${secret}---\n${documentThrough(sshd, { ports: [database()] })}`);
   const opened = portforward(['open', '-f', file, '--port', '0:5432'], { XDG_RUNTIME_DIR: runtime.path });
   try {
-    assert.match(await query(await localPort(opened, 'postgres')), /Ada/);
+    assert.match(await customers(postgres, await localPort(opened, 'postgres')), /Ada/);
     const [name = ''] = readdirSync(runtime.path);
     const directory = join(runtime.path, name);
     assert.equal(statSync(directory).mode & 0o777, 0o700);
@@ -204,7 +185,7 @@ test('an unknown host key ends it, and --allow-insecure-host-keys is needed besi
     const second = await ended(refused);
     assert.equal(second.end, 'exit 2', second.output);
     assert.match(second.output, /--allow-insecure-host-keys/);
-    assert.match(await query(await localPort(allowed, 'postgres')), /Ada/);
+    assert.match(await customers(postgres, await localPort(allowed, 'postgres')), /Ada/);
   } finally {
     await Promise.all([unknown.stop(), refused.stop(), allowed.stop()]);
   }
@@ -276,7 +257,7 @@ test('the Secret comes from the cluster of a named context, never from the curre
       opened.push(child);
       return child;
     };
-    assert.match(await query(await localPort(call(['--context', context]), 'postgres')), /Ada/);
+    assert.match(await customers(postgres, await localPort(call(['--context', context]), 'postgres')), /Ada/);
 
     const without = await ended(call([]));
     assert.equal(without.end, 'exit 2', without.output);
