@@ -196,7 +196,8 @@ export function driverSuite(name: string, traits: Traits, createWorld: () => Pro
       const own = world.driver(log, [port]);
       const session = await connect(own);
       const streams = await Promise.all(Array.from({ length: 12 }, () => dial(session, port)));
-      for (const stream of streams) await once(stream, 'data');
+      // All at once: one that nobody reads yet may hold up the others.
+      await Promise.all(streams.map((stream) => once(stream, 'data')));
       const order: string[] = [];
       session.signal.addEventListener('abort', () => order.push('signal'));
       const endings = streams.map(async (stream) => {
