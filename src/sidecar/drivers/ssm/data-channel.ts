@@ -24,8 +24,9 @@ import { Turns } from './turns.ts';
 export interface DataChannelOptions extends OpeningOptions {
   readonly ticket: ChannelTicket;
   readonly remoteHost: boolean;
-  /** What the session leads to, for sentences. */
+  /** The node, and what its agent connects to, for sentences. */
   readonly target: string;
+  readonly destination: string;
   /** Whether agents that are known to take them get messages of 16 KiB. */
   readonly largePayloads: boolean;
   /** Whether an idle agent is asked for life. */
@@ -76,7 +77,7 @@ export class DataChannel implements ByteChannel {
         this.#turns.acknowledged();
         this.#establishing.acknowledged();
       },
-      channelClosed: (output) => this.#endedByService(closedReason(output, options.target)),
+      channelClosed: (output) => this.#endedByService(closedReason(output, options)),
     });
     this.#link = link;
     this.#turns = new Turns({
@@ -97,7 +98,7 @@ export class DataChannel implements ByteChannel {
           if (outbox.wanting) this.wake();
         },
         down: (why) => this.#down(why),
-        gone: () => this.#endedByService(closedReason('', options.target)),
+        gone: () => this.#endedByService(closedReason('', options)),
         over: (error) => this.#end(error),
       },
     );
@@ -227,9 +228,10 @@ export class DataChannel implements ByteChannel {
   }
 
   #complete(agent: AgentFacts): PortSession {
-    const { clock, budget, onChange } = this.#options;
+    const { clock, budget, destination, onChange } = this.#options;
     const options = {
       channel: this,
+      destination,
       clock,
       budget,
       onChange: () => {

@@ -3,7 +3,7 @@
 import type { EndpointPolicy } from '../../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../../contract/errors.ts';
 import { isNodeItself } from '../../../contract/ssm-documents.ts';
-import type { SsmConfig } from '../../../contract/tunnel-config.ts';
+import { destinationText, type SsmConfig } from '../../../contract/tunnel-config.ts';
 import { type Clock, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../byte-budget.ts';
@@ -73,14 +73,15 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
 
   const open = async (
     { target }: SsmRoute,
-    destination: { readonly host: string | undefined; readonly port: number },
+    destination: Destination,
     log: Logger,
     { onChange, onAnswer }: { readonly onChange: () => void; readonly onAnswer: (() => void) | undefined },
     signal: AbortSignal,
   ): Promise<DataChannel> => {
+    const end = endOf(destination);
     const ticket = await gate.pass(async () => {
       // A start that is given up half-way leaves a session that nobody knows; with its ticket it is ended below.
-      const request = { target, ...destination, reason };
+      const request = { target, ...end, reason };
       const started = await outlasting(signal, START_GRACE_MS, clock, (late) => api.startSession(request, late));
       known?.add(started.sessionId);
       return started;
@@ -96,8 +97,9 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
         ticket,
         budget,
         onChange,
-        remoteHost: destination.host !== undefined,
+        remoteHost: end.host !== undefined,
         target,
+        destination: destinationText(destination),
         proxy: environment,
         largePayloads: !smallOnly.has(target),
         watchIdle: persistent,
@@ -133,10 +135,10 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
 
     async connect(route: SsmRoute, { signal, log, onAnswer }: ConnectOptions): Promise<Session> {
       const session = new SsmSession(route.via, clock, (destination, onChange) => {
-        const end = endOf(destination);
         return new Lane({
-          open: (changed, abort) => open(route, end, log, { onChange: changed, onAnswer }, abort),
-          remoteHost: end.host !== undefined,
+          open: (changed, abort) => open(route, destination, log, { onChange: changed, onAnswer }, abort),
+          destination: destinationText(destination),
+          remoteHost: endOf(destination).host !== undefined,
           // An agent that multiplexes is sent NOPs.
           lifeMs: ({ agent }) => limits.lifeMs(route.target, persistent && !agent.multiplexes),
           doubtMs: () => limits.doubtMs(route.target),

@@ -12,6 +12,8 @@ import type { PortStream } from './smux/stream.ts';
 export interface LaneOptions {
   /** A session to the destination, open and proved. `onChange` is the channel's. @throws TunnelError, or the signal's reason. */
   readonly open: (onChange: () => void, signal: AbortSignal) => Promise<DataChannel>;
+  /** For sentences. */
+  readonly destination: string;
   /** True for another host than the node: the agent resolves its name once for each session. */
   readonly remoteHost: boolean;
   /** How long the session may live, in milliseconds; Infinity if no limit is known. */
@@ -109,7 +111,7 @@ export class Lane {
     if (!this.usable && this.#replacing !== undefined) await abortable(this.#replacing, signal);
     const current = this.#current;
     if (current === undefined) throw this.#whyNone();
-    if (current.stuck) throw hanging();
+    if (current.stuck) throw hanging(this.#options.destination);
     if (!current.port.hasRoom) throw new TunnelError('NotConnected', 'the session takes no more streams at the moment');
     const stream = current.port.open();
     this.#countRefusals(stream);
@@ -268,9 +270,9 @@ export class Lane {
   }
 }
 
-function hanging(): TunnelError {
+function hanging(destination: string): TunnelError {
   return new TunnelError(
     'DestinationTimeout',
-    'the SSM agent hangs in connecting to the destination: let the node through to it (security groups), or start its machine',
+    `the SSM agent hangs in connecting to ${destination}: let the node through to it (security groups), or start its machine`,
   );
 }

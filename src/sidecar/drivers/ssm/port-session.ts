@@ -26,6 +26,8 @@ export interface PortSessionOptions {
   readonly channel: ByteChannel;
   readonly clock: Clock;
   readonly budget: Pick<ByteBudget, 'take' | 'giveBack' | 'free'>;
+  /** What the streams lead to, for sentences: `orders.db.internal:5432`. */
+  readonly destination: string;
   /** `stuck` or `hasRoom` has changed. */
   readonly onChange: () => void;
 }
@@ -52,9 +54,9 @@ export interface PortSession {
 }
 
 /** The agent could not connect a stream. Refused, unknown name, no route: it does not tell which. */
-export function connectRefused(): TunnelError {
+export function connectRefused(destination: string): TunnelError {
   return new TunnelError(
     'DestinationUnreachable',
-    'the SSM agent could not connect to the destination: start the service, correct destinationHost or destinationPort, or let the node through to it',
+    `the SSM agent could not connect to ${destination}: start the service, correct destinationHost or destinationPort, or let the node through to it`,
   );
 }

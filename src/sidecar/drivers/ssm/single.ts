@@ -75,7 +75,7 @@ export class SingleSession implements PortSession, Carrier {
   }
 
   connectFailed(): void {
-    this.#stream?.destroy(connectRefused());
+    this.#stream?.destroy(connectRefused(this.#options.destination));
   }
 
   fill(target: Buffer): number {

@@ -196,7 +196,7 @@ export class SmuxSession implements PortSession, Carrier {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
     if (refused) {
-      stream.destroy(connectRefused());
+      stream.destroy(connectRefused(this.#options.destination));
       return;
     }
     stream.finishedByRemote();

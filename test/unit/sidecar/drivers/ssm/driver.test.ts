@@ -191,6 +191,7 @@ test('two refusals have the name resolved anew by a fresh session, which takes t
     const stream = await dial(session, database);
     const [error] = (await once(stream, 'error')) as [TunnelError];
     assert.equal(error.code, 'DestinationUnreachable');
+    assert.match(error.message, /could not connect to \S+:\d+:/);
   }
   while (the.fake.count('start') < 2) await delay(5);
   the.fake.refuses = false;

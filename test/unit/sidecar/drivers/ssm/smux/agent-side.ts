@@ -28,7 +28,7 @@ export class AgentSide implements ByteChannel {
     const onChange = (): void => {
       this.changes += 1;
     };
-    this.options = { channel: this, clock: this.clock, budget: this.budget, onChange };
+    this.options = { channel: this, clock: this.clock, budget: this.budget, destination: 'db:5432', onChange };
   }
 
   wake(): void {}
