@@ -9,6 +9,7 @@ import type { TunnelConfig } from '../../src/contract/tunnel-config.ts';
 import { Child } from '../cluster/child.ts';
 import { command } from '../cluster/command.ts';
 import { freePort } from '../cluster/ports.ts';
+import { nodeFlags } from '../support/entrypoint.ts';
 import { header } from './content.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -61,7 +62,7 @@ export async function startSidecar(program: string, toConfig: (listenPort: numbe
   const port = await freePort();
   const env = { [configVariable]: JSON.stringify(toConfig(port)), [podUidVariable]: 'bench' };
   const began = performance.now();
-  const child = new Child('sidecar', process.execPath, [program, 'sidecar'], { env });
+  const child = new Child('sidecar', process.execPath, [...nodeFlags, program, 'sidecar'], { env });
   await poll(child, async () => (await admin('/readyz'))?.status === 200);
   const startMs = performance.now() - began;
   const links = async (): Promise<number> =>

@@ -6,6 +6,7 @@ import { configVariable, podUidVariable } from '../../../src/contract/pod.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { Child } from '../../cluster/child.ts';
 import { freePort } from '../../cluster/ports.ts';
+import { nodeFlags } from '../../support/entrypoint.ts';
 
 const script = fileURLToPath(new URL('pod-process.ts', import.meta.url));
 
@@ -61,7 +62,7 @@ export async function startPod(config: TunnelConfig, podUid?: string): Promise<P
 
 export function spawnPod(config: string, adminPort: number, podUid = 'uid-1'): Child {
   const env = { [configVariable]: config, [podUidVariable]: podUid, PF_TEST_ADMIN_PORT: `${adminPort}` };
-  return new Child('sidecar', process.execPath, [script], { env });
+  return new Child('sidecar', process.execPath, [...nodeFlags, script], { env });
 }
 
 /** How it ended. @throws after 10 s. */
