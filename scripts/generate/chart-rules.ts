@@ -1,7 +1,7 @@
 // What the chart's templates include of the code: the rules of the controller's roles, and the keys of Secrets that its cage allows.
 // Neighbours: src/controller/rbac.ts and src/contract/secrets.ts (the sources), helm/templates/{rbac,admission-controller}.yaml, ../generate.ts.
 import { stringify } from 'yaml';
-import { secretKeys } from '../../src/contract/secrets.ts';
+import { secretKeys } from '../../src/contract/secret-keys.ts';
 import { controllerRules, leaseRules, type Rule } from '../../src/controller/rbac.ts';
 
 const yaml = (rules: readonly Rule[]): string => stringify(rules, { lineWidth: 0, aliasDuplicateObjects: false });

@@ -1,14 +1,15 @@
 // What one Secret lets us log in with: read anew for every connect, parsed once per content, and the last set that a bastion accepted
 // kept in memory, so that a botched rotation never ends a working tunnel. No content ever enters an error.
-// Neighbours: secret-files.ts reads, private-key*.ts parse, authentication.ts offers.
+// Neighbours: ../../secret-files.ts reads, private-key*.ts parse, authentication.ts offers.
 import type { ParsedKey } from 'ssh2';
 import { TunnelError } from '../../../contract/errors.ts';
+import { secretKeys } from '../../../contract/secret-keys.ts';
 import type { Credentials } from '../../../contract/tunnel-config.ts';
+import { readSecretFiles, type SecretFiles, watchSecretFiles } from '../../secret-files.ts';
 import { type Certificate, parseCertificate } from './certificate.ts';
 import { type KnownHosts, parseKnownHosts } from './known-hosts.ts';
 import { isEncrypted, type KeyProblem, parsePrivateKey } from './private-key.ts';
 import { decryptInThread } from './private-key-thread.ts';
-import { readSecretFiles, type SecretFiles, watchSecretFiles } from './secret-files.ts';
 
 /** One consistent content of a Secret, ready to use; at least one of `key` and `password` is there. */
 export interface LoginMaterial {
@@ -32,7 +33,7 @@ export class CredentialStore {
 
   /** The material as it is on disk now. @throws TunnelError SecretNotFound, SecretKeyMissing, PrivateKeyInvalid or PassphraseWrong. */
   async current(): Promise<LoginMaterial> {
-    const files = await readSecretFiles(this.#credentials.directory);
+    const files = await readSecretFiles(this.#credentials.directory, secretKeys.ssh);
     if (this.#parsed?.digest !== files.digest) {
       const material = parseMaterial(this.#credentials.secretName, files);
       const parsed = { digest: files.digest, material };
@@ -56,7 +57,7 @@ export class CredentialStore {
   }
 
   onChange(listener: () => void): () => void {
-    return watchSecretFiles(this.#credentials.directory, listener);
+    return watchSecretFiles(this.#credentials.directory, secretKeys.ssh, listener);
   }
 
   /** Forgets every key. */
@@ -66,7 +67,10 @@ export class CredentialStore {
   }
 }
 
-async function parseMaterial(secretName: string, { exists, files, digest }: SecretFiles): Promise<LoginMaterial> {
+async function parseMaterial(
+  secretName: string,
+  { exists, files, digest }: SecretFiles<(typeof secretKeys.ssh)[number]>,
+): Promise<LoginMaterial> {
   if (!exists || Object.keys(files).length === 0) {
     throw new TunnelError(
       'SecretNotFound',

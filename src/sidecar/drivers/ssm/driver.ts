@@ -2,12 +2,14 @@
 // driver → session → lane → data-channel → sockets, message-link → smux/session → smux/stream; the rest has no I/O.
 import type { EndpointPolicy } from '../../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../../contract/errors.ts';
+import { secretKeys } from '../../../contract/secret-keys.ts';
 import { isNodeItself } from '../../../contract/ssm-documents.ts';
 import { destinationText, type SsmConfig } from '../../../contract/tunnel-config.ts';
 import { type Clock, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../byte-budget.ts';
 import type { ConnectOptions, Destination, Driver, Session } from '../../driver.ts';
+import { watchSecretFiles } from '../../secret-files.ts';
 import { abortable, outlasting } from './abortable.ts';
 import { createSsmApi, type SsmApi } from './api.ts';
 import type { ProxyEnvironment } from './aws-client.ts';
@@ -16,7 +18,6 @@ import { createEcsApi, type EcsApi } from './ecs.ts';
 import { createIdentity } from './identity.ts';
 import { Lane } from './lane.ts';
 import { endLeftovers } from './leftovers.ts';
-import { watchSecret } from './secret-keys.ts';
 import { SsmSession } from './session.ts';
 import { SessionLimits } from './session-limits.ts';
 import { StartGate } from './start-gate.ts';
@@ -168,7 +169,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
 
     onCredentialsChange(listener) {
       if (credentials === undefined) return () => undefined;
-      const stop = watchSecret(credentials.directory, () => {
+      const stop = watchSecretFiles(credentials.directory, secretKeys.ssm, () => {
         // Other keys may belong to somebody with other permissions.
         resumeProved = false;
         listener();

@@ -6,7 +6,7 @@ import { TunnelError } from '../../../contract/errors.ts';
 import type { SsmConfig } from '../../../contract/tunnel-config.ts';
 import { type ProxyEnvironment, requestHandlerOptions } from './aws-client.ts';
 import { type Action, awsError, credentialsMissing } from './aws-error.ts';
-import { secretKeys } from './secret-keys.ts';
+import { staticKeys } from './secret-keys.ts';
 import type { AwsCredentials } from './sign.ts';
 
 /** Gives credentials that are valid now. @throws TunnelError */
@@ -37,7 +37,7 @@ export function createIdentity(config: SsmConfig, options: IdentityOptions): Cre
     maxAttempts: 1,
     requestHandler: requestHandlerOptions(environment),
   };
-  const base = credentials === undefined ? ownIdentity(clientConfig, options) : () => secretKeys(credentials);
+  const base = credentials === undefined ? ownIdentity(clientConfig, options) : () => staticKeys(credentials);
   if (assumeRole === undefined) return base;
 
   const { roleArn, externalId, sessionTags = {} } = assumeRole;

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TunnelError } from '../../../../../src/contract/errors.ts';
+import { secretKeys } from '../../../../../src/contract/secret-keys.ts';
 import { CredentialStore } from '../../../../../src/sidecar/drivers/ssh/credentials.ts';
 import { parsePrivateKey } from '../../../../../src/sidecar/drivers/ssh/private-key.ts';
-import { readSecretFiles, watchSecretFiles } from '../../../../../src/sidecar/drivers/ssh/secret-files.ts';
+import { readSecretFiles, watchSecretFiles } from '../../../../../src/sidecar/secret-files.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'portforward-credentials-'));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -139,7 +140,7 @@ describe('credentials', () => {
 /** Resolves when `changed` was called, fails after 6 s. */
 async function change(path: string, make: () => void): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const stop = watchSecretFiles(path, resolve);
+  const stop = watchSecretFiles(path, secretKeys.ssh, resolve);
   const timer = setTimeout(() => reject(new Error('the change was not seen')), 6000);
   try {
     await sleep(100);
@@ -164,9 +165,9 @@ describe('watching a Secret’s files', () => {
     };
     version('..1', 'one');
     symlinkSync(join('..data', 'password'), join(path, 'password'));
-    assert.equal((await readSecretFiles(path)).files.password, 'one');
+    assert.equal((await readSecretFiles(path, secretKeys.ssh)).files.password, 'one');
     assert.ok((await change(path, () => version('..2', 'two'))) < 1000);
-    assert.equal((await readSecretFiles(path)).files.password, 'two');
+    assert.equal((await readSecretFiles(path, secretKeys.ssh)).files.password, 'two');
   });
 
   test('sees a plain file’s change within a second', async () => {
@@ -185,7 +186,7 @@ describe('watching a Secret’s files', () => {
   test('says nothing when the content is the same', async () => {
     const path = directory({ password: 'one' });
     let calls = 0;
-    const stop = watchSecretFiles(path, () => calls++);
+    const stop = watchSecretFiles(path, secretKeys.ssh, () => calls++);
     await sleep(100);
     writeFileSync(join(path, 'password'), 'one');
     writeFileSync(join(path, 'unrelated'), 'x');
@@ -197,7 +198,7 @@ describe('watching a Secret’s files', () => {
   test('joins the writes of one change into one call', async () => {
     const path = directory({ password: 'one' });
     let calls = 0;
-    const stop = watchSecretFiles(path, () => calls++);
+    const stop = watchSecretFiles(path, secretKeys.ssh, () => calls++);
     await sleep(100);
     for (const name of ['password', 'passphrase', 'known_hosts']) {
       writeFileSync(join(path, name), 'two');

@@ -1,26 +1,15 @@
 // The documented keys of one Secret as files in a directory: read together, and watched for change. The kubelet swaps the whole set by
-// one symbolic link (`..data`); on a laptop single files change. Neighbours: credentials.ts gives the bytes a meaning.
+// one symbolic link (`..data`); on a laptop single files change. Neighbours: drivers/ssh/credentials.ts and drivers/ssm/secret-keys.ts give
+// the bytes a meaning; contract/secret-keys.ts has the keys.
 import { createHash } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** The keys that are read; no other file of the directory is opened. */
-export const secretKeys = [
-  'ssh-privatekey',
-  'identity',
-  'ssh-publickey-cert',
-  'passphrase',
-  'password',
-  'known_hosts',
-] as const;
-
-export type SecretKey = (typeof secretKeys)[number];
-
-export interface SecretFiles {
+export interface SecretFiles<Key extends string> {
   /** False when there is no such directory: the Secret does not exist (yet). */
   readonly exists: boolean;
-  readonly files: Readonly<Partial<Record<SecretKey, string>>>;
+  readonly files: Readonly<Partial<Record<Key, string>>>;
   /** Equal for equal content. */
   readonly digest: string;
 }
@@ -31,19 +20,22 @@ const maxFileBytes = 1024 * 1024;
 const debounceMs = 200;
 
 /** Inotify does not see everything (a directory made later, network file systems), so content is also compared. */
-const pollMs = 2000;
+const pollMs = 500;
 
-/** Reads all keys as one consistent set. Never throws: what cannot be read is absent. */
-export async function readSecretFiles(directory: string): Promise<SecretFiles> {
+/** Reads these keys, and no other file, as one consistent set. Never throws: what cannot be read is absent. */
+export async function readSecretFiles<Key extends string>(
+  directory: string,
+  keys: readonly Key[],
+): Promise<SecretFiles<Key>> {
   const exists = await stat(directory).then(
     (entry) => entry.isDirectory(),
     () => false,
   );
   // Resolved once, so that a swap between two files cannot mix two versions.
   const data = await realpath(join(directory, '..data')).catch(() => directory);
-  const files: Partial<Record<SecretKey, string>> = {};
+  const files: Partial<Record<Key, string>> = {};
   const hash = createHash('sha256').update(String(exists));
-  for (const key of secretKeys) {
+  for (const key of keys) {
     const text = await readSmallFile(join(data, key));
     if (text === undefined) continue;
     files[key] = text;
@@ -61,8 +53,8 @@ async function readSmallFile(path: string): Promise<string | undefined> {
   }
 }
 
-/** Calls back after the content changed, within about 0.3 s where the file system tells and 2 s where not, until the answer is called. */
-export function watchSecretFiles(directory: string, changed: () => void): () => void {
+/** Calls back after the content changed, within about 0.3 s where the file system tells and 0.5 s where not, until the answer is called. */
+export function watchSecretFiles(directory: string, keys: readonly string[], changed: () => void): () => void {
   let stopped = false;
   let watcher: FSWatcher | undefined;
   let debounce: NodeJS.Timeout | undefined;
@@ -72,7 +64,7 @@ export function watchSecretFiles(directory: string, changed: () => void): () => 
   const compare = () => {
     comparing = comparing.then(async () => {
       if (stopped) return;
-      const { digest, exists } = await readSecretFiles(directory);
+      const { digest, exists } = await readSecretFiles(directory, keys);
       if (stopped) return;
       if (exists && watcher === undefined) listen();
       const before = known;
