@@ -1,9 +1,9 @@
 // Several bastions that are not alike, and a tunnel that is open only while somebody uses it.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server } from 'node:net';
 import { after, before, test } from 'node:test';
 import type { Sidecar } from '../../../src/sidecar/main.ts';
+import { type Service, echo as sendBack, serve } from '../../driver-suite/destinations.ts';
 import {
   type Bastion,
   type ConfigOptions,
@@ -17,21 +17,16 @@ import {
 
 let open: Bastion;
 let strict: Bastion;
-let echo: Server;
+let echo: Service;
 
 before(async () => {
   [open, strict] = await Promise.all([startBastion(), startBastion({ config: ['PermitOpen 127.0.0.1:1'] })]);
-  echo = createServer({ allowHalfOpen: true }, (socket) => {
-    socket.on('error', () => undefined);
-    socket.pipe(socket);
-  });
-  echo.listen(0, '127.0.0.1');
-  await once(echo, 'listening');
+  echo = await serve(sendBack);
 });
 
 after(async () => {
   await Promise.all([open.stop(), strict.stop()]);
-  echo.close();
+  await echo.stop();
 });
 
 async function through(
@@ -39,7 +34,7 @@ async function through(
   options: Partial<ConfigOptions>,
   use: (sidecar: Sidecar) => Promise<void>,
 ): Promise<void> {
-  const { port } = echo.address() as AddressInfo;
+  const { port } = echo;
   const sidecar = await openSidecar(
     tunnelConfig(
       bastions.map(({ hop }) => hop),
@@ -61,7 +56,7 @@ async function echoes(sidecar: Sidecar): Promise<void> {
 }
 
 test('a destination that the first bastion prohibits is reached through the second, for clients and for health', async () => {
-  const { port } = echo.address() as AddressInfo;
+  const { port } = echo;
   await through([strict, open], { forwards: [{ port, health: 'Passive' }] }, async (sidecar) => {
     await untilConnected(sidecar);
     assert.equal(sidecar.status().via, `127.0.0.1:${strict.sshd.port}`);

@@ -1,8 +1,8 @@
 // The Secret's files change under a running sidecar: wrong ones never end it, mended ones are used within a second.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server } from 'node:net';
 import { after, before, test } from 'node:test';
+import { type Service, echo as sendBack, serve } from '../../driver-suite/destinations.ts';
 import { generateKey } from '../../private-network/sshd.ts';
 import {
   type Bastion,
@@ -15,25 +15,19 @@ import {
 } from './sidecar-world.ts';
 
 let bastion: Bastion;
-let echo: Server;
+let echo: Service;
 
 before(async () => {
   bastion = await startBastion();
-  echo = createServer({ allowHalfOpen: true }, (socket) => {
-    socket.on('error', () => undefined);
-    socket.pipe(socket);
-  });
-  echo.listen(0, '127.0.0.1');
-  await once(echo, 'listening');
+  echo = await serve(sendBack);
 });
 
 after(async () => {
   await bastion.stop();
-  echo.close();
+  await echo.stop();
 });
 
-const config = (): ReturnType<typeof tunnelConfig> =>
-  tunnelConfig([bastion.hop], { forwards: [{ port: (echo.address() as AddressInfo).port }] });
+const config = (): ReturnType<typeof tunnelConfig> => tunnelConfig([bastion.hop], { forwards: [{ port: echo.port }] });
 
 const files = (): { 'ssh-privatekey': string; known_hosts: string } => ({
   'ssh-privatekey': bastion.privateKey,

@@ -6,7 +6,7 @@ import { abortable } from './abortable.ts';
 
 const PAUSE_MS = 100;
 const MAX_PAUSE_MS = 3_200;
-/** Of one start that is throttled, 1.4 s in all; then whoever wants it is told, and waits longer. */
+/** Of one start that is throttled: 1.4 s of pauses where none was throttled before. Then whoever wants it is told, and waits longer. */
 const ATTEMPTS = 4;
 /** What becomes of the pause with each start that was not throttled. */
 const EASING = 0.9;

@@ -16,14 +16,19 @@ async function upload(session: Session, destination: Destination): Promise<Duple
   return stream;
 }
 
-test('a limit of the account that ended a living session is known to the next one, which is replaced before it', async () => {
-  const clock = new FakeClock();
-  const the = await setting({ clock, destinations: [cache] });
+/** The session after one that the service ended at the age of 5.5 minutes. */
+async function afterUnforeseenEnd(the: Awaited<ReturnType<typeof setting>>, clock: FakeClock): Promise<Session> {
   const first = await connect(the);
   await pass(clock, 5.5 * 60_000);
   the.fake.agent.closeChannel('');
   if (!first.signal.aborted) await once(first.signal, 'abort');
-  const second = await connect(the);
+  return connect(the);
+}
+
+test('a limit of the account that ended a living session is known to the next one, which is replaced before it', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, destinations: [cache] });
+  const second = await afterUnforeseenEnd(the, clock);
   await pass(clock, 3.9 * 60_000);
   assert.equal(the.fake.count('start'), 2);
   await pass(clock, 0.2 * 60_000);
@@ -38,11 +43,7 @@ test('a limit of the account that ended a living session is known to the next on
 test('a limit that was somebody’s hand is forgotten, though every session is replaced before it', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock, destinations: [cache] });
-  const first = await connect(the);
-  await pass(clock, 5.5 * 60_000);
-  the.fake.agent.closeChannel('');
-  if (!first.signal.aborted) await once(first.signal, 'abort');
-  const second = await connect(the);
+  const second = await afterUnforeseenEnd(the, clock);
   await pass(clock, 4.1 * 60_000);
   await eventually('a replacement', () => the.fake.count('start') === 3);
   await pass(clock, 8 * 60_000);
