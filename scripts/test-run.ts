@@ -8,7 +8,8 @@ import { spec } from 'node:test/reporters';
 
 export interface Counts {
   passed: number;
-  failed: number;
+  /** One sentence for each failed test: its name, file and the error's text. */
+  readonly failures: string[];
   /** One sentence for each skipped or unfinished (todo) test: its name, file and reason. */
   readonly skipped: string[];
 }
@@ -22,13 +23,13 @@ export interface RunFilesOptions {
 
 /** Runs every file and resolves with the sum; a file that holds no test, or does not end in time, counts as a failed test. */
 export async function runFiles(files: readonly string[], options: RunFilesOptions): Promise<Counts> {
-  const total: Counts = { passed: 0, failed: 0, skipped: [] };
+  const total: Counts = { passed: 0, failures: [], skipped: [] };
   const waiting = [...files];
   const worker = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const counts = await runFile(file, options);
       total.passed += counts.passed;
-      total.failed += counts.failed;
+      total.failures.push(...counts.failures);
       total.skipped.push(...counts.skipped);
     }
   };
@@ -37,7 +38,7 @@ export async function runFiles(files: readonly string[], options: RunFilesOption
 }
 
 async function runFile(file: string, { concurrency, fileLimitMs }: RunFilesOptions): Promise<Counts> {
-  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  const counts: Counts = { passed: 0, failures: [], skipped: [] };
   const name = relative(process.cwd(), file);
   const started = performance.now();
   const limit = AbortSignal.timeout(fileLimitMs);
@@ -46,7 +47,7 @@ async function runFile(file: string, { concurrency, fileLimitMs }: RunFilesOptio
   const onResult = (passed: boolean) => (event: Result) => {
     // The runner reports a file without tests as one test with the file's name.
     if (event.name === file) {
-      if (!passed) counts.failed += 1;
+      if (!passed) counts.failures.push(`${name}: ${reason(event)}`);
       return;
     }
     holdsTests = true;
@@ -55,7 +56,7 @@ async function runFile(file: string, { concurrency, fileLimitMs }: RunFilesOptio
     if (skip !== undefined && skip !== false) {
       counts.skipped.push(`${event.name} (${name}): ${skip === true ? 'no reason given' : skip}`);
     } else if (passed) counts.passed += 1;
-    else counts.failed += 1;
+    else counts.failures.push(`${event.name} (${name}): ${reason(event)}`);
   };
   events.on('test:pass', onResult(true)).on('test:fail', onResult(false));
   const report = events.filter((event: TestEvent) => !isFileSummary(event)).compose(new spec());
@@ -68,14 +69,18 @@ async function runFile(file: string, { concurrency, fileLimitMs }: RunFilesOptio
   await finished(report);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   if (concurrency > 1) process.stdout.write(`\n── ${name} (${seconds} s)\n${shown.join('')}`);
-  if (limit.aborted) {
-    console.log(`${name} did not end within ${fileLimitMs / 1000} s and was ended`);
-    counts.failed = Math.max(1, counts.failed);
-  } else if (!holdsTests && counts.failed === 0) {
-    console.log(`${name} holds no test`);
-    counts.failed += 1;
-  }
+  if (limit.aborted) counts.failures.push(`${name}: did not end within ${fileLimitMs / 1000} s and was ended`);
+  else if (!holdsTests && counts.failures.length === 0) counts.failures.push(`${name}: holds no test`);
   return counts;
+}
+
+const REASON_MAX_CHARACTERS = 600;
+
+/** What the test threw; a suite's failure says only that its tests failed, so the innermost cause is what tells. */
+function reason({ details }: Result): string {
+  let { error } = details;
+  while (error instanceof Error && error.cause instanceof Error) error = error.cause;
+  return (error instanceof Error ? error.message : String(error)).slice(0, REASON_MAX_CHARACTERS);
 }
 
 interface TestEvent {
@@ -93,5 +98,5 @@ interface Result {
   readonly name: string;
   readonly skip?: string | boolean;
   readonly todo?: string | boolean;
-  readonly details: { readonly type?: string };
+  readonly details: { readonly type?: string; readonly error?: unknown };
 }

@@ -1,10 +1,12 @@
 // `npm test [tier…] [file…]`: the tiers in the order in which they get slower, each with what it needs installed first.
-// All output goes to the terminal; the last line counts. With CI=true a skipped test is a failure, so nothing is skipped silently.
+// All output goes to the terminal; the last lines name what was skipped and what failed, and count. With CI=true a skipped test is a
+// failure, so nothing is skipped silently.
 // Neighbours: test-run.ts runs files, check.ts is the first tier, test/cluster/cluster.ts brings a cluster up.
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { ensureCluster } from '../test/cluster/cluster.ts';
+import { baseImage } from '../test/cluster/images.ts';
 import { allPrograms, ensurePrograms } from '../test/cluster/programs.ts';
 import { ensurePeers } from './system-packages.ts';
 import { type Counts, runFiles } from './test-run.ts';
@@ -24,10 +26,11 @@ const minutes = (count: number): number => count * 60_000;
 
 const log = (line: string): void => console.log(line);
 
-/** Also the programs that are built once: a first build takes longer than a test file may. */
+/** Also what is built once: a first build takes longer than a test file may. */
 async function bringPeers(): Promise<void> {
   await ensurePeers();
   await ensurePrograms(allPrograms, { log });
+  await baseImage({ log });
 }
 
 async function bringCluster(): Promise<void> {
@@ -36,7 +39,7 @@ async function bringCluster(): Promise<void> {
 }
 
 const tiers: Readonly<Record<string, Tier>> = {
-  unit: { files: ['test/unit/**/*.test.ts'], concurrency: 2, fileLimitMs: minutes(1) },
+  unit: { files: ['test/unit/**/*.test.ts'], concurrency: 2, fileLimitMs: minutes(3) },
   integration: {
     files: ['test/integration/**/*.test.ts', 'test/driver-suite/**/*.test.ts'],
     concurrency: 2,
@@ -58,44 +61,47 @@ if (unknown.length > 0) {
 }
 
 process.chdir(root);
-const total: Counts = { passed: 0, failed: 0, skipped: [] };
+const total: Counts = { passed: 0, failures: [], skipped: [] };
 for (const name of order.filter((tier) => named.length === 0 || named.includes(tier))) {
   const before = performance.now();
   console.log(`\n━━ ${name}`);
   const counts = await runTier(name);
   total.passed += counts.passed;
-  total.failed += counts.failed;
+  total.failures.push(...counts.failures);
   total.skipped.push(...counts.skipped);
   console.log(`━━ ${name}: ${summary(counts)} in ${((performance.now() - before) / 1000).toFixed(0)} s`);
 }
 for (const sentence of total.skipped) console.log(`skipped: ${sentence}`);
+for (const sentence of total.failures) console.log(`failed: ${sentence}`);
 const skipsFail = process.env['CI'] === 'true' && total.skipped.length > 0;
 if (skipsFail) console.log('CI=true: a skipped test is a failure');
 console.log(summary(total));
 // Not process.exitCode: a handle that a tier's preparation left open must not keep the run from ending.
-process.exit(total.failed > 0 || skipsFail ? 1 : 0);
+process.exit(total.failures.length > 0 || skipsFail ? 1 : 0);
 
 async function runTier(name: string): Promise<Counts> {
   const tier = tiers[name];
   if (tier === undefined) {
     const { status } = spawnSync(process.execPath, ['scripts/check.ts'], { stdio: 'inherit' });
-    return status === 0 ? { passed: 1, failed: 0, skipped: [] } : { passed: 0, failed: 1, skipped: [] };
+    return status === 0 ? { passed: 1, failures: [], skipped: [] } : failure('check: see what it printed');
   }
   const all = globSync(tier.files).map((file) => resolve(file));
   const files = all.filter((file) => only.length === 0 || only.includes(file)).toSorted();
   if (files.length === 0) {
-    console.log(`the tier ${name} has no such test file (${tier.files.join(', ')})`);
-    return { passed: 0, failed: 1, skipped: [] };
+    return failure(`the tier ${name} has no such test file (${tier.files.join(', ')})`);
   }
   try {
     await tier.prepare?.();
   } catch (error) {
-    console.log(error instanceof Error ? error.message : error);
-    return { passed: 0, failed: 1, skipped: [] };
+    return failure(`${name} could not begin: ${error instanceof Error ? error.message : String(error)}`);
   }
   return runFiles(files, tier);
 }
 
-function summary({ passed, failed, skipped }: Counts): string {
-  return `${passed} passed, ${failed} failed, ${skipped.length} skipped`;
+function failure(sentence: string): Counts {
+  return { passed: 0, failures: [sentence], skipped: [] };
+}
+
+function summary({ passed, failures, skipped }: Counts): string {
+  return `${passed} passed, ${failures.length} failed, ${skipped.length} skipped`;
 }
