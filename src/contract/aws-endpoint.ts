@@ -18,12 +18,18 @@ export interface EndpointPolicy {
   readonly region: string;
   /** Origins allowed besides AWS's: `https://vpce.example.com:8443`. `http` only on a loopback address. */
   readonly allowed: readonly string[];
+  /** What the sentence of a refusal ends with; undefined: what a cluster's administrator can do. */
+  readonly mend?: string;
 }
 
 /** The address as a URL if it may be used for the service. @throws TunnelError EndpointNotAllowed with the address's origin only. */
 export function checkedEndpoint(text: string, service: AwsService, policy: EndpointPolicy): URL {
   const url = URL.parse(text);
-  if (url === null) throw new TunnelError('EndpointNotAllowed', `an address for ${service} is not a URL`);
+  if (url === null)
+    throw new TunnelError(
+      'EndpointNotAllowed',
+      `an address for ${service} is not a URL: write it as https://vpce.example.com:8443`,
+    );
   const secure = url.protocol === 'https:' || url.protocol === 'wss:';
   const clean = url.username === '' && url.password === '' && url.hash === '';
   const standardPort = url.port === '' || url.port === '443';
@@ -33,7 +39,7 @@ export function checkedEndpoint(text: string, service: AwsService, policy: Endpo
   }
   throw new TunnelError(
     'EndpointNotAllowed',
-    `${originOf(text)} is neither AWS’s ${service} of ${policy.region} nor an allowed endpoint: correct it, or let the operator’s administrator allow it`,
+    `${originOf(text)} is neither AWS’s ${service} of ${policy.region} nor an allowed endpoint: ${policy.mend ?? 'correct it, or let the operator’s administrator allow it'}`,
   );
 }
 

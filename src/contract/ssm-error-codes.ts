@@ -1,5 +1,5 @@
 // The reasons that only the ssm driver can give, a part of the closed list in errors.ts: what AWS refuses, and what the agent on the
-// instance is not able to do. Neighbour: errors.ts spreads them into its list.
+// node is not able to do. Neighbour: errors.ts spreads them into its list.
 
 const code = (lifetime: 'permanent' | 'transient', meaning: string, cause: string, mend: string) => ({
   layer: 'bastion' as const,
@@ -73,9 +73,9 @@ export const ssmErrorCodes = {
   ),
   TargetNotConnected: code(
     'transient',
-    'The instance is not connected to Session Manager.',
+    'The node is not connected to Session Manager.',
     'It is stopped or starting, its agent does not run, or it is in another region or account.',
-    'Start the instance and its agent, and give it a role with AmazonSSMManagedInstanceCore.',
+    'Start the node and its agent, and give it a role with AmazonSSMManagedInstanceCore.',
   ),
   TargetNotFound: code(
     'transient',
@@ -93,7 +93,7 @@ export const ssmErrorCodes = {
     'transient',
     'The agent or the service ended the session before it carried a byte.',
     'The handshake timed out, the agent refuses the destination, or a session preference does not fit.',
-    'Read the message; the agent’s log on the instance has more.',
+    'Do what the message says; the agent’s log on the node has more.',
   ),
   EncryptionDemanded: code(
     'permanent',
@@ -103,8 +103,8 @@ export const ssmErrorCodes = {
   ),
   AgentTooOld: code(
     'permanent',
-    'The SSM agent on the instance is too old for what the document asks.',
-    'Reaching another host than the instance itself needs agent 3.1.1374.0 or newer.',
-    'Update the SSM agent on the instance.',
+    'The SSM agent on the node is too old for what the document asks.',
+    'Reaching another host than the node itself needs agent 3.1.1374.0 or newer.',
+    'Update the SSM agent on the node.',
   ),
 } as const;

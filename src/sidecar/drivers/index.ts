@@ -10,8 +10,10 @@ export interface OpenedDriver {
   readonly driver: Driver;
   /** Sessions that a tunnel keeps open. */
   readonly sessionsWanted: number;
-  /** The limit of one attempt to connect, and of one dial. */
+  /** The limit of one dial, and of one attempt to connect unless that has its own. */
   readonly connectTimeoutMs: number;
+  /** The limit of one attempt to connect, where it is more than one step. */
+  readonly attemptTimeoutMs?: number;
   /** Whether its ciphers run natively; absent where it has none of its own. */
   readonly nativeCrypto?: boolean;
   /** Its dial resolves before the destination has answered; a refusal fails the stream before its first byte. */
@@ -36,7 +38,10 @@ const drivers: { readonly [N in DriverName]: Open<N> } = {
     const { createSshDriver } = await import('./ssh/driver.ts');
     const { nativeCrypto } = await import('./ssh/ssh2-hardening.ts');
     const connectTimeoutMs = ssh.connectTimeoutSeconds * 1000;
-    return { driver: createSshDriver(ssh, surroundings), sessionsWanted: 2, connectTimeoutMs, nativeCrypto };
+    // Each hop of the way has the whole time for itself.
+    const attemptTimeoutMs = connectTimeoutMs * (ssh.jumpHosts.length + 1);
+    const driver = createSshDriver(ssh, surroundings);
+    return { driver, sessionsWanted: 2, connectTimeoutMs, attemptTimeoutMs, nativeCrypto };
   },
   ssm: async ({ ssm, namespace, name, forwards, connection }, surroundings) => {
     const { createSsmDriver } = await import('./ssm/driver.ts');
@@ -44,6 +49,7 @@ const drivers: { readonly [N in DriverName]: Open<N> } = {
       ...surroundings,
       destinations: distinct(forwards),
       persistent: connection.mode === 'Persistent',
+      drainTimeoutMs: connection.drainTimeoutSeconds * 1000,
       reason: `portforward/${namespace}/${name}/${surroundings.podUid}`,
     });
     return { driver, sessionsWanted: ssm.sessions, connectTimeoutMs: ssmConnectMs, blindDials: true };

@@ -104,6 +104,7 @@ async function callsOf(portForward: PortForward): Promise<readonly Recorded[]> {
     const driver = createSsmDriver(here, {
       destinations: [destination],
       persistent: true,
+      drainTimeoutMs: 30_000,
       reason: 'portforward/shop/orders-db/uid',
       podUid: 'uid',
       log: silentLog,

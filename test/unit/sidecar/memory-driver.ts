@@ -145,6 +145,8 @@ export class MemorySession implements Session {
   readonly credentials: number;
   readonly dials: string[] = [];
   closed = false;
+  /** It takes no more streams, although it carries none. */
+  spent = false;
   #suspect = false;
   readonly #driver: MemoryDriver;
   readonly #abort = new AbortController();
@@ -176,7 +178,7 @@ export class MemorySession implements Session {
   }
 
   get hasRoom(): boolean {
-    return this.#streams.size < this.#driver.room;
+    return !this.spent && this.#streams.size < this.#driver.room;
   }
 
   get streams(): number {

@@ -61,11 +61,11 @@ const MAX_SESSION_PAGES = 5;
 export function createSsmApi(options: AwsCallOptions): SsmApi {
   const { region } = options.policy;
   const settings = clientSettings('ssm', options);
-  const { credentials } = options;
+  const { credentials, secretName } = options;
   let client: Promise<SSMClient> | undefined;
   const open = (): Promise<SSMClient> => (client ??= loadSdk().then(({ SSMClient: Client }) => new Client(settings)));
   const call = async <T>(action: Action, subject: string, signal: AbortSignal, run: () => Promise<T>): Promise<T> =>
-    await awsCall({ action, subject, region, signal }, run);
+    await awsCall({ action, subject, region, secretName, signal }, run);
   return {
     async startSession(request, signal) {
       const subject = request.target;
@@ -75,7 +75,10 @@ export function createSsmApi(options: AwsCallOptions): SsmApi {
       });
       const { SessionId: sessionId, StreamUrl: streamUrl, TokenValue: token } = answer;
       if (!sessionId || !streamUrl || !token) {
-        throw new TunnelError('ServiceFailed', 'Session Manager started a session without telling how to reach it');
+        throw new TunnelError(
+          'ServiceFailed',
+          `Session Manager in ${region} started a session to ${subject} without telling how to reach it: look at the proxy and spec.ssm.endpoints on the way`,
+        );
       }
       return { sessionId, streamUrl, token };
     },

@@ -15,6 +15,8 @@ export interface AwsCallOptions {
   readonly credentials: CredentialSource;
   /** No proxy unless told. */
   readonly proxy?: ProxyEnvironment;
+  /** Where the keys are, for sentences; undefined: not in a Secret. */
+  readonly secretName?: string | undefined;
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -49,16 +51,22 @@ export function clientSettings(service: 'ssm' | 'ecs', { policy, endpoint, crede
 
 /** Runs one call. `subject` is what it is about, for the sentence. @throws TunnelError, or the signal's reason. */
 export async function awsCall<T>(
-  about: { readonly action: Action; readonly subject: string; readonly region: string; readonly signal: AbortSignal },
+  about: {
+    readonly action: Action;
+    readonly subject: string;
+    readonly region: string;
+    readonly secretName: string | undefined;
+    readonly signal: AbortSignal;
+  },
   run: () => Promise<T>,
 ): Promise<T> {
-  const { action, subject, region, signal } = about;
+  const { action, subject, region, secretName, signal } = about;
   signal.throwIfAborted();
   try {
     return await run();
   } catch (error) {
     // Aborted by our owner: its own reason, not the library's.
     signal.throwIfAborted();
-    throw awsError(error, action, subject, region);
+    throw awsError(error, action, subject, region, secretName);
   }
 }

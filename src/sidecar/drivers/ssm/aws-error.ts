@@ -37,6 +37,10 @@ const NOT_TRUSTED = ['InvalidIdentityToken', 'InvalidIdentityTokenException', 'I
 const SKEWED = ['RequestTimeTooSkewed', 'RequestExpired', 'RequestInTheFuture'];
 const NO_CREDENTIALS = ['CredentialsProviderError', 'TokenProviderError', 'ProviderError'];
 
+const renewRole =
+  'renew those of the role of the tunnel’s ServiceAccount by starting its pods anew; on a laptop sign in again';
+const correctRole = 'correct the role of the tunnel’s ServiceAccount; on a laptop the keys of the AWS profile';
+
 interface Facts {
   readonly name: string;
   readonly message: string;
@@ -44,8 +48,17 @@ interface Facts {
   readonly code: string | undefined;
 }
 
-/** The reason why a call failed. `subject` is what the call was about, e.g. the target: ours, never AWS's text. */
-export function awsError(error: unknown, action: Action, subject: string, region: string): TunnelError {
+/**
+ * The reason why a call failed. `subject` is what the call was about, e.g. the target: ours, never AWS's text. `secretName` is where the
+ * tunnel's keys are, if they are in a Secret.
+ */
+export function awsError(
+  error: unknown,
+  action: Action,
+  subject: string,
+  region: string,
+  secretName?: string,
+): TunnelError {
   if (error instanceof TunnelError) return error;
   const { name, message, status, code } = factsOf(error);
   const reason = (reasonCode: ConstructorParameters<typeof TunnelError>[0], sentence: string): TunnelError =>
@@ -63,7 +76,7 @@ export function awsError(error: unknown, action: Action, subject: string, region
   if (EXPIRED.includes(name)) {
     return reason(
       'CredentialsExpired',
-      `the AWS credentials have expired (${call}): renew the keys in the Secret, or the token`,
+      `the AWS credentials have expired (${call}): ${secretName === undefined ? renewRole : `renew the keys in Secret ${secretName}`}`,
     );
   }
   if (NOT_TRUSTED.includes(name)) {
@@ -75,7 +88,7 @@ export function awsError(error: unknown, action: Action, subject: string, region
   if (REFUSED.includes(name)) {
     return reason(
       'CredentialsRefused',
-      `AWS does not accept the credentials (${call}): correct the keys in the Secret`,
+      `AWS does not accept the credentials (${call}): ${secretName === undefined ? correctRole : `correct the keys in Secret ${secretName}`}`,
     );
   }
   if (DENIED.includes(name)) return reason(...denial(action, message, subject, region));
@@ -130,7 +143,7 @@ export function credentialsMissing(cause?: unknown): TunnelError {
 function clockSkew(call: string, cause?: unknown): TunnelError {
   return new TunnelError(
     'ClockSkew',
-    `AWS refuses the time of a signature (${call}): the clock of the pod’s node is wrong, correct it by NTP`,
+    `AWS refuses the time of a signature (${call}): the clock of the machine where the tunnel runs is wrong, correct it by NTP`,
     { cause },
   );
 }
@@ -185,7 +198,10 @@ export function upgradeRefused(status: number, date: string | undefined, now: Da
     );
   }
   if (status === 429) return new TunnelError('Throttled', `AWS throttles ${call}: use fewer replicas or sessions`);
-  return new TunnelError('ServiceFailed', `the data channel was refused with status ${status} (${call})`);
+  return new TunnelError(
+    'ServiceFailed',
+    `the data channel was refused with status ${status} (${call}): look at the proxy and the VPC endpoint on the way`,
+  );
 }
 
 function factsOf(error: unknown): Facts {

@@ -95,7 +95,7 @@ export class DataChannel implements ByteChannel {
         up: (socket) => this.#turns.attach(socket),
         message: (bytes) => link.receive(bytes),
         drained: () => {
-          if (outbox.wanting) this.wake();
+          if (outbox.wanting || link.outstanding) this.wake();
         },
         down: (why) => this.#down(why),
         gone: () => this.#endedByService(closedReason('', options)),
@@ -199,7 +199,10 @@ export class DataChannel implements ByteChannel {
     this.#turns.detach();
     if (this.#established !== undefined) return true;
     this.#establishing.fail(
-      new TunnelError('SessionRefused', `the data channel was closed during the handshake: ${why}`),
+      new TunnelError(
+        'SessionRefused',
+        `the data channel to ${this.#options.target} was closed during the handshake (${why}): look at the log of the SSM agent there`,
+      ),
     );
     return false;
   }
@@ -221,7 +224,8 @@ export class DataChannel implements ByteChannel {
       try {
         established.port.receive(payload);
       } catch (cause) {
-        this.#end(new TunnelError('BastionLost', 'the agent broke the protocol of the session', { cause }));
+        const sentence = `the SSM agent on ${this.#options.target} broke the protocol of the session: update or restart it`;
+        this.#end(new TunnelError('BastionLost', sentence, { cause }));
       }
     } else if (type === payloadType.flag && parseFlag(payload) === flag.connectToPortError)
       established.port.connectFailed();

@@ -35,6 +35,8 @@ export interface SsmDriverOptions {
   readonly log: Logger;
   /** What all buffers of the pod may hold together. */
   readonly budget: ByteBudget;
+  /** What the oldest of too many replaced sessions gets for its streams, in milliseconds. */
+  readonly drainTimeoutMs: number;
   /** The process's environment: the identity that a pod was given, and the proxy. Neither unless told. */
   readonly environment?: ProxyEnvironment;
   /** For tests: AWS itself unless told. */
@@ -51,12 +53,13 @@ const START_GRACE_MS = 3_000;
 export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): Driver<SsmRoute> {
   const { region, endpoints, allowedEndpoints, credentials } = config;
   const { destinations, persistent, reason, podUid, budget, clock = systemClock, random = Math.random } = options;
-  const { environment = {} } = options;
+  const { drainTimeoutMs, environment = {} } = options;
   const policy: EndpointPolicy = { region, allowed: allowedEndpoints };
   const calls = {
     policy,
     credentials: createIdentity(config, { policy, environment, sessionName: roleSessionName(podUid) }),
     proxy: environment,
+    secretName: credentials?.secretName,
   };
   const api = options.api ?? createSsmApi({ ...calls, endpoint: endpoints.ssm });
   const ecs = options.ecs ?? createEcsApi({ ...calls, endpoint: endpoints.ecs });
@@ -143,6 +146,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
           // An agent that multiplexes is sent NOPs.
           lifeMs: ({ agent }) => limits.lifeMs(route.target, persistent && !agent.multiplexes),
           doubtMs: () => limits.doubtMs(route.target),
+          drainTimeoutMs,
           clock,
           random,
           log,
@@ -163,7 +167,11 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
         signal.throwIfAborted();
         throw cause instanceof TunnelError
           ? cause
-          : new TunnelError('ServiceFailed', 'the session could not be opened', { cause });
+          : new TunnelError(
+              'ServiceFailed',
+              `the session to ${route.via} could not be opened: the log of the tunnel has the cause`,
+              { cause },
+            );
       }
     },
 

@@ -35,6 +35,7 @@ export interface EcsApi {
 
 /** Nothing is loaded or opened before the first call. @throws TunnelError EndpointNotAllowed */
 export function createEcsApi(options: AwsCallOptions): EcsApi {
+  const { secretName } = options;
   const { region } = options.policy;
   const settings = clientSettings('ecs', options);
   let client: Promise<ECSClient> | undefined;
@@ -43,7 +44,7 @@ export function createEcsApi(options: AwsCallOptions): EcsApi {
     async runningTasks({ cluster, service, container }, signal) {
       const subject = `the service ${service} of the cluster ${cluster}`;
       const call = async <T>(action: Action, run: () => Promise<T>): Promise<T> =>
-        await awsCall({ action, subject, region, signal }, run);
+        await awsCall({ action, subject, region, secretName, signal }, run);
       const { ListTasksCommand, DescribeTasksCommand } = await loadSdk();
       const list = new ListTasksCommand({ cluster, serviceName: service, desiredStatus: 'RUNNING', maxResults: 100 });
       const { taskArns = [] } = await call('ecs:ListTasks', async () =>

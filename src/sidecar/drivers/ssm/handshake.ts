@@ -68,7 +68,7 @@ export class Handshake {
   #request(payload: Buffer): HandshakeStep {
     const request = parseHandshakeRequest(payload);
     if (request === undefined) {
-      return this.#refuse(new TunnelError('SessionRefused', 'the agent’s handshake cannot be read'));
+      return this.#refuse(this.#unfit('sends a handshake that cannot be read'));
     }
     const judged = request.actions.map((action) => judge(action, this.#target));
     const answer = handshakeResponse(
@@ -78,7 +78,7 @@ export class Handshake {
     const error = judged.find((one) => one.error !== undefined)?.error ?? this.#tooOld(request.agentVersion);
     if (error !== undefined) return this.#refuse(error, answer);
     if (!request.actions.some(({ actionType }) => actionType === 'SessionType')) {
-      return this.#refuse(new TunnelError('SessionRefused', 'the agent’s handshake names no session type'), answer);
+      return this.#refuse(this.#unfit('names no type of the session'), answer);
     }
     const abilities = abilitiesOf(request.agentVersion);
     if (abilities !== undefined) this.#agent = { version: request.agentVersion, abilities };
@@ -98,7 +98,7 @@ export class Handshake {
   #tooOld(version: string): TunnelError | undefined {
     const abilities = abilitiesOf(version);
     if (abilities === undefined) {
-      return new TunnelError('SessionRefused', `the agent’s version ${JSON.stringify(version)} is none that is known`);
+      return this.#unfit(`tells a version that is not known, ${JSON.stringify(version)}`);
     }
     if (this.#remoteHost && !abilities.reachesOtherHosts) {
       return new TunnelError(
@@ -107,6 +107,10 @@ export class Handshake {
       );
     }
     return undefined;
+  }
+
+  #unfit(what: string): TunnelError {
+    return new TunnelError('SessionRefused', `the SSM agent on ${this.#target} ${what}: update or restart it`);
   }
 
   #refuse(error: TunnelError, payload?: Buffer): HandshakeStep {
@@ -126,13 +130,16 @@ function judge({ actionType, parameters }: ClientAction, target: string): Judgem
     if (sessionType?.sessionType === 'Port' && sessionType.type === 'LocalPortForwarding') {
       return { outcome: { actionType, status: 1, error: '' } };
     }
-    const sentence = `the session is not one of port forwarding but ${JSON.stringify(sessionType?.sessionType ?? 'unknown')}`;
+    const sentence = `the SSM agent on ${target} makes the session one of ${JSON.stringify(sessionType?.sessionType ?? 'unknown')}, not of port forwarding: update or restart it`;
     return { outcome: { actionType, status: 2, error: sentence }, error: new TunnelError('SessionRefused', sentence) };
   }
   const error =
     actionType === 'KMSEncryption'
       ? encryptionDemanded(target)
-      : new TunnelError('SessionRefused', `the agent asks for ${JSON.stringify(actionType)}, which is not known here`);
+      : new TunnelError(
+          'SessionRefused',
+          `the SSM agent on ${target} asks for ${JSON.stringify(actionType)}, which the tunnel does not know: look at the Session Manager preferences, or update the tunnel`,
+        );
   return { outcome: { actionType, status: 3, error: `Unsupported action ${actionType}` }, error };
 }
 

@@ -41,10 +41,11 @@ export function createIdentity(config: SsmConfig, options: IdentityOptions): Cre
   if (assumeRole === undefined) return base;
 
   const { roleArn, externalId, sessionTags = {} } = assumeRole;
+  const secretName = credentials?.secretName;
   const tags = Object.entries(sessionTags).map(([Key, Value]) => ({ Key, Value }));
   const assume = async (masterCredentials: AwsCredentials): Promise<AwsCredentials> => {
     const { fromTemporaryCredentials } = await import('@aws-sdk/credential-providers');
-    return await refused('sts:AssumeRole', roleArn, region, () =>
+    return await refused({ action: 'sts:AssumeRole', role: roleArn, region, secretName }, () =>
       fromTemporaryCredentials({
         masterCredentials,
         params: {
@@ -67,6 +68,8 @@ export function createIdentity(config: SsmConfig, options: IdentityOptions): Cre
     return await assumed.source();
   };
 }
+
+const webIdentity: Action = 'sts:AssumeRoleWithWebIdentity';
 
 interface StsSettings {
   readonly region: string;
@@ -92,7 +95,7 @@ function ownIdentity(clientConfig: StsSettings, { sessionName, environment }: Id
         roleSessionName: named('AWS_ROLE_SESSION_NAME') ?? sessionName,
         clientConfig,
       });
-      return await refused('sts:AssumeRoleWithWebIdentity', roleArn, region, async () => await provider());
+      return await refused({ action: webIdentity, role: roleArn, region }, async () => await provider());
     });
   }
   const agent = named('AWS_CONTAINER_CREDENTIALS_FULL_URI');
@@ -114,7 +117,7 @@ function ownIdentity(clientConfig: StsSettings, { sessionName, environment }: Id
   let provider: CredentialSource | undefined;
   return async () => {
     provider ??= (await library()).fromNodeProviderChain({ clientConfig, roleSessionName: sessionName });
-    return await refused('sts:AssumeRoleWithWebIdentity', 'the tunnel’s role', region, provider);
+    return await refused({ action: webIdentity, role: 'the tunnel’s role', region }, provider);
   };
 }
 
@@ -136,13 +139,21 @@ function kept(source: CredentialSource): CredentialSource {
   };
 }
 
-async function refused(action: Action, role: string, region: string, ask: CredentialSource): Promise<AwsCredentials> {
+interface RoleCall {
+  readonly action: Action;
+  readonly role: string;
+  readonly region: string;
+  /** Where the keys are that ask, if they are in a Secret. */
+  readonly secretName?: string | undefined;
+}
+
+async function refused({ action, role, region, secretName }: RoleCall, ask: CredentialSource): Promise<AwsCredentials> {
   try {
     return await ask();
   } catch (error) {
     // The projected token: no file, no identity.
     if (isMissingFile(error)) throw credentialsMissing(error);
-    throw awsError(error, action, role, region);
+    throw awsError(error, action, role, region, secretName);
   }
 }
 

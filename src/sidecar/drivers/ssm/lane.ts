@@ -20,6 +20,8 @@ export interface LaneOptions {
   readonly lifeMs: (channel: DataChannel) => number;
   /** A replaced session that carries nothing is kept until it is this old, in milliseconds, to see whether it may be; usually 0. */
   readonly doubtMs: () => number;
+  /** What the oldest gets when too many replaced sessions still carry streams, in milliseconds. */
+  readonly drainTimeoutMs: number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
@@ -36,7 +38,10 @@ const RETRY = { initialMs: 1_000, maxMs: 60_000 };
 const SPACING_MS = 5_000;
 /** A replacement is wanted this long before a session's time is over. */
 const AHEAD_MS = 60_000;
-/** Replaced sessions that still carry streams; beyond it the oldest is ended. */
+/**
+ * DESIGN promise 5: so many replaced sessions are kept for their streams. A session is not replaced beyond that for its name's sake alone:
+ * connections would be ended for an address that most likely did not change, and one that did shows itself by refusals.
+ */
 const MAX_RETIRED = 4;
 
 export class Lane {
@@ -45,6 +50,8 @@ export class Lane {
   readonly #retired = new Set<DataChannel>();
   /** Those of them that are kept although they carry nothing. */
   readonly #kept = new Set<DataChannel>();
+  /** Those of them that end although they carry streams. */
+  readonly #draining = new Set<DataChannel>();
   readonly #closing = new Set<Promise<void>>();
   readonly #retry: Backoff;
   readonly #refusalPause: Backoff;
@@ -52,7 +59,8 @@ export class Lane {
   #replacing: Promise<void> | undefined;
   #loss: TunnelError | undefined;
   #nextAttemptAt = 0;
-  #renewAt = Number.POSITIVE_INFINITY;
+  #expiresAt = Number.POSITIVE_INFINITY;
+  #resolveAt = Number.POSITIVE_INFINITY;
   #refusals = 0;
   #refusalsCountFrom = 0;
   #cancelTimer: (() => void) | undefined;
@@ -77,6 +85,11 @@ export class Lane {
   /** Takes new streams now. */
   get usable(): boolean {
     return this.#current !== undefined && !this.#current.suspect && this.#current.port.hasRoom;
+  }
+
+  /** The session in use is there, and its agent speaks. */
+  get heard(): boolean {
+    return this.#current !== undefined && !this.#current.suspect;
   }
 
   /** The node lives and its agent hangs in connecting: a matter of this destination, not of the node, and mended here. */
@@ -112,6 +125,9 @@ export class Lane {
     const current = this.#current;
     if (current === undefined) throw this.#whyNone();
     if (current.stuck) throw hanging(this.#options.destination);
+    if (current.suspect) {
+      throw new TunnelError('NotConnected', 'the session to the destination is silent: it is being replaced');
+    }
     if (!current.port.hasRoom) throw new TunnelError('NotConnected', 'the session takes no more streams at the moment');
     const stream = current.port.open();
     this.#countRefusals(stream);
@@ -127,10 +143,15 @@ export class Lane {
     if (this.#closed.signal.aborted || this.#replacing !== undefined) return;
     const now = clock.now();
     const broken = !this.usable;
-    const wanted = broken ? siblingsLive || this.stuck : now >= this.#renewAt || this.#refusedTooOften(now);
-    if (!wanted) this.#plan(broken ? Number.POSITIVE_INFINITY : this.#renewAt);
+    const renewAt = Math.min(this.#expiresAt, this.#mayResolve ? this.#resolveAt : Number.POSITIVE_INFINITY);
+    const refused = this.#refusedTooOften(now);
+    const wanted = broken ? siblingsLive || this.stuck : now >= renewAt || refused;
+    if (!wanted) this.#plan(broken ? Number.POSITIVE_INFINITY : renewAt);
     else if (now < this.#nextAttemptAt) this.#plan(this.#nextAttemptAt);
-    else this.#replacing = this.#replace();
+    else {
+      if (refused) this.#refusalsCountFrom = now + this.#refusalPause.next();
+      this.#replacing = this.#replace();
+    }
   }
 
   /** Ends every session and stream. Never rejects. */
@@ -154,8 +175,9 @@ export class Lane {
         this.#retry.reset();
         // A session that has no room again and again must not cost the account a session each time.
         this.#nextAttemptAt = clock.now() + SPACING_MS;
-        this.#retire();
+        const before = this.#current;
         this.#take(channel);
+        if (before !== undefined) this.#retire(before);
         log.info({ sessionId: channel.sessionId }, 'new connections go over a fresh session');
       }
     } catch (error) {
@@ -187,8 +209,9 @@ export class Lane {
     const resolveIn = remoteHost ? RESOLVE_MS * (0.8 + 0.2 * random()) : Number.POSITIVE_INFINITY;
     const life = lifeMs(channel);
     const expiresIn = Math.max(life / 2, life - AHEAD_MS * (1 + random()));
-    this.#renewAt = now + Math.min(resolveIn, expiresIn);
-    this.#plan(this.#renewAt);
+    this.#resolveAt = now + resolveIn;
+    this.#expiresAt = now + expiresIn;
+    this.#plan(Math.min(this.#resolveAt, this.#expiresAt));
     channel.signal.addEventListener('abort', () => {
       this.#retired.delete(channel);
       if (this.#current !== channel) return;
@@ -199,15 +222,32 @@ export class Lane {
     });
   }
 
-  #retire(): void {
-    const current = this.#current;
-    if (current === undefined) return;
-    this.#current = undefined;
-    this.#retired.add(current);
-    this.#keep(current);
-    const [oldest] = this.#retired;
-    if (this.#retired.size > MAX_RETIRED && oldest !== undefined) this.#end(oldest);
+  /** Another is in use already: what this one carries lives on. */
+  #retire(channel: DataChannel): void {
+    this.#retired.add(channel);
+    this.#keep(channel);
     this.#endIdle();
+    const carrying = this.#carrying();
+    for (const surplus of carrying.slice(0, Math.max(0, carrying.length - MAX_RETIRED))) this.#drain(surplus);
+  }
+
+  /** Replaced sessions with streams that nobody means to end, the oldest first. */
+  #carrying(): DataChannel[] {
+    return [...this.#retired].filter((channel) => channel.port.streams > 0 && !this.#draining.has(channel));
+  }
+
+  get #mayResolve(): boolean {
+    return this.#carrying().length < MAX_RETIRED;
+  }
+
+  #drain(channel: DataChannel): void {
+    const { clock, drainTimeoutMs } = this.#options;
+    this.#draining.add(channel);
+    const cancel = clock.after(drainTimeoutMs, () => this.#end(channel));
+    channel.signal.addEventListener('abort', () => {
+      cancel();
+      this.#draining.delete(channel);
+    });
   }
 
   #changed(): void {
@@ -256,9 +296,7 @@ export class Lane {
   }
 
   #refusedTooOften(now: number): boolean {
-    if (!this.#options.remoteHost || this.#refusals < REFUSALS || now < this.#refusalsCountFrom) return false;
-    this.#refusalsCountFrom = now + this.#refusalPause.next();
-    return true;
+    return this.#options.remoteHost && this.#refusals >= REFUSALS && now >= this.#refusalsCountFrom;
   }
 
   #plan(at: number): void {

@@ -1,6 +1,6 @@
-// One node as a Session: a lane for each destination. It is suspect when no lane hears its agent, and over when every lane is: then the
-// tunnel replaces the whole, perhaps through another node. A single broken lane among living ones is mended here, and so is one whose agent
-// hangs in connecting to its destination.
+// One node as a Session: a lane for each destination. It is suspect when no lane hears its agent: then the tunnel replaces the whole, perhaps
+// through another node. It is over when every lane is, and none has an earlier session that still carries streams. A single broken lane
+// among living ones is mended here, and so is one whose agent hangs in connecting to its destination.
 // Neighbours: driver.ts opens it, lane.ts does the work.
 import type { Duplex } from 'node:stream';
 import { TunnelError } from '../../../contract/errors.ts';
@@ -137,13 +137,13 @@ export class SsmSession implements Session {
     if (!this.#started || this.#judging || this.#over.signal.aborted) return;
     this.#judging = true;
     const lanes = [...this.#lanes.values()];
-    if (lanes.length > 0 && this.#starting.size === 0 && lanes.every((lane) => lane.dead)) {
+    if (lanes.length > 0 && this.#starting.size === 0 && lanes.every((lane) => lane.dead && lane.streams === 0)) {
       const loss = lanes.find((lane) => lane.loss !== undefined)?.loss;
       this.#over.abort(loss ?? new TunnelError('BastionLost', `every session to ${this.via} was lost`));
       void this.close();
     } else {
       for (const lane of lanes) lane.mend(lanes.some((other) => other !== lane && other.usable));
-      this.#judgeSuspect(lanes.length > 0 && !lanes.some(canDial));
+      this.#judgeSuspect(lanes.length > 0 && !lanes.some((lane) => lane.heard || lane.stuck));
     }
     this.#judging = false;
   }

@@ -137,7 +137,7 @@ export class Sockets {
 
   #lost(why: string): void {
     this.#handlers = undefined;
-    this.#socket = undefined;
+    this.#leave(false);
     if (this.#events.down(why)) void this.renew(why);
   }
 }

@@ -20,7 +20,7 @@ const MAX_MESSAGE = 1024 * 1024;
 export interface SocketEvents {
   /** One message; text and binary alike. */
   message(bytes: Buffer): void;
-  /** The socket is gone, however that came about. Called once, and not after `close`. */
+  /** The open socket is gone, however that came about. Called once, and not after `close`. */
   closed(why: string): void;
   /** What was sent has left for the kernel. */
   drained(): void;
@@ -74,7 +74,7 @@ export class DataSocket {
           reject(
             new TunnelError(
               'ServiceFailed',
-              `the data channel at ${url.host} cannot be opened${codeOf(cause)}: look at the pod’s way to that endpoint`,
+              `the data channel at ${url.host} cannot be opened${codeOf(cause)}: look at the tunnel’s way to that endpoint`,
               { cause },
             ),
           );
@@ -96,6 +96,10 @@ export class DataSocket {
     this.#events = events;
     this.#heardAt = clock.now();
     let why = '';
+    let opened = false;
+    socket.once('open', () => {
+      opened = true;
+    });
     socket.on('message', (data) => {
       this.#heardAt = clock.now();
       if (!this.#closed) events.message(bytesOf(data));
@@ -112,7 +116,8 @@ export class DataSocket {
     socket.on('close', (code) => {
       if (this.#closed) return;
       this.#end();
-      events.closed(why || `closed with code ${code}`);
+      // One that never was open is told by `open` alone, whose caller may have another by then.
+      if (opened) events.closed(why || `closed with code ${code}`);
     });
   }
 

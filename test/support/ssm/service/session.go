@@ -80,17 +80,18 @@ func (s *session) touch() {
 	s.mu.Unlock()
 }
 
-// A second socket of the same session takes the place of the first.
+// A second socket of the same session takes the place of the first. The agent is told under the lock: the word of the first's end must not
+// come after that of the second.
 func (s *session) attach(client *leg) {
 	s.mu.Lock()
 	before := s.client
 	s.client, s.attached = client, true
+	s.agent.publish(true)
 	s.mu.Unlock()
 	if before != nil {
 		_ = before.conn.Close()
 	}
 	s.publish(true)
-	s.agent.publish(true)
 }
 
 func (s *session) detach(client *leg) {
@@ -98,11 +99,9 @@ func (s *session) detach(client *leg) {
 	gone := s.client == client
 	if gone {
 		s.client = nil
-	}
-	s.mu.Unlock()
-	if gone {
 		s.agent.publish(false)
 	}
+	s.mu.Unlock()
 }
 
 func (s *session) current() *leg {

@@ -4,7 +4,7 @@
 // Neighbours: stream.ts says when it is full, session.ts holds the streams.
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Clock } from '../../../../process/clock.ts';
-import type { ByteChannel } from '../port-session.ts';
+import type { ByteChannel, PortSessionOptions } from '../port-session.ts';
 import { afterSilence } from '../silence-timer.ts';
 import type { PortStream } from './stream.ts';
 
@@ -15,6 +15,7 @@ const MOMENTS_MS = 1_000;
 export class ReadingBrake {
   readonly #channel: ByteChannel;
   readonly #clock: Clock;
+  readonly #onChange: () => void;
   readonly #full = new Set<PortStream>();
   #streamCount = 0;
   #on = false;
@@ -24,9 +25,11 @@ export class ReadingBrake {
   /** When the last pause began that was as long as one may be. */
   #sufferedFrom = Number.NEGATIVE_INFINITY;
 
-  constructor({ channel, clock }: { readonly channel: ByteChannel; readonly clock: Clock }) {
+  /** `onChange`: it was put on, or taken off. */
+  constructor({ channel, clock, onChange }: Pick<PortSessionOptions, 'channel' | 'clock' | 'onChange'>) {
     this.#channel = channel;
     this.#clock = clock;
+    this.#onChange = onChange;
   }
 
   /** True while reading is paused. */
@@ -51,9 +54,11 @@ export class ReadingBrake {
       this.#pausedFrom = this.#clock.now();
       this.#channel.pauseReading();
       this.#start();
+      this.#onChange();
     } else if (this.#full.size === 0 && this.#on) {
       this.release();
       this.#channel.resumeReading();
+      this.#onChange();
     }
   }
 

@@ -105,6 +105,15 @@ test('a session to another host is started with its document, signed with the Se
   assert.equal(calls[0].token, 'token');
 });
 
+test('a start that is answered without a way to the session names the target and where to look', async () => {
+  answer.body = { SessionId: 's-1' };
+  const request = { target: 'i-0abc', host: undefined, port: 5432, reason: 'x' };
+  await assert.rejects(api.startSession(request, signal), {
+    code: 'ServiceFailed',
+    message: /in eu-west-1 started a session to i-0abc .*: look at the proxy/,
+  });
+});
+
 test('keys that were changed in the Secret sign the very next call', async () => {
   answer.body = { SessionId: 's-1' };
   await keys('AKIDSECOND');

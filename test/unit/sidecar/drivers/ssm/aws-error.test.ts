@@ -55,8 +55,14 @@ test('each failure of AWS gets its own reason: where, which action, and what men
       /sts:TagSession for arn.*role\/tunnel: allow it .* or remove spec\.ssm\.assumeRole\.sessionTags/,
     ],
     [failure('InvalidIdentityToken'), web, role, 'CredentialsRefused', /OIDC issuer .*role\/tunnel/],
-    [failure('ExpiredTokenException'), start, 'i-0abc', 'CredentialsExpired', /ssm:StartSession in eu-west-1.*: renew/],
-    [failure('UnrecognizedClientException'), start, 'i-0abc', 'CredentialsRefused', /eu-west-1.*: correct the keys/],
+    [
+      failure('ExpiredTokenException'),
+      start,
+      'i-0abc',
+      'CredentialsExpired',
+      /ssm:StartSession in eu-west-1.*: renew those/,
+    ],
+    [failure('UnrecognizedClientException'), start, 'i-0abc', 'CredentialsRefused', /eu-west-1.*: correct the role/],
     [failure('InvalidSignatureException'), start, 'i-0abc', 'CredentialsRefused', /ssm:StartSession/],
     [
       failure('InvalidSignatureException', 'Signature expired: 20261122T000000Z is now earlier than'),
@@ -96,6 +102,18 @@ test('each failure of AWS gets its own reason: where, which action, and what men
   }
 });
 
+test('credentials that AWS does not take are mended where they come from: in the Secret that has them, else at the role', () => {
+  for (const [name, word] of [
+    ['ExpiredTokenException', 'renew'],
+    ['UnrecognizedClientException', 'correct'],
+  ] as const) {
+    const told = (secretName?: string): string =>
+      awsError(failure(name), 'ssm:StartSession', 'i-0abc', 'eu-west-1', secretName).message;
+    assert.match(told('stock-aws'), new RegExp(`: ${word} the keys in Secret stock-aws$`));
+    assert.match(told(), /: .*the role of the tunnel’s ServiceAccount.*; on a laptop/);
+  }
+});
+
 test('only a session that does not exist is gone', () => {
   assert.equal(isSessionGone(failure('DoesNotExistException')), true);
   assert.equal(isSessionGone(failure('InternalServerError')), false);
@@ -110,5 +128,7 @@ test('a refused upgrade is told from a wrong clock by the answer’s own date, a
   assert.equal(upgradeRefused(403, 'Sun, 22 Nov 2026 12:09:00 GMT', now, host).code, 'ClockSkew');
   assert.equal(upgradeRefused(403, undefined, now, host).code, 'AccessDenied');
   assert.equal(upgradeRefused(429, undefined, now, host).code, 'Throttled');
-  assert.equal(upgradeRefused(503, undefined, now, host).code, 'ServiceFailed');
+  const failed = upgradeRefused(503, undefined, now, host);
+  assert.equal(failed.code, 'ServiceFailed');
+  assert.match(failed.message, /status 503 .*ssmmessages\.eu-west-1.*: look at the proxy and the VPC endpoint/);
 });

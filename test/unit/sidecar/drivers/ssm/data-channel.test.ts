@@ -157,6 +157,20 @@ test('the hourly close and a cut are resumed under an open stream, with sequence
   assert.equal(fake.sockets, 1);
 });
 
+test('the socket that follows a broken attempt is kept, and the only one', async () => {
+  const fake = await service();
+  const { channel } = await open(fake);
+  const stream = channel.port.open();
+  fake.brokenUpgrades = 1;
+  fake.agent.cut();
+  stream.write('ping');
+  assert.equal(String((await once(stream, 'data'))[0]), 'ping');
+  assert.equal(fake.count('resume'), 2, 'one for each attempt');
+  assert.equal(fake.sockets, 1);
+  await channel.close();
+  assert.equal(fake.sockets, 0);
+});
+
 test('a session that is gone at the service ends with its streams, after its signal', async () => {
   const fake = await service();
   const { channel } = await open(fake);

@@ -7,7 +7,7 @@ import type { TunnelError } from '../../../../../src/contract/errors.ts';
 import type { Destination, Session } from '../../../../../src/sidecar/driver.ts';
 import { eventually } from '../../../../support/eventually.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
-import { cache, connect, database, dial, pass, setting } from './driver-world.ts';
+import { cache, connect, database, dial, pass, setting, works } from './driver-world.ts';
 
 async function upload(session: Session, destination: Destination): Promise<Duplex> {
   const stream = await dial(session, destination);
@@ -142,4 +142,76 @@ test('while a destination refuses, its name is resolved anew every 10 to 25 s: a
   const gaps = startedAt.slice(1).map((at, index) => at - (startedAt[index] ?? 0));
   const right = gaps.length >= 5 && gaps.every((gap) => gap <= 30_000) && gaps.slice(1).every((gap) => gap >= 10_000);
   assert.ok(right, `gaps of ${gaps.join(', ')} ms`);
+});
+
+/** A connection that stays, and whether it still does. */
+async function lasting(session: Session, destination: Destination): Promise<Duplex> {
+  const stream = await dial(session, destination);
+  stream.on('error', () => undefined).resume();
+  stream.write('ping');
+  await once(stream, 'data');
+  return stream;
+}
+
+test('of the connections that outlive their sessions only those of the fifth before are ended, after the drain timeout', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, destinations: [cache], config: { maxSessionMinutes: 4 }, drainTimeoutMs: 40_000 });
+  const session = await connect(the);
+  const streams: Duplex[] = [];
+  for (let period = 0; period < 6; period += 1) {
+    streams.push(await lasting(session, cache));
+    const starts = the.fake.count('start');
+    while (the.fake.count('start') === starts) await pass(clock, 2_000);
+    await eventually('the fresh session is used', () => session.facts.sessionId === `operator-${starts}`);
+  }
+  assert.deepEqual(
+    streams.map(({ destroyed }) => destroyed),
+    [true, false, false, false, false, false],
+    'the second has its drain timeout yet',
+  );
+  await pass(clock, 44_000);
+  assert.deepEqual(
+    streams.map(({ destroyed }) => destroyed),
+    [true, true, false, false, false, false],
+  );
+  assert.equal(session.signal.aborted, false);
+  await works(session, cache);
+});
+
+test('for its name’s sake alone no session is replaced while four earlier ones carry connections', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock });
+  const session = await connect(the);
+  const streams: Duplex[] = [];
+  for (let period = 0; period < 4; period += 1) {
+    streams.push(await lasting(session, database));
+    await pass(clock, 15.1 * 60_000);
+    await eventually('the fresh session is used', () => session.facts.sessionId === `operator-${period + 1}`);
+  }
+  await pass(clock, 40 * 60_000);
+  assert.equal(the.fake.count('start'), 5);
+  assert.ok(streams.every(({ destroyed }) => !destroyed));
+  streams[2]?.destroy();
+  await eventually('a fresh session as soon as there is room', () => session.facts.sessionId === 'operator-5');
+  assert.ok(streams.every(({ destroyed }, index) => destroyed === (index === 2)));
+});
+
+test('the end of the session in use leaves the connections of the one before alone', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock });
+  const session = await connect(the);
+  const before = await lasting(session, database);
+  await pass(clock, 15.1 * 60_000);
+  await eventually('the fresh session is used', () => session.facts.sessionId === 'operator-1');
+  const inUse = await lasting(session, database);
+  the.fake.agent.closeChannel('');
+  await eventually('it is told', () => inUse.destroyed);
+  assert.equal(session.suspect, true, 'the tunnel is told to open another');
+  assert.equal(session.hasRoom, false);
+  before.write('pong');
+  assert.equal(String((await once(before, 'data'))[0]), 'pong');
+  assert.equal(session.signal.aborted, false);
+  before.destroy();
+  if (!session.signal.aborted) await once(session.signal, 'abort');
+  assert.equal((session.signal.reason as TunnelError).code, 'BastionLost');
 });

@@ -49,6 +49,7 @@ export async function setting(
     {
       destinations: [database],
       persistent: true,
+      drainTimeoutMs: 30_000,
       reason: 'portforward/shop/orders-db/uid',
       podUid: 'uid',
       log: silentLog,

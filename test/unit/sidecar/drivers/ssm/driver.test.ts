@@ -10,7 +10,7 @@ import { abortable } from '../../../../../src/sidecar/drivers/ssm/abortable.ts';
 import type { SsmApi } from '../../../../../src/sidecar/drivers/ssm/api.ts';
 import { eventually } from '../../../../support/eventually.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
-import { cache, connect, database, dial, endings, route, setting, works } from './driver-world.ts';
+import { cache, connect, database, dial, endings, pass, route, setting, works } from './driver-world.ts';
 import { silentLog } from './silent-log.ts';
 
 test('a session is opened for each destination, the node’s own ports by the document for them', async () => {
@@ -178,6 +178,37 @@ test('a silent agent makes the session suspect, and its subscribers know', async
   }
   assert.deepEqual(changes, [true, false]);
   unsubscribe();
+});
+
+test('a client that does not read takes the session’s room, and says nothing against the node', async () => {
+  const the = await setting();
+  const session = await connect(the);
+  const [slow, quick, leaving] = await Promise.all([1, 2, 3].map(() => dial(session, database)));
+  quick?.resume();
+  slow?.pause();
+  slow?.write(Buffer.alloc(3 * 1024 * 1024));
+  await eventually('the session reads nothing more', () => !session.hasRoom);
+  leaving?.destroy();
+  assert.equal(session.suspect, false);
+  slow?.resume();
+  await eventually('there is room again', () => session.hasRoom);
+  assert.equal(session.suspect, false);
+});
+
+test('a silent session among living ones takes no new stream, though it cannot be replaced yet', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, destinations: [database, cache] });
+  const session = await connect(the);
+  the.fake.startError = new TunnelError('Throttled', 'slow down');
+  const [first] = the.fake.agents;
+  assert.ok(first !== undefined);
+  first.silent = true;
+  await pass(clock, 10_000);
+  const silent = the.fake.starts[0]?.port === 5432 ? database : cache;
+  await assert.rejects(dial(session, silent), { code: 'NotConnected' });
+  await works(session, silent === database ? cache : database);
+  assert.equal(session.suspect, false);
+  first.silent = false;
 });
 
 test('two refusals have the name resolved anew by a fresh session, which takes the next connections', async () => {

@@ -37,6 +37,8 @@ export class FakeService extends Switches implements SsmApi {
   startError: TunnelError | undefined;
   listError: TunnelError | undefined;
   sessionGone = false;
+  /** So many of the next sockets are broken off before they are open. */
+  brokenUpgrades = 0;
   /** What the account's list of sessions shows beside our own. */
   readonly left: { readonly sessionId: string; readonly reason: string; readonly target: string }[] = [];
   readonly terminated: string[] = [];
@@ -51,7 +53,15 @@ export class FakeService extends Switches implements SsmApi {
   #server: WebSocketServer | undefined;
 
   async start(): Promise<this> {
-    this.#server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    this.#server = new WebSocketServer({
+      port: 0,
+      host: '127.0.0.1',
+      verifyClient: ({ req }, accept) => {
+        if (this.brokenUpgrades === 0) return accept(true);
+        this.brokenUpgrades -= 1;
+        req.socket.resetAndDestroy();
+      },
+    });
     this.#server.on('connection', (socket, request) => {
       this.upgrades.push({ authorization: request.headers.authorization });
       socket.once('message', (data: Buffer, isBinary) => {
@@ -151,6 +161,8 @@ export class FakeAgent {
   readonly flags: number[] = [];
   readonly inputSequences: number[] = [];
   largestInput = 0;
+  /** This one alone neither acknowledges nor says anything. */
+  silent = false;
   readonly #switches: Switches;
   readonly #random = numbers(20_261_122);
   readonly #early = new Map<number, { readonly type: number; readonly payload: Buffer }>();
@@ -168,8 +180,12 @@ export class FakeAgent {
     // The agent looks at its oldest message only, every 100 ms.
     this.#resend = setInterval(() => {
       const [oldest] = this.#unacknowledged.values();
-      if (oldest !== undefined && !switches.silent) this.#transmit(oldest);
+      if (oldest !== undefined && !this.#isSilent) this.#transmit(oldest);
     }, 100);
+  }
+
+  get #isSilent(): boolean {
+    return this.silent || this.#switches.silent;
   }
 
   stop(): void {
@@ -225,11 +241,11 @@ export class FakeAgent {
     const message = encode('output_stream_data', this.#nextSequence, type, payload);
     this.#unacknowledged.set(this.#nextSequence, message);
     this.#nextSequence += 1;
-    if (!this.#switches.silent) this.#transmit(message);
+    if (!this.#isSilent) this.#transmit(message);
   }
 
   #input(bytes: Buffer): void {
-    if (this.#switches.silent) return;
+    if (this.#isSilent) return;
     if (bytes.length > this.#switches.largestCarried) return;
     const message = naiveDecode(bytes);
     const payload = Buffer.from(message.payload, 'hex');

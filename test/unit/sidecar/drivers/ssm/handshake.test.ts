@@ -15,10 +15,11 @@ function request(version: string, actions: unknown = [portSession]): Buffer {
   return Buffer.from(JSON.stringify({ AgentVersion: version, RequestedClientActions: actions }));
 }
 
-function refusal(step: HandshakeStep): { code: Code; response: unknown } {
+function refusal(step: HandshakeStep): { code: Code; message: string; response: unknown } {
   if (step.kind !== 'refused') assert.fail(`${step.kind} instead of a refusal`);
   return {
     code: step.error.code,
+    message: step.error.message,
     response: step.payload === undefined ? undefined : JSON.parse(step.payload.toString()),
   };
 }
@@ -76,7 +77,7 @@ test('KMS encryption is refused with its own reason, and the agent is told so fo
   );
 });
 
-test('a shell session, an unknown action, no action and what cannot be read are refused', () => {
+test('a shell session, an unknown action, no action and what cannot be read are refused, naming the node and the mend', () => {
   const shell = { ActionType: 'SessionType', ActionParameters: { SessionType: 'Standard_Stream' } };
   for (const payload of [
     request('3.3.987.0', [shell]),
@@ -85,11 +86,10 @@ test('a shell session, an unknown action, no action and what cannot be read are 
     request('new', [portSession]),
     Buffer.from('{'),
   ]) {
-    assert.equal(
-      refusal(new Handshake({ remoteHost: false, target: 'i-0abc' }).receive(payloadType.handshakeRequest, payload))
-        .code,
-      'SessionRefused',
-    );
+    const handshake = new Handshake({ remoteHost: false, target: 'i-0abc' });
+    const { code, message } = refusal(handshake.receive(payloadType.handshakeRequest, payload));
+    assert.equal(code, 'SessionRefused');
+    assert.match(message, /^the SSM agent on i-0abc .*: .*\bupdate\b/);
   }
 });
 
