@@ -1,13 +1,15 @@
 // The one executable: each word after `portforward` loads only its own part, so that a tunnel pod never holds the Kubernetes client in
 // memory and a controller never ssh.
 // Neighbours: cli/, one file for each command.
-import { Command, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { isUsageError } from './cli/usage-error.ts';
 
 const program = new Command('portforward')
   .description('Tunnels to private databases, for Kubernetes and for laptops.')
+  .option('-V, --version', 'which build this is, as the command version says')
   .showHelpAfterError('(portforward help tells more)')
-  .enablePositionalOptions();
+  .enablePositionalOptions()
+  .exitOverride();
 
 const file = (): Option =>
   new Option('-f, --filename <file...>', 'YAML files or directories; - is standard input').makeOptionMandatory();
@@ -63,7 +65,12 @@ program
   .addOption(file())
   .option('--address <address>', 'where to listen; 0.0.0.0 shares it with the local network', '127.0.0.1')
   .option('--port <local:port>', 'another local port for a port of the document; may be repeated', each, [])
-  .option('--secret <name=directory>', 'files of a Secret, one per key; may be repeated', each, [])
+  .option(
+    '--secret <name=path>',
+    'NAME=DIRECTORY with the files of a Secret, one per key, or NAME=FILE for a private key alone; may be repeated',
+    each,
+    [],
+  )
   .option('--secrets-dir <directory>', 'a directory with a directory for each Secret')
   .option('--context <name>', 'take Secrets from the cluster of this kubeconfig context')
   .option('--name <name>', 'which PortForward, when the files hold several')
@@ -153,13 +160,24 @@ program
     if (!native) process.exitCode = 1;
   });
 
-// The reader of a pipe may leave first, as `head` does.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
+// The reader of a pipe may leave first, as `head` does, and a terminal may be closed; of that SIGHUP tells.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && !(error.code === 'EIO' && stream.isTTY)) throw error;
+  });
+}
+
+const words = process.argv.slice(2);
+// An option of every other program; the command that answers it is loaded only then.
+if (words[0] === '--version' || words[0] === '-V') words[0] = 'version';
 
 // Not awaited: the bundle is CommonJS. What is no UsageError is a bug, and ends the process with its stack.
-void program.parseAsync().catch((error: unknown) => {
+void program.parseAsync(words, { from: 'user' }).catch((error: unknown) => {
+  if (error instanceof CommanderError) {
+    // It has said what is wrong with the call, or given the help that was asked for.
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+    return;
+  }
   if (!isUsageError(error)) throw error;
   complain(error.message);
   process.exitCode = 2;

@@ -24,11 +24,12 @@ export class StopRequested extends Error {
   }
 }
 
-const signalNumbers = { SIGINT: 2, SIGTERM: 15 } as const;
+/** SIGHUP: the terminal was closed. */
+const signalNumbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 /**
  * Calls `main` and ends the process when it does: 0 if it resolved, or rejected because it was asked to stop; else the
- * error is logged and its code used. SIGTERM and SIGINT abort `main`'s signal; a second one exits at once with 128 + its
+ * error is logged and its code used. SIGTERM, SIGINT and SIGHUP abort `main`'s signal; a second one exits at once with 128 + its
  * number. An unhandled rejection or exception is logged and exits with 1: state after it cannot be trusted.
  */
 export async function run(main: (signal: AbortSignal) => Promise<void>, options: RunOptions): Promise<never> {
@@ -58,8 +59,7 @@ export async function run(main: (signal: AbortSignal) => Promise<void>, options:
     log.error({ error }, kind);
     exit(1);
   };
-  process.on('SIGTERM', () => onSignal('SIGTERM'));
-  process.on('SIGINT', () => onSignal('SIGINT'));
+  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => onSignal(name));
   process.on('unhandledRejection', onBug('unhandled rejection'));
   process.on('uncaughtException', onBug('uncaught exception'));
 

@@ -6,11 +6,13 @@
 // - What waits for a slow side is bounded per connection, and counted against the pod's byte budget.
 //
 // Written with 'data' events and not `pipeline`: that would end the client with FIN when the far side breaks (measured), and it costs
-// more per chunk. Neighbours: listener.ts calls it, dialer.ts gave the stream.
+// more per chunk. Neighbours: listener.ts calls it, dialer.ts gave the stream, kernel-table.ts tells what a slow client has not taken.
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TunnelError } from '../contract/errors.ts';
 import type { ByteBudget } from './byte-budget.ts';
+import { kernelRow } from './kernel-table.ts';
+import { Unanswered } from './unanswered.ts';
 
 /** Bytes carried so far by all connections of one forward, for metrics. */
 export interface Traffic {
@@ -42,12 +44,10 @@ export interface BridgeResult {
 }
 
 /**
- * The far side has closed both directions although the client still sends: its bytes are dropped for this long, so that it can read the
- * last answer. An earlier RST would make its kernel's unsent answer vanish.
+ * The far side has closed both directions although the client still sends: its bytes are dropped for this long, and as long again while
+ * it has not taken the last answer. An earlier RST would make what our kernel still holds of that vanish.
  */
 const lingerMs = 30_000;
-/** So much of what a client sends before the first answer is kept for the case of a refusal: more than a first message has. */
-const maxUnanswered = 16 * 1024;
 
 /**
  * Carries bytes until both sides have ended or one broke off. `session` aborts before the stream of a lost session ends.
@@ -104,9 +104,17 @@ export async function bridge(
     });
   });
   const remoteClosed = new Promise<void>((resolve) => {
+    const lingerOn = (): void => {
+      linger = setTimeout(() => void endLinger(), lingerMs);
+    };
+    const endLinger = async (): Promise<void> => {
+      const isSlow = await hasToTake(client);
+      if (isSlow && !client.destroyed) lingerOn();
+      else reset(client);
+    };
     const discard = (): void => {
       toDestination.discard();
-      linger = setTimeout(() => reset(client), lingerMs);
+      lingerOn();
     };
     remote.on('error', (error) => breakOff('destination', error));
     remote.once('close', () => {
@@ -118,7 +126,11 @@ export async function bridge(
       resolve();
     });
   });
-  const onSessionLost = (): void => breakOff('session', session.reason);
+  const onSessionLost = (): void => {
+    // Its end came before, and the whole answer is on its way: only the client's drain is still awaited, which needs no session.
+    if (remote.destroyed && remote.readableEnded && remote.errored === null) return;
+    breakOff('session', session.reason);
+  };
 
   if (session.aborted) onSessionLost();
   else session.addEventListener('abort', onSessionLost, { once: true });
@@ -146,45 +158,11 @@ export async function bridge(
   };
 }
 
-/** What a client sent while the destination was still silent. */
-class Unanswered {
-  readonly #budget: ByteBudget;
-  #chunks: Buffer[] = [];
-  #bytes = 0;
-  #isWhole = true;
-
-  constructor(budget: ByteBudget) {
-    this.#budget = budget;
-  }
-
-  /** True while everything is kept. */
-  get isWhole(): boolean {
-    return this.#isWhole;
-  }
-
-  keep(chunk: Buffer): void {
-    if (!this.#isWhole) return;
-    if (this.#bytes + chunk.length > maxUnanswered) {
-      this.forget();
-      return;
-    }
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
-    this.#budget.take(chunk.length);
-  }
-
-  forget(): void {
-    this.#isWhole = false;
-    this.#chunks = [];
-    this.#budget.giveBack(this.#bytes);
-    this.#bytes = 0;
-  }
-
-  /** The client is as if nothing had been read of it. */
-  returnTo(client: Socket): void {
-    if (this.#bytes > 0) client.unshift(Buffer.concat(this.#chunks));
-    this.forget();
-  }
+/** Whether something for the client, its end included, still waits here or in our kernel. Of that only Linux tells. */
+async function hasToTake(client: Socket): Promise<boolean> {
+  if (!client.writableFinished) return true;
+  const row = await kernelRow(client);
+  return row !== undefined && row.unacknowledged > 0;
 }
 
 /** Ends a client so that it cannot take what it got for the whole. */

@@ -44,6 +44,12 @@ export interface SessionSource {
   dialled(milliseconds: number, failure: Code | undefined): void;
 }
 
+/** Calls back when the stream is closed, be it already: it may break between its opening and the first who could listen. */
+export function whenClosed(stream: Duplex, callback: () => void): void {
+  if (stream.closed) callback();
+  else stream.once('close', callback);
+}
+
 /** Sessions may be lost one after the other while a client waits; this many are tried for it. */
 const maxSessionsTried = 4;
 /** How long a forward that only another bastion could reach goes there first. */
@@ -124,8 +130,8 @@ export class Dialer {
     let failure: TunnelError | undefined;
     try {
       const stream = await this.#dialBefore(entry, forward, signal);
-      stream.once('close', () => source.release(entry));
       source.answered(entry);
+      whenClosed(stream, () => source.release(entry));
       return { stream, signal: entry.session.signal, via: entry.via };
     } catch (cause) {
       source.release(entry);

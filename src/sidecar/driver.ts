@@ -16,7 +16,7 @@ export interface ConnectOptions {
   /** Ends the attempt: everything it opened is closed before the promise settles. */
   readonly signal: AbortSignal;
   readonly log: Logger;
-  /** Called once the far side has sent its first byte: an attempt that nobody answers for a second is joined by another. */
+  /** Called once the bastion, at the end of the way, has sent its first byte: an attempt that nobody answers for a second is joined by another. */
   readonly onAnswer?: () => void;
 }
 

@@ -160,7 +160,8 @@ export class Listener {
       await this.#refuse(client, result.refusal, signal);
       return;
     }
-    if (result.brokenBy === 'session' || result.brokenBy === 'destination') {
+    // A client that `close` has reset is counted there.
+    if (!signal.aborted && (result.brokenBy === 'session' || result.brokenBy === 'destination')) {
       observer.reset(forward.name, result.brokenBy);
     }
     log.debug(

@@ -47,16 +47,24 @@ export interface Sidecar {
   /** Calls back after every change of `status()`; returns the unsubscribe. */
   onChange(listener: () => void): () => void;
   /**
-   * Drains: not ready at once, accepts for `lagMs` more, waits for the open connections, resets what is left when `drainTimeoutSeconds`
-   * of the config are over; then ends everything. Resolves when nothing is left; a second call only waits for the first.
+   * Drains: not ready at once, accepts for `lagMs` more, waits for the open connections, resets what is left after `drainMs` in all;
+   * then ends everything. Resolves when nothing is left; a second call only waits for the first.
    */
-  stop(lagMs?: number): Promise<void>;
+  stop(limits?: DrainLimits): Promise<void>;
+}
+
+export interface DrainLimits {
+  /** 0 unless told. */
+  readonly lagMs?: number;
+  /** The config's `drainTimeoutSeconds` unless told. */
+  readonly drainMs?: number;
 }
 
 /** Listens on every forward's port and keeps the tunnel up until `stop`. @throws when a port is taken. No failure of the far side ends it. */
 export async function startSidecar(config: TunnelConfig, options: SidecarOptions): Promise<Sidecar> {
   const { log, clock = systemClock } = options;
   const { forwards, connection, healthCheck } = config;
+  const drainTimeoutMs = connection.drainTimeoutSeconds * 1000;
   const budget = new ByteBudget();
   const opened: OpenedDriver = await (options.openDriver ?? openDriver)(config, {
     podUid: options.podUid,
@@ -72,7 +80,7 @@ export async function startSidecar(config: TunnelConfig, options: SidecarOptions
     forwards,
     mode: connection.mode,
     idleTimeoutMs: connection.idleTimeoutSeconds * 1000,
-    drainTimeoutMs: connection.drainTimeoutSeconds * 1000,
+    drainTimeoutMs,
     clock,
     log,
     observer: metrics.tunnel,
@@ -109,10 +117,10 @@ export async function startSidecar(config: TunnelConfig, options: SidecarOptions
   const admin = new AbortController();
   const listeners: Listener[] = [];
   const end = async (): Promise<void> => {
-    await Promise.all(listeners.map(async (listener) => await listener.close()));
     health.close();
     unsubscribe();
-    await tunnel.close();
+    // Together: a connection whose client is gone ends with its session, not before, if its destination takes no more bytes.
+    await Promise.all([...listeners.map(async (listener) => await listener.close()), tunnel.close()]);
     await opened.driver.close();
     admin.abort();
   };
@@ -144,18 +152,17 @@ export async function startSidecar(config: TunnelConfig, options: SidecarOptions
   }
   tunnel.start();
 
-  const drain = async (lagMs: number): Promise<void> => {
+  const drain = async ({ lagMs = 0, drainMs = drainTimeoutMs }: DrainLimits): Promise<void> => {
     drainingSince = clock.date();
     changed.check();
-    const deadlineMs = connection.drainTimeoutSeconds * 1000;
-    const lag = Math.min(lagMs, deadlineMs / 2);
-    log.info({ clients: limit.open, drainTimeoutSeconds: connection.drainTimeoutSeconds }, 'draining');
+    const lag = Math.min(lagMs, drainMs / 2);
+    log.info({ clients: limit.open, drainTimeoutSeconds: drainMs / 1000 }, 'draining');
     await elapsed(clock, lag);
     for (const listener of listeners) listener.stopAccepting();
     const empty = Promise.all(listeners.map(async (listener) => await listener.empty()));
     let cancel = (): void => undefined;
     const over = new Promise<void>((resolve) => {
-      cancel = clock.after(deadlineMs - lag, resolve);
+      cancel = clock.after(drainMs - lag, resolve);
     });
     await Promise.race([empty, over]);
     cancel();
@@ -169,7 +176,7 @@ export async function startSidecar(config: TunnelConfig, options: SidecarOptions
     adminPort: boundAdminPort,
     status: () => statusOf(sources),
     onChange: (listener) => changed.listen(listener),
-    stop: async (lagMs = 0) => await (stopping ??= drain(lagMs)),
+    stop: async (limits = {}) => await (stopping ??= drain(limits)),
   };
 }
 
@@ -227,6 +234,6 @@ export async function runSidecar({ signal, log, adminPort: port = adminPort }: R
   if (!signal.aborted) {
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   }
-  await sidecar.stop(endpointLagMs);
+  await sidecar.stop({ lagMs: endpointLagMs });
   log.info('stopped');
 }

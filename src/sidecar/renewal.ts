@@ -29,7 +29,9 @@ export class Renewal {
   prohibited(entry: PooledSession, forward: Forward, generation: number): boolean {
     const now = this.#clock.now();
     const isDue = now - Math.max(entry.openedAt, this.#renewedAt) >= renewalMs;
-    if (!isDue || this.#wanted !== undefined || entry.role !== 'live') return false;
+    // A session as fresh as the wanted one that is live already was never asked: it came when there was no other.
+    const isUnderWay = this.#wanted !== undefined && entry.generation < this.#wanted.generation;
+    if (!isDue || isUnderWay || entry.role !== 'live') return false;
     this.#renewedAt = now;
     this.#wanted = { forward, generation };
     return true;

@@ -25,6 +25,10 @@ const askPauseMs = 1_000;
 /** One question to the driver may take this long. */
 const askDeadlineMs = 15_000;
 
+/** Those of a Secret count as transient only because its files may still come. */
+const waitsForPerson = ({ permanent, code }: TunnelError): boolean =>
+  permanent || code === 'SecretNotFound' || code === 'SecretKeyMissing';
+
 export class Routes {
   readonly ranking = new RouteRanking();
   readonly #options: RoutesOptions;
@@ -89,7 +93,11 @@ export class Routes {
       this.#error =
         cause instanceof TunnelError
           ? cause
-          : new TunnelError('BastionTimeout', 'the ways to the private network could not be found', { cause });
+          : new TunnelError(
+              'BastionTimeout',
+              `which ways lead to the private network could not be found out${limit.aborted ? ` in ${askDeadlineMs / 1000} s` : ''}: look at the network and the DNS where the tunnel runs`,
+              { cause },
+            );
       this.#schedule.failed(this.#error, startedAt, clock.now());
     } finally {
       this.#asking = false;
@@ -128,6 +136,12 @@ export class Routes {
     return (
       this.#list.length > 0 && this.#list.every((route) => route.inFlight === 0 && route.lastError?.permanent === true)
     );
+  }
+
+  /** True while it is too early to say that no route works: one has no result yet, and those that failed wait for a person. */
+  get undecided(): boolean {
+    const errors = this.#list.flatMap((route) => route.lastError ?? []);
+    return errors.length > 0 && errors.length < this.#list.length && errors.every(waitsForPerson);
   }
 
   /** Why no route works, in one error: the code of the first that time may mend, the sentences of all. Undefined before any failed. */

@@ -12,7 +12,7 @@ export type Role = 'live' | 'trial' | 'spare' | 'retired';
 export interface PooledSession {
   readonly session: Session;
   readonly via: string;
-  /** The credentials generation with which it was authenticated. */
+  /** The credentials generation with which it was authenticated, or a later one that proved to change nothing for it. */
   readonly generation: number;
   readonly openedAt: number;
   readonly role: Role;
@@ -106,6 +106,11 @@ export class SessionPool {
 
   setRole(entry: PooledSession, role: Exclude<Role, 'retired'>): void {
     own(entry).role = role;
+  }
+
+  /** Sessions of that generation lack nothing that those of the next one have. */
+  refresh(generation: number): void {
+    for (const entry of this.#entries) if (entry.generation === generation) entry.generation += 1;
   }
 
   /** No new dials from now on; ended with its last stream, or after the drain timeout if too many are older than their successors. */

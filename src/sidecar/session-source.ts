@@ -57,7 +57,7 @@ export function sessionSource(options: SessionSourceOptions): SessionSource {
     whyNot: () => {
       if (ended.aborted) return new TunnelError('NotConnected', 'the tunnel is stopping');
       if (pool.usable().length > 0) {
-        return new TunnelError('ConnectionLimit', 'every session carries its maximum of streams');
+        return new TunnelError('ConnectionLimit', 'every session carries its maximum of streams: add replicas');
       }
       const via = routes.list[0]?.via ?? 'the bastion';
       return routes.error ?? new TunnelError('NotConnected', `there is no session to ${via} yet`);

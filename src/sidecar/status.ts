@@ -1,6 +1,6 @@
 // What the sidecar says of itself on the admin port: /statusz for the controller, /readyz and /livez for the kubelet.
 // Neighbours: contract/tunnel-status.ts is the document, tunnel.ts and health/ the truth behind it, process/probe-server.ts serves it.
-import type { Forward, TunnelConfig } from '../contract/tunnel-config.ts';
+import { destinationText, type Forward, type TunnelConfig } from '../contract/tunnel-config.ts';
 import type { PortStatus, TunnelStatus } from '../contract/tunnel-status.ts';
 import type { Registry } from '../process/metrics.ts';
 import { metricsPage, type Route } from '../process/probe-server.ts';
@@ -31,11 +31,12 @@ export function statusOf({ snapshot, health, forwards, drainingSince }: StatusSo
   };
 }
 
-function portStatusOf({ name }: Forward, health: Pick<Health, 'of'>): PortStatus {
+function portStatusOf({ name, destination }: Forward, health: Pick<Health, 'of'>): PortStatus {
   const reachability = health.of(name);
   const failure = reachability?.failure;
   return {
     name,
+    destination: destinationText(destination),
     reachable: reachability?.reachable ?? null,
     ...(failure === undefined ? {} : { reason: failure.code, message: sentence(failure.message) }),
   };

@@ -13,8 +13,10 @@ export interface TunnelOptions {
   readonly mode: 'Persistent' | 'OnDemand';
   /** OnDemand: how long without a client connection until the sessions are closed. */
   readonly idleTimeoutMs: number;
-  /** The limit of one attempt and of one dial; OnDemand holds clients as long. */
+  /** The limit of one dial; OnDemand holds clients as long. */
   readonly connectTimeoutMs: number;
+  /** The limit of one attempt to connect; that of a dial unless told. */
+  readonly attemptTimeoutMs?: number;
   /** What the oldest of too many replaced sessions gets before it is ended. */
   readonly drainTimeoutMs: number;
   readonly clock: Clock;

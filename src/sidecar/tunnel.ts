@@ -4,7 +4,7 @@
 import { TunnelError } from '../contract/errors.ts';
 import type { Forward } from '../contract/tunnel-config.ts';
 import { Activity } from './activity.ts';
-import { Dialer, type Dialled } from './dialer.ts';
+import { Dialer, type Dialled, whenClosed } from './dialer.ts';
 import type { Session } from './driver.ts';
 import { prove } from './prove.ts';
 import { Renewal } from './renewal.ts';
@@ -33,13 +33,13 @@ export class Tunnel {
   readonly #unsubscribe: () => void;
   readonly #upkeep: Upkeep;
   readonly #renewal: Renewal;
-  /** Counts changes of the credentials; sessions of an older generation are replaced by newer ones. */
+  /** Counts changes of the credentials, and of what a fresh session may do; sessions of an older generation are replaced by newer ones. */
   #generation = 0;
   #cancelTimer: (() => void) | undefined;
   #snapshot: TunnelSnapshot;
 
   constructor(options: TunnelOptions) {
-    const { driver, clock, connectTimeoutMs, drainTimeoutMs, observer } = options;
+    const { driver, clock, connectTimeoutMs, attemptTimeoutMs, drainTimeoutMs, observer } = options;
     this.#options = options;
     this.#activity = new Activity({ ...options, onChange: () => this.#activityChanged() });
     this.#snapshot = { state: this.#activity.active ? 'Connecting' : 'Idle', since: clock.date() };
@@ -62,7 +62,7 @@ export class Tunnel {
           ...options,
           route,
           random: options.random ?? Math.random,
-          deadlineMs: connectTimeoutMs + attemptGraceMs,
+          deadlineMs: (attemptTimeoutMs ?? connectTimeoutMs) + attemptGraceMs,
           onSession: (session, outcome) => this.#opened(attempts, session, outcome),
           onFailure: (error, outcome) => this.#failed(attempts, error, outcome),
           onAnswer: () => this.#decide(),
@@ -116,7 +116,7 @@ export class Tunnel {
     try {
       const hold = this.#options.mode === 'OnDemand' ? this.#options.connectTimeoutMs : holdMs;
       const dialled = await this.#dialer.dial(forward, { signal, holdMs: hold });
-      dialled.stream.once('close', () => this.#activity.clientLeft());
+      whenClosed(dialled.stream, () => this.#activity.clientLeft());
       return dialled;
     } catch (error) {
       this.#activity.clientLeft();
@@ -253,17 +253,18 @@ export class Tunnel {
     const { forwards, connectTimeoutMs, clock } = this.#options;
     this.#pool.carry(entry);
     try {
-      if (!(await this.#renewal.isWorthIt(entry))) {
-        // Unless the credentials changed meanwhile, the working sessions are the newest again.
-        if (this.#generation === entry.generation) this.#generation -= 1;
+      // One that carries the clients by now, because all others were lost, stays whatever it brought.
+      if (!(await this.#renewal.isWorthIt(entry)) && entry.role === 'trial') {
+        // A generation is never taken back: another session may have it already, and would never count as fresh again.
+        this.#pool.refresh(entry.generation - 1);
         this.#pool.end(entry);
         return;
       }
       await prove(entry.session, forwards, { clock, timeoutMs: connectTimeoutMs });
       this.#pool.answered(entry);
     } catch (cause) {
-      // A lost session has told so itself.
-      if (entry.session.signal.aborted) return;
+      // A lost session has told so itself; one that carries the clients by now is ended for nothing less than that.
+      if (entry.session.signal.aborted || entry.role !== 'trial') return;
       const error = asTunnelError(cause, entry.via);
       this.#options.log.info(
         { via: entry.via, code: error.code, reason: error.message },
@@ -295,7 +296,8 @@ export class Tunnel {
   #publish(): void {
     const best = this.#upkeep.best(this.#pool.usable());
     const isActive = this.#activity.active;
-    this.#snapshot = snapshotAfter(this.#snapshot, this.#options.clock.date(), best, isActive, this.#routes.error);
+    const error = this.#routes.undecided ? undefined : this.#routes.error;
+    this.#snapshot = snapshotAfter(this.#snapshot, this.#options.clock.date(), best, isActive, error);
     this.#tell();
   }
 

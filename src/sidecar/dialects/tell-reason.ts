@@ -1,6 +1,5 @@
 // How a client is told why, in its own protocol, when no stream to the destination can be had (DESIGN promise 3). Called only once the
 // failure is final and no byte of the destination was delivered. Neighbours: listener.ts calls `tellReason`, one file per protocol speaks.
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { TunnelError } from '../../contract/errors.ts';
 import type { AppProtocol } from '../../contract/tunnel-config.ts';
@@ -40,7 +39,8 @@ export async function tellReason(client: Socket, protocol: AppProtocol, error: T
   const dialect = dialects[protocol];
   client.on('error', () => undefined);
   if (client.closed) return;
-  const closed = once(client, 'close');
+  // Not `once` of node:events: that rejects where the client breaks off, which is an end like any other here.
+  const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
   if (dialect === undefined || client.destroyed) {
     reset(client);
     await closed;

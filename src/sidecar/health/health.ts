@@ -94,6 +94,7 @@ export class Health {
   async #ask(watched: Watched): Promise<void> {
     if (watched.isAsking) return;
     watched.isAsking = true;
+    const startedAt = this.#options.clock.now();
     try {
       await this.#question(watched.forward);
       this.#record(watched, undefined);
@@ -104,11 +105,11 @@ export class Health {
     } finally {
       watched.isAsking = false;
     }
-    this.#plan(watched);
+    this.#plan(watched, startedAt);
   }
 
-  /** The next question: an interval from now, unless clients' dials will answer it. */
-  #plan(watched: Watched): void {
+  /** The next question: an interval after the start of the last one, however long that took, unless clients' dials will answer it. */
+  #plan(watched: Watched, since = this.#options.clock.now()): void {
     watched.cancelTimer?.();
     watched.cancelTimer = undefined;
     const { forward, reachability } = watched;
@@ -116,7 +117,7 @@ export class Health {
     if (forward.health === 'Off' || (forward.health === 'Passive' && reachability.reachable === true)) return;
     const { clock, config, random = Math.random } = this.#options;
     const wait = config.intervalSeconds * 1000 * (1 - jitter * random());
-    watched.cancelTimer = clock.after(wait, () => void this.#ask(watched));
+    watched.cancelTimer = clock.after(Math.max(0, since + wait - clock.now()), () => void this.#ask(watched));
   }
 
   async #question(forward: Forward): Promise<void> {

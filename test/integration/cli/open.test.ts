@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { connect, createServer as createTcpServer } from 'node:net';
+import { connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { stringify } from 'yaml';
@@ -141,7 +141,8 @@ test('a Secret manifest in the same file is used, and its content is gone when t
     assert.equal(statSync(directory).mode & 0o777, 0o700);
     assert.deepEqual(readdirSync(join(directory, 'orders-bastion')).toSorted(), ['known_hosts', 'ssh-privatekey']);
     assert.equal(statSync(join(directory, 'orders-bastion', 'ssh-privatekey')).mode & 0o777, 0o600);
-    opened.signal('SIGTERM');
+    // What a closed terminal sends.
+    opened.signal('SIGHUP');
     assert.equal((await ended(opened)).end, 'exit 0');
     assert.ok(!existsSync(directory));
   } finally {
@@ -166,8 +167,26 @@ test('a key that the bastion does not accept ends the command with 1, the reason
     const { end, output } = await ended(opened);
     assert.equal(end, 'exit 1', output);
     assert.match(output, /AuthenticationFailed/);
-    assert.match(output, /Correct spec\.ssh\.user or the Secret/);
+    assert.match(output, /AuthenticationFailed: bastion .*: correct the user, the Secret or authorized_keys$/m);
+    assert.doesNotMatch(output, /Correct spec/, 'the mend is told once');
     assert.ok(!output.includes('PRIVATE KEY'));
+  } finally {
+    await opened.stop();
+  }
+});
+
+test('a folder without the keys ends the command with 1, the folder and the key that it wants', async () => {
+  const wrong = join(folder.path, 'wrong');
+  folder.write('wrong/id_ed25519', key.privateKey);
+  const opened = portforward(['open', '-f', document(), '--secret', `orders-bastion=${wrong}`, '--port', '0:5432']);
+  try {
+    const { end, output } = await ended(opened);
+    assert.equal(end, 'exit 1', output);
+    assert.match(
+      output,
+      /SecretNotFound: the folder \S+\/wrong has none .* orders-bastion .*: add ssh-privatekey there/,
+    );
+    assert.doesNotMatch(output, /namespace|cluster/, 'nothing here is a cluster');
   } finally {
     await opened.stop();
   }
@@ -294,12 +313,45 @@ test('wrong calls are refused in a sentence that names the mend', async () => {
     [['-f', document(), ...keys(), '--port', '1:2:3'], /write LOCAL:PORT/],
     [['-f', document(), ...keys(), '--port', '15432:5433'], /the document has the ports 5432 \(postgres\)/],
     [['-f', document(), '--secret', 'other=./keys'], /the document names orders-bastion/],
+    [[], /required option '-f, --filename <file\.\.\.>' not specified/],
+    [['-f', document(), '--prot', '0:5432'], /unknown option '--prot'/],
   ];
   for (const [args, sentence] of calls) {
     const child = portforward(['open', ...args]);
     const { end, output } = await ended(child);
     assert.equal(end, 'exit 2', output);
     assert.match(output, sentence);
+  }
+});
+
+test('a call without a command is a wrong one too, and help is none', async () => {
+  assert.equal((await ended(portforward([]))).end, 'exit 2');
+  for (const args of [['--help'], ['help'], ['open', '--help']]) {
+    const { end, output } = await ended(portforward(args));
+    assert.equal(end, 'exit 0', output);
+    assert.match(output, /^Usage: portforward/m);
+  }
+});
+
+test('a bastion that refuses the login ends nothing while the next one is still tried', async () => {
+  const refusing = await startSshd();
+  const file = folder.write(
+    'two-bastions.yaml',
+    documentThrough(sshd, {
+      ports: [database()],
+      ssh: {
+        bastions: [refusing, sshd].map(({ host, port }) => ({ host, port })),
+        knownHosts: `${refusing.knownHosts()}${sshd.knownHosts()}`,
+      },
+    }),
+  );
+  const opened = portforward(['open', '-f', file, ...keys(), '--port', '0:5432']);
+  try {
+    assert.match(await opened.line(/connected via/), new RegExp(`${sshd.host}:${sshd.port}`));
+    assert.match(await customers(postgres, await localPort(opened, 'postgres')), /Ada/);
+  } finally {
+    await opened.stop();
+    await refusing.stop();
   }
 });
 
@@ -330,6 +382,49 @@ test('a rotated key in the folder is used for the next session without a restart
   } finally {
     await opened.stop();
     await server.stop();
+    own[Symbol.dispose]();
+  }
+});
+
+test('connections over replaced sessions have the drain timeout of the document, although Ctrl-C does not wait', async () => {
+  const own = new Folder();
+  // One more than the replaced sessions that are kept without a limit.
+  const rotations = 5;
+  const all = await Promise.all(
+    Array.from({ length: rotations + 1 }, (_, index) => generateKey(own.path, { name: `key-${index}` })),
+  );
+  const server = await startSshd({ authorizedKeys: all.map(({ publicKey }) => publicKey) });
+  const echo = createTcpServer((socket) => void socket.on('error', () => undefined).pipe(socket));
+  echo.listen(0, '127.0.0.1');
+  await once(echo, 'listening');
+  const use = (index: number): string => own.write('keys/ssh-privatekey', all[index]?.privateKey ?? '');
+  use(0);
+  const ports = [{ port: 7000, destinationPort: (echo.address() as AddressInfo).port }];
+  const file = own.write('pf.yaml', documentThrough(server, { ports, ssh: { knownHosts: server.knownHosts() } }));
+  const secret = `orders-bastion=${join(own.path, 'keys')}`;
+  const opened = portforward(['open', '-f', file, '--secret', secret, '--port', '0:7000', '-v']);
+  const clients: Socket[] = [];
+  const echoed = async (client: Socket): Promise<void> => {
+    client.write('x');
+    await once(client, 'data');
+  };
+  try {
+    const port = await localPort(opened, 'p7000');
+    await opened.line(/connected via/);
+    for (let index = 1; index <= rotations; index++) {
+      const client = connect(port, '127.0.0.1');
+      clients.push(client);
+      await echoed(client);
+      const before = opened.log().length;
+      use(index);
+      await opened.line(/new connections go over this session now/, 20_000, before);
+    }
+    for (const client of clients) await echoed(client);
+  } finally {
+    for (const client of clients) client.destroy();
+    await opened.stop();
+    await server.stop();
+    echo.close();
     own[Symbol.dispose]();
   }
 });

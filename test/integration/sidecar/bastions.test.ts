@@ -48,10 +48,11 @@ async function through(
   }
 }
 
-async function echoes(sidecar: Sidecar): Promise<void> {
+async function echoes(sidecar: Sidecar, meanwhile?: () => void): Promise<void> {
   const socket = await client(sidecar);
   socket.write('hello');
   assert.equal(String((await once(socket, 'data'))[0]), 'hello');
+  meanwhile?.();
   socket.destroy();
 }
 
@@ -70,14 +71,13 @@ test('an idle tunnel holds no session, the first client opens it, and it closes 
   const connection = { mode: 'OnDemand', idleTimeoutSeconds: 0.5 } as const;
   await through([open], { connection }, async (sidecar) => {
     assert.equal(sidecar.status().state, 'Idle');
-    assert.equal(open.sshd.sessions().length, 0);
+    await until(sidecar, () => open.sshd.sessions().length === 0);
     const ready = await fetch(`http://127.0.0.1:${sidecar.adminPort}/readyz`);
     assert.equal(ready.status, 200);
     await ready.body?.cancel();
-    await echoes(sidecar);
-    assert.equal(sidecar.status().state, 'Connected');
-    await until(sidecar, () => sidecar.status().state === 'Idle', 5_000);
-    await until(sidecar, () => open.sshd.sessions().length === 0, 5_000);
+    await echoes(sidecar, () => assert.equal(sidecar.status().state, 'Connected'));
+    await until(sidecar, () => sidecar.status().state === 'Idle');
+    await until(sidecar, () => open.sshd.sessions().length === 0);
     await echoes(sidecar);
   });
 });

@@ -5,8 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { after, before, test } from 'node:test';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import type { Child } from '../../cluster/child.ts';
-import { freePort } from '../../cluster/ports.ts';
-import { endOf as endOfPod, type Pod, spawnPod, startPod } from './pod.ts';
+import { endOf as endOfPod, type Pod, spawnPod, startPod, whileAccepting } from './pod.ts';
 import { type Bastion, endOf, startBastion, tunnelConfig } from './sidecar-world.ts';
 
 let bastion: Bastion;
@@ -47,33 +46,32 @@ async function start(config: TunnelConfig): Promise<Pod> {
   return pod;
 }
 
-async function podConfig(drainTimeoutSeconds: number): Promise<{ config: TunnelConfig; port: number }> {
-  const listenPort = await freePort('127.0.0.1');
+function podConfig(drainTimeoutSeconds: number): TunnelConfig {
   const { port } = echo.address() as AddressInfo;
-  const config = tunnelConfig([bastion.hop], {
-    forwards: [{ name: 'echo', port, listenPort }],
-    connection: { drainTimeoutSeconds },
-  });
-  return { config, port: listenPort };
+  return tunnelConfig([bastion.hop], { forwards: [{ name: 'echo', port }], connection: { drainTimeoutSeconds } });
 }
 
 test('SIGTERM: not ready at once, still accepting for the lag of endpoints, then waiting for the open connections, exit 0', async () => {
-  const { config, port } = await podConfig(20);
-  const pod = await start(config);
-  await pod.child.until(async () => (await pod.readiness()).status === 200, 10_000);
-  const open = await openClient(port);
-  await echoed(open, 'before');
-  pod.child.signal('SIGTERM');
-  await pod.child.until(async () => (await pod.readiness()).reason === 'Draining', 2_000);
-  const late = await openClient(port);
-  await echoed(late, 'accepted although draining');
+  const { pod, port, open, late } = await whileAccepting(async () => {
+    const pod = await start(podConfig(20));
+    await pod.child.until(async () => (await pod.readiness()).status === 200, 30_000);
+    const [port = 0] = pod.ports;
+    const open = await openClient(port);
+    await echoed(open, 'before');
+    const use = async () => {
+      const late = await openClient(port);
+      await echoed(late, 'accepted although draining');
+      return { pod, port, open, late };
+    };
+    return { pod, use };
+  });
   await pod.child.until(
     async () =>
       await openClient(port).then(
         (socket) => !socket.destroy(),
         () => true,
       ),
-    6_000,
+    12_000,
   );
   await echoed(open, 'still carried');
   open.end();
@@ -82,25 +80,23 @@ test('SIGTERM: not ready at once, still accepting for the lag of endpoints, then
 });
 
 test('SIGTERM: what is still open when the drain timeout is over gets a reset, exit 0', async () => {
-  const { config, port } = await podConfig(2);
-  const pod = await start(config);
-  await pod.child.until(async () => (await pod.readiness()).status === 200, 10_000);
-  const open = await openClient(port);
+  const pod = await start(podConfig(2));
+  await pod.child.until(async () => (await pod.readiness()).status === 200, 30_000);
+  const open = await openClient(pod.ports[0] ?? 0);
   await echoed(open, 'x');
   const end = endOf(open);
   const askedAt = performance.now();
   pod.child.signal('SIGTERM');
   assert.equal(await end, 'ECONNRESET');
   const took = performance.now() - askedAt;
-  assert(took > 1_500 && took < 6_000, `${Math.round(took)} ms`);
+  assert(took > 1_500 && took < 12_000, `${Math.round(took)} ms`);
   assert.equal(await pod.ended(), 'exit 0');
 });
 
 test('a permanent error never ends the process: it is alive, not ready, and tells why', async () => {
-  const { config } = await podConfig(1);
   bastion.sshd.authorize([]);
-  const pod = await start(config);
-  await pod.child.until(async () => (await pod.readiness()).reason === 'AuthenticationFailed', 10_000);
+  const pod = await start(podConfig(1));
+  await pod.child.until(async () => (await pod.readiness()).reason === 'AuthenticationFailed', 30_000);
   assert.deepEqual(await pod.json('/livez'), { live: true });
   const status = await pod.json('/statusz');
   assert.equal(status['state'], 'Failed');

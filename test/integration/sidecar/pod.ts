@@ -5,13 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { configVariable, podUidVariable } from '../../../src/contract/pod.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { Child } from '../../cluster/child.ts';
-import { freePort } from '../../cluster/ports.ts';
+import { onFreePorts } from '../../cluster/ports.ts';
 import { nodeFlags } from '../../support/entrypoint.ts';
 
 const script = fileURLToPath(new URL('pod-process.ts', import.meta.url));
 
 export interface Pod {
   readonly child: Child;
+  /** Where each forward is listened for, which is told where its `listenPort` is 0. */
+  readonly ports: readonly number[];
   /** Of /readyz. */
   readiness(): Promise<{ readonly status: number; readonly reason?: string }>;
   /** The JSON of an admin page. */
@@ -20,13 +22,16 @@ export interface Pod {
   metric(start: string): Promise<number>;
   /** Resident memory in MiB. */
   memory(): number;
-  /** Resolves when it has ended, with how. @throws after 10 s. */
+  /** Resolves when it has ended, with how. @throws after 30 s. */
   ended(): Promise<string>;
 }
 
 /** Resolves when its listeners and its admin port are open. A container that is started again has the UID of its pod again. */
 export async function startPod(config: TunnelConfig, podUid?: string): Promise<Pod> {
-  const adminPort = await freePort('127.0.0.1');
+  return await onFreePorts(1, '127.0.0.1', async ([adminPort = 0]) => await startPodAt(adminPort, config, podUid));
+}
+
+async function startPodAt(adminPort: number, config: TunnelConfig, podUid: string | undefined): Promise<Pod> {
   const admin = `http://127.0.0.1:${adminPort}`;
   const child = spawnPod(JSON.stringify(config), adminPort, podUid);
   const answers = async (): Promise<boolean> =>
@@ -34,9 +39,13 @@ export async function startPod(config: TunnelConfig, podUid?: string): Promise<P
       (response) => response.ok,
       () => false,
     );
-  await child.until(answers, 20_000);
+  await child.until(answers, 60_000);
   return {
     child,
+    ports: child
+      .log()
+      .filter((line) => line.includes('"msg":"listening"'))
+      .map((line) => (JSON.parse(line) as { readonly port: number }).port),
     readiness: async () => {
       const response = await fetch(`${admin}/readyz`);
       const body = (await response.json()) as { readonly reason?: string };
@@ -65,9 +74,32 @@ export function spawnPod(config: string, adminPort: number, podUid = 'uid-1'): C
   return new Child('sidecar', process.execPath, [...nodeFlags, script], { env });
 }
 
-/** How it ended. @throws after 10 s. */
+/** How it ended. @throws after 30 s. */
 export async function endOf(child: Child): Promise<string> {
-  await child.until(() => child.end !== undefined, 10_000).catch(() => undefined);
+  await child.until(() => child.end !== undefined, 30_000).catch(() => undefined);
   if (child.end === undefined) throw new Error(`it still runs:\n${child.log().slice(-20).join('\n')}`);
   return child.end;
+}
+
+/** A pod that was asked to end accepts for 3 s more (sidecar/main.ts); within this it must. */
+const acceptingMs = 2_500;
+
+/**
+ * Asks the pod to end, waits until it says so, and uses it while it must still accept. Where that took longer than it accepts, which is
+ * nobody's fault but a busy machine's, all of it is done again with another pod, three times at most. @throws what `use` throws.
+ */
+export async function whileAccepting<T>(
+  start: () => Promise<{ readonly pod: Pod; readonly use: () => Promise<T> }>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const { pod, use } = await start();
+    const askedAt = performance.now();
+    pod.child.signal('SIGTERM');
+    try {
+      await pod.child.until(async () => (await pod.readiness()).reason === 'Draining', 10_000);
+      return await use();
+    } catch (error) {
+      if (attempt === 3 || performance.now() - askedAt < acceptingMs) throw error;
+    }
+  }
 }

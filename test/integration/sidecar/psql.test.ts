@@ -23,7 +23,7 @@ before(async () => {
   [postgres, bastion] = await Promise.all([startPostgres(), startBastion()]);
   const config = tunnelConfig([bastion.hop], {
     forwards: [{ name: 'postgres', port: postgres.port, appProtocol: 'postgresql', health: 'Active' }],
-    healthCheck: { intervalSeconds: 0.5, timeoutSeconds: 2 },
+    healthCheck: { intervalSeconds: 0.5, timeoutSeconds: 10 },
   });
   sidecar = await openSidecar(config);
 });
@@ -86,7 +86,7 @@ test('probes leave no complaint in the database’s log', async () => {
 });
 
 test('the admin port counts what was carried', async () => {
-  const text = await (await fetch(`http://127.0.0.1:${sidecar.adminPort}/metrics`)).text();
+  let text = '';
   const value = (series: string): number =>
     Number(
       text
@@ -95,11 +95,14 @@ test('the admin port counts what was carried', async () => {
         ?.split(' ')
         .at(-1),
     );
+  // Where sshd was kept waiting for its turn, another session is being opened.
+  await until(sidecar, async () => {
+    text = await (await fetch(`http://127.0.0.1:${sidecar.adminPort}/metrics`)).text();
+    return value('portforward_tunnel_sessions{part="live"}') === 2 && value('portforward_tunnel_ready') === 1;
+  });
   assert(value('portforward_tunnel_bytes_total{port="postgres",direction="to_client"}') > 0);
   assert(value('portforward_tunnel_connections_total{port="postgres"}') > 0);
   assert(value('portforward_tunnel_dial_failures_total{code="DestinationRefused"}') > 0);
-  assert.equal(value('portforward_tunnel_sessions{part="live"}'), 2);
   assert.equal(value('portforward_tunnel_destination_reachable{port="postgres"}'), 1);
   assert.equal(value('portforward_tunnel_native_crypto'), 1, 'ssh’s native crypto is built in');
-  assert.equal(value('portforward_tunnel_ready'), 1);
 });

@@ -7,12 +7,11 @@ import { after, afterEach, before, test } from 'node:test';
 import type { Code } from '../../../src/contract/errors.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { CommandFailed } from '../../cluster/command.ts';
-import { freePort } from '../../cluster/ports.ts';
 import { echo, type Service, serve } from '../../driver-suite/destinations.ts';
 import { startPostgres } from '../../private-network/postgres.ts';
 import { SessionManager, type Switches } from '../../support/ssm/session-manager.ts';
 import { SecretDirectory } from '../ssh/ssh-world.ts';
-import { type Pod, startPod } from './pod.ts';
+import { type Pod, startPod, whileAccepting } from './pod.ts';
 import { openSidecar, psql, ssmTunnelConfig, until } from './sidecar-world.ts';
 
 const node = 'i-0123456789abcdef0';
@@ -41,19 +40,18 @@ after(async () => {
 type Ssm = Partial<Extract<TunnelConfig, { driver: 'ssm' }>['ssm']>;
 
 async function start(ssm: Ssm = {}, from: SecretDirectory = secret): Promise<{ pod: Pod; port: number }> {
-  const listenPort = await freePort('127.0.0.1');
   const config = ssmTunnelConfig(manager, from, {
-    forwards: [{ name: 'echo', port: service.port, listenPort }],
+    forwards: [{ name: 'echo', port: service.port }],
     connection: { drainTimeoutSeconds: 10 },
     ssm,
   });
   const pod = await startPod(config);
   pods.push(pod);
-  return { pod, port: listenPort };
+  return { pod, port: pod.ports[0] ?? 0 };
 }
 
 const ready = async (pod: Pod): Promise<void> =>
-  await pod.child.until(async () => (await pod.readiness()).status === 200, 15_000);
+  await pod.child.until(async () => (await pod.readiness()).status === 200, 30_000);
 
 async function openClient(port: number): Promise<Socket> {
   const socket = connect({ host: '127.0.0.1', port });
@@ -83,22 +81,26 @@ async function echoed(socket: Socket, bytes: Buffer): Promise<Buffer> {
 }
 
 test('it becomes ready, tells node and session, carries bytes, and drains on SIGTERM', async () => {
-  const { pod, port } = await start();
-  await ready(pod);
-  const status = await pod.json('/statusz');
-  const { sessions } = await manager.seen();
-  assert.equal(status['state'], 'Connected');
-  assert.equal(status['via'], node);
-  assert.ok(
-    sessions.some(({ id, reason }) => id === status['sessionId'] && reason === 'portforward/test/orders-db/uid-1'),
-  );
-  const client = await openClient(port);
-  const bytes = randomBytes(300_000);
-  assert.ok((await echoed(client, bytes)).equals(bytes));
-  pod.child.signal('SIGTERM');
-  await pod.child.until(async () => (await pod.readiness()).reason === 'Draining', 2_000);
-  const late = await openClient(port);
-  assert.equal(String(await echoed(late, Buffer.from('accepted although draining'))), 'accepted although draining');
+  const { pod, status, client, late } = await whileAccepting(async () => {
+    const { pod, port } = await start();
+    await ready(pod);
+    const status = await pod.json('/statusz');
+    const { sessions } = await manager.seen();
+    assert.equal(status['state'], 'Connected');
+    assert.equal(status['via'], node);
+    assert.ok(
+      sessions.some(({ id, reason }) => id === status['sessionId'] && reason === 'portforward/test/orders-db/uid-1'),
+    );
+    const client = await openClient(port);
+    const bytes = randomBytes(300_000);
+    assert.ok((await echoed(client, bytes)).equals(bytes));
+    const use = async () => {
+      const late = await openClient(port);
+      assert.equal(String(await echoed(late, Buffer.from('accepted although draining'))), 'accepted although draining');
+      return { pod, status, client, late };
+    };
+    return { pod, use };
+  });
   assert.equal(String(await echoed(client, Buffer.from('still carried'))), 'still carried');
   late.end();
   client.end();
@@ -110,7 +112,7 @@ test('it becomes ready, tells node and session, carries bytes, and drains on SIG
 test('so many sessions are kept as the document says, and connections are spread over them', async () => {
   const before = new Set((await manager.seen()).sessions.map(({ id }) => id));
   const { pod, port } = await start({ sessions: 3 });
-  await pod.child.until(async () => (await pod.metric('portforward_tunnel_sessions{part="live"}')) === 3, 20_000);
+  await pod.child.until(async () => (await pod.metric('portforward_tunnel_sessions{part="live"}')) === 3, 30_000);
   const fresh = (await manager.seen()).sessions.filter(({ id, status }) => !before.has(id) && status === 'Connected');
   assert.equal(fresh.length, 3);
   const clients = await Promise.all(Array.from({ length: 6 }, async () => await openClient(port)));
@@ -166,7 +168,7 @@ test('a database that is down is told by status and by psql itself, although a d
   const sidecar = await openSidecar({ ...config, forwards: config.forwards.map((one) => ({ ...one, listenPort: 0 })) });
   const told = (reachable: boolean): boolean => sidecar.status().ports.every((port) => port.reachable === reachable);
   try {
-    await until(sidecar, () => told(true), 15_000);
+    await until(sidecar, () => told(true));
     const [{ port }] = sidecar.ports as [(typeof sidecar.ports)[0]];
     assert.equal((await psql(postgres, port, 'SELECT count(*) FROM orders')).trim(), '3');
     await postgres.kill();
@@ -177,8 +179,11 @@ test('a database that is down is told by status and by psql itself, although a d
     });
     // A passive destination is found out by its next client, whose protocol has no words here.
     await assert.rejects(psql(postgres, sidecar.ports[1]?.port ?? 0, 'SELECT 1'));
-    await until(sidecar, () => told(false));
-    for (const one of sidecar.status().ports) assert.equal(one.reason, 'DestinationUnreachable');
+    // A probe that a busy machine made late may give another reason first.
+    await until(
+      sidecar,
+      () => told(false) && sidecar.status().ports.every(({ reason }) => reason === 'DestinationUnreachable'),
+    );
     assert.equal(sidecar.status().state, 'Connected');
     let isPraised = false;
     const unsubscribe = sidecar.onChange(() => {
@@ -242,7 +247,7 @@ for (const [world, { code, ssm = {}, switches = {}, keys }] of Object.entries(ba
     await manager.set(switches);
     try {
       const { pod } = await start(ssm, own ?? secret);
-      await pod.child.until(async () => (await pod.readiness()).reason === code, 15_000);
+      await pod.child.until(async () => (await pod.readiness()).reason === code, 30_000);
       const status = await pod.json('/statusz');
       assert.equal(status['reason'], code, JSON.stringify(status));
       assert.ok(String(status['message']).length > 20);
@@ -253,14 +258,15 @@ for (const [world, { code, ssm = {}, switches = {}, keys }] of Object.entries(ba
   });
 }
 
-test('a corrected Secret is tried within about a second, although the refusal was permanent', async () => {
+test('a corrected Secret is tried at once, although the refusal was permanent', async (t) => {
   using own = new SecretDirectory({ AWS_ACCESS_KEY_ID: 'AKIDUNKNOWN', AWS_SECRET_ACCESS_KEY: 'x' });
   const { pod } = await start({}, own);
-  await pod.child.until(async () => (await pod.readiness()).reason === 'CredentialsRefused', 15_000);
+  await pod.child.until(async () => (await pod.readiness()).reason === 'CredentialsRefused', 30_000);
   const { accessKeyId, secretAccessKey } = manager.credentials;
   own.write({ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
   const writtenAt = performance.now();
   await ready(pod);
   const took = performance.now() - writtenAt;
-  assert.ok(took < 5_000, `${Math.round(took)} ms`);
+  t.diagnostic(`ready after ${Math.round(took)} ms`);
+  assert.ok(took < 20_000, `${Math.round(took)} ms: as late as without its files`);
 });

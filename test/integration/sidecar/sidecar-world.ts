@@ -119,7 +119,7 @@ export async function openSidecar(config: TunnelConfig, log: Logger = testLog())
 export async function until(
   sidecar: Sidecar,
   ready: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await ready())) {
@@ -136,7 +136,7 @@ export async function until(
   }
 }
 
-export async function untilConnected(sidecar: Sidecar, timeoutMs = 10_000): Promise<void> {
+export async function untilConnected(sidecar: Sidecar, timeoutMs = 30_000): Promise<void> {
   await until(sidecar, () => sidecar.status().state === 'Connected', timeoutMs);
 }
 

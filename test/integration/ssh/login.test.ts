@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createLog, silentLog } from '../../../src/process/log.ts';
 import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
 import { generateKey, type Sshd, startSshd } from '../../private-network/sshd.ts';
+import { eventually } from '../../support/eventually.ts';
 import { connectOnce, hopTo, SecretDirectory, sshConfig } from './ssh-world.ts';
 
 /** Signs a user certificate with a new authority that `sshd` (TrustedUserCAKeys) trusts. */
@@ -45,17 +46,23 @@ describe('logging in', () => {
     }
   }
 
-  test('does not stop the event loop while a key of many rounds is decrypted', async () => {
+  test('does not stop the event loop while a key of many rounds is decrypted', async (t) => {
     const key = await generateKey(sshd.directory, { passphrase: 'open sesame', rounds: 60 });
     sshd.authorize([key.publicKey]);
-    let last = performance.now();
+    // Of this thread's own time: what others take of the machine does not stop the loop.
+    const spent = (): number => {
+      const { user, system } = process.threadCpuUsage();
+      return (user + system) / 1000;
+    };
+    let last = spent();
     let longest = 0;
     const timer = setInterval(() => {
-      longest = Math.max(longest, performance.now() - last);
-      last = performance.now();
+      longest = Math.max(longest, spent() - last);
+      last = spent();
     }, 10);
     await letsIn({ identity: key.privateKey, passphrase: 'open sesame' });
     clearInterval(timer);
+    t.diagnostic(`${longest.toFixed(0)} ms at once`);
     assert.ok(longest < 300, `the event loop stood still for ${longest} ms`);
   });
 
@@ -97,7 +104,9 @@ describe('logging in', () => {
         known_hosts: hosts,
       });
       await (await connectOnce(sshConfig([hopTo(certified, secret)]))).close();
-      assert.ok(certified.log().some((line) => /Accepted publickey .*-CERT/.test(line)));
+      await eventually('its login is logged', () =>
+        certified.log().some((line) => /Accepted publickey .*-CERT/.test(line)),
+      );
       secret.write({ 'ssh-publickey-cert': certify(authority.file, `${key.file}.pub`, '20200101:20200102') });
       await assert.rejects(connectOnce(sshConfig([hopTo(certified, secret)])), {
         code: 'AuthenticationFailed',
@@ -178,7 +187,7 @@ describe('knowing the host', () => {
 });
 
 describe('a Secret that changes', () => {
-  test('is told within a second, is used at once, and a botched one does not end what works', async (t) => {
+  test('is told once, is used at once, and a botched one does not end what works', async (t) => {
     const sshd = await startSshd();
     t.after(() => sshd.stop());
     const [first, second, stranger] = await Promise.all(
@@ -194,26 +203,24 @@ describe('a Secret that changes', () => {
       await driver.close();
       secret[Symbol.dispose]();
     });
-    const [route] = await driver.routes({ signal: AbortSignal.timeout(1000) });
+    const [route] = await driver.routes({ signal: AbortSignal.timeout(30_000) });
     assert.ok(route);
-    const connect = () => driver.connect(route, { signal: AbortSignal.timeout(10_000), log: silentLog() });
+    const connect = () => driver.connect(route, { signal: AbortSignal.timeout(30_000), log: silentLog() });
     let changes = 0;
     driver.onCredentialsChange(() => changes++);
 
     const working = await connect();
     await sleep(100);
     secret.write({ 'ssh-privatekey': second.privateKey });
+    const told = await eventually('the change is told', () => changes > 0);
+    t.diagnostic(`told after ${told.toFixed(0)} ms`);
     await sleep(1000);
     assert.equal(changes, 1);
-    const before = sshd.log().length;
     const rotated = await connect();
     const fingerprint =
       execFileSync('ssh-keygen', ['-lf', `${second.file}.pub`], { encoding: 'utf8' }).split(' ')[1] ?? '';
-    assert.ok(
-      sshd
-        .log()
-        .slice(before)
-        .some((line) => line.includes('Accepted publickey') && line.includes(fingerprint)),
+    await eventually('the login with the new key is logged', () =>
+      sshd.log().some((line) => line.includes('Accepted publickey') && line.includes(fingerprint)),
     );
 
     for (const botched of [stranger.privateKey, 'not a key']) {
@@ -228,6 +235,43 @@ describe('a Secret that changes', () => {
     await Promise.all([working.close(), rotated.close()]);
   });
 
+  test('is known to a jump host first, and the bastions behind it still let the one before in', async (t) => {
+    const [jump, first, second] = await Promise.all([startSshd(), startSshd(), startSshd()]);
+    const all = [jump, first, second];
+    t.after(() => Promise.all(all.map((sshd) => sshd.stop())));
+    const [before, rotated] = await Promise.all([
+      generateKey(jump.directory, { name: 'before' }),
+      generateKey(jump.directory, { name: 'rotated' }),
+    ]);
+    for (const sshd of all) sshd.authorize([before.publicKey]);
+    const secret = new SecretDirectory({
+      'ssh-privatekey': before.privateKey,
+      known_hosts: all.map((sshd) => sshd.knownHosts()).join(''),
+    });
+    const config = sshConfig([hopTo(first, secret), hopTo(second, secret)], { jumpHosts: [hopTo(jump, secret)] });
+    const driver = createSshDriver(config, { podUid: 'test', log: silentLog() });
+    t.after(async () => {
+      await driver.close();
+      secret[Symbol.dispose]();
+    });
+    const [toFirst, toSecond] = await driver.routes({ signal: AbortSignal.timeout(30_000) });
+    assert.ok(toFirst && toSecond);
+    const letsIn = async (route: typeof toFirst): Promise<void> => {
+      await (await driver.connect(route, { signal: AbortSignal.timeout(30_000), log: silentLog() })).close();
+    };
+    await letsIn(toFirst);
+    jump.authorize([before.publicKey, rotated.publicKey]);
+    secret.write({ 'ssh-privatekey': rotated.privateKey });
+    // The jump host accepts the new key each time.
+    await letsIn(toFirst);
+    await letsIn(toFirst);
+    // It was never logged in to, so what it knows is what the others knew.
+    await letsIn(toSecond);
+    first.authorize([rotated.publicKey]);
+    jump.authorize([rotated.publicKey]);
+    await letsIn(toFirst);
+  });
+
   test('heals a tunnel that never worked', async (t) => {
     const sshd = await startSshd();
     t.after(() => sshd.stop());
@@ -236,9 +280,9 @@ describe('a Secret that changes', () => {
     t.after(() => secret[Symbol.dispose]());
     const driver = createSshDriver(sshConfig([hopTo(sshd, secret)]), { podUid: 'test', log: silentLog() });
     t.after(() => driver.close());
-    const [route] = await driver.routes({ signal: AbortSignal.timeout(1000) });
+    const [route] = await driver.routes({ signal: AbortSignal.timeout(30_000) });
     assert.ok(route);
-    const connect = () => driver.connect(route, { signal: AbortSignal.timeout(10_000), log: silentLog() });
+    const connect = () => driver.connect(route, { signal: AbortSignal.timeout(30_000), log: silentLog() });
     await assert.rejects(connect(), { code: 'SecretNotFound' });
     secret.write({ known_hosts: sshd.knownHosts() });
     await assert.rejects(connect(), { code: 'SecretKeyMissing' });

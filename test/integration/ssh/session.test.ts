@@ -16,12 +16,14 @@ import { silentLog } from '../../../src/process/log.ts';
 import { ByteBudget, podBufferBytes } from '../../../src/sidecar/byte-budget.ts';
 import type { Session } from '../../../src/sidecar/driver.ts';
 import { CredentialStore } from '../../../src/sidecar/drivers/ssh/credentials.ts';
+import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
 import { login } from '../../../src/sidecar/drivers/ssh/handshake.ts';
 import { parseKnownHosts } from '../../../src/sidecar/drivers/ssh/known-hosts.ts';
 import { SshSession } from '../../../src/sidecar/drivers/ssh/session.ts';
 import { echo, flood, type Service, serve } from '../../driver-suite/destinations.ts';
 import { type Sshd, type SshdOptions, startSshd } from '../../private-network/sshd.ts';
 import { eventually } from '../../support/eventually.ts';
+import { liveMemory } from '../../support/live-memory.ts';
 import { connectOnce, hopTo, SecretDirectory, sshConfig, userKey } from './ssh-world.ts';
 
 /** What a test opened, closed after it in reverse. */
@@ -75,8 +77,8 @@ describe('a session', () => {
     const echoes = await service(echo);
     const streams = await Promise.all(Array.from({ length: 4 }, () => dial(echoes)));
     await Promise.all(streams.map((stream) => roundTrip(stream, randomBytes(8 * 1024 * 1024))));
-    const exchanges = sshd.log().filter((line) => /rekey|set_newkeys: rekeying/.test(line)).length;
-    assert.ok(exchanges > 5, `${exchanges} lines of re-exchange`);
+    const exchanges = (): number => sshd.log().filter((line) => /rekey|set_newkeys: rekeying/.test(line)).length;
+    await eventually('more than five lines of re-exchange', () => exchanges() > 5);
   });
 
   test('begins a key re-exchange itself when enough bytes went under one key', async () => {
@@ -114,18 +116,20 @@ describe('a session', () => {
       await roundTrip(stream, randomBytes(8 * 1024 * 1024));
       await sleep(110);
     }
-    assert.ok(sshd.log().filter((line) => line.includes('SSH2_MSG_KEXINIT received')).length >= 3);
-    assert.equal(budget.used, 0, 'every byte is given back');
+    const received = (): number => sshd.log().filter((line) => line.includes('SSH2_MSG_KEXINIT received')).length;
+    await eventually('three exchanges', () => received() >= 3);
+    await eventually('every byte is given back', () => budget.used === 0);
   });
 
   test('answers the keep-alives of sshd, with and without streams', async () => {
     const { session, dial } = await world(
-      { config: ['ClientAliveInterval 1', 'ClientAliveCountMax 1'] },
+      // The seventh second without a word is one too many.
+      { config: ['ClientAliveInterval 1', 'ClientAliveCountMax 6'] },
       { serverAliveIntervalSeconds: 0 },
     );
-    await sleep(5500);
+    await sleep(8500);
     const stream = await dial(await service(echo));
-    await sleep(5500);
+    await sleep(8500);
     assert.equal(session.signal.aborted, false);
     await roundTrip(stream, randomBytes(1000));
   });
@@ -138,15 +142,16 @@ describe('a session', () => {
     const changes: boolean[] = [];
     session.onSuspectChange(() => changes.push(session.suspect));
     sshd.pause();
-    const took = await eventually('suspect', () => session.suspect, 2500);
+    const took = await eventually('suspect', () => session.suspect, 15_000);
     assert.ok(took > 500, `${took}`);
     await sleep(9000);
     assert.equal(session.signal.aborted, false, 'a far side whose kernel acknowledges only stalls');
     sshd.resume();
-    await eventually('no longer suspect', () => !session.suspect, 2000);
+    await eventually('no longer suspect', () => !session.suspect);
     stream.write('b');
     assert.equal(String((await once(stream, 'data'))[0]), 'b');
-    assert.deepEqual(changes, [true, false]);
+    // On a busy machine sshd may be late again, for other reasons.
+    assert.deepEqual(changes.slice(0, 2), [true, false]);
   });
 
   test('is ended when the far side stalls for too long, and breaks its streams off', async () => {
@@ -158,7 +163,7 @@ describe('a session', () => {
     const began = performance.now();
     const [error] = await once(stream, 'error');
     const took = performance.now() - began;
-    assert.ok(took > 25_000 && took < 31_000, `${took} ms`);
+    assert.ok(took > 25_000 && took < 62_000, `${took} ms`);
     assert.ok(error instanceof TunnelError);
     assert.equal(error.code, 'BastionLost');
     assert.equal(session.signal.reason, error);
@@ -185,23 +190,24 @@ describe('a session', () => {
     // Windows of 2 MiB × 48 would take 96 MiB; the kernel's own buffers take a few.
     assert.ok(accepted < 24 * 1024 * 1024, `${accepted} bytes were accepted`);
     sshd.resume();
-    await eventually('bytes flow again', () => accepted > 200 * 1024 * 1024, 20_000);
-    assert.equal(session.suspect, false);
+    await eventually('bytes flow again', () => accepted > 128 * 1024 * 1024, 60_000);
+    await eventually('the session is not suspect', () => !session.suspect);
   });
 
-  test('two hundred readers that stop cost the pod no more than its budget, and do not stop another', async () => {
+  test('two hundred readers that stop cost the pod no more than its budget, and do not stop another', async (t) => {
     const { dial } = await world();
     const endless = await service(flood);
-    const before = process.memoryUsage().rss;
+    const before = liveMemory();
     const stalled = await Promise.all(Array.from({ length: 200 }, () => dial(endless)));
     for (const stream of stalled) stream.once('data', () => stream.pause());
-    await eventually('all have stalled', () => stalled.every((stream) => stream.isPaused()), 20_000);
+    await eventually('all have stalled', () => stalled.every((stream) => stream.isPaused()));
     await roundTrip(await dial(await service(echo)), randomBytes(4 * 1024 * 1024));
     await sleep(500);
     const held = stalled.reduce((sum, stream) => sum + stream.readableLength, 0);
     assert.ok(held < podBufferBytes, `${held} bytes are held`);
-    const grown = (process.memoryUsage().rss - before) / 1024 / 1024;
-    assert.ok(grown < 160, `memory grew by ${grown.toFixed(0)} MiB`);
+    const grown = (liveMemory() - before) / 1024 / 1024;
+    t.diagnostic(`${(held / 1024 / 1024).toFixed(1)} MiB wait, live memory grew by ${grown.toFixed(1)} MiB`);
+    assert.ok(grown < 128, `memory grew by ${grown.toFixed(0)} MiB`);
     for (const stream of stalled) stream.destroy();
   });
 
@@ -216,7 +222,7 @@ describe('a session', () => {
     assert.equal(session.hasRoom, false);
     await assert.rejects(dial(echoes), /maximum of 500/);
     for (const stream of streams) stream.destroy();
-    await eventually('room', () => session.hasRoom && session.streams === 0, 5000);
+    await eventually('room', () => session.hasRoom && session.streams === 0);
     await roundTrip(await dial(echoes), randomBytes(1000));
   });
 
@@ -261,7 +267,7 @@ describe('a session', () => {
     toUs?.end();
     const began = performance.now();
     const [error] = await once(stream, 'error');
-    assert.ok(performance.now() - began < 1000);
+    assert.ok(performance.now() - began < 7000, 'its silence was noticed, not its end');
     assert.ok(error instanceof TunnelError && error.code === 'BastionLost');
     assert.equal(stream.destroyed, true);
   });
@@ -315,11 +321,10 @@ describe('through jump hosts', () => {
       jumps[index]?.killSessions();
       const began = performance.now();
       const [error] = await once(stream, 'error');
-      assert.ok(performance.now() - began < 1000);
+      assert.ok(performance.now() - began < 5000, 'its silence was noticed, not its end');
       assert.ok(error instanceof TunnelError && error.code === 'BastionLost', String(error));
       assert.ok(aborted);
-      for (const sshd of [...jumps, last])
-        await eventually('no session is left', () => sshd.sessions().length === 0, 3000);
+      for (const sshd of [...jumps, last]) await eventually('no session is left', () => sshd.sessions().length === 0);
     });
   }
 
@@ -328,8 +333,7 @@ describe('through jump hosts', () => {
     const session = await connectOnce(config);
     assert.ok(jumps.every((sshd) => sshd.sessions().length > 0));
     await session.close();
-    for (const sshd of [...jumps, last])
-      await eventually('no session is left', () => sshd.sessions().length === 0, 3000);
+    for (const sshd of [...jumps, last]) await eventually('no session is left', () => sshd.sessions().length === 0);
   });
 
   test('a bastion that a jump host cannot reach is BastionRefused, and nothing is left open', async () => {
@@ -339,7 +343,7 @@ describe('through jump hosts', () => {
       code: 'BastionRefused',
       message: new RegExp(`bastion 127\\.0\\.0\\.1:${last.port} cannot be reached from the jump host`),
     });
-    for (const sshd of jumps) await eventually('no session is left', () => sshd.sessions().length === 0, 3000);
+    for (const sshd of jumps) await eventually('no session is left', () => sshd.sessions().length === 0);
   });
 
   test('a jump host that forbids forwarding is BastionUnreachable and says so', async () => {
@@ -354,6 +358,24 @@ describe('through jump hosts', () => {
       code: 'AuthenticationFailed',
       message: new RegExp(`jump host 127\\.0\\.0\\.1:${jumps[0]?.port}`),
     });
+  });
+
+  test('an attempt is answered by the bastion, not by a jump host before it', async () => {
+    const { config, jumps, last } = await way([{}]);
+    const driver = createSshDriver(config, { podUid: 'test', log: silentLog() });
+    cleanups.push(() => driver.close());
+    const [route] = await driver.routes({ signal: soon() });
+    assert.ok(route);
+    let answers = 0;
+    last.pause();
+    const attempt = driver.connect(route, { signal: soon(), log: silentLog(), onAnswer: () => answers++ });
+    await eventually('the jump host has let us in', () =>
+      (jumps[0]?.log() ?? []).some((line) => line.includes('Accepted publickey')),
+    );
+    assert.equal(answers, 0);
+    last.resume();
+    await (await attempt).close();
+    assert.equal(answers, 1);
   });
 
   test('a jump host that freezes in mid-way ends the attempt in time', async () => {

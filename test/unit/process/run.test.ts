@@ -40,13 +40,15 @@ test('an error of main is logged whole before the process exits with its code', 
   assert.match(output, /no caches/);
 });
 
-test('SIGTERM aborts the signal and a main that rejects with its reason has ended cleanly', async () => {
-  const { child, line, ended } = start(
-    `await run(async (signal) => { log.info('up'); await sleep(60_000, signal); }, { log });`,
-  );
-  await line;
-  child.kill('SIGTERM');
-  assert.equal((await ended).code, 0);
+test('SIGTERM, SIGINT and SIGHUP abort the signal, and a main that rejects with its reason has ended cleanly', async () => {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    const { child, line, ended } = start(
+      `await run(async (signal) => { log.info('up'); await sleep(60_000, signal); }, { log });`,
+    );
+    await line;
+    child.kill(signal);
+    assert.equal((await ended).code, 0, signal);
+  }
 });
 
 test('a main that fails while it stops is still an error', async () => {

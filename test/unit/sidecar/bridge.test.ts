@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { TunnelError } from '../../../src/contract/errors.ts';
 import { type BridgeResult, bridge, reset } from '../../../src/sidecar/bridge.ts';
 import { ByteBudget } from '../../../src/sidecar/byte-budget.ts';
+import { kernelRow } from '../../../src/sidecar/kernel-table.ts';
 
 interface Bridged extends AsyncDisposable {
   /** The client's own end. */
@@ -185,6 +187,55 @@ test('a destination that has closed both ways lets the client read its last byte
   b.near.destroy();
   b.client.write('y'.repeat(100_000));
   assert.equal(await text, 'the last');
+  b.client.end();
+  assert.equal((await b.result).brokenBy, undefined);
+});
+
+test('a slow client of a destination that has closed both ways gets all of it, however long it takes', async (t) => {
+  await using b = await bridged();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const lingers = async (): Promise<void> => {
+    t.mock.timers.tick(30_000);
+    // The bridge reads the kernel's table before.
+    await kernelRow(b.served);
+    await turn();
+  };
+  b.client.write('x');
+  await once(b.far, 'data');
+  b.client.pause();
+  b.far.end('y'.repeat(500_000));
+  await once(b.near, 'end');
+  b.near.destroy();
+  await finished(b.served, { readable: false });
+  for (let times = 0; times < 3; times++) {
+    await lingers();
+    assert.equal(b.served.destroyed, false, `the answer was thrown away after ${times + 1} × 30 s`);
+  }
+  const text = read(b.client);
+  b.client.resume();
+  assert.equal((await text).length, 500_000);
+  // Its kernel acknowledges the last of it a little later.
+  while ((await kernelRow(b.served))?.unacknowledged !== 0) await turn();
+  await lingers();
+  assert.equal(b.served.destroyed, true, 'a client that has all and does not end is not waited for for ever');
+  assert.equal((await b.result).brokenBy, undefined);
+});
+
+test('a whole answer is not reset when its session ends after it, with the last of its streams', async () => {
+  await using b = await bridged();
+  b.client.write('x');
+  await once(b.far, 'data');
+  b.client.pause();
+  b.far.end('y'.repeat(500_000));
+  await once(b.near, 'end');
+  // A driver without half-close; its session was replaced and ends with the stream.
+  b.near.destroy();
+  await once(b.near, 'close');
+  b.session.abort(new TunnelError('NotConnected', 'closed by the tunnel'));
+  await turn();
+  const text = read(b.client);
+  b.client.resume();
+  assert.equal((await text).length, 500_000);
   b.client.end();
   assert.equal((await b.result).brokenBy, undefined);
 });

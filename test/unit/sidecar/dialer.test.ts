@@ -1,5 +1,7 @@
 // What a client meets when there is no session, when one is lost under its dial, and when the destination fails behind one bastion.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { TunnelError } from '../../../src/contract/errors.ts';
 import { down, noLogin, orders, refused, settle, world } from './memory-driver.ts';
@@ -146,6 +148,30 @@ test('a client that leaves while it is held, or while it is dialled for, leaves 
   assert.equal(await dialled, reason);
   await settle();
   assert(w.tunnel.sessions.every((entry) => entry.carried === 0));
+});
+
+test('a stream that broke before anyone could listen counts neither as carried nor as a client', async () => {
+  await using w = await world(['a:22'], { mode: 'OnDemand', sessionsWanted: 1 });
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const connect = w.driver.connect.bind(w.driver);
+  w.driver.connect = async (...given) => {
+    const session = await connect(...given);
+    session.dial = async () => {
+      const stream = new Duplex();
+      stream.destroy();
+      await once(stream, 'close');
+      return stream;
+    };
+    return session;
+  };
+  assert.equal(await outcome(w.tunnel.dial(orders, never)), 'a:22');
+  assert.deepEqual(
+    w.tunnel.sessions.map((entry) => entry.carried),
+    [0],
+  );
+  await w.clock.advance(601_000);
+  assert.equal(w.tunnel.snapshot.state, 'Idle');
 });
 
 test('when every session is full another is opened, and ended when it carries nothing any more', async () => {

@@ -47,6 +47,7 @@ test('connected: via and fingerprint; failed: reason and sentence; a port: wheth
     ports: [
       {
         name: 'postgres',
+        destination: 'orders.db:5432',
         reachable: false,
         reason: 'DestinationRefused',
         message: 'orders.db:5432 refuses the connection',

@@ -45,6 +45,23 @@ test('changed credentials that are refused end nothing, and are tried again ever
   assert(w.tunnel.sessions.filter((entry) => entry.role === 'live').every((entry) => entry.generation === 2));
 });
 
+test('a session that takes one stream in its life makes way for another after it', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const { stream } = await w.tunnel.dial(orders, never);
+  const [first] = w.driver.open;
+  assert(first !== undefined);
+  first.spent = true;
+  stream.destroy();
+  await w.clock.advance(10);
+  assert.equal(first.closed, true);
+  assert.deepEqual(
+    w.tunnel.sessions.map((entry) => entry.session.hasRoom),
+    [true],
+  );
+});
+
 test('a new session that answers no dial does not replace a working one', async () => {
   await using w = await world(['a:22']);
   w.tunnel.start();
@@ -91,6 +108,28 @@ test('the last of a trial is used when the session that it was to replace is los
   w.driver.answers.set('a:22', refused('a:22'));
   for (const session of w.driver.open.slice(0, 2)) session.lose();
   await w.clock.advance(5);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+});
+
+test('a trial that became the only session lives on, although what was to prove it stays without an answer', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.destinations.set('orders.db:5432', 'silent');
+  w.driver.changeCredentials();
+  await w.clock.advance(5);
+  w.driver.answers.set('a:22', refused('a:22'));
+  for (const session of w.driver.open.slice(0, 2)) session.lose();
+  await w.clock.advance(5);
+  w.driver.destinations.clear();
+  const { stream } = await w.tunnel.dial(orders, never);
+  const [only] = w.driver.open;
+  assert(only !== undefined);
+  // As sshd is while it resolves a name.
+  only.suspect = true;
+  await w.clock.advance(20_000);
+  only.suspect = false;
+  assert.equal(stream.destroyed, false);
   assert.equal(w.tunnel.snapshot.state, 'Connected');
 });
 
@@ -162,6 +201,68 @@ test('while it stays prohibited a fresh session is asked once a minute, and no w
   assert.deepEqual(w.driver.open, working);
   const asked = w.driver.sessions.length - working.length;
   assert(asked >= 7 && asked <= 11, `${asked} fresh sessions in ten minutes`);
+});
+
+test('a fresh session that an outage overtook does not stay the last one', async () => {
+  await using w = await world(['a:22']);
+  w.driver.destinations.set('orders.db:5432', prohibited);
+  w.tunnel.start();
+  await w.clock.advance(61_000);
+  w.driver.answers.set('a:22', { afterMs: 5_000 });
+  await assert.rejects(w.tunnel.probe(orders, never), /does not allow/);
+  await w.clock.advance(100);
+  // The fresh one is on its way; now it is not a fresh one beside others, but the only one.
+  for (const session of w.driver.open) session.lose();
+  w.driver.answers.clear();
+  await w.clock.advance(10_000);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+  for (const session of w.driver.open) session.dial = () => Promise.reject(prohibited);
+  w.driver.destinations.clear();
+  await askEveryTenSeconds(w, 80);
+  assert.equal((await w.tunnel.dial(orders, never)).stream.destroyed, false);
+});
+
+test('after such an outage a better bastion is returned to, and none is hammered', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.driver.destinations.set('orders.db:5432', prohibited);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  w.driver.lose('a:22');
+  await w.clock.advance(70_000);
+  w.driver.answers.set('b:22', { afterMs: 5_000 });
+  await assert.rejects(w.tunnel.probe(orders, never), /does not allow/);
+  for (const session of w.driver.open) session.lose();
+  w.driver.answers.set('b:22', { afterMs: 100 });
+  await w.clock.advance(3_000);
+  assert.equal(w.tunnel.snapshot.via, 'b:22');
+  w.driver.answers.set('a:22', { afterMs: 100 });
+  const before = w.driver.attempts.length;
+  for (let second = 0; second < 300; second++) {
+    await w.clock.advance(1_000);
+    const attempts = w.driver.attempts.length - before;
+    assert(attempts < 20, `${attempts} attempts in ${second} s`);
+  }
+  assert.equal(w.tunnel.snapshot.via, 'a:22');
+});
+
+test('a fresh session that became the only one meanwhile is kept, although the destination stays prohibited', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  w.driver.destinations.set('orders.db:5432', prohibited);
+  w.tunnel.start();
+  await w.clock.advance(61_000);
+  const connect = w.driver.connect.bind(w.driver);
+  w.driver.connect = async (...given) => {
+    const session = await connect(...given);
+    session.dial = () => new Promise((_, reject) => w.clock.after(1_000, () => reject(prohibited)));
+    return session;
+  };
+  await assert.rejects(w.tunnel.probe(orders, never), /does not allow/);
+  await w.clock.advance(10);
+  const [old, fresh] = w.driver.open;
+  old?.lose();
+  await w.clock.advance(2_000);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+  assert(fresh !== undefined && w.driver.open.includes(fresh));
 });
 
 test('an idle tunnel opens nothing, a client opens it, and it closes after the idle timeout', async () => {

@@ -85,6 +85,15 @@ test('an attempt that the bastion answers slowly is not joined and not cut short
   assert.equal(w.driver.attempts.length, 1);
 });
 
+test('an attempt of several steps has the time of all of them', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1, attemptTimeoutMs: 30_000 });
+  w.driver.answers.set('a:22', { afterMs: 28_000, answersAtOnce: true });
+  w.tunnel.start();
+  await w.clock.advance(28_100);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+  assert.equal(w.driver.attempts.length, 1);
+});
+
 test('a bastion that closes before its banner is left alone for at least 5 s', async () => {
   await using w = await world(['a:22'], { random: Math.random });
   w.driver.answers.set('a:22', throttled('a:22'));
@@ -336,6 +345,29 @@ test('several failing bastions are told in one sentence, with the code that time
   await w.clock.advance(1_000);
   assert.equal(w.tunnel.snapshot.error?.code, 'BastionRefused');
   assert.match(w.tunnel.snapshot.error.message, /a:22 does not accept the user; b:22 refuses/);
+});
+
+test('a bastion that waits for a person is no failure of the tunnel while another is still tried', async () => {
+  const missing = new TunnelError('SecretNotFound', 'Secret a does not exist');
+  for (const error of [noLogin('a:22'), missing]) {
+    await using w = await world(['a:22', 'b:22']);
+    w.driver.answers.set('a:22', error);
+    w.driver.answers.set('b:22', { afterMs: 200, answersAtOnce: true });
+    const states: string[] = [];
+    w.tunnel.onChange(() => states.push(w.tunnel.snapshot.state));
+    w.tunnel.start();
+    await w.clock.advance(100);
+    assert.equal(w.tunnel.snapshot.error, undefined);
+    await w.clock.advance(200);
+    assert.deepEqual([...new Set(states)], ['Connecting', 'Connected']);
+  }
+  await using w = await world(['a:22', 'b:22']);
+  w.driver.answers.set('a:22', noLogin('a:22'));
+  w.driver.answers.set('b:22', 'silent');
+  w.tunnel.start();
+  await w.clock.advance(13_000);
+  assert.equal(w.tunnel.snapshot.state, 'Failed', 'and it is one once that has failed too');
+  assert.match(w.tunnel.snapshot.error?.message ?? '', /a:22 does not accept the user; b:22 did not answer/);
 });
 
 test('losses are counted by code', async () => {

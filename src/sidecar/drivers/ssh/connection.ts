@@ -32,7 +32,7 @@ async function resolve(hop: Hop, role: HopRole, signal: AbortSignal): Promise<re
   const notResolved = (cause: unknown) =>
     new TunnelError(
       'BastionNameNotResolved',
-      `the name of ${hopName(role, hop)} cannot be resolved: correct the host, or the cluster’s DNS`,
+      `the name of ${hopName(role, hop)} cannot be resolved: correct the host, or the DNS where the tunnel runs`,
       { cause },
     );
   const deadline = AbortSignal.timeout(resolveDeadlineMs);
@@ -121,11 +121,7 @@ function connectionError(hop: Hop, role: HopRole, cause: unknown): TunnelError {
     case 'ECONNRESET':
       return refusing(name, cause);
     case 'ETIMEDOUT':
-      return new TunnelError(
-        'BastionTimeout',
-        `${name} does not answer: allow the cluster’s egress addresses to reach it`,
-        { cause },
-      );
+      return new TunnelError('BastionTimeout', `${name} does not answer: let the tunnel’s address reach it`, { cause });
     default:
       return new TunnelError(
         'BastionUnreachable',

@@ -1,4 +1,4 @@
-// What one Secret lets us log in with: read anew for every connect, parsed once per content, and the last set that a bastion accepted
+// What one Secret lets us log in with: read anew for every connect, parsed once per content, and the last set that each hop accepted
 // kept in memory, so that a botched rotation never ends a working tunnel. No content ever enters an error.
 // Neighbours: ../../secret-files.ts reads, private-key*.ts parse, authentication.ts offers.
 import type { ParsedKey } from 'ssh2';
@@ -25,7 +25,8 @@ export interface LoginMaterial {
 export class CredentialStore {
   readonly #credentials: Credentials;
   #parsed: { readonly digest: string; readonly material: Promise<LoginMaterial> } | undefined;
-  #accepted: LoginMaterial | undefined;
+  /** By hop, because hops that share a Secret need not know its new content at the same time; the latest login comes last. */
+  readonly #accepted = new Map<string, LoginMaterial>();
 
   constructor(credentials: Credentials) {
     this.#credentials = credentials;
@@ -46,14 +47,17 @@ export class CredentialStore {
     return this.#parsed.material;
   }
 
-  /** The last material that a bastion accepted. */
-  get accepted(): LoginMaterial | undefined {
-    return this.#accepted;
+  /** What may work at the hop besides `current`: the last material that it accepted; while it accepted none, the last that another hop did. */
+  accepted(hop: string, current?: LoginMaterial): LoginMaterial | undefined {
+    const own = this.#accepted.get(hop);
+    if (own !== undefined) return own.digest === current?.digest ? undefined : own;
+    return [...this.#accepted.values()].findLast(({ digest }) => digest !== current?.digest);
   }
 
-  /** To be told when a bastion accepted it. */
-  accept(material: LoginMaterial): void {
-    this.#accepted = material;
+  /** To be told when a hop accepted it; `hop` is a name that stays the same, one for each hop of the config. */
+  accept(hop: string, material: LoginMaterial): void {
+    this.#accepted.delete(hop);
+    this.#accepted.set(hop, material);
   }
 
   onChange(listener: () => void): () => void {
@@ -63,7 +67,7 @@ export class CredentialStore {
   /** Forgets every key. */
   forget(): void {
     this.#parsed = undefined;
-    this.#accepted = undefined;
+    this.#accepted.clear();
   }
 }
 
@@ -103,9 +107,11 @@ async function readKey(secretName: string, keyName: string, text: string, phrase
   let key: ParsedKey | KeyProblem;
   if (isEncrypted(text)) {
     const decrypted = await decryptInThread(text, passphrase).catch((cause: unknown) => {
-      throw new TunnelError('PrivateKeyInvalid', `${keyName} of Secret ${secretName} could not be decrypted here`, {
-        cause,
-      });
+      throw new TunnelError(
+        'PrivateKeyInvalid',
+        `${keyName} of Secret ${secretName} could not be decrypted here: store an unencrypted private key, or give the tunnel more memory`,
+        { cause },
+      );
     });
     key = typeof decrypted === 'string' ? parsePrivateKey(decrypted) : decrypted;
   } else key = parsePrivateKey(text);

@@ -41,14 +41,15 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
     if (store === undefined) {
       throw new TunnelError('SecretNotFound', `no Secret is named for ${hopName(role, hop)}: set spec.ssh.secretRef`);
     }
-    const materials = await usableMaterials(store, log);
+    const id = `${hopName(role, hop)} ${hop.user}`;
+    const materials = await usableMaterials(store, id, log);
     return {
       materials,
       trust: joinKnownHosts([documentHosts, ...materials.slice(0, 1).map((one) => one.knownHosts)]),
       accepted(material) {
         if (material !== materials[0])
           log.warn({ host: hop.host }, 'the changed Secret was refused; logged in with the one before');
-        store.accept(material);
+        store.accept(id, material);
       },
     };
   };
@@ -76,12 +77,13 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
 }
 
 /** The set on disk, then the last one that worked; where what is on disk cannot be used, the last one alone. */
-async function usableMaterials(store: CredentialStore, log: Logger): Promise<readonly LoginMaterial[]> {
-  const accepted = store.accepted;
+async function usableMaterials(store: CredentialStore, hop: string, log: Logger): Promise<readonly LoginMaterial[]> {
   try {
     const current = await store.current();
-    return accepted === undefined || accepted.digest === current.digest ? [current] : [current, accepted];
+    const accepted = store.accepted(hop, current);
+    return accepted === undefined ? [current] : [current, accepted];
   } catch (error) {
+    const accepted = store.accepted(hop);
     if (accepted === undefined) throw error;
     log.warn({ error }, 'the Secret cannot be used as it is now; the last one that worked is');
     return [accepted];

@@ -122,7 +122,7 @@ function authenticationError(
 export function refusing(name: string, cause: unknown): TunnelError {
   return new TunnelError(
     'BastionRefusing',
-    `${name} closes connections before it greets: if it stays so, raise MaxStartups or exempt the cluster from PerSourcePenalties`,
+    `${name} closes connections before it greets: if it stays so, raise MaxStartups, or exempt the tunnel’s address from PerSourcePenalties`,
     { cause },
   );
 }

@@ -28,7 +28,10 @@ export interface WayOptions {
   readonly budget: ByteBudget;
   readonly signal: AbortSignal;
   readonly log: Logger;
-  /** Called at the first byte of the first machine on the way. */
+  /**
+   * Called at the bastion's first byte, and at no jump host's: behind one that answers a network may just have returned as well as before
+   * it. Joining attempts log in to the jump host once a second at most, which a bastion that refuses makes us do anyway.
+   */
   readonly onAnswer?: () => void;
 }
 
@@ -53,7 +56,7 @@ async function connectHop(options: WayOptions, hop: Hop, role: HopRole, below?: 
   let reached = false;
   const deadline = new AbortController();
   const timer = setTimeout(
-    () => deadline.abort(unanswered(hop, role, config, reached)),
+    () => deadline.abort(unanswered({ hop, role, config, reached, behindJump: below !== undefined })),
     config.connectTimeoutSeconds * 1000,
   );
   const attempt = AbortSignal.any([signal, deadline.signal]);
@@ -70,7 +73,7 @@ async function connectHop(options: WayOptions, hop: Hop, role: HopRole, below?: 
       materials: access.materials,
       signal: attempt,
       log,
-      ...(below !== undefined || options.onAnswer === undefined ? {} : { onAnswer: options.onAnswer }),
+      ...(role !== 'bastion' || options.onAnswer === undefined ? {} : { onAnswer: options.onAnswer }),
     });
     access.accepted(done.material);
     return new SshSession({
@@ -88,14 +91,22 @@ async function connectHop(options: WayOptions, hop: Hop, role: HopRole, below?: 
   }
 }
 
-function unanswered(hop: Hop, role: HopRole, config: SshConfig, reached: boolean): TunnelError {
+interface Unanswered {
+  readonly hop: Hop;
+  readonly role: HopRole;
+  readonly config: SshConfig;
+  readonly reached: boolean;
+  readonly behindJump: boolean;
+}
+
+function unanswered({ hop, role, config, reached, behindJump }: Unanswered): TunnelError {
   const name = hopName(role, hop);
   const seconds = config.connectTimeoutSeconds;
   return new TunnelError(
     'BastionTimeout',
     reached
       ? `${name} took the connection but did not finish the ssh handshake within ${seconds} s: check its load and what listens there`
-      : `${name} does not answer within ${seconds} s: allow the cluster’s egress addresses to reach it`,
+      : `${name} does not answer within ${seconds} s: let ${behindJump ? 'the jump host before it' : 'the tunnel’s address'} reach it`,
   );
 }
 

@@ -163,3 +163,18 @@ test('the conversation ends with a clean end after the reason, and with a reset 
   assert.equal(await heard('tcp', 'hello'), 'ECONNRESET');
   assert.equal(await heard('http', `${'x'.repeat(40_000)}`), 'ECONNRESET', 'no request line, and more than any needs');
 });
+
+test('a client that breaks off before it was told anything ends the conversation, and no timer is left of it', async (t) => {
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [socket] = await accepted;
+  const before = timers();
+  const told = tellReason(socket, 'postgresql', new TunnelError('BastionRefused', 'no'));
+  client.resetAndDestroy();
+  await told;
+  assert.equal(timers(), before);
+});

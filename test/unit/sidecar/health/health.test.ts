@@ -111,6 +111,18 @@ test('Active: failures count once they are three in a row after a success, the m
   w.health.close();
 });
 
+test('Active: a silent destination is told of after interval × threshold + timeout, because questions begin an interval apart', async () => {
+  const w = watch('Active');
+  w.tunnel.become('Connected');
+  await w.clock.advance(0);
+  w.tunnel.answer = '';
+  await w.clock.advance(32_900);
+  assert.equal(reachable(w), true);
+  await w.clock.advance(200);
+  assert.equal(reachable(w), false);
+  w.health.close();
+});
+
 test('Active: what clients’ dials tell does not count', async () => {
   const w = watch('Active');
   w.health.recordDial(orders, down('orders.db:5432'));

@@ -1,0 +1,96 @@
+// The end of a whole sidecar before a driver without a network: what is open is reset in time, and nothing keeps it from its end.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { Duplex } from 'node:stream';
+import { test } from 'node:test';
+import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
+import { silentLog } from '../../../src/process/log.ts';
+import { type Sidecar, startSidecar } from '../../../src/sidecar/main.ts';
+import { ManualClock, MemoryDriver, orders } from './memory-driver.ts';
+
+const config: TunnelConfig = {
+  version: 1,
+  namespace: 'shop',
+  name: 'orders-db',
+  forwards: [{ ...orders, appProtocol: 'tcp', health: 'Off' }],
+  connection: { mode: 'Persistent', idleTimeoutSeconds: 600, maxConnections: 10, drainTimeoutSeconds: 30 },
+  healthCheck: { intervalSeconds: 10, timeoutSeconds: 3, failureThreshold: 3, readinessPolicy: 'Transport' },
+  driver: 'ssh',
+  ssh: {
+    bastions: [],
+    bastionPolicy: 'Ordered',
+    jumpHosts: [],
+    knownHosts: '',
+    hostKeyPolicy: 'Strict',
+    serverAliveIntervalSeconds: 2,
+    connectTimeoutSeconds: 10,
+  },
+};
+
+/** A running sidecar whose destinations are these streams; they end with their session. */
+async function sidecarBefore(clock: ManualClock, destination: () => Duplex): Promise<Sidecar> {
+  const driver = new MemoryDriver(clock, ['a:22']);
+  const open = driver.connect.bind(driver);
+  driver.connect = async (...given) => {
+    const session = await open(...given);
+    session.dial = async () => {
+      const stream = destination();
+      session.signal.addEventListener('abort', () => stream.destroy(session.signal.reason as Error));
+      return stream;
+    };
+    return session;
+  };
+  const sidecar = await startSidecar(config, {
+    podUid: 'uid-1',
+    log: silentLog(),
+    address: '127.0.0.1',
+    clock,
+    openDriver: async () => ({ driver, sessionsWanted: 1, connectTimeoutMs: 10_000 }),
+  });
+  await clock.advance(0);
+  return sidecar;
+}
+
+test('a client that ended and a destination that takes no more bytes do not keep the drain from its end', {
+  timeout: 30_000,
+}, async () => {
+  const clock = new ManualClock();
+  // It has sent its end and leaves what comes where it is.
+  const silent = (): Duplex =>
+    new Duplex({
+      read() {
+        this.push(null);
+      },
+      write: () => undefined,
+    });
+  const sidecar = await sidecarBefore(clock, silent);
+  const client = connect(sidecar.ports[0]?.port ?? 0, '127.0.0.1');
+  client.resume();
+  client.end('the last question');
+  await once(client, 'close');
+  const stopping = sidecar.stop({ drainMs: 1_000 });
+  let isOver = false;
+  void stopping.then(() => (isOver = true));
+  await clock.advance(900);
+  assert.equal(isOver, false, 'until then it may still take them');
+  await clock.advance(200);
+  await stopping;
+});
+
+test('what is open is reset when the limit of this stop is over, whatever the document says of others', async () => {
+  const clock = new ManualClock();
+  const sidecar = await sidecarBefore(
+    clock,
+    () => new Duplex({ read: () => undefined, write: (_c, _e, done) => done() }),
+  );
+  const client = connect(sidecar.ports[0]?.port ?? 0, '127.0.0.1');
+  await once(client, 'connect');
+  const [broken] = await Promise.all([
+    once(client, 'error') as Promise<[NodeJS.ErrnoException]>,
+    sidecar.stop({ drainMs: 0 }),
+    clock.advance(1),
+  ]);
+  assert.equal(broken[0].code, 'ECONNRESET');
+  assert.equal(clock.waiting, 0);
+});
