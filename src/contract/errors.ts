@@ -79,6 +79,13 @@ export const errorCodes = {
     'The operator’s role lacks a verb, or an admission policy refused the object.',
     'Compare the role with the chart’s, and read the message for the policy that refused.',
   ),
+  ApiServerError: code(
+    'cluster',
+    'transient',
+    'The API server could not write an object of the tunnel.',
+    'An admission webhook does not answer, or the API server is overloaded or out of reach.',
+    'Read the message, and mend the webhook or the API server that it names.',
+  ),
   QuotaExceeded: code(
     'cluster',
     'transient',
@@ -91,14 +98,14 @@ export const errorCodes = {
     'transient',
     'Pod Security admission refuses the tunnel’s pods.',
     'The namespace enforces a level or version that the pod does not meet.',
-    'Read the violated rule in the message; tunnel pods meet the level restricted unless the namespace has its own policy.',
+    'Tunnel pods meet the level restricted: set the namespace’s label pod-security.kubernetes.io/enforce-version to a version before the rule of the message, or upgrade the operator.',
   ),
   PodRefused: code(
     'cluster',
     'transient',
     'The API server refuses to create the tunnel’s pods.',
     'An admission webhook or policy, or a missing priority class or service account.',
-    'Read the reason in the message.',
+    'Exempt the tunnel’s pods from the webhook or policy that the message names, or correct spec.pod.priorityClassName or serviceAccountName.',
   ),
   Unschedulable: code(
     'cluster',
@@ -224,7 +231,7 @@ export const errorCodes = {
     'permanent',
     'The bastion and the tunnel have no algorithm in common, or the handshake broke.',
     'sshd allows only algorithms that are not supported here, or something that is not sshd answers.',
-    'Enable a current key exchange, cipher and host key type on the bastion.',
+    'Correct host and port, if something else answers there; else enable a current key exchange, cipher and host key type in its sshd_config.',
   ),
   HostKeyUnknown: code(
     'bastion',
@@ -281,7 +288,7 @@ export const errorCodes = {
     'transient',
     'The bastion has no way to the destination, or could not open a connection.',
     'No route, or the bastion is out of file descriptors.',
-    'Check the route from the bastion.',
+    'Check the route and the firewall from the bastion to the destination, and the bastion’s limit of open files.',
   ),
   DestinationTimeout: code(
     'destination',

@@ -7,6 +7,8 @@ const text = z.string().max(1024);
 
 const portStatusSchema = z.object({
   name: text,
+  /** Where this pod carries the port, as destinationText writes it: an edit may name another place. Absent: an older sidecar. */
+  destination: text.optional(),
   /** The last result of a probe or a client's dial; null: not known (no result yet, health Off, or Idle). */
   reachable: z.boolean().nullable(),
   /** An error code of contract/errors.ts when not reachable; a code this version does not know is kept as text. */

@@ -1,9 +1,10 @@
 // Makes the cluster hold the desired children of one PortForward: applies what differs, leaves what belongs to others, deletes what is
 // ours and no longer desired.
 // Neighbours: reconcile.ts (calls it), children/ (what is desired), kube/apply.ts (one object), rollout-limiter.ts.
+import { templateOf } from './children/deployment.ts';
 import type { ChildName, Children } from './children/index.ts';
 import { appliedAnnotation } from './children/names.ts';
-import { isConflict, isForbidden, isInvalid, isNotFound } from './kube/api-error.ts';
+import { isApiFailure, isConflict, isForbidden, isInvalid, isNotFound } from './kube/api-error.ts';
 import { type Applier, OwnershipConflict } from './kube/apply.ts';
 import { type KubeObject, keyOf, type ObjectKey } from './kube/object.ts';
 import type { Deployment, NetworkPolicy, PodDisruptionBudget, Service, ServiceAccount } from './kube/resources.ts';
@@ -11,6 +12,7 @@ import type { ReadStore } from './kube/store.ts';
 import type { StoredPortForward } from './portforward.ts';
 import type { RolloutLimiter } from './rollout-limiter.ts';
 import { refusalReason } from './status/pod-problems.ts';
+import { rollout } from './status/progress.ts';
 import type { Problem } from './status/sentence.ts';
 
 /** The kind of each child. */
@@ -25,7 +27,7 @@ interface ChildKinds {
 /** Cache and writer of one kind. The cache has the index `owner` (uid of the controller). */
 export interface ChildAccess<T extends KubeObject> {
   readonly store: ReadStore<T>;
-  readonly applier: Pick<Applier<T>, 'get' | 'apply' | 'delete'>;
+  readonly applier: Pick<Applier<T>, 'get' | 'apply' | 'merge' | 'delete'>;
 }
 
 export type ChildrenAccess = { readonly [Name in ChildName]: ChildAccess<ChildKinds[Name]> };
@@ -34,8 +36,10 @@ export type ChildrenAccess = { readonly [Name in ChildName]: ChildAccess<ChildKi
 export const ownerIndex = 'owner';
 
 export interface Ensured {
-  /** Why not every object could be written; the first reason. */
+  /** Why not every object could be written; the first reason, and one that a person must mend before one that may pass. */
   readonly obstacle: Problem | undefined;
+  /** The first error that another try may get over: to be thrown once the status tells of the obstacle. */
+  readonly failure: Error | undefined;
   /** When to look again although nothing changed: an obstacle that no watch shows, or a rollout that waits for its turn. */
   readonly againInMs: number | undefined;
   /** Sentences on objects that somebody else had changed or deleted. */
@@ -63,21 +67,23 @@ export class ChildrenKeeper {
     return this.#access.deployment.applier.get(key);
   }
 
-  /** @throws ApiError and the like when the API server does not answer, or an object changed meanwhile: try again. */
+  /** One object that cannot be written keeps no other from being tried. @throws what is no answer of the API server. */
   async ensure(children: Children, owner: StoredPortForward, signal: AbortSignal): Promise<Ensured> {
-    let obstacle: Problem | undefined;
-    let againInMs: number | undefined;
+    const trouble = new Trouble();
     let queued: string | undefined;
     const repaired: string[] = [];
-    const blocked = new Set<ChildName>();
     const settled = hasBeenProgrammed(owner);
     for (const name of Object.keys(children) as ChildName[]) {
       const desired = children[name];
       if (desired === undefined) continue;
       if (name === 'deployment') {
-        const { waitMs, news } = this.#limiter.turn(children.deployment, this.deployment(keyOf(desired.metadata)));
+        const live = this.deployment(keyOf(desired.metadata));
+        // New pods would start under the former identity, the first ones open to everybody.
+        const isUnguarded = live === undefined && trouble.blocked.has('networkPolicy');
+        if (isUnguarded || trouble.blocked.has('serviceAccount')) continue;
+        const { waitMs, news } = this.#limiter.turn(children.deployment, live);
         if (waitMs > 0) {
-          againInMs = earlier(againInMs, waitMs);
+          trouble.againInMs = earlier(trouble.againInMs, waitMs);
           if (news) queued = 'The operator changed; the pods are replaced when it is their turn.';
           continue;
         }
@@ -86,19 +92,37 @@ export class ChildrenKeeper {
         const repair = await this.#apply(this.#access[name], desired, owner, settled, signal);
         if (repair !== undefined) repaired.push(repair);
       } catch (error) {
-        const problem = obstacleOf(error);
-        if (problem === undefined) throw error;
-        obstacle ??= problem;
-        blocked.add(name);
-        const passing = error instanceof OwnershipConflict && error.passing;
-        againInMs = earlier(againInMs, passing ? collectorMs : obstacleMs);
+        trouble.note(name, error, signal);
       }
     }
     for (const name of Object.keys(children) as ChildName[]) {
       // A renamed Service that cannot be made yet: the old address keeps working until it can.
-      if (!blocked.has(name)) await this.#prune(this.#access[name], children[name], owner, signal);
+      if (trouble.blocked.has(name)) continue;
+      // The older pods' credentials end with the ServiceAccount that they run as.
+      if (name === 'serviceAccount' && !this.#isReplaced(children.deployment)) continue;
+      try {
+        await this.#prune(this.#access[name], children[name], owner, signal);
+      } catch (error) {
+        trouble.note(name, error, signal);
+      }
     }
-    return { obstacle, againInMs, repaired, queued };
+    const { obstacle, failure, againInMs } = trouble;
+    return { obstacle: obstacle ?? failureProblem(failure), failure, againInMs, repaired, queued };
+  }
+
+  /** All that is done while the document is refused: whether its Service leads to pods that are not ready still follows the pods. */
+  async publishNotReady(publish: boolean, owner: StoredPortForward, signal: AbortSignal): Promise<void> {
+    const { store, applier } = this.#access.service;
+    const part = { spec: { publishNotReadyAddresses: publish } };
+    for (const { metadata } of store.byIndex(ownerIndex, owner.metadata.uid ?? '')) {
+      await applier.merge(keyOf(metadata), part, owner, signal);
+    }
+  }
+
+  /** Whether no pod of another template is left. */
+  #isReplaced(desired: Deployment): boolean {
+    const live = this.deployment(keyOf(desired.metadata));
+    return live !== undefined && templateOf(live) === templateOf(desired) && rollout(live) === undefined;
   }
 
   /** A sentence if somebody else had changed or deleted the object. */
@@ -130,6 +154,35 @@ export class ChildrenKeeper {
       if (key !== keep) await applier.delete(key, owner, signal);
     }
   }
+}
+
+/** What went wrong in one pass. */
+class Trouble {
+  obstacle: Problem | undefined;
+  failure: Error | undefined;
+  againInMs: number | undefined;
+  /** The children that are not as desired. */
+  readonly blocked = new Set<ChildName>();
+
+  note(name: ChildName, error: unknown, signal: AbortSignal): void {
+    const problem = obstacleOf(error);
+    if (problem !== undefined) {
+      this.obstacle ??= problem;
+      const passing = error instanceof OwnershipConflict && error.passing;
+      this.againInMs = earlier(this.againInMs, passing ? collectorMs : obstacleMs);
+    } else if (signal.aborted || !isApiFailure(error)) {
+      throw error;
+    } else {
+      this.failure ??= error;
+    }
+    this.blocked.add(name);
+  }
+}
+
+/** What is told of an error that another try may get over; nothing where somebody was only faster than us. */
+function failureProblem(failure: Error | undefined): Problem | undefined {
+  if (failure === undefined || isConflict(failure) || isNotFound(failure)) return undefined;
+  return { reason: 'ApiServerError', message: failure.message };
 }
 
 /** What of an error a person must hear and mend; undefined: another try may do. */

@@ -107,6 +107,10 @@ export async function runController(
   });
   const reader = new StatuszReader({
     originOf: surroundings.originOf ?? ((pod) => `http://${hostPort(pod.status?.podIP ?? '', adminPort)}`),
+    isOurs: (pod) => {
+      const stored = watches.portForwards.get(tunnelOfPod(pod) ?? '');
+      return stored !== undefined && classOf(stored) === settings.className;
+    },
     onChange: (pod) => {
       const key = tunnelOfPod(pod);
       if (key !== undefined) queue.add(key);

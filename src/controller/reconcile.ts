@@ -14,7 +14,7 @@ import type { RefusalRetry } from './refusal-retry.ts';
 import type { TunnelSettings } from './settings.ts';
 import type { Observation } from './status/conditions.ts';
 import { refusedPods } from './status/pod-problems.ts';
-import { computeStatus } from './status/status.ts';
+import { computeStatus, wasReady } from './status/status.ts';
 import type { StatuszReader } from './status/statusz-reader.ts';
 import { isReady, isRunning, type ObservedTunnel, observeTunnel } from './status/tunnels.ts';
 import type { StatusWriter } from './status-writer.ts';
@@ -25,7 +25,7 @@ export interface ReconcileDependencies {
   /** The pods of one PortForward, in whatever state. */
   readonly podsOf: (key: ObjectKey) => readonly Pod[];
   readonly children: ChildrenKeeper;
-  readonly reader: Pick<StatuszReader, 'reading'>;
+  readonly reader: Pick<StatuszReader, 'reading' | 'isDue'>;
   readonly statusWriter: StatusWriter;
   readonly refusals: RefusalRetry;
   /** Called for a PortForward that is gone. */
@@ -47,7 +47,8 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
     if (classOf(stored) !== settings.className) return {};
 
     const pods = podsOf(key);
-    const wanted = desired(stored, settings.tunnel, pods.some(isReady));
+    const anyPodReady = pods.some(isReady);
+    const wanted = desired(stored, settings.tunnel, anyPodReady);
     const ensured = 'refusal' in wanted ? nothing : await children.ensure(wanted.children, stored, context.signal);
 
     const deployment = children.deployment(deploymentKey);
@@ -60,10 +61,14 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
       tunnels,
     };
     statusWriter.tell(stored, ensured);
+    // Somebody was faster: the next pass, at once, knows what there is to tell.
+    if (ensured.failure !== undefined && ensured.obstacle === undefined) throw ensured.failure;
     const written = unheard(stored, pods, reader)
       ? undefined
       : await statusWriter.write(stored, computeStatus(stored, observation, new Date()), context.signal);
+    if ('refusal' in wanted) await children.publishNotReady(!anyPodReady, stored, context.signal);
     const retryInMs = await refusals.retry(deployment, refusedPods(deployment) !== undefined, context);
+    if (ensured.failure !== undefined) throw ensured.failure;
     return requeue(ensured.againInMs, written?.againInMs, retryInMs);
   };
 }
@@ -72,7 +77,13 @@ type Wanted =
   | { readonly portForward: PortForward; readonly children: ReturnType<typeof desiredChildren> }
   | { readonly portForward: PortForward | undefined; readonly refusal: { reason: string; message: string } };
 
-const nothing: Ensured = { obstacle: undefined, againInMs: undefined, repaired: [], queued: undefined };
+const nothing: Ensured = {
+  obstacle: undefined,
+  failure: undefined,
+  againInMs: undefined,
+  repaired: [],
+  queued: undefined,
+};
 
 function desired(stored: StoredPortForward, settings: TunnelSettings, anyPodReady: boolean): Wanted {
   let portForward: PortForward | undefined;
@@ -99,18 +110,25 @@ function observe(
 }
 
 /**
- * True after a restart of the controller, until each running pod that the present status speaks of has answered or proved unreadable:
- * what was known is kept, rather than everything being called unknown for a moment.
+ * True after a restart of the controller, until each running pod that the present status speaks of has answered or proved unreadable,
+ * and after a replacement of the ready pods, until one of the new ones is heard: what was known is kept, rather than everything being
+ * called unknown for a moment.
  */
-function unheard(stored: StoredPortForward, pods: readonly Pod[], reader: Pick<StatuszReader, 'reading'>): boolean {
+function unheard(
+  stored: StoredPortForward,
+  pods: readonly Pod[],
+  reader: Pick<StatuszReader, 'reading' | 'isDue'>,
+): boolean {
   const { status, metadata } = stored;
   if (status?.observedGeneration !== metadata.generation) return false;
   const told = new Set(status?.tunnels?.map(({ pod }) => pod));
-  return pods.some((pod) => {
+  const silent = pods.some((pod) => {
     if (!told.has(pod.metadata.name) || !isRunning(pod)) return false;
     const reading = reader.reading(pod);
     return reading?.status === undefined && reading?.unreadable === undefined;
   });
+  const ready = pods.filter(isReady);
+  return silent || (wasReady(stored) && ready.length > 0 && ready.every((pod) => reader.isDue(pod)));
 }
 
 function requeue(...delays: readonly (number | undefined)[]): ReconcileResult {

@@ -22,12 +22,12 @@ export const flags = {
     form: 'list',
     help: 'Names of Secrets to pull the image with, looked up in each tunnel’s namespace.',
   },
-  'tunnel-https-proxy': { form: 'text', default: '', help: 'HTTPS_PROXY of the tunnel pods.' },
-  'tunnel-no-proxy': { form: 'text', default: '', help: 'NO_PROXY of the tunnel pods.' },
+  'tunnel-https-proxy': { form: 'text', default: '', help: 'HTTPS_PROXY of tunnel pods with spec.ssm.' },
+  'tunnel-no-proxy': { form: 'text', default: '', help: 'NO_PROXY of tunnel pods with spec.ssm.' },
   'tunnel-ca-bundle': {
     form: 'text',
     default: '',
-    help: 'Name of a ConfigMap with the key ca.crt in each tunnel’s namespace: certificates that tunnel pods trust besides the public ones. A missing one is ignored.',
+    help: 'Name of a ConfigMap with the key ca.crt in each tunnel’s namespace: certificates that tunnel pods with spec.ssm trust besides the public ones. A missing one is ignored.',
   },
   'tunnel-log-level': { form: 'text', default: 'info', help: 'Of the tunnel pods: debug, info, warn or error.' },
   'class-name': { form: 'text', default: '', help: 'Acts on PortForwards of this className only.' },
@@ -43,7 +43,7 @@ export const flags = {
   },
   'allowed-annotation-prefixes': {
     form: 'list',
-    help: 'Prefixes of annotations that spec.pod and spec.service may carry, such as sidecar.istio.io/.',
+    help: 'What may stand before the slash of an annotation in spec.pod and spec.service, such as sidecar.istio.io/.',
   },
   'allowed-service-types': {
     form: 'list',

@@ -37,7 +37,8 @@ function readyTransition(previous: PortForwardStatus | undefined, next: PortForw
   if (before?.reason === now.reason && before.status !== 'True') return [];
   if (wanted.has(now.reason)) return [{ type: 'Normal', reason: now.reason, note: now.message }];
   if (passing.has(now.reason)) {
-    return before?.status === 'True'
+    // An edit begins anew, which is no loss.
+    return before?.status === 'True' && previous?.observedGeneration === next.observedGeneration
       ? [{ type: 'Warning', reason: now.reason, note: `no longer ready: ${now.message}` }]
       : [];
   }

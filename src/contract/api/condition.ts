@@ -27,5 +27,6 @@ export const conditionReasons = {
   ScaledToZero: 'spec.replicas is 0.',
   Idle: 'OnDemand without a client: the tunnel opens with the first one.',
   NotChecked: 'healthCheck.destination is Off.',
-  NoResultYet: 'No destination was probed or dialled yet.',
+  NoResultYet:
+    'No destination was probed or dialled yet, or ready pods still carry to the one that an earlier document named.',
 } as const;

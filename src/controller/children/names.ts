@@ -23,6 +23,9 @@ export const generationAnnotation = 'portforward.dev/generation';
 /** On the pod template, and so on every pod: which template it was made from. */
 export const templateAnnotation = 'portforward.dev/template';
 
+/** On the pod template: hash of the cloud identity that the ServiceAccount stands for. */
+export const identityAnnotation = 'portforward.dev/identity';
+
 /** Deployment, ServiceAccount, NetworkPolicy and budget: prefixed, so that they do not meet an application of the database's name. */
 export const childName = ({ metadata }: { readonly metadata: { readonly name: string } }): string =>
   `pf-${metadata.name}`;

@@ -18,10 +18,11 @@ import { secretKeysOf, secretNamesOf } from '../../contract/secrets.ts';
 import type { TunnelConfig } from '../../contract/tunnel-config.ts';
 import { podPlacement, tunnelConfigOf } from '../../contract/tunnel-config-of.ts';
 import type { DriverPlan } from '../drivers/driver-plan.ts';
+import { hashOf } from '../kube/apply.ts';
 import type { Deployment } from '../kube/resources.ts';
 import type { PortForward } from '../portforward.ts';
 import type { TunnelSettings } from '../settings.ts';
-import { childName, commonLabels, selectorLabels } from './names.ts';
+import { childName, commonLabels, identityAnnotation, selectorLabels } from './names.ts';
 
 export type PodTemplate = NonNullable<Deployment['spec']>['template'];
 type PodSpec = NonNullable<PodTemplate['spec']>;
@@ -35,6 +36,12 @@ const terminationMarginSeconds = 10;
 
 const defaultResources = { requests: { cpu: '20m', memory: '96Mi' }, limits: { memory: '256Mi' } };
 
+const overHosts: NonNullable<NonNullable<PortForward['spec']['pod']>['topologySpreadConstraints']>[number] = {
+  maxSkew: 1,
+  topologyKey: 'kubernetes.io/hostname',
+  whenUnsatisfiable: 'ScheduleAnyway',
+};
+
 const caDirectory = '/etc/portforward/ca';
 
 /** @throws TunnelError ConfigTooLarge. */
@@ -42,6 +49,7 @@ export function podTemplate(portForward: PortForward, plan: DriverPlan, settings
   const { metadata, spec } = portForward;
   const pod = spec.pod ?? {};
   const reconnectAt = metadata.annotations?.[reconnectAnnotation];
+  const identity = plan.serviceAccountAnnotations;
   const pullSecrets = [
     ...new Set([...settings.imagePullSecrets, ...(pod.imagePullSecrets ?? []).map(({ name }) => name)]),
   ];
@@ -53,6 +61,8 @@ export function podTemplate(portForward: PortForward, plan: DriverPlan, settings
         // Nothing of value is in /tmp; without this the cluster autoscaler would keep a node alive for it.
         'cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes': 'tmp',
         ...(reconnectAt === undefined ? {} : { [reconnectAnnotation]: reconnectAt }),
+        // A cloud gives a pod its identity when the pod is made, so another identity needs other pods.
+        ...(Object.keys(identity).length === 0 ? {} : { [identityAnnotation]: hashOf(identity) }),
       },
     },
     spec: {
@@ -68,15 +78,12 @@ export function podTemplate(portForward: PortForward, plan: DriverPlan, settings
         seccompProfile: { type: 'RuntimeDefault' },
       },
       containers: [container(portForward, plan, settings)],
-      volumes: volumes(portForward, settings),
-      topologySpreadConstraints: pod.topologySpreadConstraints ?? [
-        {
-          maxSkew: 1,
-          topologyKey: 'kubernetes.io/hostname',
-          whenUnsatisfiable: 'ScheduleAnyway',
-          labelSelector: { matchLabels: selectorLabels(portForward) },
-        },
-      ],
+      volumes: volumes(portForward, plan),
+      topologySpreadConstraints: (pod.topologySpreadConstraints ?? [overHosts]).map((each) => ({
+        ...each,
+        // Without it Kubernetes counts no pod at all.
+        labelSelector: each.labelSelector ?? { matchLabels: selectorLabels(portForward) },
+      })),
       ...(pullSecrets.length > 0 ? { imagePullSecrets: pullSecrets.map((name) => ({ name })) } : {}),
       ...(pod.nodeSelector === undefined ? {} : { nodeSelector: pod.nodeSelector }),
       ...(pod.tolerations === undefined ? {} : { tolerations: pod.tolerations }),
@@ -125,7 +132,7 @@ function container(portForward: PortForward, plan: DriverPlan, settings: TunnelS
         mountPath: secretDirectory(secretName),
         readOnly: true,
       })),
-      ...(settings.caBundle === '' ? [] : [{ name: 'ca', mountPath: caDirectory, readOnly: true }]),
+      ...(plan.caBundle === '' ? [] : [{ name: 'ca', mountPath: caDirectory, readOnly: true }]),
     ],
   };
 }
@@ -153,13 +160,11 @@ function environment(config: string, plan: DriverPlan, settings: TunnelSettings)
     field(podUidVariable, 'metadata.uid'),
     ...plan.environment,
     ...(settings.logLevel === 'info' ? [] : [{ name: logLevelVariable, value: settings.logLevel }]),
-    ...(settings.httpsProxy === '' ? [] : [{ name: 'HTTPS_PROXY', value: settings.httpsProxy }]),
-    ...(settings.noProxy === '' ? [] : [{ name: 'NO_PROXY', value: settings.noProxy }]),
-    ...(settings.caBundle === '' ? [] : [{ name: 'NODE_EXTRA_CA_CERTS', value: `${caDirectory}/ca.crt` }]),
+    ...(plan.caBundle === '' ? [] : [{ name: 'NODE_EXTRA_CA_CERTS', value: `${caDirectory}/ca.crt` }]),
   ];
 }
 
-function volumes({ spec }: PortForward, settings: TunnelSettings): NonNullable<PodSpec['volumes']> {
+function volumes({ spec }: PortForward, plan: DriverPlan): NonNullable<PodSpec['volumes']> {
   const items = secretKeysOf(spec).map((key) => ({ key, path: key }));
   return [
     { name: 'tmp', emptyDir: { sizeLimit: '16Mi' } },
@@ -168,12 +173,12 @@ function volumes({ spec }: PortForward, settings: TunnelSettings): NonNullable<P
       name: secretVolume(index),
       secret: { secretName, optional: true, defaultMode: 0o440, items },
     })),
-    ...(settings.caBundle === ''
+    ...(plan.caBundle === ''
       ? []
       : [
           {
             name: 'ca',
-            configMap: { name: settings.caBundle, optional: true, items: [{ key: 'ca.crt', path: 'ca.crt' }] },
+            configMap: { name: plan.caBundle, optional: true, items: [{ key: 'ca.crt', path: 'ca.crt' }] },
           },
         ]),
   ];

@@ -4,6 +4,8 @@
 
 export interface DriverPlan {
   readonly environment: readonly { readonly name: string; readonly value: string }[];
+  /** Name of a ConfigMap with the key ca.crt whose certificates the pods trust besides the public ones; '' = none. */
+  readonly caBundle: string;
   /** Annotations of the tunnel's own ServiceAccount, such as a cloud role. */
   readonly serviceAccountAnnotations: Readonly<Record<string, string>>;
 }

@@ -9,7 +9,7 @@ import type { DriverPlan } from './driver-plan.ts';
 import { planSsm } from './ssm.ts';
 
 const drivers: { readonly [Name in DriverName]: (spec: PortForwardSpec, settings: TunnelSettings) => DriverPlan } = {
-  ssh: () => ({ environment: [], serviceAccountAnnotations: {} }),
+  ssh: () => ({ environment: [], caBundle: '', serviceAccountAnnotations: {} }),
   ssm: planSsm,
 };
 

@@ -2,6 +2,7 @@
  * What can go wrong in a request to the API server: it answered with an error (`ApiError`), or it gave no answer
  * (`ApiUnreachable`; a deadline is `DeadlineExceeded`). Callers ask the predicates, never numbers or texts.
  */
+import { DeadlineExceeded } from '../../process/deadline.ts';
 
 /** The part of a `Status` body that we read. */
 export interface StatusBody {
@@ -62,11 +63,17 @@ export const isConflict = (error: unknown): error is ApiError =>
 export const isAlreadyExists = (error: unknown): error is ApiError =>
   hasStatus(error, 409) && error.reason === 'AlreadyExists';
 
-/** RBAC, an admission policy or a quota says no; only a person can change that. */
-export const isForbidden = (error: unknown): error is ApiError => hasStatus(error, 403);
+/** What an admission policy (422) or webhook (any status that it likes) refused is told in words only. */
+const denial = /ValidatingAdmissionPolicy '|admission webhook ".*" denied the request/;
+
+const isDenied = (error: unknown): error is ApiError => error instanceof ApiError && denial.test(error.message);
+
+/** RBAC, an admission policy or webhook, or a quota says no; only a person can change that. */
+export const isForbidden = (error: unknown): error is ApiError => hasStatus(error, 403) || isDenied(error);
 
 /** The object did not pass the API server's validation. */
-export const isInvalid = (error: unknown): error is ApiError => hasStatus(error, 422) || hasStatus(error, 400);
+export const isInvalid = (error: unknown): error is ApiError =>
+  (hasStatus(error, 422) || hasStatus(error, 400)) && !isDenied(error);
 
 /** The resourceVersion that we continued from is too old: list again. */
 export const isGone = (error: unknown): error is ApiError =>
@@ -74,3 +81,7 @@ export const isGone = (error: unknown): error is ApiError =>
 
 /** The API server asks for less. */
 export const isTooManyRequests = (error: unknown): error is ApiError => hasStatus(error, 429);
+
+/** The API server refused, failed or did not answer in time. Not so: an abort, lost leadership, a mistake of ours. */
+export const isApiFailure = (error: unknown): error is Error =>
+  error instanceof ApiError || error instanceof ApiUnreachable || error instanceof DeadlineExceeded;

@@ -98,6 +98,16 @@ export class Applier<T extends KubeObject> {
     }
   }
 
+  /** Makes the live object hold `part` besides what was applied, if `owner` controls it. Throws as `apply` does. */
+  async merge(key: ObjectKey, part: object, owner: KubeObject, signal: AbortSignal): Promise<void> {
+    const { kube, resource, fieldManager } = this.#options;
+    const live = this.#overlay.get(key);
+    if (live === undefined || controllerOf(live)?.uid !== owner.metadata.uid || isSubset(part, live)) return;
+    const patch = { ...part, metadata: { uid: live.metadata.uid } };
+    const object = await kube.mergePatch(resource, nameOf(key), patch, { signal, fieldManager });
+    this.#overlay.record(withoutManagedFields(object));
+  }
+
   /** Deletes an object if `owner` controls it; false if there was nothing to do. */
   async delete(key: ObjectKey, owner: KubeObject, signal: AbortSignal): Promise<boolean> {
     const live = this.#overlay.get(key);

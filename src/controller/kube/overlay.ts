@@ -13,12 +13,18 @@ export class Overlay<T extends KubeObject> {
   readonly #store: ReadStore<T>;
   readonly #clock: Clock;
   readonly #written = new Map<ObjectKey, { readonly object: T; readonly expires: number }>();
+  /** The uids of objects that are gone, until when: the answer to a write of ours may come after the news of the deletion. */
+  readonly #gone = new Map<string, { readonly expires: number }>();
 
   constructor(store: ReadStore<T>, clock: Clock = systemClock) {
     this.#store = store;
     this.#clock = clock;
     // What was deleted behind our back must not live on here: nobody would notice that it has to be made again.
-    store.onDelete((key) => this.forget(key));
+    store.onDelete((key, { metadata: { uid } }) => {
+      this.forget(key);
+      this.#dropExpired();
+      if (uid !== undefined) this.#gone.set(uid, { expires: this.#clock.now() + expiryMs });
+    });
   }
 
   /** The newer of our last recorded write and the cache. */
@@ -37,6 +43,7 @@ export class Overlay<T extends KubeObject> {
   /** Remembers the API server's answer to a write of ours. */
   record(object: T): void {
     this.#dropExpired();
+    if (this.#gone.has(object.metadata.uid ?? '')) return;
     const key = keyOf(object.metadata);
     this.#written.delete(key);
     this.#written.set(key, { object, expires: this.#clock.now() + expiryMs });
@@ -50,9 +57,11 @@ export class Overlay<T extends KubeObject> {
   /** Entries are in the order of their expiry, so this stops at the first that is still good. */
   #dropExpired(): void {
     const now = this.#clock.now();
-    for (const [key, { expires }] of this.#written) {
-      if (expires > now) return;
-      this.#written.delete(key);
+    for (const entries of [this.#written, this.#gone]) {
+      for (const [key, { expires }] of entries) {
+        if (expires > now) break;
+        entries.delete(key);
+      }
     }
   }
 }

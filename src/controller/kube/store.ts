@@ -13,7 +13,7 @@ export interface ReadStore<T extends KubeObject> {
   /** Every object for which the index's function gave `value`; throws if there is no such index. */
   byIndex(index: string, value: string): T[];
   /** Calls `listener` whenever the object of a key goes away (not when it is replaced), before anybody else hears of it. */
-  onDelete(listener: (key: ObjectKey) => void): void;
+  onDelete(listener: (key: ObjectKey, object: T) => void): void;
 }
 
 interface Index<T> {
@@ -24,7 +24,7 @@ interface Index<T> {
 export class Store<T extends KubeObject> implements ReadStore<T> {
   readonly #objects = new Map<ObjectKey, T>();
   readonly #indexes = new Map<string, Index<T>>();
-  readonly #deleteListeners: ((key: ObjectKey) => void)[] = [];
+  readonly #deleteListeners: ((key: ObjectKey, object: T) => void)[] = [];
 
   /** Adds an index; objects already here are indexed too. Names are unique. */
   addIndex(name: string, valuesOf: (object: T) => readonly string[]): void {
@@ -69,14 +69,14 @@ export class Store<T extends KubeObject> implements ReadStore<T> {
     return previous;
   }
 
-  onDelete(listener: (key: ObjectKey) => void): void {
+  onDelete(listener: (key: ObjectKey, object: T) => void): void {
     this.#deleteListeners.push(listener);
   }
 
   /** Takes an object out and gives it back. */
   delete(key: ObjectKey): T | undefined {
     const previous = this.#remove(key);
-    if (previous !== undefined) for (const listener of this.#deleteListeners) listener(key);
+    if (previous !== undefined) for (const listener of this.#deleteListeners) listener(key, previous);
     return previous;
   }
 

@@ -3,12 +3,14 @@
 // or stalled.
 // Neighbours: tunnels.ts and pod-problems.ts (what is seen), progress.ts (the last two), status.ts (the whole status).
 import type { ConditionType } from '../../contract/api/condition.ts';
-import { effectivePorts } from '../../contract/api/effective.ts';
+import { type EffectivePort, effectivePorts } from '../../contract/api/effective.ts';
+import { destinationText } from '../../contract/tunnel-config.ts';
 import { wantedReplicas } from '../children/deployment.ts';
 import type { Deployment } from '../kube/resources.ts';
 import type { PortForward } from '../portforward.ts';
 import { refusedPods } from './pod-problems.ts';
-import { isPermanent, type Problem, withMend } from './sentence.ts';
+import { isPassing, isPermanent, type Problem, withMend } from './sentence.ts';
+import { cleanText } from './statusz-answer.ts';
 import { type ObservedTunnel, reasonWord } from './tunnels.ts';
 
 /** A condition without its times and generation. */
@@ -90,7 +92,7 @@ export function connected(observation: Observation): Type<'Connected'> {
   const ready = tunnels.filter((tunnel) => tunnel.ready);
   if (ready.length === 0) return { type, status: 'False', ...withMend(disconnectedBecause(observation)) };
   const count = `${ready.length} of ${tunnels.length} pods ${ready.length === 1 && tunnels.length === 1 ? 'is' : 'are'} ready`;
-  const unreadable = ready.every((tunnel) => tunnel.unreadable !== undefined) ? ready[0]?.unreadable : undefined;
+  const unreadable = unreadableOf(ready);
   if (unreadable !== undefined) {
     return {
       type,
@@ -103,18 +105,34 @@ export function connected(observation: Observation): Type<'Connected'> {
   return { type, status: 'True', reason: 'Connected', message: `${count}.${detail}` };
 }
 
-/** What is known of one port over all pods that speak for it. */
+/** Why one of these pods cannot be read; what it carries is then not known, whatever the others say. */
+const unreadableOf = (tunnels: readonly ObservedTunnel[]): string | undefined =>
+  tunnels.find(({ unreadable }) => unreadable !== undefined)?.unreadable;
+
+interface Reachability {
+  readonly reachable: boolean | undefined;
+  readonly problem: Problem | undefined;
+  /** Where a pod of an earlier document carries its clients; what it says of that place vouches for no other. */
+  readonly elsewhere: string | undefined;
+}
+
+/** What is known of one port's destination over all pods that speak for it. */
 export function reachabilityOf(
-  name: string,
+  { name, destination }: Pick<EffectivePort, 'name' | 'destination'>,
   tunnels: readonly ObservedTunnel[],
-): { readonly reachable: boolean | undefined; readonly problem: Problem | undefined } {
-  const results = speakers(tunnels).flatMap(({ status }) => status?.ports.filter((port) => port.name === name) ?? []);
+): Reachability {
+  const there = cleanText(destinationText(destination));
+  const said = speakers(tunnels).flatMap(({ status }) => status?.ports.filter((port) => port.name === name) ?? []);
+  const elsewhere = said.find((port) => (port.destination ?? there) !== there)?.destination;
+  const results = said.filter((port) => (port.destination ?? there) === there);
   const failed = results.find(({ reachable }) => reachable === false);
   if (failed !== undefined) {
     const reason = reasonWord(failed.reason ?? 'DestinationUnreachable');
-    return { reachable: false, problem: { reason, message: failed.message ?? 'the destination is not reachable' } };
+    const problem = { reason, message: failed.message ?? 'the destination is not reachable' };
+    return { reachable: false, problem, elsewhere };
   }
-  return { reachable: results.some(({ reachable }) => reachable === true) ? true : undefined, problem: undefined };
+  const reachable = results.some((port) => port.reachable === true) ? true : undefined;
+  return { reachable, problem: undefined, elsewhere };
 }
 
 /** The ready pods; while there is none, those that hold a session (readinessPolicy Destination keeps such from being ready). */
@@ -130,17 +148,20 @@ export function destinationReachable(observation: Observation): Type<'Destinatio
   const rest = atRest(observation);
   if (rest !== undefined) return unknown(rest);
   if (portForward === undefined) return unknown({ reason: 'NoResultYet', message: 'The document is not valid.' });
+  const ports = effectivePorts(portForward.spec).map((port) => ({ name: port.name, ...reachabilityOf(port, tunnels) }));
+  const moving = ports.find(({ elsewhere }) => elsewhere !== undefined);
+  const former = moving && {
+    reason: 'NoResultYet',
+    message: `${moving.name}: pods still carry to the former ${moving.elsewhere}.`,
+  };
   if (portForward.spec.healthCheck.destination === 'Off') {
-    return unknown({ reason: 'NotChecked', message: 'spec.healthCheck.destination is Off.' });
+    return unknown(former ?? { reason: 'NotChecked', message: 'spec.healthCheck.destination is Off.' });
   }
   const speaking = speakers(tunnels);
   if (speaking.length === 0) {
     const { reason } = disconnectedBecause(observation);
     return unknown({ reason, message: 'Not known while no pod is connected.' });
   }
-  const unreadable = speaking.every((tunnel) => tunnel.unreadable !== undefined) ? speaking[0]?.unreadable : undefined;
-  if (unreadable !== undefined) return unknown(withMend({ reason: 'StatusUnreadable', message: unreadable }));
-  const ports = effectivePorts(portForward.spec).map(({ name }) => ({ name, ...reachabilityOf(name, tunnels) }));
   const failed = ports.filter(({ reachable }) => reachable === false);
   if (failed[0]?.problem !== undefined) {
     const message = failed.map(({ name, problem }) => `${name}: ${problem?.message}`).join('; ');
@@ -150,6 +171,9 @@ export function destinationReachable(observation: Observation): Type<'Destinatio
       ...withMend({ reason: failed[0].problem.reason, message: message.slice(0, 2048) }),
     };
   }
+  const unreadable = unreadableOf(speaking);
+  if (unreadable !== undefined) return unknown(withMend({ reason: 'StatusUnreadable', message: unreadable }));
+  if (former !== undefined) return unknown(former);
   if (ports.every(({ reachable }) => reachable === true)) {
     return { type, status: 'True', reason: 'Reachable', message: 'Every destination answered last.' };
   }
@@ -159,17 +183,21 @@ export function destinationReachable(observation: Observation): Type<'Destinatio
   return unknown({ reason: 'NoResultYet', message: 'The destinations have not been probed or dialled yet.' });
 }
 
-/** Ready mirrors what keeps a client from being carried, in the order of the walk. */
+/** Ready mirrors what keeps a client from being carried, in the order of the walk. `wasReady`: of this very document. */
 export function ready(
-  observation: Observation,
+  { refusal, obstacle }: Observation,
   connectedNow: Type<'Connected'>,
   reachableNow: Type<'DestinationReachable'>,
+  wasReady: boolean,
 ): Type<'Ready'> {
   const type = 'Ready';
-  for (const problem of [observation.refusal, observation.obstacle]) {
+  // A tunnel whose objects were all there once, and whose pods are, carries on while the API server cannot write one of them.
+  const carriesOn = obstacle !== undefined && isPassing(obstacle) && wasReady && connectedNow.status === 'True';
+  for (const problem of [refusal, carriesOn ? undefined : obstacle]) {
     if (problem !== undefined) return { type, status: 'False', ...withMend(problem) };
   }
-  if (connectedNow.reason === 'StatusUnreadable') return { ...connectedNow, type, status: 'Unknown' };
+  if (connectedNow.reason === 'StatusUnreadable' && reachableNow.status !== 'False')
+    return { ...connectedNow, type, status: 'Unknown' };
   if (connectedNow.status !== 'True') return { ...connectedNow, type };
   const { status, reason, message } = reachableNow;
   if (reason === 'Idle') return { type, status: 'True', reason, message };

@@ -2,31 +2,35 @@
 // person. Both are absent when all is normal, and during a passing outage after the tunnel was ready. Pure.
 //
 // A tunnel is *settling* from its creation, and again after each edit, resume or refusal, until it is Ready. It may take 120 s; then it is
-// Stalled until it is Ready after all. The conditions themselves remember this, so it survives a restart of the controller.
+// Stalled until it is Ready after all. Reconciling itself remembers since when, so it survives a restart of the controller.
 // Neighbours: conditions.ts (all other conditions), status.ts.
 import type { Condition, PortForwardStatus } from '../../contract/api/status.ts';
 import type { Deployment } from '../kube/resources.ts';
 import { atRest, disconnectedBecause, type Observation, type Verdict } from './conditions.ts';
-import { isPermanent, type Problem, withMend } from './sentence.ts';
+import { isPassing, isPermanent, type Problem, withMend } from './sentence.ts';
 
 /** How long a tunnel may take until it is Ready for the first time. */
 const settlingMs = 120_000;
+
+type Outlook = Pick<Progress, 'verdict' | 'changesInMs'>;
 
 export interface Progress {
   /** Reconciling=True, Stalled=True, or neither. */
   readonly verdict: (Verdict & { readonly type: 'Reconciling' | 'Stalled' }) | undefined;
   /** When time alone will change the verdict. */
   readonly changesInMs: number | undefined;
+  /** The 120 s begin now: since when it was Reconciling before counts no more. */
+  readonly startsAnew: boolean;
 }
 
-const none: Progress = { verdict: undefined, changesInMs: undefined };
+const none: Outlook = { verdict: undefined, changesInMs: undefined };
 
-const stalled = (problem: Problem): Progress => ({
-  verdict: { type: 'Stalled', status: 'True', ...withMend(problem) },
+const stalled = ({ reason, message }: Problem): Outlook => ({
+  verdict: { type: 'Stalled', status: 'True', ...withMend({ reason, message }) },
   changesInMs: undefined,
 });
 
-const reconciling = (message: string, changesInMs?: number): Progress => ({
+const reconciling = (message: string, changesInMs?: number): Outlook => ({
   verdict: { type: 'Reconciling', status: 'True', reason: 'Progressing', message },
   changesInMs,
 });
@@ -38,30 +42,39 @@ export function progress(
   previous: PortForwardStatus | undefined,
   now: Date,
 ): Progress {
-  for (const problem of [observation.refusal, observation.obstacle]) {
-    if (problem === undefined) continue;
-    if (problem.reason === 'Progressing') return reconciling(problem.message);
-    if (isPermanent(problem)) return stalled(problem);
-  }
-  if (atRest(observation) !== undefined) return none;
-  const rolling = rollout(observation.deployment);
-  if (readyNow.status === 'True') {
-    if (rolling === undefined) return none;
+  const settles = startsToSettle(observation, generation, previous);
+  const startsAnew = settles || (isTrue(previous, 'Ready') && readyNow.status !== 'True');
+  const since = startsAnew ? undefined : condition(previous, 'Reconciling')?.lastTransitionTime;
+  const waited = since === undefined ? 0 : now.getTime() - Date.parse(since);
+  const before = settles ? undefined : previous;
+  return { ...outlook(observation, readyNow, settles, before, Math.max(0, waited)), startsAnew };
+}
+
+function outlook(
+  observation: Observation,
+  readyNow: Verdict,
+  settles: boolean,
+  before: PortForwardStatus | undefined,
+  waitedMs: number,
+): Outlook {
+  const { obstacle, deployment, tunnels } = observation;
+  const held = heldBy(observation);
+  if (held !== undefined) return isPermanent(held) ? stalled(held) : reconciling(withMend(held).message);
+  const unwritten = obstacle === undefined ? none : reconciling(withMend(obstacle).message);
+  if (atRest(observation) !== undefined) return unwritten;
+  if (isPermanent(readyNow)) return stalled(readyNow);
+  const rolling = rollout(deployment);
+  // To replace many pods one by one takes as long as it takes; Kubernetes says when it gets no further.
+  if (rolling !== undefined && tunnels.some(({ ready }) => ready)) {
     return rolling.stuck ? stalled(stuckBecause(observation)) : reconciling(rolling.message);
   }
-  if (isPermanent(readyNow)) return stalled({ reason: readyNow.reason, message: readyNow.message });
-  if (rolling === undefined && !settling(generation, previous)) return none;
-
-  const before = startsAnew(generation, previous) ? undefined : previous;
-  const timedOut = stalled({
-    reason: 'TimedOut',
-    message: `Not ready within ${settlingMs / 1000} s: ${readyNow.message}`,
-  });
-  if (isTrue(before, 'Stalled')) return timedOut;
-  const since = condition(before, 'Reconciling')?.lastTransitionTime;
-  const waited = since === undefined ? 0 : now.getTime() - Date.parse(since);
-  if (waited >= settlingMs) return timedOut;
-  return reconciling(readyNow.message, settlingMs - Math.max(0, waited));
+  if (readyNow.status === 'True') return unwritten;
+  const settling = settles || isTrue(before, 'Reconciling') || isTrue(before, 'Stalled');
+  if (rolling === undefined && !settling) return none;
+  if (isTrue(before, 'Stalled') || waitedMs >= settlingMs) {
+    return stalled({ reason: 'TimedOut', message: `Not ready within ${settlingMs / 1000} s: ${readyNow.message}` });
+  }
+  return reconciling(readyNow.message, settlingMs - waitedMs);
 }
 
 const condition = (status: PortForwardStatus | undefined, type: string): Condition | undefined =>
@@ -70,20 +83,29 @@ const condition = (status: PortForwardStatus | undefined, type: string): Conditi
 const isTrue = (status: PortForwardStatus | undefined, type: string): boolean =>
   condition(status, type)?.status === 'True';
 
-/** Whether the 120 s begin now: a new document, or one that was held up by something other than its tunnel. */
-function startsAnew(generation: number, previous: PortForwardStatus | undefined): boolean {
-  if (previous?.observedGeneration !== generation) return true;
-  const held = ['Accepted', 'Programmed'].some((type) => condition(previous, type)?.status === 'False');
+/** What keeps the document from being acted on, other than the tunnel itself. */
+const heldBy = ({ refusal, obstacle }: Observation): Problem | undefined =>
+  refusal ?? (obstacle === undefined || isPassing(obstacle) ? undefined : obstacle);
+
+/** A new document, or one that was held up or at rest until now. */
+function startsToSettle(
+  observation: Observation,
+  generation: number,
+  previous: PortForwardStatus | undefined,
+): boolean {
   const ready = condition(previous, 'Ready');
-  return held || ready === undefined || ready.reason === 'Suspended' || ready.reason === 'ScaledToZero';
+  if (previous?.observedGeneration !== generation || ready === undefined) return true;
+  const was = ['Accepted', 'Programmed'].map((type) => condition(previous, type));
+  const wasHeld = was.some((each) => each?.status === 'False' && !isPassing(each));
+  const wasAtRest = ready.reason === 'Suspended' || ready.reason === 'ScaledToZero';
+  return (wasHeld && heldBy(observation) === undefined) || (wasAtRest && atRest(observation) === undefined);
 }
 
-function settling(generation: number, previous: PortForwardStatus | undefined): boolean {
-  return startsAnew(generation, previous) || isTrue(previous, 'Reconciling') || isTrue(previous, 'Stalled');
-}
-
-/** The replacement of pods that is under way, as `kubectl rollout status` sees it; a pod that is not ready for another reason is none. */
-function rollout(
+/**
+ * The replacement of pods that is under way, as `kubectl rollout status` sees it; a pod that is not ready for another reason is none, nor
+ * is one that is missing since the replacement was complete.
+ */
+export function rollout(
   deployment: Deployment | undefined,
 ): { readonly stuck: boolean; readonly message: string } | undefined {
   if (deployment?.spec === undefined) return undefined;
@@ -92,8 +114,9 @@ function rollout(
   const updated = status?.updatedReplicas ?? 0;
   const all = status?.replicas ?? 0;
   const observed = (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
-  if (observed && updated >= wanted && all <= updated) return undefined;
   const progressing = status?.conditions?.find(({ type }) => type === 'Progressing');
+  const complete = updated >= wanted || progressing?.reason === 'NewReplicaSetAvailable';
+  if (observed && complete && all <= updated) return undefined;
   return {
     stuck: observed && progressing?.status === 'False',
     message: `${updated} of ${wanted} pods are of the present document; ${Math.max(0, all - updated)} older ones remain.`,

@@ -14,6 +14,9 @@ const isCode = (reason: string): reason is Code => Object.hasOwn(errorCodes, rea
 /** Whether only a person can mend it; a reason that we do not know counts as transient. */
 export const isPermanent = ({ reason }: Problem): boolean => isCode(reason) && errorCodes[reason].permanent;
 
+/** Whether the API server just could not do it, which says nothing against the document or the objects that are there. */
+export const isPassing = ({ reason }: Problem): boolean => reason === ('ApiServerError' satisfies Code);
+
 /**
  * A problem whose message ends with the mend of its code. What happens at the bastion and behind it is told by the sidecar, whose
  * sentences name the mend themselves.

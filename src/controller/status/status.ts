@@ -36,11 +36,12 @@ export function computeStatus(stored: StoredPortForward, observation: Observatio
   const generation = stored.metadata.generation ?? 0;
   const connectedNow = connected(observation);
   const reachableNow = destinationReachable(observation);
-  const readyNow = ready(observation, connectedNow, reachableNow);
-  const { verdict, changesInMs } = progress(observation, readyNow, generation, previous, now);
+  const readyNow = ready(observation, connectedNow, reachableNow, wasReady(stored));
+  const { verdict, changesInMs, startsAnew } = progress(observation, readyNow, generation, previous, now);
   const verdicts = [accepted(observation), programmed(observation), connectedNow, reachableNow, readyNow];
+  const before = (previous?.conditions ?? []).filter(({ type }) => !(startsAnew && type === 'Reconciling'));
   const conditions = mergeConditions(
-    (previous?.conditions ?? []).map((each) => ({ ...each, observedGeneration: each.observedGeneration ?? 0 })),
+    before.map((each) => ({ ...each, observedGeneration: each.observedGeneration ?? 0 })),
     [...verdicts, ...(verdict === undefined ? [] : [verdict])].map((each) => ({
       ...each,
       message: each.message.slice(0, maxMessage),
@@ -57,11 +58,17 @@ export function computeStatus(stored: StoredPortForward, observation: Observatio
   return { status, changesInMs };
 }
 
+/** Whether the present document's tunnel was Ready when it was last told of. */
+export function wasReady({ status, metadata }: StoredPortForward): boolean {
+  if (status?.observedGeneration !== metadata.generation) return false;
+  return status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false;
+}
+
 /** Where clients dial and where that leads. */
 function describe(portForward: PortForward, { tunnels }: Observation): PortForwardStatus {
   const address = `${serviceName(portForward)}.${portForward.metadata.namespace}.svc`;
   const ports = effectivePorts(portForward.spec).map(({ name, port, destination }): PortForwardPortStatus => {
-    const { reachable, problem } = reachabilityOf(name, tunnels);
+    const { reachable, problem } = reachabilityOf({ name, destination }, tunnels);
     return {
       name,
       address: `${address}:${port}`,

@@ -31,7 +31,7 @@ function clean(value: unknown, depth: number): unknown {
 }
 
 /** Control, format (bidirectional overrides, zero-width) and separator characters become spaces; the rest is cut. */
-function cleanText(text: string): string {
+export function cleanText(text: string): string {
   return text
     .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cs}]+/gu, ' ')
     .slice(0, maxText)

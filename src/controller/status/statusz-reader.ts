@@ -7,7 +7,7 @@ import type { Counter } from '../../process/metrics.ts';
 import { keyOf, type ObjectKey } from '../kube/object.ts';
 import type { Pod } from '../kube/resources.ts';
 import { maxAnswerBytes, parseAnswer } from './statusz-answer.ts';
-import { isReady, type Reading } from './tunnels.ts';
+import { isReady, isRunning, type Reading } from './tunnels.ts';
 
 export interface ReaderTimings {
   /** After a pod's readiness changed. */
@@ -41,7 +41,9 @@ const failuresUntilUnreadable = 2;
 export interface StatuszReaderOptions {
   /** Where a pod's admin port is. */
   readonly originOf: (pod: Pod) => string;
-  /** Called when what is known of a pod has changed. */
+  /** Whether this install asks the pod at all, decided when its turn has come; another one's NetworkPolicy would not let us in. */
+  readonly isOurs: (pod: Pod) => boolean;
+  /** Called when what is known of a pod has changed, and when it was heard after its readiness changed. */
   readonly onChange: (pod: Pod) => void;
   readonly reads?: Counter<'result'>;
   readonly timings?: ReaderTimings;
@@ -54,6 +56,9 @@ interface Entry {
   failures: number;
   /** When its readiness or what it says last changed. */
   changedAt: number;
+  /** How often its readiness changed, its appearance included, and after how many of these it was heard. */
+  changes: number;
+  heard: number;
   busy: boolean;
 }
 
@@ -78,6 +83,12 @@ export class StatuszReader {
     return entry?.pod.metadata.uid === pod.metadata.uid ? entry?.reading : undefined;
   }
 
+  /** Whether the pod's readiness changed and it was not heard since. */
+  isDue(pod: Pod): boolean {
+    const entry = this.#entries.get(keyOf(pod.metadata));
+    return entry !== undefined && entry.pod.metadata.uid === pod.metadata.uid && entry.heard < entry.changes;
+  }
+
   /** Pods that are followed. */
   get size(): number {
     return this.#entries.size;
@@ -92,14 +103,23 @@ export class StatuszReader {
       entry = undefined;
     }
     if (entry === undefined) {
-      entry = { pod, timer: undefined, reading: undefined, failures: 0, changedAt: Date.now(), busy: false };
+      const counts = { failures: 0, changes: 1, heard: 0 };
+      entry = { pod, timer: undefined, reading: undefined, changedAt: Date.now(), busy: false, ...counts };
       this.#entries.set(key, entry);
-      this.#schedule(entry, initial && isReady(pod) ? this.#timings.readyMs * Math.random() : this.#timings.changedMs);
+      this.#schedule(entry, initial ? this.#firstPause(entry) : this.#timings.changedMs);
       return;
     }
-    const changed = isReady(entry.pod) !== isReady(pod) || address(entry.pod) !== address(pod);
+    const before = entry.pod;
+    const began = isRunning(pod) && !isRunning(before);
+    const ended = isRunning(before) && !isRunning(pod);
     entry.pod = pod;
-    if (!changed) return;
+    if (!began && !ended && isReady(before) === isReady(pod) && before.status?.podIP === pod.status?.podIP) return;
+    if (began) {
+      // What was heard of a former process, or was not, says nothing of this one.
+      entry.reading = undefined;
+      entry.failures = 0;
+    }
+    entry.changes += 1;
     entry.changedAt = Date.now();
     this.#schedule(entry, this.#timings.changedMs);
   }
@@ -117,9 +137,7 @@ export class StatuszReader {
   async run(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.#signal = signal;
-    for (const entry of this.#entries.values()) {
-      this.#schedule(entry, isReady(entry.pod) ? this.#timings.readyMs * Math.random() : this.#timings.changedMs);
-    }
+    for (const entry of this.#entries.values()) this.#schedule(entry, this.#firstPause(entry));
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     this.#signal = undefined;
     for (const entry of this.#entries.values()) clearTimeout(entry.timer);
@@ -129,7 +147,7 @@ export class StatuszReader {
 
   #schedule(entry: Entry, ms: number): void {
     clearTimeout(entry.timer);
-    if (this.#signal === undefined || address(entry.pod) === undefined) return;
+    if (this.#signal === undefined || !isRunning(entry.pod)) return;
     entry.timer = setTimeout(() => {
       this.#due.add(entry);
       this.#work();
@@ -141,48 +159,61 @@ export class StatuszReader {
       if (this.#inFlight >= maxInFlight || this.#signal === undefined) return;
       this.#due.delete(entry);
       if (entry.busy) continue;
+      if (!this.#options.isOurs(entry.pod)) {
+        this.#schedule(entry, this.#pause(entry));
+        continue;
+      }
       this.#inFlight += 1;
       entry.busy = true;
+      const { changes } = entry;
       void this.#read(entry, this.#signal).finally(() => {
         this.#inFlight -= 1;
         entry.busy = false;
-        if (this.#entries.get(keyOf(entry.pod.metadata)) === entry) this.#schedule(entry, this.#pause(entry));
+        if (this.#entries.get(keyOf(entry.pod.metadata)) === entry) {
+          this.#schedule(entry, entry.changes === changes ? this.#pause(entry) : this.#timings.changedMs);
+        }
         this.#work();
       });
     }
   }
 
   #pause({ pod, reading, changedAt }: Entry): number {
-    const { readyMs, readsPerSecond, notReadyMs, longMs, longNotReadyMs } = this.#timings;
+    const { notReadyMs, longMs, longNotReadyMs } = this.#timings;
     const isLong = Date.now() - changedAt > longMs;
-    if (isReady(pod) && (isLong || isSettled(reading))) {
-      const interval = Math.max(readyMs, (this.#entries.size / readsPerSecond) * 1_000);
-      return interval * (0.8 + 0.4 * Math.random());
-    }
+    if (isReady(pod) && (isLong || isSettled(reading))) return this.#readyPause() * (0.8 + 0.4 * Math.random());
     return isLong ? longNotReadyMs : notReadyMs;
+  }
+
+  /** Of a pod that was there before us: all of them at once would be too many. */
+  #firstPause({ pod }: Entry): number {
+    return isReady(pod) ? this.#readyPause() * Math.random() : this.#timings.changedMs;
+  }
+
+  #readyPause(): number {
+    const { readyMs, readsPerSecond } = this.#timings;
+    return Math.max(readyMs, (this.#entries.size / readsPerSecond) * 1_000);
   }
 
   /** Never rejects. */
   async #read(entry: Entry, signal: AbortSignal): Promise<void> {
-    const { pod } = entry;
+    const { pod, changes } = entry;
     const origin = this.#options.originOf(pod);
     try {
       using limit = deadline(signal, this.#timings.deadlineMs, 'reading the status');
       const status = parseAnswer(await this.#fetch(`${origin}/statusz`, limit.signal));
       entry.failures = 0;
       this.#options.reads?.inc({ result: 'success' });
-      this.#note(entry, { status, unreadable: undefined });
+      this.#note(entry, { status, unreadable: undefined }, changes);
     } catch (error) {
       if (signal.aborted) return;
       entry.failures += 1;
       this.#options.reads?.inc({ result: 'error' });
-      const lasting = entry.failures >= failuresUntilUnreadable;
-      this.#note(entry, {
-        status: lasting ? undefined : entry.reading?.status,
-        unreadable: lasting
-          ? `the status of pod ${pod.metadata.name} cannot be read from ${origin}: ${why(error)}`
-          : undefined,
-      });
+      if (entry.failures < failuresUntilUnreadable) {
+        this.#note(entry, { status: entry.reading?.status, unreadable: undefined }, entry.heard);
+        return;
+      }
+      const unreadable = `the status of pod ${pod.metadata.name} cannot be read from ${origin}: ${why(error)}`;
+      this.#note(entry, { status: undefined, unreadable }, changes);
     }
   }
 
@@ -199,12 +230,15 @@ export class StatuszReader {
     return Buffer.concat(chunks).toString('utf8');
   }
 
-  #note(entry: Entry, reading: Reading): void {
+  /** `heard`: after how many changes of its readiness the pod was asked. */
+  #note(entry: Entry, reading: Reading, heard: number): void {
     const before = entry.reading;
+    const same = before !== undefined && JSON.stringify(before) === JSON.stringify(reading);
+    const awaited = entry.heard < heard;
     entry.reading = reading;
-    if (before !== undefined && JSON.stringify(before) === JSON.stringify(reading)) return;
-    entry.changedAt = Date.now();
-    this.#options.onChange(entry.pod);
+    entry.heard = heard;
+    if (!same) entry.changedAt = Date.now();
+    if (!same || awaited) this.#options.onChange(entry.pod);
   }
 }
 
@@ -212,9 +246,6 @@ export class StatuszReader {
 const isSettled = (reading: Reading | undefined): boolean =>
   reading?.status !== undefined &&
   (reading.status.state === 'Idle' || reading.status.ports.every(({ reachable }) => reachable === true));
-
-const address = (pod: Pod): string | undefined =>
-  pod.metadata.deletionTimestamp === undefined ? pod.status?.podIP : undefined;
 
 function why(error: unknown): string {
   if (error instanceof DeadlineExceeded) return 'no answer in time';

@@ -115,6 +115,6 @@ function stateOf(status: TunnelStatus | undefined): string {
 /** RFC 3339 in whole seconds, or nothing: the API server refuses the whole status for one bad date. */
 function dateTime(text: string | undefined): string | undefined {
   const date = new Date(text ?? '');
-  if (Number.isNaN(date.getTime()) || date.getUTCFullYear() > 9999) return undefined;
-  return `${date.toISOString().slice(0, 19)}Z`;
+  const year = date.getUTCFullYear();
+  return year >= 1 && year <= 9999 ? `${date.toISOString().slice(0, 19)}Z` : undefined;
 }

@@ -107,7 +107,7 @@ test('a namespace can be deleted with its tunnels', async () => {
   const namespace = await world.namespace();
   await world.apply(namespace, 'orders-db', ordersDb());
   await world.until('a pod', async () => (await pods(namespace)).length === 1);
-  await world.server.kubectl(['delete', 'namespace', namespace, '--timeout=20s']);
+  await world.server.kubectl(['delete', 'namespace', namespace, '--timeout=60s']);
 });
 
 test('a rollout replaces the pod one by one and ends in a status without Reconciling', async () => {

@@ -43,7 +43,7 @@ test('a tunnel that becomes ready makes the PortForward ready, and kubectl shows
   pod.answer = connectedStatus();
   await pod.setReady(true);
   await world.rolledOut(namespace, 'orders-db', 1);
-  await world.server.kubectl(['wait', '--for=condition=Ready', 'pf/orders-db', '-n', namespace, '--timeout=15s']);
+  await world.server.kubectl(['wait', '--for=condition=Ready', 'pf/orders-db', '-n', namespace, '--timeout=60s']);
   await world.until('only ready pods are endpoints', async () => {
     return (await world.service(namespace, 'orders-db'))?.spec?.publishNotReadyAddresses !== true;
   });
@@ -83,6 +83,38 @@ test('a destination that goes away is told with its reason, and kubectl wait see
   assert.equal(status.ports?.[0]?.message, message);
   pod.answer = connectedStatus();
   await world.condition(namespace, 'orders-db', 'Ready', { status: 'True' });
+});
+
+test('an edit of the destination is ready when no pod carries to the former one any more', async () => {
+  const namespace = await world.namespace();
+  const answer = (host: string) =>
+    connectedStatus({ ports: [{ name: 'postgres', destination: `${host}:5432`, reachable: true }] });
+  await world.apply(namespace, 'orders-db', ordersDb());
+  const former = await world.pod(namespace, 'orders-db', 'former-1');
+  former.answer = answer('orders.db.internal');
+  await world.rolledOut(namespace, 'orders-db', 1);
+  await world.condition(namespace, 'orders-db', 'Ready', { status: 'True' });
+  await world.quiet(controller);
+  const ports = [{ port: 5432, name: 'postgres', destinationHost: 'new.db.internal', appProtocol: 'postgresql' }];
+  await world.apply(namespace, 'orders-db', ordersDb({ ports }));
+  const waiting = await world.condition(namespace, 'orders-db', 'Ready', { status: 'Unknown', reason: 'NoResultYet' });
+  assert.equal(waiting.observedGeneration, 2);
+  assert.match(waiting.message, /^postgres: pods still carry to the former orders\.db\.internal:5432\.$/);
+  await world.condition(namespace, 'orders-db', 'Reconciling', { status: 'True' });
+  const present = await world.pod(namespace, 'orders-db', 'present-1');
+  present.answer = answer('new.db.internal');
+  await world.rolledOut(namespace, 'orders-db', 1, { replicas: 2 });
+  await world.until(
+    'the new pod is heard',
+    async () => (await world.status(namespace, 'orders-db')).readyReplicas === 2,
+  );
+  await world.condition(namespace, 'orders-db', 'Ready', { status: 'Unknown', reason: 'NoResultYet' });
+  await former.remove();
+  await world.rolledOut(namespace, 'orders-db', 1);
+  const ready = await world.condition(namespace, 'orders-db', 'Ready', { status: 'True' });
+  assert.equal(ready.observedGeneration, 2);
+  const loss = (await eventsOf(namespace)).filter((event) => event.startsWith('Warning'));
+  assert.deepEqual(loss, [], 'an edit is no loss');
 });
 
 test('a pod that cannot be asked makes Ready unknown, not false', async () => {
@@ -237,6 +269,7 @@ test('an upgrade of the operator replaces pods a few at a time, and an edit neve
   for (const name of names) await world.condition(namespace, name, 'Programmed', { status: 'True' });
   await world.quiet(controller);
   await controller.stop();
+  const started = Date.now();
   controller = await world.controller([
     '--tunnel-image=registry.example/portforward:next',
     '--rollouts-per-minute=6',
@@ -257,7 +290,10 @@ test('an upgrade of the operator replaces pods a few at a time, and an edit neve
       .split('\n')
       .map((image) => image.split(':')[1] ?? '');
   };
-  assert.equal((await images()).filter((tag) => tag === 'next').length, 1);
+  const replaced = (await images()).filter((tag) => tag === 'next').length;
+  // One at once, then one every ten seconds.
+  const allowed = 1 + Math.floor((Date.now() - started) / 10_000);
+  assert.ok(replaced >= 1 && replaced <= allowed && replaced < names.length, `${replaced}, of ${allowed}`);
   const page = await (await fetch(`http://127.0.0.1:${controller.adminPort}/metrics`)).text();
   assert.match(/^portforward_rollouts_waiting .*/m.exec(page)?.[0] ?? '', / [1-9]/);
   for (const name of names) {
@@ -281,7 +317,7 @@ test('a second controller waits, and takes over within seconds when the first on
   const started = Date.now();
   await controller.stop();
   controller = await waiting;
-  assert.ok(Date.now() - started < 5_000, `took ${Date.now() - started} ms`);
+  assert.ok(Date.now() - started < 10_000, `took ${Date.now() - started} ms`);
   await world.server.kubectl(['delete', 'service', 'orders-db', '-n', namespace]);
   await world.until('the Service is back', async () => await world.service(namespace, 'orders-db'));
 });

@@ -28,7 +28,7 @@ import { createRegistry } from '../../../src/process/metrics.ts';
 import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
 
 const crdFile = join(import.meta.dirname, '../../../crds/portforward.yaml');
-const limitMs = 20_000;
+const limitMs = 60_000;
 
 export interface Request {
   readonly method: string;
@@ -191,7 +191,7 @@ export class World implements AsyncDisposable {
     });
   }
 
-  /** Asks until the answer is neither undefined, false nor Unmet; fails after 20 s with what was seen last. */
+  /** Asks until the answer is neither undefined, false nor Unmet; fails after a minute with what was seen last. */
   async until<T>(what: string, ask: () => Promise<T | undefined | false | Unmet>): Promise<T> {
     const end = Date.now() + limitMs;
     for (;;) {
@@ -214,7 +214,7 @@ export class World implements AsyncDisposable {
         since = Date.now();
         seen = controller.requests.length;
       }
-      return Date.now() - since > 700;
+      return Date.now() - since > 1_500;
     });
   }
 

@@ -285,7 +285,7 @@ test('a reflector without its right names the missing verb', { timeout }, async 
     log: nobody.log,
   });
   const running = reflector.run(stop.signal);
-  await assert.rejects(reflector.waitForSync(signal, 2_000), /User "nobody" cannot (list|watch) resource "pods"/);
+  await assert.rejects(reflector.waitForSync(signal, 8_000), /User "nobody" cannot (list|watch) resource "pods"/);
   stop.abort();
   await running;
 });

@@ -27,7 +27,7 @@ await run(
       identity,
       metrics,
       log,
-      timings: { leaseDurationMs: 5_000, renewDeadlineMs: 3_000, retryPeriodMs: 500 },
+      timings: { leaseDurationMs: 15_000, renewDeadlineMs: 9_000, retryPeriodMs: 500 },
     });
     const kube = kubeOver(transport, { fence: elector.fence(1_000) });
     await elector.run(async (leading) => {

@@ -20,6 +20,12 @@ const rows: readonly [string, unknown, string | undefined][] = [
   ['an object of a former namesake', held('PortForward', 'orders-db', 'u'), 'Progressing'],
   ['a missing right', refusal(403, 'services is forbidden: User "x" cannot patch'), 'Forbidden'],
   ['an admission policy', refusal(403, 'ValidatingAdmissionPolicy "x" denied request'), 'Forbidden'],
+  [
+    'an admission policy that answers as validation does',
+    refusal(422, "deployments \"x\" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'y' denied request: no"),
+    'Forbidden',
+  ],
+  ['an admission webhook', refusal(400, 'admission webhook "x.example" denied the request: no'), 'Forbidden'],
   ['a quota on Services', refusal(403, 'exceeded quota: q, requested: services=1'), 'QuotaExceeded'],
   [
     'a namespace that goes',
@@ -31,6 +37,7 @@ const rows: readonly [string, unknown, string | undefined][] = [
   ['a namespace that is gone', refusal(404, 'not found'), undefined],
   ['an overloaded server', refusal(503, 'try later'), undefined],
   ['no answer', new ApiUnreachable('PATCH /x', new Error('ECONNREFUSED'), false), undefined],
+  ['a webhook that does not answer', refusal(500, 'failed calling webhook "x": EOF', 'InternalError'), undefined],
   ['a bug', new TypeError('x is undefined'), undefined],
 ];
 

@@ -51,6 +51,13 @@ const rows: readonly [string, PortForwardStatus | undefined, PortForwardStatus, 
   ['and not again', status('False BastionTimeout', 'TimedOut'), status('False BastionTimeout', 'TimedOut'), []],
 ];
 
+test('what an edit begins anew is no loss', () => {
+  const before = { ...status('True Ready'), observedGeneration: 1 };
+  const now = { ...status('Unknown NoResultYet'), observedGeneration: 2 };
+  assert.deepEqual(told(before, now), []);
+  assert.deepEqual(told({ ...before, observedGeneration: 2 }, now), ['Warning NoResultYet']);
+});
+
 for (const [name, before, now, wanted] of rows) {
   test(name, () => assert.deepEqual(told(before, now), wanted));
 }

@@ -118,6 +118,44 @@ test('what the sidecar needs, and reconnectAt, change the pod template and its m
   }
 });
 
+test('a proxy and its certificates roll no pod of an ssh tunnel, which has no use for them', () => {
+  const flags = [
+    '--tunnel-https-proxy=http://proxy.example',
+    '--tunnel-no-proxy=.svc',
+    '--tunnel-ca-bundle=company-ca',
+  ];
+  const templates = [tunnelSettings(), tunnelSettings(...flags)].map((settings) =>
+    hashOf(desiredChildren(portForward(), settings, true).deployment.spec?.template),
+  );
+  assert.equal(templates[0], templates[1]);
+});
+
+test('another role rolls the pods, which get it when they are made, and a tunnel without one knows nothing of it', () => {
+  const throughAws = (irsaRoleArn?: string) =>
+    children({
+      ssh: undefined,
+      ssm: { region: 'eu-west-1', target: { instanceId: 'i-0abc' }, ...(irsaRoleArn && { irsaRoleArn }) },
+    });
+  const role = 'arn:aws:iam::123456789012:role/portforward';
+  const marks = [throughAws(), throughAws(role), throughAws(`${role}-2`)].map(({ deployment }) =>
+    templateOf(deployment),
+  );
+  assert.equal(new Set(marks).size, 3);
+  for (const { deployment } of [children(), throughAws()]) {
+    assert.equal(deployment.spec?.template.metadata?.annotations?.['portforward.dev/identity'], undefined);
+  }
+});
+
+test('a spread counts the pods of this PortForward unless the document says which', () => {
+  const spread = { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule' };
+  const own = { matchLabels: { app: 'other' } };
+  const { deployment } = children({ pod: { topologySpreadConstraints: [spread, { ...spread, labelSelector: own }] } });
+  assert.deepEqual(
+    deployment.spec?.template.spec?.topologySpreadConstraints?.map(({ labelSelector }) => labelSelector),
+    [deployment.spec?.selector, own],
+  );
+});
+
 test('a pod may drain before it is killed', () => {
   const { deployment } = children({ connection: { drainTimeoutSeconds: 100 } });
   assert.equal(deployment.spec?.template.spec?.terminationGracePeriodSeconds, 110);

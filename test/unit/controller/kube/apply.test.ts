@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ApiError, isConflict } from '../../../../src/controller/kube/api-error.ts';
+import { ApiError, isConflict, isForbidden } from '../../../../src/controller/kube/api-error.ts';
 import { Applier, hashOf, marked, needsApply, OwnershipConflict } from '../../../../src/controller/kube/apply.ts';
 import type { Kube } from '../../../../src/controller/kube/kube.ts';
 import { type KubeObject, keyOf, ownedBy } from '../../../../src/controller/kube/object.ts';
@@ -47,6 +47,11 @@ function applierOf(there?: Service, answer?: (body: KubeObject) => Service) {
       asked.push('apply');
       bodies.push(body);
       return answer?.(body) ?? live('10', { managedFields: [1] });
+    },
+    mergePatch: async (_: unknown, __: unknown, patch: KubeObject & Pick<Service, 'spec'>) => {
+      asked.push('merge');
+      bodies.push(patch);
+      return live('10', {}, { ...desired.spec, ...patch.spec });
     },
     delete: async (_: unknown, __: unknown, { uid }: { uid?: string }) => {
       asked.push(`delete ${uid}`);
@@ -131,6 +136,30 @@ test('an object that was replaced meanwhile is a conflict, and our memory of it 
   });
   cached(live('1', {}, { selector: {} }));
   await assert.rejects(applier.apply(desired, owner, signal), isConflict);
+});
+
+test('what an admission policy refuses is not forced by other means', async () => {
+  const sentence = "services \"s\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no";
+  const { applier, asked, cached } = applierOf(undefined, () => {
+    throw new ApiError('PATCH', 422, { reason: 'Invalid', message: sentence });
+  });
+  cached(live('1', {}, { selector: {} }));
+  await assert.rejects(applier.apply(desired, owner, signal), isForbidden);
+  assert.deepEqual(asked, ['apply']);
+});
+
+test('a part is merged into our very object, once, and read back at once', async () => {
+  const { applier, asked, bodies, cached } = applierOf();
+  const part = { spec: { publishNotReadyAddresses: true } };
+  await applier.merge('ns/s', part, owner, signal);
+  cached(live('1', { ownerReferences: [] }));
+  await applier.merge('ns/s', part, owner, signal);
+  assert.deepEqual(asked, [], 'what is not there or not ours is left alone');
+  cached(live('1'));
+  await applier.merge('ns/s', part, owner, signal);
+  await applier.merge('ns/s', part, owner, signal);
+  assert.deepEqual(asked, ['merge']);
+  assert.deepEqual(bodies, [{ ...part, metadata: { uid: 'uid-1' } }]);
 });
 
 test('a delete names the very object and is not repeated', async () => {

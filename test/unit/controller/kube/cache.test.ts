@@ -176,3 +176,15 @@ test('a written object is read back at once, until the cache has caught up or a 
   overlay.forget('ns/b');
   assert.equal(overlay.get('ns/b'), undefined);
 });
+
+test('the answer to a write that comes after the news of the deletion brings nothing back', async () => {
+  const clock = new FakeClock();
+  const store = new Store<KubeObject>();
+  const overlay = new Overlay(store, clock);
+  store.set('ns/a', object('a', '9', 'old'));
+  store.delete('ns/a');
+  overlay.record(object('a', '8', 'old'));
+  assert.equal(overlay.get('ns/a'), undefined);
+  overlay.record(object('a', '10', 'new'));
+  assert.equal(overlay.get('ns/a')?.metadata.uid, 'new', 'another one of that name is none of it');
+});

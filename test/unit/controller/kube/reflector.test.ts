@@ -5,7 +5,7 @@ import { Reflector, type ReflectorOptions } from '../../../../src/controller/kub
 import { type Pod, pods } from '../../../../src/controller/kube/resources.ts';
 import { type Asked, clientOf, configOf, impatientClock, ScriptedServer, until } from './scripted-server.ts';
 
-const timeout = 10_000;
+const timeout = 60_000;
 
 const pod = (name: string, resourceVersion: string, uid = `uid-${name}`): KubeObject => ({
   apiVersion: 'v1',

@@ -13,7 +13,7 @@ import { TokenBucket } from '../../../../src/controller/kube/token-bucket.ts';
 import { DeadlineExceeded } from '../../../../src/process/deadline.ts';
 import { clientOf, configOf, ScriptedServer } from './scripted-server.ts';
 
-const timeout = 10_000;
+const timeout = 60_000;
 const name = { namespace: 'ns', name: 'a' };
 const service: Service = { apiVersion: 'v1', kind: 'Service', metadata: name, spec: { ports: [{ port: 1 }] } };
 const { signal } = new AbortController();
@@ -117,7 +117,7 @@ test('a server that is not there yet is waited for, also by a create: it cannot 
   await created;
   await server.stop();
   await assert.rejects(
-    client.kube.get(services, name, { signal, deadlineMs: 600 }),
+    client.kube.get(services, name, { signal, deadlineMs: 3_000 }),
     (error) => error instanceof ApiUnreachable && !error.sent,
   );
 });
@@ -127,13 +127,13 @@ test('a server that accepts and says nothing meets the deadline, in the head and
 }, async () => {
   await using server = await new ScriptedServer().start();
   await using client = clientOf(configOf(server.url));
-  const silent = client.kube.get(services, name, { signal, deadlineMs: 50 });
+  const silent = client.kube.get(services, name, { signal, deadlineMs: 500 });
   await assert.rejects(
     silent,
-    (error) => error instanceof DeadlineExceeded && /GET .*services\/a took longer than 50 ms/.test(error.message),
+    (error) => error instanceof DeadlineExceeded && /GET .*services\/a took longer than 500 ms/.test(error.message),
   );
   await (await server.next()).gone;
-  const slow = client.kube.get(services, name, { signal, deadlineMs: 150 });
+  const slow = client.kube.get(services, name, { signal, deadlineMs: 1_000 });
   const asked = await server.next();
   asked.response.writeHead(200, { 'content-type': 'application/json' });
   asked.response.write('{"metadata"');
@@ -158,7 +158,7 @@ test('a server that takes the connection but never finishes the handshake meets 
     const got = client.kube.get(services, name, { signal: stop.signal });
     stop.abort(new Error('stopping'));
     await assert.rejects(got, /stopping/);
-    assert.ok(performance.now() - started < 2_000, 'it waited for the connect timeout');
+    assert.ok(performance.now() - started < 8_000, 'it waited for the connect timeout');
   } finally {
     for (const socket of sockets) socket.destroy();
     frozen.close();
@@ -270,7 +270,7 @@ test('a fence stops a write before it leaves, each try anew, and never a read', 
 test('writes take a token each and their wait is measured, reads take none', { timeout }, async () => {
   await using server = await new ScriptedServer().start();
   await using client = clientOf(configOf(server.url));
-  const kube = kubeOver(client.transport, { bucket: new TokenBucket({ perSecond: 20, burst: 1 }) });
+  const kube = kubeOver(client.transport, { bucket: new TokenBucket({ perSecond: 2, burst: 1 }) });
   const writes = [1, 2].map(() => kube.apply(services, service, { signal, fieldManager: 'me' }));
   const read = kube.get(services, name, { signal });
   for (let i = 0; i < 3; i++) (await server.next()).answer(200, { metadata: name });
@@ -278,7 +278,7 @@ test('writes take a token each and their wait is measured, reads take none', { t
   const printed = await client.registry.metrics();
   assert.match(printed, /^rest_client_rate_limiter_duration_seconds_count\{verb="PATCH",host="[^"]+"\} 2$/m);
   const [, sum] = /^rest_client_rate_limiter_duration_seconds_sum\{[^}]+\} (\S+)$/m.exec(printed) ?? [];
-  assert.ok(Number(sum) > 0.02 && Number(sum) < 0.06, sum);
+  assert.ok(Number(sum) > 0 && Number(sum) <= 0.5, sum);
   assert.ok(!printed.includes('rest_client_rate_limiter_duration_seconds_count{verb="GET"'));
 });
 

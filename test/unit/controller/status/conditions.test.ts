@@ -47,6 +47,17 @@ const refused = {
     { name: 'postgres', reachable: false, reason: 'DestinationRefused', message: 'orders.db.internal:5432 refuses' },
   ],
 };
+const apiServerFails = { reason: 'ApiServerError', message: 'PATCH /x: failed calling webhook "y": no answer' };
+
+/** As a pod of an earlier document says it, whose destination another document names. */
+const elsewhere = {
+  ...carrying,
+  ports: [{ name: 'postgres', destination: 'old.db.internal:5432', reachable: true }],
+};
+const there = {
+  ...carrying,
+  ports: [{ name: 'postgres', destination: 'orders.db.internal:5432', reachable: true }],
+};
 
 /** Status and reason of Connected, DestinationReachable and Ready; then what kstatus reads. */
 type Row = readonly [
@@ -209,6 +220,88 @@ const rows: readonly Row[] = [
     'Reconciling Progressing',
   ],
   [
+    'a ready pod that cannot be read beside one that can',
+    { tunnels: [readyTunnel(carrying, 'a'), unreadableTunnel(true, 'b')] },
+    'True StatusUnreadable',
+    'Unknown StatusUnreadable',
+    'Unknown StatusUnreadable',
+    'Reconciling Progressing',
+  ],
+  [
+    'a ready pod that cannot be read beside one that cannot reach the destination',
+    { tunnels: [unreadableTunnel(true, 'a'), readyTunnel(refused, 'b')] },
+    'True StatusUnreadable',
+    'False DestinationRefused',
+    'False DestinationRefused',
+    'Reconciling Progressing',
+  ],
+  [
+    'a ready pod without a result beside one with',
+    { tunnels: [readyTunnel(carrying, 'a'), readyTunnel(unproved, 'b')] },
+    'True Connected',
+    'True Reachable',
+    'True Ready',
+    '-',
+  ],
+  [
+    'only pods that carry to a former destination',
+    { tunnels: [readyTunnel(elsewhere, 'a', 'old')] },
+    'True Connected',
+    'Unknown NoResultYet',
+    'Unknown NoResultYet',
+    'Reconciling Progressing',
+  ],
+  [
+    'the former destination fails',
+    {
+      tunnels: [
+        readyTunnel({ ...carrying, ports: [{ ...refused.ports[0], destination: 'old:1' } as never] }, 'a', 'old'),
+      ],
+    },
+    'True Connected',
+    'Unknown NoResultYet',
+    'Unknown NoResultYet',
+    'Reconciling Progressing',
+  ],
+  [
+    'a pod reaches the new destination while another still carries to the former one',
+    { tunnels: [readyTunnel(elsewhere, 'a', 'old'), readyTunnel(there, 'b')] },
+    'True Connected',
+    'Unknown NoResultYet',
+    'Unknown NoResultYet',
+    'Reconciling Progressing',
+  ],
+  [
+    'all pods reach the new destination',
+    { tunnels: [readyTunnel(there)] },
+    'True Connected',
+    'True Reachable',
+    'True Ready',
+    '-',
+  ],
+  [
+    'health Off while a pod carries to a former destination',
+    {
+      portForward: portForward({ healthCheck: { destination: 'Off' } }),
+      tunnels: [readyTunnel(elsewhere, 'a', 'old')],
+    },
+    'True Connected',
+    'Unknown NoResultYet',
+    'Unknown NoResultYet',
+    'Reconciling Progressing',
+  ],
+  [
+    'an edit of the way only, while pods of the former way carry',
+    {
+      deployment: deployment(1, { replicas: 2, updatedReplicas: 1 }),
+      tunnels: [readyTunnel(there, 'a', 'old'), lostTunnel(undefined, 'b')],
+    },
+    'True Connected',
+    'True Reachable',
+    'True Ready',
+    'Reconciling Progressing',
+  ],
+  [
     'a pod that is neither ready nor can be read',
     { tunnels: [unreadableTunnel(false)] },
     'False StatusUnreadable',
@@ -346,6 +439,14 @@ const rows: readonly Row[] = [
     'Stalled ResourceConflict',
   ],
   [
+    'the API server cannot write an object of a new document',
+    { obstacle: apiServerFails },
+    'True Connected',
+    'True Reachable',
+    'False ApiServerError',
+    'Reconciling Progressing',
+  ],
+  [
     "a former namesake's children",
     { obstacle: { reason: 'Progressing', message: 'waiting' }, tunnels: [] },
     'False PodStarting',
@@ -463,8 +564,34 @@ test('a tunnel that tries again and again is shown as failed since it failed fir
 });
 
 test('a date that is none is left out, because the API server would refuse the whole status', () => {
-  const tunnels = [readyTunnel({ ...carrying, since: 'yesterday' })];
-  assert.equal(computeStatus(stored(), observation({ tunnels }), now).status.tunnels?.[0]?.since, undefined);
+  for (const since of ['yesterday', '-000001-01-01T00:00:00Z', '0000-01-01T00:00:00Z', '+010000-01-01T00:00:00Z']) {
+    const tunnels = [readyTunnel({ ...carrying, since })];
+    assert.equal(computeStatus(stored(), observation({ tunnels }), now).status.tunnels?.[0]?.since, undefined, since);
+  }
+});
+
+test('a tunnel that was ready and carries stays so while the API server cannot write one of its objects', () => {
+  const before = computeStatus(stored(), observation(), now).status;
+  const after = (seen: Partial<Observation>, generation = 3): string[] => {
+    const document = portForward({}, { generation });
+    const { conditions } = computeStatus({ ...document, status: before }, observation(seen), now).status;
+    const told = conditions?.filter(({ type }) => ['Programmed', 'Ready', 'Reconciling', 'Stalled'].includes(type));
+    return told?.map(({ type, status, reason }) => `${type} ${status} ${reason}`) ?? [];
+  };
+  const programmed = 'Programmed False ApiServerError';
+  const reconciling = 'Reconciling True Progressing';
+  assert.deepEqual(after({ obstacle: apiServerFails }), [programmed, 'Ready True Ready', reconciling]);
+  const lost = { obstacle: apiServerFails, tunnels: [lostTunnel(failing('BastionTimeout'))] };
+  assert.deepEqual(after(lost), [programmed, 'Ready False ApiServerError'], 'an outage is no rollout');
+  const edited = after({ obstacle: apiServerFails }, 4);
+  assert.deepEqual(edited, [programmed, 'Ready False ApiServerError', reconciling], 'what is new is not there yet');
+});
+
+test('what cannot be read is named, beside what can', () => {
+  const tunnels = [readyTunnel(carrying, 'a'), unreadableTunnel(true, 'b')];
+  const { conditions } = computeStatus(stored(), observation({ tunnels }), now).status;
+  const message = conditions?.find(({ type }) => type === 'Connected')?.message ?? '';
+  assert.match(message, /^2 of 2 pods are ready, but the status of pod x cannot be read from http/);
 });
 
 test('the times of a condition change with its status only', () => {

@@ -21,7 +21,7 @@ export function pod(status: NonNullable<Pod['status']> = {}, name = 'pf-orders-d
 export const readyStatus = { conditions: [{ type: 'Ready', status: 'True' }] };
 
 /** Started, but not ready. */
-const runningStatus = {
+export const runningStatus = {
   containerStatuses: [
     {
       name: 'tunnel',
@@ -66,9 +66,9 @@ export const readyTunnel = (
 export const lostTunnel = (status?: TunnelStatus, name?: string, madeFrom?: string): ObservedTunnel =>
   observeTunnel(pod(status === undefined ? {} : runningStatus, name, madeFrom), read(status), template);
 
-export const unreadableTunnel = (ready: boolean): ObservedTunnel =>
+export const unreadableTunnel = (ready: boolean, name?: string): ObservedTunnel =>
   observeTunnel(
-    pod(ready ? readyStatus : runningStatus),
+    pod(ready ? readyStatus : runningStatus, name),
     {
       status: undefined,
       unreadable: 'the status of pod x cannot be read from http://10.0.0.1:9808: no answer in time',

@@ -78,6 +78,16 @@ test('an edit during a failure starts the 120 s anew', () => {
   assert.equal(story.after(1, down), 'Stalled TimedOut');
 });
 
+test('an edit while it is reconciling starts the 120 s anew, once', () => {
+  const story = new Story();
+  assert.equal(story.after(0, down), 'Reconciling');
+  assert.equal(story.edit().after(100, down), 'Reconciling');
+  assert.equal(story.changesInMs, 120_000);
+  assert.equal(story.after(100, down), 'Reconciling');
+  assert.equal(story.changesInMs, 20_000);
+  assert.equal(story.after(20, down), 'Stalled TimedOut');
+});
+
 test('an edit that keeps the tunnel ready is never in progress', () => {
   const story = new Story();
   story.after(0, up);
@@ -108,6 +118,65 @@ test('a rollout is progress while the older pods carry, until Kubernetes calls i
   assert.equal(story.edit().after(1, rolling), 'Reconciling');
   assert.equal(story.after(500, rolling), 'Reconciling', 'a long rollout is no failure');
   assert.equal(story.after(1, up), 'neither');
+});
+
+test('a blip during a long rollout starts the 120 s, and one after it is an outage as any', () => {
+  const story = new Story();
+  story.after(0, up);
+  const progressing = deployment(3, { replicas: 4, updatedReplicas: 1 });
+  const older = readyTunnel(carrying, 'a', 'old');
+  assert.equal(story.edit().after(1, { deployment: progressing, tunnels: [older] }), 'Reconciling');
+  const blip = { deployment: progressing, ...down };
+  assert.equal(story.after(500, blip), 'Reconciling');
+  assert.equal(story.changesInMs, 120_000);
+  assert.equal(story.after(5, { deployment: progressing, tunnels: [older] }), 'Reconciling');
+  assert.equal(story.after(500, blip), 'Reconciling');
+  assert.equal(story.after(120, blip), 'Stalled TimedOut');
+  assert.equal(story.after(1, up), 'neither');
+  assert.equal(story.after(1, down), 'neither');
+});
+
+test('a rollout to another destination is progress until Kubernetes calls it stuck, however many pods there are', () => {
+  const ports = [{ name: 'postgres', destination: 'old.db.internal:5432', reachable: true }];
+  const tunnels = [readyTunnel({ ...carrying, ports }, 'a', 'old'), lostTunnel(failing('BastionTimeout'), 'b')];
+  const progressing = { replicas: 21, updatedReplicas: 7 };
+  const story = new Story();
+  story.after(0, up);
+  assert.equal(story.edit().after(1, { deployment: deployment(20, progressing), tunnels }), 'Reconciling');
+  assert.equal(story.after(500, { deployment: deployment(20, progressing), tunnels }), 'Reconciling');
+  const conditions = [{ type: 'Progressing', status: 'False', reason: 'ProgressDeadlineExceeded' }];
+  const stuck = deployment(20, { ...progressing, conditions });
+  assert.equal(story.after(1, { deployment: stuck, tunnels }), 'Stalled BastionTimeout');
+});
+
+test('a pod that is missing after the rollout was complete is none', () => {
+  const story = new Story();
+  story.after(0, up);
+  const conditions = [{ type: 'Progressing', status: 'True', reason: 'NewReplicaSetAvailable' }];
+  const evicted = deployment(2, { replicas: 1, updatedReplicas: 1, conditions });
+  assert.equal(story.after(1, { ...up, deployment: evicted }), 'neither');
+  assert.equal(story.after(1, { ...down, deployment: evicted }), 'neither');
+});
+
+test('while the API server fails, the 120 s go on, and do not begin again when it is back', () => {
+  const obstacle = { reason: 'ApiServerError', message: 'no answer' };
+  const story = new Story();
+  assert.equal(story.after(0, { obstacle, tunnels: [] }), 'Reconciling');
+  assert.equal(story.after(60, { obstacle, tunnels: [] }), 'Reconciling');
+  assert.equal(story.after(1, down), 'Reconciling');
+  assert.equal(story.changesInMs, 59_000);
+  assert.equal(story.after(59, { obstacle, ...down }), 'Stalled TimedOut');
+  assert.equal(story.after(1, up), 'neither');
+  assert.equal(story.after(1, { obstacle, ...up }), 'Reconciling');
+  assert.equal(story.after(1, up), 'neither');
+});
+
+test('what the API server does not write of an edit while it rests is progress', () => {
+  const obstacle = { reason: 'ApiServerError', message: 'no answer' };
+  const suspended = { portForward: portForward({ suspend: true }), tunnels: [] };
+  const story = new Story();
+  assert.equal(story.after(0, { obstacle, ...suspended }), 'Reconciling');
+  assert.equal(story.after(1, suspended), 'neither');
 });
 
 test('a Deployment that has not been looked at is progress', () => {

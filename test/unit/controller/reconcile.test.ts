@@ -1,0 +1,343 @@
+// Whole passes over caches and an API server in memory: what is tried, told and held back when not all of it succeeds.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { appliedAnnotation } from '../../../src/controller/children/names.ts';
+import { type ChildAccess, ChildrenKeeper, ownerIndex } from '../../../src/controller/ensure-children.ts';
+import { ApiError } from '../../../src/controller/kube/api-error.ts';
+import { Applier } from '../../../src/controller/kube/apply.ts';
+import { LeadershipLost } from '../../../src/controller/kube/elector.ts';
+import type { EventNote } from '../../../src/controller/kube/events.ts';
+import type { Kube } from '../../../src/controller/kube/kube.ts';
+import {
+  controllerOf,
+  type KubeObject,
+  keyOf,
+  type ObjectName,
+  type Resource,
+} from '../../../src/controller/kube/object.ts';
+import { Overlay } from '../../../src/controller/kube/overlay.ts';
+import {
+  type Deployment,
+  deployments,
+  networkPolicies,
+  type Pod,
+  podDisruptionBudgets,
+  type Service,
+  serviceAccounts,
+  services,
+} from '../../../src/controller/kube/resources.ts';
+import { Store } from '../../../src/controller/kube/store.ts';
+import type { StoredPortForward } from '../../../src/controller/portforward.ts';
+import { reconciler } from '../../../src/controller/reconcile.ts';
+import { RefusalRetry } from '../../../src/controller/refusal-retry.ts';
+import { RolloutLimiter } from '../../../src/controller/rollout-limiter.ts';
+import type { Reading } from '../../../src/controller/status/tunnels.ts';
+import { StatusWriter } from '../../../src/controller/status-writer.ts';
+import { silentLog } from '../../../src/process/log.ts';
+import { portForward, tunnelSettings } from './portforwards.ts';
+import { carrying, pod, readyStatus } from './status/observed.ts';
+
+const key = 'shop/orders-db';
+
+/** One PortForward with its controller; the API server answers what it is asked with an error where `failures` has one for it. */
+function rig(spec: Parameters<typeof portForward>[0] = {}) {
+  let stored: StoredPortForward = { ...portForward(spec), status: { observedGeneration: -1 } };
+  const stores = new Map<string, Store<KubeObject>>();
+  const asked: string[] = [];
+  const failures = new Map<string, Error>();
+  const events: EventNote[] = [];
+  let pods: Pod[] = [];
+  const readings = new Map<string, Reading>();
+  const due = new Set<string>();
+  let count = 100;
+
+  const ask = (verb: string, { kind }: Resource): Store<KubeObject> => {
+    const what = `${verb} ${kind}`;
+    asked.push(what);
+    const failure = failures.get(what);
+    if (failure !== undefined) throw failure;
+    return stores.get(kind) ?? assert.fail(kind);
+  };
+  const put = (store: Store<KubeObject>, object: KubeObject): KubeObject => {
+    const key = keyOf(object.metadata);
+    const before = store.get(key);
+    count += 1;
+    const { uid = `uid-${count}`, generation = 0 } = before?.metadata ?? {};
+    const metadata = { ...object.metadata, uid, generation: generation + 1, resourceVersion: String(count) };
+    const now = { ...before, ...object, metadata };
+    store.set(key, now);
+    return now;
+  };
+  const kube = {
+    get: async () => undefined,
+    apply: async (resource: Resource, body: KubeObject) => put(ask('apply', resource), body),
+    mergePatch: async (resource: Resource, name: ObjectName, patch: { readonly spec: object }) => {
+      const store = ask('merge', resource);
+      const live = store.get(keyOf(name)) as Service;
+      return put(store, { ...live, spec: { ...live.spec, ...patch.spec } } as KubeObject);
+    },
+    delete: async (resource: Resource, name: ObjectName) => ask('delete', resource).delete(keyOf(name)) !== undefined,
+    applyStatus: async (_: unknown, { status }: StoredPortForward) => {
+      asked.push('status');
+      stored = { ...stored, ...(status && { status }) };
+      return stored;
+    },
+  } as unknown as Kube;
+
+  const access = <T extends KubeObject>(resource: Resource<T>): ChildAccess<T> => {
+    const store = new Store<T>();
+    store.addIndex(ownerIndex, (object) => [controllerOf(object)?.uid ?? '']);
+    stores.set(resource.kind, store as unknown as Store<KubeObject>);
+    return {
+      store,
+      applier: new Applier({ kube, resource, store, fieldManager: 'me', hashAnnotation: appliedAnnotation }),
+    };
+  };
+  const children = new ChildrenKeeper(
+    {
+      serviceAccount: access(serviceAccounts),
+      networkPolicy: access(networkPolicies),
+      service: access(services),
+      deployment: access(deployments),
+      podDisruptionBudget: access(podDisruptionBudgets),
+    },
+    new RolloutLimiter({ perMinute: 60 }),
+  );
+  const reconcile = reconciler({
+    settings: { className: '', tunnel: tunnelSettings() },
+    portForwards: { get: () => stored },
+    podsOf: () => pods,
+    children,
+    reader: {
+      reading: ({ metadata }) => readings.get(metadata.name),
+      isDue: ({ metadata }) => due.has(metadata.name),
+    },
+    statusWriter: new StatusWriter({
+      kube,
+      overlay: new Overlay(new Store<StoredPortForward>()),
+      events: { record: (event) => void events.push(event) },
+      pauses: { detailsMs: 0, wordingMs: 0 },
+    }),
+    refusals: new RefusalRetry(kube),
+    forget: () => undefined,
+  });
+
+  return {
+    asked,
+    failures,
+    events,
+    readings,
+    due,
+    pass: () => reconcile(key, { signal: new AbortController().signal, log: silentLog() }),
+    edit: (more: typeof spec) => {
+      const { spec: edited, metadata } = portForward(more, { generation: (stored.metadata.generation ?? 0) + 1 });
+      stored = { ...stored, metadata, spec: edited };
+    },
+    /** As an operator finds it that is stricter than the one before. */
+    spoil: () => {
+      stored = { ...stored, spec: {} };
+    },
+    runs: (...names: string[]) => {
+      pods = names.map((name) => pod(readyStatus, name));
+      for (const name of names) readings.set(name, { status: carrying, unreadable: undefined });
+    },
+    names: (kind: string) => [...(stores.get(kind)?.values() ?? [])].map(({ metadata }) => metadata.name),
+    service: () => stores.get('Service')?.get(key) as Service | undefined,
+    deployment: () => stores.get('Deployment')?.get('shop/pf-orders-db') as Deployment | undefined,
+    /** What Kubernetes says of the Deployment; the generation is the present one. */
+    rolledOut: (status: NonNullable<Deployment['status']>) => {
+      const live = stores.get('Deployment')?.get('shop/pf-orders-db') as Deployment;
+      const observedGeneration = live.metadata.generation ?? 0;
+      stores
+        .get('Deployment')
+        ?.set('shop/pf-orders-db', { ...live, status: { observedGeneration, ...status } } as KubeObject);
+    },
+    condition: (type: string) => {
+      const found = stored.status?.conditions?.find((each) => each.type === type);
+      return found && `${found.status} ${found.reason}`;
+    },
+    message: (type: string) => stored.status?.conditions?.find((each) => each.type === type)?.message ?? '',
+    observedGeneration: () => stored.status?.observedGeneration,
+  };
+}
+
+const failing = (status: number, message: string): ApiError => new ApiError('PATCH /x', status, { message });
+
+test('one object that the API server fails to write keeps no other from being tried, and the status from being told', async () => {
+  const world = rig();
+  world.failures.set('apply Service', failing(500, 'failed calling webhook "w"'));
+  await assert.rejects(world.pass(), /failed calling webhook/);
+  assert.deepEqual(world.names('Deployment'), ['pf-orders-db']);
+  assert.deepEqual(world.names('PodDisruptionBudget'), ['pf-orders-db']);
+  assert.equal(world.observedGeneration(), 3);
+  assert.equal(world.condition('Programmed'), 'False ApiServerError');
+  assert.match(world.message('Programmed'), /^PATCH \/x: failed calling webhook "w"\. Read the message/);
+  world.failures.clear();
+  await world.pass();
+  assert.equal(world.condition('Programmed'), 'True Programmed');
+});
+
+test('that nothing can be written at all is told of a tunnel that is down', async () => {
+  const world = rig();
+  world.runs('a');
+  await world.pass();
+  world.rolledOut({ replicas: 1, updatedReplicas: 1 });
+  await world.pass();
+  assert.equal(world.condition('Ready'), 'True Ready');
+  world.runs();
+  world.failures.set('apply Service', failing(429, 'too many requests'));
+  await assert.rejects(world.pass(), /too many requests/);
+  assert.equal(world.condition('Connected'), 'False PodStarting');
+  assert.equal(world.condition('Ready'), 'False ApiServerError');
+});
+
+test('an object that changed meanwhile keeps no other from being tried, and there is nothing to tell yet', async () => {
+  const world = rig();
+  world.failures.set('apply Service', failing(409, 'changed'));
+  await assert.rejects(world.pass(), /changed/);
+  assert.deepEqual(world.names('Deployment'), ['pf-orders-db']);
+  assert.equal(world.observedGeneration(), -1);
+});
+
+test('what a person must mend is told before what passes', async () => {
+  const world = rig();
+  world.failures.set('apply NetworkPolicy', failing(500, 'no'));
+  world.failures.set('apply Service', failing(403, 'services is forbidden'));
+  await assert.rejects(world.pass(), /no/);
+  assert.equal(world.condition('Programmed'), 'False Forbidden');
+});
+
+test('lost leadership and mistakes of ours end the pass at once', async () => {
+  for (const error of [new LeadershipLost('somebody else leads'), new TypeError('x is undefined')]) {
+    const world = rig();
+    world.failures.set('apply NetworkPolicy', error);
+    await assert.rejects(world.pass(), error);
+    assert.deepEqual(world.asked, ['apply ServiceAccount', 'apply NetworkPolicy']);
+  }
+});
+
+test('an old object that may not be deleted is told, and one that cannot be just now is tried again', async () => {
+  const world = rig({ service: { name: 'old' } });
+  await world.pass();
+  world.edit({ service: { name: 'new' } });
+  world.failures.set('delete Service', failing(403, 'services "old" is forbidden'));
+  assert.deepEqual(await world.pass(), { requeueAfterMs: 30_000 });
+  assert.equal(world.observedGeneration(), 4);
+  assert.equal(world.condition('Programmed'), 'False Forbidden');
+  world.failures.set('delete Service', failing(500, 'etcdserver: request timed out'));
+  await assert.rejects(world.pass(), /timed out/);
+  assert.equal(world.condition('Programmed'), 'False ApiServerError');
+  world.failures.clear();
+  await world.pass();
+  assert.deepEqual(world.names('Service'), ['new']);
+});
+
+test('pods are not made before the ServiceAccount whose identity they get', async () => {
+  const world = rig();
+  world.failures.set('apply ServiceAccount', failing(500, 'no'));
+  await assert.rejects(world.pass(), /no/);
+  assert.deepEqual(world.names('Deployment'), []);
+  assert.deepEqual(world.names('Service'), ['orders-db']);
+});
+
+test('the first pods are not made before the NetworkPolicy that guards them; those that run follow the document', async () => {
+  const world = rig();
+  world.failures.set('apply NetworkPolicy', failing(500, 'no'));
+  await assert.rejects(world.pass(), /no/);
+  assert.deepEqual(world.names('Deployment'), []);
+  assert.equal(world.condition('Programmed'), 'False ApiServerError');
+  world.failures.clear();
+  await world.pass();
+  assert.deepEqual(world.names('Deployment'), ['pf-orders-db']);
+  world.failures.set('apply NetworkPolicy', failing(500, 'no'));
+  world.edit({ replicas: 3, access: { from: [{ podSelector: { matchLabels: { app: 'shop' } } }] } });
+  await assert.rejects(world.pass(), /no/);
+  assert.equal(world.deployment()?.spec?.replicas, 3);
+});
+
+test('the own ServiceAccount stays until no pod runs as it', async () => {
+  const world = rig();
+  await world.pass();
+  world.rolledOut({ replicas: 2, updatedReplicas: 2 });
+  world.edit({ pod: { serviceAccountName: 'mine' } });
+  world.failures.set('apply Deployment', failing(500, 'no'));
+  await assert.rejects(world.pass(), /no/);
+  assert.deepEqual(world.names('ServiceAccount'), ['pf-orders-db'], 'the Deployment is not written yet');
+  world.failures.clear();
+  await world.pass();
+  assert.deepEqual(world.names('ServiceAccount'), ['pf-orders-db'], 'nobody has looked at it yet');
+  world.rolledOut({ replicas: 3, updatedReplicas: 1 });
+  await world.pass();
+  assert.deepEqual(world.names('ServiceAccount'), ['pf-orders-db'], 'older pods run');
+  world.rolledOut({ replicas: 2, updatedReplicas: 2 });
+  await world.pass();
+  assert.deepEqual(world.names('ServiceAccount'), []);
+});
+
+test('when the ready pods were replaced, what was known is kept until one of the new ones is heard', async () => {
+  const world = rig({ replicas: 1 });
+  world.runs('a');
+  await world.pass();
+  world.rolledOut({ replicas: 1, updatedReplicas: 1 });
+  await world.pass();
+  assert.equal(world.condition('Ready'), 'True Ready');
+  world.runs('b');
+  world.readings.set('b', {
+    status: { ...carrying, ports: [{ name: 'postgres', reachable: null }] },
+    unreadable: undefined,
+  });
+  world.due.add('b');
+  await world.pass();
+  assert.equal(world.condition('Ready'), 'True Ready');
+  world.runs('b');
+  world.due.clear();
+  await world.pass();
+  assert.equal(world.condition('Ready'), 'True Ready');
+  assert.deepEqual(
+    world.events.map(({ reason }) => reason),
+    ['Ready'],
+  );
+});
+
+test('a tunnel that was not ready is told of at once', async () => {
+  const world = rig({ replicas: 1 });
+  await world.pass();
+  assert.equal(world.condition('Ready'), 'False PodStarting');
+  world.runs('a');
+  world.due.add('a');
+  await world.pass();
+  assert.equal(world.condition('Ready'), 'True Ready');
+});
+
+test('while its document is refused, a Service still leads to pods that are not ready when there are no others', async () => {
+  const world = rig();
+  world.runs('a');
+  await world.pass();
+  assert.equal(world.service()?.spec?.publishNotReadyAddresses, false);
+  world.spoil();
+  await world.pass();
+  assert.equal(world.condition('Accepted'), 'False InvalidSpec');
+  assert.ok(!world.asked.includes('merge Service'), 'nothing to do');
+  world.runs();
+  await world.pass();
+  assert.equal(world.service()?.spec?.publishNotReadyAddresses, true);
+  assert.deepEqual(
+    world.service()?.spec?.ports?.map(({ port }) => port),
+    [5432],
+    'the rest is as it was',
+  );
+  world.runs('a');
+  await world.pass();
+  assert.equal(world.service()?.spec?.publishNotReadyAddresses, false);
+});
+
+test('that its document is refused is told although the Service cannot be written', async () => {
+  const world = rig();
+  world.runs('a');
+  await world.pass();
+  world.spoil();
+  world.runs();
+  world.failures.set('merge Service', failing(500, 'no'));
+  await assert.rejects(world.pass(), /no/);
+  assert.equal(world.condition('Accepted'), 'False InvalidSpec');
+});
