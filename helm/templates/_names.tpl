@@ -44,6 +44,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{- /* What the API server would add: written, so that nothing that compares with Git sees a difference. */ -}}
+{{- define "portforward.matchDefaults" -}}
+matchPolicy: Equivalent
+namespaceSelector: {}
+objectSelector: {}
+{{- end -}}
+
 {{- /* A policy on what the controller writes, up to what it is about, with its binding. */ -}}
 {{- define "portforward.cage" }}
 apiVersion: admissionregistration.k8s.io/v1

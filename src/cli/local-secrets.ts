@@ -29,6 +29,12 @@ export interface WantedSecrets {
   readonly keys: readonly string[];
 }
 
+export interface LocalSecret {
+  readonly directory: string;
+  /** Where it comes from, for sentences: `the folder /home/me/keys`. */
+  readonly origin: string;
+}
+
 /** A directory of this process alone, made when it is needed and removed when the process exits; in memory where the system offers that to a user. */
 export class PrivateDirectory {
   #path: string | undefined;
@@ -54,24 +60,31 @@ export class PrivateDirectory {
   }
 }
 
-/** The directory of each Secret. @throws UsageError that names the Secret which is nowhere, and the options that would give it. */
+/** Each Secret by its name. @throws UsageError that names the Secret which is nowhere, and the options that would give it. */
 export async function materialise(
   { namespace, names, keys }: WantedSecrets,
   sources: SecretSources,
   directory: PrivateDirectory,
-): Promise<ReadonlyMap<string, string>> {
+): Promise<ReadonlyMap<string, LocalSecret>> {
   const given = givenPaths(sources.given, names);
-  const directories = new Map<string, string>();
+  const secrets = new Map<string, LocalSecret>();
   for (const name of names) {
     const path = given.get(name) ?? inFolder(sources.folder, name);
     if (path !== undefined) {
-      directories.set(name, isDirectory(path) ? path : aloneIn(directory.folder(name), path));
+      secrets.set(
+        name,
+        isDirectory(path)
+          ? { directory: path, origin: `the folder ${path}` }
+          : { directory: aloneIn(directory.folder(name), path), origin: `the file ${path}` },
+      );
       continue;
     }
-    const data = manifestOf(sources.documents, name, namespace) ?? (await sources.fromCluster?.(name));
+    const manifest = manifestOf(sources.documents, name, namespace);
+    const data = manifest ?? (await sources.fromCluster?.(name));
     if (data === undefined) {
       throw new UsageError(
         `the Secret ${name} is missing here: give --secret ${name}=DIRECTORY (files named ${keys.slice(0, 3).join(', ')}, …), ` +
+          (sources.folder === undefined ? '' : `make the folder ${resolve(sources.folder, name)}, give `) +
           'a manifest of it with --filename, or --context with the cluster that has it',
       );
     }
@@ -80,9 +93,21 @@ export async function materialise(
       const content = data.get(key);
       if (content !== undefined) writeFileSync(join(folder, key), content, { mode: 0o600 });
     }
-    directories.set(name, folder);
+    secrets.set(name, {
+      directory: folder,
+      origin: manifest === undefined ? 'the copy from the cluster' : 'its manifest',
+    });
   }
-  return directories;
+  return secrets;
+}
+
+/** What the first Secret without any of the keys lacks, and the mend; undefined when each has one. */
+export function emptySecret(secrets: ReadonlyMap<string, LocalSecret>, keys: readonly string[]): string | undefined {
+  for (const [name, { directory, origin }] of secrets) {
+    if (keys.some((key) => exists(join(directory, key)))) continue;
+    return `${origin} has none of the keys of the Secret ${name} (${keys.join(', ')}): add ${keys[0]} there, or name another place with --secret ${name}=DIRECTORY`;
+  }
+  return undefined;
 }
 
 function givenPaths(given: readonly string[], names: readonly string[]): Map<string, string> {
@@ -91,7 +116,8 @@ function givenPaths(given: readonly string[], names: readonly string[]): Map<str
     const at = text.indexOf('=');
     // The shell leaves a ~ behind = alone.
     const [name, path] = [text.slice(0, at), text.slice(at + 1).replace(/^~(?=\/|$)/, homedir())];
-    if (at < 1 || path === '') throw new UsageError(`--secret ${text}: write NAME=DIRECTORY`);
+    if (at < 1 || path === '')
+      throw new UsageError(`--secret ${text}: write NAME=DIRECTORY, or NAME=FILE for a private key alone`);
     if (!names.includes(name)) {
       throw new UsageError(
         `--secret ${name}: the document names ${names.length === 0 ? 'no Secret' : names.join(', ')}`,

@@ -15,9 +15,9 @@ import { run } from '../process/run.ts';
 import { type Sidecar, startSidecar } from '../sidecar/main.ts';
 import { nameOf } from './check.ts';
 import { type FileDocument, readDocuments } from './documents.ts';
-import { materialise, PrivateDirectory } from './local-secrets.ts';
+import { type LocalSecret, materialise, PrivateDirectory } from './local-secrets.ts';
 import { localPorts } from './port-mapping.ts';
-import { hopeless, StateLines } from './state-lines.ts';
+import { hopeless, type SecretsHere, StateLines } from './state-lines.ts';
 import { isUsageError, UsageError } from './usage-error.ts';
 
 export interface OpenOptions {
@@ -74,13 +74,14 @@ async function hold(
   const [complaint] = complaints;
   if (complaint !== undefined) throw new UsageError(`${complaint.file}:${complaint.line}: ${complaint.message}`);
   const portForward = chosen(documents, options);
-  const config = await configOf(portForward, documents, directory, options, signal);
+  const { config, secrets } = await prepared(portForward, documents, directory, options, signal);
   const sidecar = await listening(config, options, log);
   try {
     announce(config, sidecar, options);
-    await watch(sidecar, options.print, signal);
+    await watch(sidecar, { secrets, keys: secretKeysOf(portForward.spec) }, options.print, signal);
   } finally {
-    await sidecar.stop();
+    // Nobody drains a laptop: Ctrl-C means now.
+    await sidecar.stop({ drainMs: 0 });
   }
 }
 
@@ -106,13 +107,18 @@ function chosen(documents: readonly FileDocument[], { name, files }: OpenOptions
   );
 }
 
-async function configOf(
+interface Prepared {
+  readonly config: TunnelConfig;
+  readonly secrets: ReadonlyMap<string, LocalSecret>;
+}
+
+async function prepared(
   portForward: PortForward,
   documents: readonly FileDocument[],
   directory: PrivateDirectory,
   options: OpenOptions,
   signal: AbortSignal,
-): Promise<TunnelConfig> {
+): Promise<Prepared> {
   const { spec, metadata } = portForward;
   if (spec.ssh?.hostKeyPolicy === 'InsecureIgnore' && !options.allowInsecureHostKeys) {
     throw new UsageError(
@@ -124,7 +130,7 @@ async function configOf(
   const names = secretNamesOf(spec);
   const cluster = options.context === undefined ? undefined : await clusterOf(options.context, signal);
   const namespace = metadata.namespace ?? cluster?.namespace;
-  const directories = await materialise(
+  const secrets = await materialise(
     { namespace, names, keys: secretKeysOf(spec) },
     {
       given: options.secrets,
@@ -137,23 +143,26 @@ async function configOf(
   const config = tunnelConfigOf(
     { spec, metadata: { ...metadata, ...(namespace === undefined ? {} : { namespace }) } },
     {
-      directoryOf: (name) => directories.get(name) ?? '',
+      directoryOf: (name) => secrets.get(name)?.directory ?? '',
       listenPortOf: (port) => ports.get(port) ?? port,
       allowedEndpoints: options.allowedEndpoints,
     },
   );
-  // Nobody drains a laptop: Ctrl-C means now.
-  return { ...config, connection: { ...config.connection, drainTimeoutSeconds: 0 } };
+  return { config, secrets };
 }
 
 /** @throws UsageError when the document names an address that nobody allowed to get signed requests. */
 function checkAwsEndpoints({ ssm }: PortForward['spec'], allowed: readonly string[]): void {
   if (ssm === undefined) return;
   try {
-    checkEndpoints(ssm.endpoints, { region: ssm.region, allowed });
+    checkEndpoints(ssm.endpoints, {
+      region: ssm.region,
+      allowed,
+      mend: 'correct it, or trust it with --allow-endpoint',
+    });
   } catch (cause) {
     if (!(cause instanceof TunnelError)) throw cause;
-    throw new UsageError(`${cause.message}: correct it, or trust it with --allow-endpoint`, { cause });
+    throw new UsageError(cause.message, { cause });
   }
 }
 
@@ -195,12 +204,17 @@ function announce(config: TunnelConfig, sidecar: Sidecar, { print, address }: Op
 }
 
 /** Prints every change until the signal aborts. @throws Hopeless. */
-async function watch(sidecar: Sidecar, print: (line: string) => void, signal: AbortSignal): Promise<void> {
+async function watch(
+  sidecar: Sidecar,
+  here: SecretsHere,
+  print: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const lines = new StateLines();
   const ended = Promise.withResolvers<void>();
   const look = (): void => {
     const status = sidecar.status();
-    const reason = hopeless(status);
+    const reason = hopeless(status, here);
     if (reason !== undefined) {
       // The last line says it; no other says before it that it is tried again.
       ended.reject(new Hopeless(reason));

@@ -1,7 +1,8 @@
 // What a person at the terminal reads of a running tunnel: a line whenever something changed, and nothing twice.
-// Neighbours: open.ts prints them, contract/tunnel-status.ts is what they are made of.
+// Neighbours: open.ts prints them, contract/tunnel-status.ts is what they are made of, local-secrets.ts says where a Secret is here.
 import { type Code, errorCodes } from '../contract/errors.ts';
 import type { TunnelStatus } from '../contract/tunnel-status.ts';
+import { emptySecret, type LocalSecret } from './local-secrets.ts';
 
 /** Turns statuses into lines; remembers what was said. */
 export class StateLines {
@@ -50,13 +51,30 @@ function portLine({ name, reachable, message, reason }: TunnelStatus['ports'][nu
 /** On this machine missing keys are not waited for, as it is in a cluster: the person who can mend it reads along. */
 const hopelessHere: readonly string[] = ['SecretNotFound', 'SecretKeyMissing', 'CredentialsMissing'] satisfies Code[];
 
+/** The Secrets that this machine gave the tunnel. */
+export interface SecretsHere {
+  readonly secrets: ReadonlyMap<string, LocalSecret>;
+  /** Those that the driver reads. */
+  readonly keys: readonly string[];
+}
+
 /** Why the tunnel cannot come up until somebody changes something, with the mend; undefined while it may. */
-export function hopeless({ state, reason, message }: TunnelStatus): string | undefined {
+export function hopeless(
+  { state, reason, message }: TunnelStatus,
+  { secrets, keys }: SecretsHere = { secrets: new Map(), keys: [] },
+): string | undefined {
   if (state !== 'Failed' || reason === undefined || !Object.hasOwn(errorCodes, reason)) return undefined;
   const { permanent, mend, layer } = errorCodes[reason as Code];
   if (layer === 'destination' || (!permanent && !hopelessHere.includes(reason))) return undefined;
   if (reason === 'CredentialsMissing') {
     return `${reason}: this machine has no AWS credentials that work: sign in as for the AWS command line (aws sso login; AWS_PROFILE chooses), or name a Secret in spec.ssm.secretRef`;
   }
-  return `${reason}: ${message ?? ''}\n${mend}`;
+  if (reason === 'SecretNotFound') {
+    const empty = emptySecret(secrets, keys);
+    if (empty !== undefined) return `${reason}: ${empty}`;
+  }
+  const origins = [...secrets].map(([name, { origin }]) => `${name} is ${origin}`).join(', ');
+  const where = reason === 'SecretKeyMissing' && origins !== '' ? ` (${origins})` : '';
+  // The sentence ends with its mend; the code's own would say it again.
+  return `${reason}: ${message ?? mend}${where}`;
 }

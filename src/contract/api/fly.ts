@@ -53,4 +53,6 @@ export const flySchema = withRules(
       check: (fly) => fly.network === undefined || fly.org !== undefined,
     },
   ],
-).describe('Reach a private network of fly.io by WireGuard. Example: {app: orders-db, secretRef: {name: fly}}.');
+).describe(
+  'Not available yet (reason DriverNotAvailable): reach a private network of fly.io by WireGuard. Example: {app: orders-db, secretRef: {name: fly}}.',
+);

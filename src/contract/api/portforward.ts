@@ -107,7 +107,7 @@ export const PortForwardSchema = withRules(
     },
   ],
 ).describe(
-  'A PortForward gives ports of a private network a stable address in the cluster: pods hold a tunnel (SSH, AWS SSM or fly.io), and a Service leads to them. Applications dial the Service as if the database ran next to them.',
+  'A PortForward gives ports of a private network a stable address in the cluster: pods hold a tunnel (SSH or AWS Session Manager), and a Service leads to them. Applications dial the Service as if the database ran next to them.',
 );
 
 export type PortForward = z.output<typeof PortForwardSchema>;

@@ -10,11 +10,9 @@ const secretKeys =
   'Keys: ssh-privatekey (or identity), ssh-publickey-cert, passphrase (of an encrypted private key), password, known_hosts.';
 
 /** A machine on the way: a bastion or a jump host. */
-const hop = (what: string) =>
+const hop = (what: string, reachedBy: string) =>
   z.strictObject({
-    host: host().describe(
-      `DNS name or address of the ${what}, as the cluster reaches it. No user, no port, no ssh://.`,
-    ),
+    host: host().describe(`DNS name or address of the ${what}, as ${reachedBy}. No user, no port, no ssh://.`),
     port: integer(1, 65535).default(22).describe(`Port of sshd on the ${what}.`),
     user: userName().exactOptional().describe(`User to log in as on this ${what}. Default: spec.ssh.user.`),
     secretRef: secretRef(secretKeys)
@@ -22,8 +20,8 @@ const hop = (what: string) =>
       .describe(`Credentials for this ${what} alone. Default: spec.ssh.secretRef. ${secretKeys}`),
   });
 
-const bastionSchema = hop('bastion');
-const jumpHostSchema = hop('jump host');
+const bastionSchema = hop('bastion', 'the cluster reaches it, or the last jump host if there are any');
+const jumpHostSchema = hop('jump host', 'the cluster (the first) or the jump host before it reaches it');
 
 export type BastionSpec = z.output<typeof bastionSchema>;
 
@@ -61,7 +59,7 @@ export const sshSchema = withRules(
     knownHosts: text(65536)
       .exactOptional()
       .describe(
-        'Host keys of bastions and jump hosts in the format of known_hosts (ssh-keyscan prints it; hashed names, wildcards, [host]:port, @revoked and @cert-authority are understood). Public data, so it may live in Git; at most 64 KiB. The key known_hosts of the Secret is read too. A password is sent only to hosts that the Secret itself knows.',
+        'Host keys of bastions and jump hosts in the format of known_hosts (ssh-keyscan prints it; hashed names, wildcards, [host]:port and @revoked are understood). Host certificates are not: a @cert-authority line trusts nobody, so add the host’s own key. Public data, so it may live in Git; at most 64 KiB. The key known_hosts of the Secret is read too. A password is sent only to hosts that the Secret itself knows.',
       ),
     hostKeyPolicy: z
       .enum(['Strict', 'InsecureIgnore'])

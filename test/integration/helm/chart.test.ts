@@ -83,6 +83,19 @@ for (const [name, values] of Object.entries(matrix)) {
   });
 }
 
+test('the API server adds nothing to the admission policies, so that nothing that compares them with Git sees a difference', async () => {
+  const text = await renderText();
+  const rendered = (await render()).filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'));
+  assert.equal(rendered.length, 12);
+  const stored = JSON.parse(
+    await server.kubectl(['apply', '--dry-run=server', '--output', 'json', '--filename', '-'], { input: text }),
+  ) as { readonly items: readonly Rendered[] };
+  for (const { kind, metadata, spec } of rendered) {
+    const found = stored.items.find((each) => each.kind === kind && each.metadata.name === metadata.name);
+    assert.deepEqual(found?.['spec'], spec, `${kind} ${metadata.name}`);
+  }
+});
+
 test('values become the settings that they name', async () => {
   const [, ...flags] = controllerArguments(await render(matrix['everything on']));
   const settings = readSettings(flags, { POD_NAMESPACE: namespace, POD_NAME: 'controller-0' });
@@ -167,6 +180,7 @@ test('a misspelt value, a wrong type and an impossible number are refused before
     'alowedServiceTypes={ClusterIP}': /alowedServiceTypes/,
     'allowedAwsEndpoints={http://plain.example.com}': /allowedAwsEndpoints/,
     'allowedServiceTypes={ExternalName}': /allowedServiceTypes/,
+    'allowedAnnotationPrefixes={example.com/team-}': /allowedAnnotationPrefixes/,
     'image.digest=latest': /digest/,
     'replicaCount=many': /replicaCount/,
     'metrics.scrapeFrom[0].namespace=monitoring': /scrapeFrom/,

@@ -166,7 +166,8 @@ suite('trust', () => {
 
   test('the ServiceAccount is the one that the controller makes', () => {
     const portForward = { metadata: { name: 'orders-db', namespace: 'shop' }, spec: {} } as PortForward;
-    const made = serviceAccount(portForward, { environment: [], serviceAccountAnnotations: {} })?.metadata.name;
+    const made = serviceAccount(portForward, { environment: [], caBundle: '', serviceAccountAnnotations: {} })?.metadata
+      .name;
     const [statement] = trust(ssm('sessions: 1'));
     assert.deepEqual(statement?.Principal, { Service: 'pods.eks.amazonaws.com' });
     assert.deepEqual(statement?.Action, ['sts:AssumeRole', 'sts:TagSession']);

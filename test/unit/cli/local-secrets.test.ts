@@ -39,13 +39,13 @@ test('a folder that the user names is used where it is', async () => {
   const folder = join(world, 'mine');
   mkdirSync(folder);
   const found = await materialise(wanted('a'), from({ given: [`a=${folder}`] }), directory);
-  assert.equal(found.get('a'), folder);
+  assert.deepEqual(found.get('a'), { directory: folder, origin: `the folder ${folder}` });
 });
 
 test('a single file is the private key, by a link that a rotation is seen through', async () => {
   const file = join(world, 'id_ed25519');
   writeFileSync(file, 'first');
-  const found = (await materialise(wanted('b'), from({ given: [`b=${file}`] }), directory)).get('b') ?? '';
+  const found = (await materialise(wanted('b'), from({ given: [`b=${file}`] }), directory)).get('b')?.directory ?? '';
   writeFileSync(file, 'second');
   assert.equal(readFileSync(join(found, 'ssh-privatekey'), 'utf8'), 'second');
 });
@@ -53,8 +53,11 @@ test('a single file is the private key, by a link that a rotation is seen throug
 test('a folder of folders serves the Secrets that it has', async () => {
   mkdirSync(join(world, 'all', 'c'), { recursive: true });
   const sources = from({ folder: join(world, 'all') });
-  assert.equal((await materialise(wanted('c'), sources, directory)).get('c'), join(world, 'all', 'c'));
-  await assert.rejects(materialise(wanted('d'), sources, directory), /the Secret d is missing here/);
+  assert.equal((await materialise(wanted('c'), sources, directory)).get('c')?.directory, join(world, 'all', 'c'));
+  await assert.rejects(
+    materialise(wanted('d'), sources, directory),
+    /the Secret d is missing here: .* make the folder \S+\/all\/d, /,
+  );
   await assert.rejects(materialise(wanted('c'), from({ folder: join(world, 'none') }), directory), /no such directory/);
 });
 
@@ -65,7 +68,7 @@ metadata: { name: e }
 data: { known_hosts: ${Buffer.from('hosts').toString('base64')}, token: c2VjcmV0 }
 stringData: { ssh-privatekey: key }
 `);
-  const found = (await materialise(wanted('e'), from({ documents }), directory)).get('e') ?? '';
+  const found = (await materialise(wanted('e'), from({ documents }), directory)).get('e')?.directory ?? '';
   assert.deepEqual(readdirSync(found).toSorted(), ['known_hosts', 'ssh-privatekey']);
   assert.equal(readFileSync(join(found, 'known_hosts'), 'utf8'), 'hosts');
   assert.equal(statSync(join(found, 'ssh-privatekey')).mode & 0o777, 0o600);
@@ -91,7 +94,7 @@ test('the cluster is asked last, and only for what nothing else gave', async () 
   const both = { ...wanted('g'), names: ['g', 'h'] };
   const found = await materialise(both, sources, directory);
   assert.deepEqual(asked, ['g']);
-  assert.equal(readFileSync(join(found.get('g') ?? '', 'ssh-privatekey'), 'utf8'), 'from the cluster');
+  assert.equal(readFileSync(join(found.get('g')?.directory ?? '', 'ssh-privatekey'), 'utf8'), 'from the cluster');
 });
 
 test('what is given for a Secret that the document does not name, or from a place that is not there, is refused', async () => {
@@ -100,5 +103,8 @@ test('what is given for a Secret that the document does not name, or from a plac
     materialise(wanted('i'), from({ given: ['i=/nowhere/at/all'] }), directory),
     /there is no \/nowhere/,
   );
-  await assert.rejects(materialise(wanted('i'), from({ given: ['i'] }), directory), /write NAME=DIRECTORY/);
+  await assert.rejects(
+    materialise(wanted('i'), from({ given: ['i'] }), directory),
+    /write NAME=DIRECTORY, or NAME=FILE/,
+  );
 });

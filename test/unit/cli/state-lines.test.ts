@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { hopeless, StateLines } from '../../../src/cli/state-lines.ts';
 import { type Code, errorCodes } from '../../../src/contract/errors.ts';
@@ -49,8 +52,26 @@ test('only what a person must mend ends the command: permanent failures of the w
   assert.equal(hopeless(failed('ACodeOfTheFuture')), undefined);
 });
 
-test('what ends the command says the code, what happened and the mend', () => {
-  const text = hopeless(failed('HostKeyUnknown')) ?? '';
-  assert.ok(text.startsWith('HostKeyUnknown: what happened\n'));
-  assert.ok(text.includes(errorCodes.HostKeyUnknown.mend));
+test('what ends the command says the code and what happened, and no mend beside the one of that sentence', () => {
+  assert.equal(hopeless(failed('HostKeyUnknown')), 'HostKeyUnknown: what happened');
+  const { message: _, ...silent } = failed('HostKeyUnknown');
+  assert.equal(hopeless(silent), `HostKeyUnknown: ${errorCodes.HostKeyUnknown.mend}`);
+});
+
+test('keys that are not there are told by the place where they are sought on this machine', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'portforward-lines-'));
+  try {
+    const secrets = new Map([['orders-bastion', { directory: folder, origin: 'the folder ./wrong' }]]);
+    const here = { secrets, keys: ['ssh-privatekey', 'password'] };
+    const missing = hopeless(failed('SecretNotFound'), here) ?? '';
+    assert.match(
+      missing,
+      /^SecretNotFound: the folder \.\/wrong has none .* Secret orders-bastion .*: add ssh-privatekey/,
+    );
+    assert.doesNotMatch(missing, /namespace/);
+    const incomplete = hopeless(failed('SecretKeyMissing'), here);
+    assert.equal(incomplete, 'SecretKeyMissing: what happened (orders-bastion is the folder ./wrong)');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
