@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { judge } from '../faults/budget.ts';
 import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
 import { startRedis } from '../private-network/redis.ts';
 import { generateKey, type Sshd, startSshd } from '../private-network/sshd.ts';
@@ -15,7 +16,7 @@ import { assertNoLeaks } from './leaks.ts';
 import { ensureOperator } from './operator.ts';
 import { Shop } from './shop.ts';
 
-const reasonLimitSeconds = 15;
+const reasonBudgetSeconds = 15;
 /** The kubelet projects a changed Secret within its sync period; healing counts from there. */
 const projectionSeconds = 30;
 
@@ -43,7 +44,7 @@ interface World {
   readonly break: (scene: Scene) => Promise<void>;
   readonly reason: string;
   readonly condition?: string;
-  /** The sentence must contain all of these. */
+  /** The sentence must contain all of these: what is concerned, and what mends it. */
   readonly says: (scene: Scene) => readonly (string | RegExp)[];
   readonly mend: (scene: Scene) => Promise<void>;
   /** The pods may be others afterwards, because there were none or they could not run. */
@@ -78,7 +79,7 @@ const worlds: Readonly<Record<string, World>> = {
   'the Secret is missing': {
     break: (scene) => scene.shop.portForward('db', scene.spec()),
     reason: 'SecretNotFound',
-    says: () => ['bastion', 'Secret'],
+    says: () => ['bastion', 'Secret', 'create it'],
     mend: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
   },
   'the key is missing in the Secret': {
@@ -87,7 +88,7 @@ const worlds: Readonly<Record<string, World>> = {
       await scene.shop.portForward('db', scene.spec());
     },
     reason: 'SecretKeyMissing',
-    says: () => ['ssh-privatekey', 'bastion'],
+    says: () => ['ssh-privatekey', 'bastion', 'add one of them'],
     mend: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
   },
   'the bastion does not accept the key': {
@@ -98,7 +99,7 @@ const worlds: Readonly<Record<string, World>> = {
       await scene.shop.portForward('db', scene.spec());
     },
     reason: 'AuthenticationFailed',
-    says: (scene) => ['tunnel', place(scene)],
+    says: (scene) => ['tunnel', place(scene), 'authorized_keys'],
     mend: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
   },
   'the passphrase is wrong': {
@@ -111,7 +112,7 @@ const worlds: Readonly<Record<string, World>> = {
       await scene.shop.portForward('db', scene.spec());
     },
     reason: 'PassphraseWrong',
-    says: () => ['passphrase', 'bastion'],
+    says: () => ['bastion', 'store its passphrase'],
     mend: (scene) => {
       secrets.set('the right passphrase', 'open sesame 7');
       return scene.shop
@@ -136,7 +137,7 @@ const worlds: Readonly<Record<string, World>> = {
       await scene.shop.portForward('db', scene.spec());
     },
     reason: 'HostKeyUnknown',
-    says: (scene) => [scene.sshd.host, String(scene.sshd.port), 'SHA256:'],
+    says: (scene) => [scene.sshd.host, String(scene.sshd.port), 'SHA256:', 'add to knownHosts'],
     mend: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
   },
   'the host key changed': {
@@ -145,7 +146,7 @@ const worlds: Readonly<Record<string, World>> = {
       await applyGood(scene);
     },
     reason: 'HostKeyChanged',
-    says: (scene) => [scene.sshd.host, String(scene.sshd.port), 'SHA256:'],
+    says: (scene) => [scene.sshd.host, String(scene.sshd.port), 'SHA256:', 'replace its line'],
     mend: (scene) => scene.shop.secret('bastion', { ...goodSecret(scene), known_hosts: scene.sshd.knownHosts() }),
   },
   'the bastion’s name does not resolve': {
@@ -160,7 +161,7 @@ const worlds: Readonly<Record<string, World>> = {
       );
     },
     reason: 'BastionNameNotResolved',
-    says: () => ['no-such.example.test'],
+    says: () => ['no-such.example.test', 'correct the host, or the DNS'],
     mend: async (scene) => {
       await cluster.registerHostDns('no-such.example.test', [scene.sshd.host]);
       scene.onEnd(() => cluster.registerHostDns('no-such.example.test', []));
@@ -172,7 +173,7 @@ const worlds: Readonly<Record<string, World>> = {
       await applyGood(scene);
     },
     reason: 'BastionRefused',
-    says: (scene) => [place(scene)],
+    says: (scene) => [place(scene), 'start sshd'],
     mend: (scene) => scene.sshd.start(),
   },
   'the bastion is silent': {
@@ -181,7 +182,8 @@ const worlds: Readonly<Record<string, World>> = {
       await applyGood(scene);
     },
     reason: 'BastionTimeout',
-    says: (scene) => [place(scene)],
+    // Its kernel takes the connection, or not.
+    says: (scene) => [place(scene), /check its load|let the tunnel’s address reach it/],
     mend: async (scene) => scene.sshd.resume(),
   },
   'the destination refuses': {
@@ -203,7 +205,7 @@ const worlds: Readonly<Record<string, World>> = {
     },
     reason: 'DestinationRefused',
     condition: 'DestinationReachable',
-    says: (scene) => [`orders.db.internal:${scene.sshd.port}`],
+    says: (scene) => [`orders.db.internal:${scene.sshd.port}`, 'start the service, or correct the port'],
     mend: async (scene) => {
       const { address, namespace } = network.inside;
       const redis = await startRedis({ host: address, namespace, port: scene.sshd.port });
@@ -234,7 +236,7 @@ const worlds: Readonly<Record<string, World>> = {
     },
     reason: 'DestinationTimeout',
     condition: 'DestinationReachable',
-    says: (scene) => [`orders.db.internal:${scene.sshd.port}`],
+    says: (scene) => [`orders.db.internal:${scene.sshd.port}`, 'allow the bastion to reach it'],
     mend: () => network.healDatabase(),
   },
   'forwarding is administratively prohibited': {
@@ -258,7 +260,7 @@ const worlds: Readonly<Record<string, World>> = {
       );
     },
     reason: 'Unschedulable',
-    says: () => [/node/],
+    says: () => ['Correct spec.pod, or add a node'],
     mend: async (scene) => {
       await cluster.kubectl(['label', 'node', '--all', `example.test/room=${scene.shop.namespace}`, '--overwrite']);
       scene.onEnd(() => cluster.kubectl(['label', 'node', '--all', 'example.test/room-']));
@@ -276,7 +278,7 @@ const worlds: Readonly<Record<string, World>> = {
       await applyGood(scene);
     },
     reason: 'QuotaExceeded',
-    says: () => ['none', 'pods'],
+    says: () => ['none', 'pods', 'Raise the quota'],
     mend: async (scene) => void (await scene.shop.kubectl(['delete', 'resourcequota', 'none'])),
     newPods: true,
   },
@@ -291,7 +293,7 @@ const worlds: Readonly<Record<string, World>> = {
       await applyGood(scene);
     },
     reason: 'ResourceConflict',
-    says: () => ['Service', 'db'],
+    says: () => ['Service', 'db', 'choose another spec.service.name'],
     mend: async (scene) => void (await scene.shop.kubectl(['delete', 'service', 'db'])),
     newPods: true,
   },
@@ -330,10 +332,11 @@ suite('bad worlds', { concurrency: 2 }, () => {
       };
 
       await world.break(scene);
-      const seconds = await shop.reason('db', world.condition ?? 'Ready', world.reason, reasonLimitSeconds);
+      const seconds = await shop.reason('db', world.condition ?? 'Ready', world.reason, 3 * reasonBudgetSeconds);
+      judge(t, world.reason, 1_000 * seconds, 1_000 * reasonBudgetSeconds);
       const ready = await shop.condition('db', 'Ready');
       const told = await shop.condition('db', world.condition ?? 'Ready');
-      t.diagnostic(`${world.reason} after ${seconds.toFixed(1)} s: ${told?.message}`);
+      t.diagnostic(`${world.reason}: ${told?.message}`);
       assert.equal(ready?.status, 'False');
       assert.equal(ready?.reason, world.reason, 'Ready gives the same reason');
       for (const part of world.says(scene)) {
@@ -344,7 +347,7 @@ suite('bad worlds', { concurrency: 2 }, () => {
       await assertNoLeaks({ cluster, shop, tunnels: ['db'] }, secrets);
 
       await world.mend(scene);
-      const healed = await shop.ready('db', world.healSeconds ?? projectionSeconds + 60);
+      const healed = await shop.ready('db', world.healSeconds ?? projectionSeconds + 120);
       t.diagnostic(`healed ${healed.toFixed(1)} s after the world was mended`);
       const podsAfter = await shop.tunnelPods('db');
       if (world.newPods !== true) {

@@ -92,7 +92,7 @@ export class Child {
   }
 
   /** Resolves with the first line, kept or to come, that matches. @throws Error as `until` does. */
-  async line(pattern: RegExp, timeoutMs = 10_000, from = 0): Promise<string> {
+  async line(pattern: RegExp, timeoutMs = 30_000, from = 0): Promise<string> {
     let found: string | undefined;
     await this.until(
       () => (found = this.#lines.slice(from).find((line) => pattern.test(line))) !== undefined,

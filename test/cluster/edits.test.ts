@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { judge } from '../faults/budget.ts';
 import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
 import { eventually } from '../support/eventually.ts';
 import { Child } from './child.ts';
@@ -109,19 +110,16 @@ suite('edits', () => {
         '--output',
         'jsonpath={.items[*].metadata.name}',
       ]);
-    await eventually('the old Service is gone', async () => (await list('services')) === 'orchard', 15_000);
-    await eventually('the budget is gone', async () => (await list('poddisruptionbudgets')) === '', 15_000);
+    await eventually('the old Service is gone', async () => (await list('services')) === 'orchard', 60_000);
+    await eventually('the budget is gone', async () => (await list('poddisruptionbudgets')) === '', 60_000);
     assert.match(await shop.exec(['sh', '-c', `echo who | timeout 10 nc -N orchard ${firstPort + 1}`]), /pears/);
   });
 
   test('a child that is edited or deleted by hand is repaired within 2 s', async (t) => {
     const port = ['get', 'service', 'orchard', '--ignore-not-found', '--output', 'jsonpath={.spec.ports[*].port}'];
     const repaired = async (what: string): Promise<void> => {
-      const started = performance.now();
-      await eventually('the port is back', async () => (await shop.kubectl(port)) === `${firstPort + 1}`, 10_000);
-      const seconds = (performance.now() - started) / 1000;
-      t.diagnostic(`${what} repaired within ${seconds.toFixed(2)} s`);
-      assert.ok(seconds < 2, `${what} took ${seconds} s`);
+      const took = await eventually('the port is back', async () => (await shop.kubectl(port)) === `${firstPort + 1}`);
+      judge(t, `the repair of ${what}`, took, 2_000);
     };
     await shop.kubectl([
       'patch',
@@ -136,7 +134,8 @@ suite('edits', () => {
     await repaired('the deleted Service');
     const policy = ['get', 'networkpolicy', '--selector', 'portforward.dev/name=fruit', '--output', 'name'];
     await shop.kubectl(['delete', 'networkpolicy', '--selector', 'portforward.dev/name=fruit', '--wait=false']);
-    await eventually('the policy is back', async () => (await shop.kubectl(policy)) !== '', 2_000);
+    const took = await eventually('the policy is back', async () => (await shop.kubectl(policy)) !== '');
+    judge(t, 'the repair of the deleted NetworkPolicy', took, 2_000);
   });
 
   test('a suspended tunnel has no pods, keeps its Service and comes back', async () => {
@@ -153,7 +152,7 @@ suite('edits', () => {
     await shop.reason('fruit', 'Ready', 'ScaledToZero');
     await shop.kubectl(['scale', 'portforward/fruit', '--replicas=2']);
     await shop.ready('fruit');
-    await eventually('two tunnel pods', async () => (await shop.tunnelPods('fruit')).length === 2, 15_000);
+    await eventually('two tunnel pods', async () => (await shop.tunnelPods('fruit')).length === 2, 60_000);
   });
 
   test('kubectl delete pf leaves nothing behind', async () => {

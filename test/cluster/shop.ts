@@ -107,7 +107,7 @@ export class Shop {
   }
 
   /** Resolves with the seconds that it took until that condition's reason is `reason`. @throws Error with the whole status otherwise. */
-  async reason(name: string, type: string, reason: string, timeoutSeconds = 15): Promise<number> {
+  async reason(name: string, type: string, reason: string, timeoutSeconds = 45): Promise<number> {
     const path = `{.status.conditions[?(@.type=="${type}")].reason}`;
     return this.#wait(name, [`--for=jsonpath=${path}=${reason}`], timeoutSeconds);
   }

@@ -1,7 +1,7 @@
 // Services behind the bastion, one per way to behave. All listen on loopback on a port of their own and end with `stop`.
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export interface Service {
   readonly port: number;
@@ -75,9 +75,18 @@ export const flood = (socket: Socket): void => {
   more();
 };
 
-/** A port on which nothing listens. */
-export async function closedPort(): Promise<number> {
+/** A port that refuses, and that nobody is given meanwhile: it is the near end of a connection, which is held until `stop`. */
+export async function closedPort(): Promise<Pick<Service, 'port' | 'stop'>> {
   const service = await serve(() => undefined);
-  await service.stop();
-  return service.port;
+  const holder = connect(service.port, '127.0.0.1').on('error', () => undefined);
+  await once(holder, 'connect');
+  const { localPort: port } = holder;
+  if (port === undefined) throw new Error('no port');
+  return {
+    port,
+    async stop() {
+      holder.destroy();
+      await service.stop();
+    },
+  };
 }

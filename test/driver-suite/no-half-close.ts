@@ -28,7 +28,7 @@ export function noHalfCloseSuite({ service, open }: World): void {
     const before = performance.now();
     stream.resume().end(Buffer.alloc(1024 * 1024, 'x'));
     const after = (await ended.promise) - before;
-    assert.ok(after >= 2_000 && after < 5_000, `after ${after} ms`);
+    assert.ok(after >= 2_000 && after < 15_000, `after ${after} ms`);
     assert.equal(Buffer.concat(got).length, 1024 * 1024);
     const [error] = (await broken) as [unknown];
     assert.ok(
@@ -38,10 +38,12 @@ export function noHalfCloseSuite({ service, open }: World): void {
   });
 
   test('a destination that goes on speaking after the client’s end is heard, to its own clean end', async () => {
+    const parts = Array.from({ length: 8 }, (_, index) => `part ${index} `);
     const { port } = await service((socket) => {
       const speak = async (): Promise<void> => {
-        for (const part of ['one ', 'two ', 'three']) {
-          await sleep(1_200);
+        // For longer than 2 s, and never silent for nearly as long, also where everybody is a second late.
+        for (const part of parts) {
+          await sleep(400);
           socket.write(part);
         }
         socket.end();
@@ -51,7 +53,7 @@ export function noHalfCloseSuite({ service, open }: World): void {
     const stream = await open(port);
     const answer = buffer(stream);
     stream.end('go');
-    assert.equal((await answer).toString(), 'one two three');
+    assert.equal((await answer).toString(), parts.join(''));
   });
 
   test('a destination’s end ends the stream both ways, and its reset looks the same', async () => {

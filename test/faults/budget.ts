@@ -1,4 +1,4 @@
-// How the tests of this folder judge a time: the exact figure is printed beside its budget, and three times the budget fails the test
+// How tests judge a time that they promise: the exact figure is printed beside its budget, and three times the budget fails the test
 // (DESIGN §6), because a busy machine is no fault of the tunnel's.
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';

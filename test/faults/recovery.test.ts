@@ -91,7 +91,7 @@ test('60 s of black hole: psql works within 2 s of its end', async (t) => {
   try {
     await a.blackHole();
     const from = performance.now();
-    await until(sidecar, () => sidecar.status().state === 'Failed', 20_000);
+    await until(sidecar, () => sidecar.status().state === 'Failed');
     t.diagnostic(`the outage was told after ${Math.round(performance.now() - from)} ms`);
     await delay(outageMs - (performance.now() - from));
     await a.heal();
@@ -122,7 +122,8 @@ test('the other bastion carries new connections within 1 s of a reset', async (t
   const { a, b } = network.bastions;
   const sidecar = await openThrough([a, b]);
   try {
-    assert.equal(sidecar.status().via, `${a.address}:22`);
+    // The other one may be first where this one was slow to answer, and is left for it after a minute.
+    await until(sidecar, () => sidecar.status().via === `${a.address}:22`, 120_000);
     await a.kill();
     judge(t, 'failover after a reset', await untilQuery(sidecar, 10_000), 1_000);
     assert.equal(sidecar.status().via, `${b.address}:22`);

@@ -31,7 +31,7 @@ after(async () => {
 async function readyPod(podUid: string): Promise<Pod> {
   const forwards = destinations.map(({ port }) => ({ port }));
   const pod = await startPod(ssmTunnelConfig(service, secret, { forwards }), podUid);
-  await eventually(`${podUid} ready`, async () => (await pod.readiness()).status === 200, 20_000);
+  await eventually(`${podUid} ready`, async () => (await pod.readiness()).status === 200, 60_000);
   return pod;
 }
 

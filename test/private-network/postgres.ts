@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Child } from '../cluster/child.ts';
 import { command } from '../cluster/command.ts';
-import { freePort } from '../cluster/ports.ts';
+import { onFreePorts } from '../cluster/ports.ts';
 
 export interface PostgresOptions {
   /** Listen address; 127.0.0.1 unless told. */
@@ -88,7 +88,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     for (const name of ['server.key', 'server.crt']) chownSync(join(data, name), uid, gid);
   }
   const host = options.host ?? '127.0.0.1';
-  const port = options.port ?? (await freePort(options.namespace === undefined ? host : undefined));
+  let port = options.port ?? 0;
 
   let child: Child;
   const start = async (): Promise<void> => {
@@ -106,9 +106,15 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     const [first = '', ...rest] =
       options.namespace === undefined ? own : ['ip', 'netns', 'exec', options.namespace, ...own];
     child = new Child('postgres', first, rest, { cwd: directory, stopSignal: 'SIGQUIT' });
-    await child.line(/database system is ready to accept connections/, 20_000);
+    await child.line(/database system is ready to accept connections/, 60_000);
   };
-  await start();
+  if (options.port !== undefined) await start();
+  else {
+    await onFreePorts(1, options.namespace === undefined ? host : undefined, async ([free = 0]) => {
+      port = free;
+      await start();
+    });
+  }
   return {
     host,
     port,

@@ -2,7 +2,7 @@
  * A real Redis server for one test. Neighbours: sshd.ts, postgres.ts; test/cluster/child.ts owns the process.
  */
 import { Child } from '../cluster/child.ts';
-import { freePort } from '../cluster/ports.ts';
+import { onFreePorts } from '../cluster/ports.ts';
 
 export interface Redis {
   readonly host: string;
@@ -19,7 +19,7 @@ export async function startRedis(
   options: { readonly host?: string; readonly port?: number; readonly namespace?: string } = {},
 ): Promise<Redis> {
   const host = options.host ?? '127.0.0.1';
-  const port = options.port ?? (await freePort(options.namespace === undefined ? host : undefined));
+  let port = options.port ?? 0;
   let child: Child;
   const start = async (): Promise<void> => {
     const own = [
@@ -38,9 +38,15 @@ export async function startRedis(
     const [first = '', ...rest] =
       options.namespace === undefined ? own : ['ip', 'netns', 'exec', options.namespace, ...own];
     child = new Child('redis-server', first, rest);
-    await child.line(/Ready to accept connections/, 10_000);
+    await child.line(/Ready to accept connections/);
   };
-  await start();
+  if (options.port !== undefined) await start();
+  else {
+    await onFreePorts(1, options.namespace === undefined ? host : undefined, async ([free = 0]) => {
+      port = free;
+      await start();
+    });
+  }
   return {
     host,
     port,

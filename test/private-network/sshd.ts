@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child } from '../cluster/child.ts';
 import { command } from '../cluster/command.ts';
-import { freePort } from '../cluster/ports.ts';
+import { onFreePorts } from '../cluster/ports.ts';
 import { descendantsOf, signalProcess } from '../cluster/proc.ts';
 
 export interface SshdOptions {
@@ -108,7 +108,6 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   // sshd looks at every directory above authorized_keys, and its user must reach it.
   chmodSync(directory, 0o755);
   const host = options.host ?? '127.0.0.1';
-  const port = options.port ?? (await freePort(options.namespace === undefined ? host : undefined));
   const makeHostKeys = (): Promise<unknown> =>
     Promise.all(hostKeyTypes.map((type) => generateKey(directory, { type, name: `host_${type}` })));
   const authorize = (keys: readonly string[]): void =>
@@ -119,14 +118,15 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   await writeUsers(directory, options.password);
   const names = Object.entries({ localhost: '127.0.0.1', ...options.hosts }).map(([name, ip]) => `${ip} ${name}`);
   writeFileSync(join(directory, 'hosts'), `${names.join('\n')}\n::1 localhost\n`);
-  writeFileSync(join(directory, 'sshd_config'), sshdConfig(directory, host, port, options));
+  // No name but these, whatever the machine would ask, and however long that would take.
+  writeFileSync(join(directory, 'nsswitch.conf'), 'passwd: files\nshadow: files\ngroup: files\nhosts: files\n');
   mkdirSync('/run/sshd', { recursive: true });
 
   let child: Child;
   const launch = async (): Promise<void> => {
-    const overlays = ['passwd', 'shadow', 'group', 'hosts'].map(
-      (name) => `mount --bind ${directory}/${name} /etc/${name}`,
-    );
+    const overlays = ['passwd', 'shadow', 'group', 'hosts', 'nsswitch.conf']
+      .filter((name) => existsSync(`/etc/${name}`))
+      .map((name) => `mount --bind ${directory}/${name} /etc/${name}`);
     const limit = options.openFiles === undefined ? [] : [`ulimit -Sn ${options.openFiles}`];
     const script = [...overlays, ...limit, `exec /usr/sbin/sshd -D -e -f ${directory}/sshd_config`].join(' && ');
     // In a process namespace of its own: its end takes every session with it, one that is being forked at that moment too.
@@ -135,9 +135,16 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     const inside = options.namespace === undefined ? shell : ['ip', 'netns', 'exec', options.namespace, ...shell];
     const [program = '', ...args] = inside;
     child = new Child('sshd', program, args, { keptLines: 20_000 });
-    await child.line(/Server listening on/, 10_000);
+    await child.line(/Server listening on/);
   };
-  await launch();
+  let port = 0;
+  const launchOn = async (on: number): Promise<void> => {
+    port = on;
+    writeFileSync(join(directory, 'sshd_config'), sshdConfig(directory, host, port, options));
+    await launch();
+  };
+  if (options.port !== undefined) await launchOn(options.port);
+  else await onFreePorts(1, options.namespace === undefined ? host : undefined, ([free = 0]) => launchOn(free));
 
   /** Below unshare is sshd itself, below that its sessions. */
   const sessions = (): number[] => descendantsOf(child.pid).slice(1);

@@ -1,4 +1,4 @@
-// `node scripts/run.mjs test/fuzz/ssm/fuzz.ts [inputs] [seed]`: a million broken inputs for the ssm driver's decoders.
+// `npm run fuzz -- [inputs] [seed]`: a million broken inputs for the ssm driver's decoders.
 import { fuzzDecoders } from './decoders.ts';
 
 const inputs = Number(process.argv[2] ?? 1_000_000);

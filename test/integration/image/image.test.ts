@@ -80,7 +80,7 @@ function inside(
     ['--mount', '--propagation', 'private', 'sh', '-c', script, files, ...run],
     {
       encoding: 'utf8',
-      timeout: 30_000,
+      timeout: 120_000,
     },
   );
   return { status, output: `${stdout}${stderr}` };

@@ -43,6 +43,7 @@ function driverWith(
     {
       destinations: [local(echoing)],
       persistent: true,
+      drainTimeoutMs: 30_000,
       reason: 'portforward/test/aws/uid-1',
       podUid: 'uid-1',
       log: createLog({ level: 'silent' }),
@@ -62,10 +63,10 @@ function keys(): SecretDirectory {
 /** The code that connecting fails with, or `connected`. */
 async function outcome(driver: Driver<SsmRoute>): Promise<string> {
   const connecting = async (): Promise<void> => {
-    const [route] = await driver.routes({ signal: AbortSignal.timeout(10_000) });
+    const [route] = await driver.routes({ signal: AbortSignal.timeout(30_000) });
     assert.ok(route);
     const session = await driver.connect(route, {
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(30_000),
       log: createLog({ level: 'silent' }),
     });
     await session.close();
@@ -79,7 +80,7 @@ async function outcome(driver: Driver<SsmRoute>): Promise<string> {
 test('a role is assumed with the keys of the Secret, names its sessions, and is assumed anew before its keys end', async () => {
   using secret = keys();
   const credentials = { secretName: 'aws', directory: secret.directory };
-  await service.set({ Roles: { [role]: { ExternalID: 'shop' } }, CredentialsMs: 2_000 });
+  await service.set({ Roles: { [role]: { ExternalID: 'shop' } }, CredentialsMs: 6_000 });
   const driver = driverWith({
     credentials,
     assumeRole: { roleArn: role, externalId: 'shop', sessionTags: { team: 'shop' } },
@@ -88,7 +89,7 @@ test('a role is assumed with the keys of the Secret, names its sessions, and is 
   assert.match(session.facts.sessionId ?? '', /^portforward-uid1-/);
   const before = await calls('AssumeRole');
   assert.ok(before >= 1);
-  await delay(2_500);
+  await delay(6_500);
   await service.order('cut');
   const stream = await dial(session, local(echoing));
   assert.equal(await asked(stream, 'after the keys ended'), 'after the keys ended');
@@ -109,14 +110,14 @@ test('a role that may not be assumed is told as denied', async () => {
 test('a pod’s web identity takes on its role, with the token that is in the file now', async () => {
   using token = new SecretDirectory({ token: 'first' });
   const file = join(token.directory, 'token');
-  await service.set({ Roles: { [role]: { WebTokens: ['first', 'second'] } }, CredentialsMs: 1_000 });
+  await service.set({ Roles: { [role]: { WebTokens: ['first', 'second'] } }, CredentialsMs: 6_000 });
   const driver = driverWith({}, { AWS_WEB_IDENTITY_TOKEN_FILE: file, AWS_ROLE_ARN: role });
   const session = await world.connect(driver);
   assert.match(session.facts.sessionId ?? '', /^portforward-uid1-/);
   // The kubelet renews the token; the old one and what was got for it end.
   writeFileSync(file, 'second');
   await service.set({ ExpiredWebTokens: ['first'] });
-  await delay(1_500);
+  await delay(6_500);
   await service.order('cut');
   assert.equal(await asked(await dial(session, local(echoing)), 'renewed'), 'renewed');
 });
@@ -144,10 +145,10 @@ test('nodes are found by their tags, over pages, and only connected ones are tak
   ]);
   await service.set({ Nodes: Object.fromEntries(tagged) });
   const all = driverWith({ credentials, target: { tags: { role: 'bastion' } } });
-  assert.ok((await all.routes({ signal: AbortSignal.timeout(10_000) })).length > 1);
+  assert.ok((await all.routes({ signal: AbortSignal.timeout(30_000) })).length > 1);
   assert.equal(await calls('DescribeInstanceInformation'), 2, 'sixty nodes are two pages');
   const shop = driverWith({ credentials, target: { tags: { role: 'bastion', shop: 'yes' } } });
-  const routes = await shop.routes({ signal: AbortSignal.timeout(10_000) });
+  const routes = await shop.routes({ signal: AbortSignal.timeout(30_000) });
   assert.deepEqual(
     routes.map(({ via }) => Number.parseInt(via.slice(2), 16)).toSorted((a, b) => a - b),
     [55, 56, 57],
@@ -173,7 +174,7 @@ test('a container of a service is found by its task, and by the next task once t
   assert.equal(await asked(await dial(session, local(echoing)), 'in a task'), 'in a task');
   assert.equal((await service.seen()).sessions[0]?.target, 'ecs:shop_aaaa1111_aaaa1111-1');
   await service.set({ Tasks: [{ ...task('aaaa1111', 'aaaa1111-1'), Stopped: true }, task('bbbb2222', 'bbbb2222-7')] });
-  const [route] = await driver.routes({ signal: AbortSignal.timeout(10_000) });
+  const [route] = await driver.routes({ signal: AbortSignal.timeout(30_000) });
   assert.match(route?.via ?? '', /bbbb2222/);
   await service.set({ Tasks: [{ ...task('bbbb2222', 'bbbb2222-7'), NoExec: true }] });
   assert.notEqual(await outcome(driver), 'connected');

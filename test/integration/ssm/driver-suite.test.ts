@@ -26,6 +26,7 @@ driverSuite('ssm', { halfClose: false, dialTells: false }, async () => {
       {
         destinations: ports.map((port) => ({ host: '127.0.0.1', port })),
         persistent: true,
+        drainTimeoutMs: 30_000,
         reason: 'portforward/test/suite/uid',
         podUid: 'uid',
         log,

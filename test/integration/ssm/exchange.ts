@@ -13,21 +13,38 @@ export function dial(session: Session, destination: Destination): Promise<Duplex
   return session.dial(destination, { signal: AbortSignal.timeout(10_000) });
 }
 
-/** Sends all and takes as much back. @throws what breaks the stream, or when it ends early. */
-export async function roundTrip(stream: Duplex, bytes: Buffer, onBytes?: () => void): Promise<Buffer> {
+/**
+ * Sends all and takes as much back; never more than `ahead` bytes are on their way. An echo is slower than what is sent to it: all at once
+ * would stop the agent, which then hears no acknowledgement either. @throws what breaks the stream, or when it ends early.
+ */
+export async function roundTrip(
+  stream: Duplex,
+  bytes: Buffer,
+  onBytes?: () => void,
+  ahead = Number.POSITIVE_INFINITY,
+): Promise<Buffer> {
   const got: Buffer[] = [];
   let length = 0;
+  let sent = 0;
+  const send = (): void => {
+    while (sent < bytes.length && sent - length < ahead) {
+      const part = bytes.subarray(sent, sent + 64 * 1024);
+      sent += part.length;
+      stream.write(part);
+    }
+  };
   const all = new Promise<Buffer>((resolve, reject) => {
     stream.on('data', (chunk: Buffer) => {
       got.push(chunk);
       length += chunk.length;
       onBytes?.();
+      send();
       if (length >= bytes.length) resolve(Buffer.concat(got));
     });
     stream.on('error', reject);
     stream.on('end', () => reject(new Error(`ended after ${length} bytes`)));
   });
-  stream.write(bytes);
+  send();
   return all;
 }
 

@@ -1,24 +1,13 @@
 // Ten thousand connections, one after the other and fifty at a time, over one session: what each leaves behind, ten thousand would show.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { echo, serve } from '../../driver-suite/destinations.ts';
 import { eventually } from '../../support/eventually.ts';
+import { liveMemory } from '../../support/live-memory.ts';
 import { asked, dial, local } from './exchange.ts';
 import { SsmWorld } from './ssm-world.ts';
 
 const world = await SsmWorld.start();
-
-/** Bytes of live objects and buffers. */
-function memory(): number {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  collect();
-  collect();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
-}
 
 test('10,000 connections opened and closed through one session leave no stream and no memory behind', async (t) => {
   await world.service.set({ Pace: false });
@@ -42,14 +31,14 @@ test('10,000 connections opened and closed through one session leave no stream a
     // What is loaded and compiled once is no leak.
     await run(500);
     const streamsBefore = (await world.service.seen()).streams;
-    const [before, resident] = [memory(), process.memoryUsage.rss()];
+    const [before, resident] = [liveMemory(), process.memoryUsage.rss()];
     const began = performance.now();
     await run(10_000);
     const seconds = (performance.now() - began) / 1_000;
-    // Timers of the last connections are still to come.
-    let after = memory();
+    // The deadlines of the last dials, 10 s, are still to come.
+    let after = liveMemory();
     await eventually('the memory is given back', () => {
-      after = memory();
+      after = liveMemory();
       return after - before < 4 * 1024 * 1024;
     });
     const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(1);
@@ -58,7 +47,9 @@ test('10,000 connections opened and closed through one session leave no stream a
         `resident ${mebibytes(resident)} → ${mebibytes(process.memoryUsage.rss())} MiB`,
     );
     const { streams, open, sessions, complaints } = await world.service.seen();
-    assert.equal(streams - streamsBefore, 10_000, 'each connection is a stream of the agent');
+    // An agent that says nothing for 5 s, as one whose machine is busy, is asked by a stream of the driver's own.
+    const own = streams - streamsBefore - 10_000;
+    assert.ok(own >= 0 && own <= 5, `each connection is a stream of the agent: ${own} too many`);
     assert.equal(open, 0, 'streams left at the agent');
     assert.equal(session.streams, 0);
     assert.equal(sessions.length, 1, 'all went over one session');

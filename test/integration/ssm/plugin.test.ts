@@ -29,7 +29,7 @@ async function serving(handle: Parameters<typeof serve>[0]): Promise<Service> {
 }
 
 /**
- * Runs `use` with a plugin, and once more with a new one if that did not come to its end in 15 s, up to three times: about once in
+ * Runs `use` with a plugin, and once more with a new one if that did not come to its end in 40 s, up to three times: about once in
  * thirty runs the plugin's reader dies of a race of its own (its log: listener run panic, nil pointer) and it is deaf from then on.
  */
 async function withPlugin<T>(port: number, host: string | undefined, use: (one: Plugin) => Promise<T>): Promise<T> {
@@ -37,7 +37,7 @@ async function withPlugin<T>(port: number, host: string | undefined, use: (one: 
     const one = await Plugin.start(service, { instance, port, ...(host === undefined ? {} : { host }) });
     endings.push(() => one.stop());
     const late = new AbortController();
-    const limit = delay(15_000, 'late' as const, { signal: late.signal }).catch(() => 'late' as const);
+    const limit = delay(40_000, 'late' as const, { signal: late.signal }).catch(() => 'late' as const);
     const outcome = await Promise.race([use(one).then((value) => ({ value })), limit]);
     late.abort();
     if (outcome !== 'late') return outcome.value;
@@ -114,7 +114,9 @@ test('the plugin gets a download and its end', async () => {
 });
 
 test('the plugin ends a connection that the agent could not make', async () => {
-  await withPlugin(await closedPort(), undefined, async (one) => {
+  const { port, stop } = await closedPort();
+  endings.push(stop);
+  await withPlugin(port, undefined, async (one) => {
     const socket = await client(one);
     socket.resume();
     await once(socket, 'close');

@@ -8,6 +8,7 @@ import { TunnelError } from '../../../src/contract/errors.ts';
 import type { Session } from '../../../src/sidecar/driver.ts';
 import { echo, serve } from '../../driver-suite/destinations.ts';
 import { eventually } from '../../support/eventually.ts';
+import { watchLoop } from '../../support/watch-loop.ts';
 import { asked, dial, local, roundTrip } from './exchange.ts';
 import { SsmWorld } from './ssm-world.ts';
 
@@ -42,12 +43,11 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
   );
 }
 
-/** Asks over a stream that stays and over new ones, for so long; every question has its answer. @throws at the first that has not. */
-async function questions(session: Session, ms: number): Promise<number> {
+/** Asks over a stream that stays and over new ones until that is enough; every question has its answer. @throws at the first that has not. */
+async function questions(session: Session, enough: (asked: number) => Promise<boolean>): Promise<number> {
   const stays = await dial(session, local(echoing));
-  const until = performance.now() + ms;
   let count = 0;
-  for (; performance.now() < until; count += 1) {
+  for (; !(await enough(count)); count += 1) {
     assert.equal(await asked(stays, `question ${count}`), `question ${count}`);
     const short = await dial(session, local(echoing));
     assert.equal(await asked(short, 'short'), 'short');
@@ -57,14 +57,13 @@ async function questions(session: Session, ms: number): Promise<number> {
   return count;
 }
 
-test('the service’s own close of every socket costs no question its answer', async () => {
+test('the service’s own close of every socket costs no question its answer', { timeout: 180_000 }, async (t) => {
   const session = await connected();
   await service.set({ ByeAfterMs: 500 });
   const before = await calls('ResumeSession');
   await service.order('bye');
-  const count = await questions(session, 4_000);
-  assert.ok(count > 20, `${count} questions`);
-  assert.ok((await calls('ResumeSession')) - before >= 4);
+  const count = await questions(session, async (asked) => asked > 20 && (await calls('ResumeSession')) - before >= 4);
+  t.diagnostic(`${count} questions through 4 resumes`);
 });
 
 test('a resume whose tickets are refused is tried with others', async () => {
@@ -101,7 +100,7 @@ test('a session that cannot be resumed any more is told as lost at once', async 
   const [error] = (await broken) as [unknown];
   assert.ok(error instanceof TunnelError && error.code === 'BastionLost', String(error));
   assert.ok(session.signal.aborted);
-  assert.ok(performance.now() - before < 3_000);
+  assert.ok(performance.now() - before < 10_000);
 });
 
 test('a refused upgrade names the missing right, a throttled one the throttle, and the next attempt carries', async () => {
@@ -165,17 +164,17 @@ test('connections that the agent makes slowly, one by one, are all carried, and 
 });
 
 test('a session that nobody uses outlives the account’s idle timeout', async () => {
-  await service.set({ IdleTimeoutMs: 6_000 });
+  await service.set({ IdleTimeoutMs: 12_000 });
   const session = await connected();
-  await delay(8_000);
+  await delay(15_000);
   assert.equal(session.signal.aborted, false);
   assert.equal(await asked(await dial(session, local(echoing)), 'x'), 'x');
 });
 
 test('an old agent that ends silent sessions is kept company, also where nobody asks whether it lives', async () => {
-  await service.set({ AgentVersion: '3.1.1260.0', KeepAliveTimeoutMs: 12_000 });
+  await service.set({ AgentVersion: '3.1.1260.0', KeepAliveTimeoutMs: 16_000 });
   const session = await connected({ persistent: false });
-  await delay(26_000);
+  await delay(34_000);
   assert.equal(session.signal.aborted, false);
   assert.equal(await asked(await dial(session, local(echoing)), 'x'), 'x');
 });
@@ -186,21 +185,22 @@ test('an agent that is started anew ends its sessions with a word, and is connec
   await asked(stream, 'x');
   const before = performance.now();
   const lost = once(session.signal, 'abort');
-  await service.order('restart', 2_000);
+  // It stays away for longer than this test takes, until it is told to be back.
+  await service.order('restart', 120_000);
   await lost;
-  assert.ok(performance.now() - before < 1_000);
+  assert.ok(performance.now() - before < 10_000, 'the word was not heard: its silence was');
   assert.equal(await codeOf(connected()), 'TargetNotConnected');
-  await delay(2_100);
+  await service.order('restart', 1);
+  await eventually('the node is back', async () => (await codeOf(connected())) === 'none');
   assert.equal(await asked(await dial(await connected(), local(echoing)), 'back'), 'back');
 });
 
 test('a node that is gone without a word makes its session suspect, however willingly the service resumes it', async (t) => {
   const session = await connected();
-  const before = performance.now();
+  using loop = watchLoop();
   await service.order('vanish', 1);
-  await eventually('the session is suspect', () => session.suspect, 20_000);
-  const after = performance.now() - before;
+  const after = await eventually('the session is suspect', () => session.suspect, 60_000);
   t.diagnostic(`after ${after.toFixed(0)} ms`);
-  assert.ok(after < 13_000, `after ${after} ms`);
+  assert.ok(after < 20_000 || loop.overslept, `after ${after} ms`);
   assert.equal(await asked(await dial(await connected(), local(echoing)), 'another'), 'another');
 });

@@ -50,6 +50,7 @@ export class SsmWorld {
       {
         destinations,
         persistent: true,
+        drainTimeoutMs: 30_000,
         reason: 'portforward/shop/orders-db/uid',
         podUid: 'uid',
         log: createLog({ level: 'silent' }),
