@@ -1,15 +1,15 @@
 // The way to one destination through one node: a Session Manager session forwards to one host and port only, so each destination has its
 // own. It replaces its session make-before-break when that ages, and, where its siblings live, when it dies.
-// Neighbours: session.ts has one for each destination, data-channel.ts is the session itself.
+// Neighbours: session.ts has one for each destination, data-channel.ts is the session itself, replaced.ts has those before it.
 import { TunnelError } from '../../../contract/errors.ts';
 import { Backoff } from '../../../process/backoff.ts';
-import type { Clock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import { abortable } from './abortable.ts';
 import type { DataChannel } from './data-channel.ts';
+import { Replaced, type ReplacedOptions } from './replaced.ts';
 import type { PortStream } from './smux/stream.ts';
 
-export interface LaneOptions {
+export interface LaneOptions extends ReplacedOptions {
   /** A session to the destination, open and proved. `onChange` is the channel's. @throws TunnelError, or the signal's reason. */
   readonly open: (onChange: () => void, signal: AbortSignal) => Promise<DataChannel>;
   /** For sentences. */
@@ -18,11 +18,6 @@ export interface LaneOptions {
   readonly remoteHost: boolean;
   /** How long the session may live, in milliseconds; Infinity if no limit is known. */
   readonly lifeMs: (channel: DataChannel) => number;
-  /** A replaced session that carries nothing is kept until it is this old, in milliseconds, to see whether it may be; usually 0. */
-  readonly doubtMs: () => number;
-  /** What the oldest gets when too many replaced sessions still carry streams, in milliseconds. */
-  readonly drainTimeoutMs: number;
-  readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
   /** Anything that the getters tell may have changed. */
@@ -38,21 +33,11 @@ const RETRY = { initialMs: 1_000, maxMs: 60_000 };
 const SPACING_MS = 5_000;
 /** A replacement is wanted this long before a session's time is over. */
 const AHEAD_MS = 60_000;
-/**
- * DESIGN promise 5: so many replaced sessions are kept for their streams. A session is not replaced beyond that for its name's sake alone:
- * connections would be ended for an address that most likely did not change, and one that did shows itself by refusals.
- */
-const MAX_RETIRED = 4;
 
 export class Lane {
   readonly #options: LaneOptions;
   readonly #closed = new AbortController();
-  readonly #retired = new Set<DataChannel>();
-  /** Those of them that are kept although they carry nothing. */
-  readonly #kept = new Set<DataChannel>();
-  /** Those of them that end although they carry streams. */
-  readonly #draining = new Set<DataChannel>();
-  readonly #closing = new Set<Promise<void>>();
+  readonly #replaced: Replaced;
   readonly #retry: Backoff;
   readonly #refusalPause: Backoff;
   #current: DataChannel | undefined;
@@ -67,6 +52,7 @@ export class Lane {
 
   constructor(options: LaneOptions) {
     this.#options = options;
+    this.#replaced = new Replaced(options);
     this.#retry = new Backoff({ ...RETRY, random: options.random });
     this.#refusalPause = new Backoff({ ...REFUSAL_PAUSE, random: options.random });
   }
@@ -113,9 +99,7 @@ export class Lane {
   }
 
   get streams(): number {
-    let streams = this.#current?.port.streams ?? 0;
-    for (const channel of this.#retired) streams += channel.port.streams;
-    return streams;
+    return (this.#current?.port.streams ?? 0) + this.#replaced.streams;
   }
 
   /** A stream; waits for a session that is being opened. @throws TunnelError, or the signal's reason. */
@@ -143,7 +127,9 @@ export class Lane {
     if (this.#closed.signal.aborted || this.#replacing !== undefined) return;
     const now = clock.now();
     const broken = !this.usable;
-    const renewAt = Math.min(this.#expiresAt, this.#mayResolve ? this.#resolveAt : Number.POSITIVE_INFINITY);
+    // Connections would be ended for an address that most likely did not change, and one that did shows itself by refusals.
+    const resolveAt = this.#replaced.isFull ? Number.POSITIVE_INFINITY : this.#resolveAt;
+    const renewAt = Math.min(this.#expiresAt, resolveAt);
     const refused = this.#refusedTooOften(now);
     const wanted = broken ? siblingsLive || this.stuck : now >= renewAt || refused;
     if (!wanted) this.#plan(broken ? Number.POSITIVE_INFINITY : renewAt);
@@ -160,9 +146,10 @@ export class Lane {
     this.#cancelTimer?.();
     const current = this.#current;
     this.#current = undefined;
-    for (const channel of [...(current === undefined ? [] : [current]), ...this.#retired]) this.#end(channel);
+    if (current !== undefined) this.#replaced.end(current);
+    this.#replaced.endAll();
     await this.#replacing;
-    await Promise.all(this.#closing);
+    await this.#replaced.ended();
   }
 
   async #replace(): Promise<void> {
@@ -170,14 +157,14 @@ export class Lane {
     try {
       const channel = await open(() => this.#changed(), this.#closed.signal);
       this.#replacing = undefined;
-      if (this.#closed.signal.aborted) this.#end(channel);
+      if (this.#closed.signal.aborted) this.#replaced.end(channel);
       else {
         this.#retry.reset();
         // A session that has no room again and again must not cost the account a session each time.
         this.#nextAttemptAt = clock.now() + SPACING_MS;
         const before = this.#current;
         this.#take(channel);
-        if (before !== undefined) this.#retire(before);
+        if (before !== undefined) this.#replaced.add(before);
         log.info({ sessionId: channel.sessionId }, 'new connections go over a fresh session');
       }
     } catch (error) {
@@ -213,7 +200,6 @@ export class Lane {
     this.#expiresAt = now + expiresIn;
     this.#plan(Math.min(this.#resolveAt, this.#expiresAt));
     channel.signal.addEventListener('abort', () => {
-      this.#retired.delete(channel);
       if (this.#current !== channel) return;
       this.#current = undefined;
       const { reason } = channel.signal;
@@ -222,64 +208,9 @@ export class Lane {
     });
   }
 
-  /** Another is in use already: what this one carries lives on. */
-  #retire(channel: DataChannel): void {
-    this.#retired.add(channel);
-    this.#keep(channel);
-    this.#endIdle();
-    const carrying = this.#carrying();
-    for (const surplus of carrying.slice(0, Math.max(0, carrying.length - MAX_RETIRED))) this.#drain(surplus);
-  }
-
-  /** Replaced sessions with streams that nobody means to end, the oldest first. */
-  #carrying(): DataChannel[] {
-    return [...this.#retired].filter((channel) => channel.port.streams > 0 && !this.#draining.has(channel));
-  }
-
-  get #mayResolve(): boolean {
-    return this.#carrying().length < MAX_RETIRED;
-  }
-
-  #drain(channel: DataChannel): void {
-    const { clock, drainTimeoutMs } = this.#options;
-    this.#draining.add(channel);
-    const cancel = clock.after(drainTimeoutMs, () => this.#end(channel));
-    channel.signal.addEventListener('abort', () => {
-      cancel();
-      this.#draining.delete(channel);
-    });
-  }
-
   #changed(): void {
-    this.#endIdle();
+    this.#replaced.endIdle();
     this.#options.onChange();
-  }
-
-  #endIdle(): void {
-    for (const channel of this.#retired) if (channel.port.streams === 0 && !this.#kept.has(channel)) this.#end(channel);
-  }
-
-  /** A limit that was learned from another's accident would have sessions renewed for ever, because none would outlive it. */
-  #keep(channel: DataChannel): void {
-    const { clock, doubtMs } = this.#options;
-    const left = doubtMs() - channel.ageMs;
-    if (left <= 0) return;
-    this.#kept.add(channel);
-    const cancel = clock.after(left, () => {
-      this.#kept.delete(channel);
-      this.#endIdle();
-    });
-    channel.signal.addEventListener('abort', () => {
-      cancel();
-      this.#kept.delete(channel);
-    });
-  }
-
-  #end(channel: DataChannel): void {
-    this.#retired.delete(channel);
-    const closing = channel.close();
-    this.#closing.add(closing);
-    void closing.finally(() => this.#closing.delete(closing));
   }
 
   #countRefusals(stream: PortStream): void {
