@@ -1,6 +1,7 @@
 // The seam between the tunnel and the ways to reach a private network. A driver connects one route and gives a session; the tunnel
 // (tunnel.ts) decides when, in which order and how often, and the listeners dial through whichever session is live.
 import type { Duplex } from 'node:stream';
+import type { TunnelError } from '../contract/errors.ts';
 import type { Destination } from '../contract/tunnel-config.ts';
 import type { Logger } from '../process/log.ts';
 
@@ -46,6 +47,8 @@ export interface Session {
   readonly signal: AbortSignal;
   /** True while the far side is silent for longer than promised: open streams live on, no new ones are dialled here. */
   readonly suspect: boolean;
+  /** Why, where that is known better than as a silence. */
+  readonly suspectBecause?: TunnelError | undefined;
   /** Calls back whenever `suspect` changes; returns the unsubscribe. */
   onSuspectChange(listener: () => void): () => void;
   /** Room for another stream; false at the driver's own limit (ssh: 500 channels), then the tunnel uses another session. */

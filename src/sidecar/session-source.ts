@@ -67,7 +67,9 @@ export function sessionSource(options: SessionSourceOptions): SessionSource {
     carry: (entry) => pool.carry(entry),
     release: (entry) => pool.release(entry),
     answered: (entry) => {
-      if (pool.answered(entry) && entry.role === 'trial') decide();
+      const isProof = pool.answered(entry) && entry.role === 'trial';
+      // The last room is taken: another session is there before the next client is.
+      if (isProof || !pool.usable().some(({ session }) => session.hasRoom)) decide();
     },
     prohibited,
     dialled: (milliseconds, failure) => observer.dialled(milliseconds, failure),

@@ -188,7 +188,8 @@ export class Tunnel {
       { via: entry.via, code: error.code, reason: error.message, streams: entry.carried, livedMs: Math.round(lived) },
       'session lost',
     );
-    if (entry.role !== 'retired') {
+    // One that was replaced in all but name says nothing of its route, which has another session.
+    if (entry.role !== 'retired' && !(entry.session.suspect && this.#pool.isUp(entry.via))) {
       const route = this.#routes.get(entry.via);
       route?.schedule.lost(error, lived, now, this.#pool.usable().length > 0);
       this.#markFailed(entry.via, error);
@@ -209,10 +210,11 @@ export class Tunnel {
     } else if (entry.role !== 'retired' && !this.#pool.isUp(entry.via)) {
       this.#markFailed(
         entry.via,
-        new TunnelError(
-          'BastionTimeout',
-          `${entry.via} stopped answering: it is tried again; if it stays, look at it and at the network between`,
-        ),
+        entry.session.suspectBecause ??
+          new TunnelError(
+            'BastionTimeout',
+            `${entry.via} stopped answering: it is tried again; if it stays, look at it and at the network between`,
+          ),
       );
       if (this.#pool.usable().length === 0) this.#routes.hurry(this.#options.clock.now(), true);
     }

@@ -52,10 +52,14 @@ test('a session that takes one stream in its life makes way for another after it
   const { stream } = await w.tunnel.dial(orders, never);
   const [first] = w.driver.open;
   assert(first !== undefined);
+  const states = new Set<string>();
+  w.tunnel.onChange(() => states.add(w.tunnel.snapshot.state));
   first.spent = true;
+  w.driver.answers.set('a:22', { afterMs: 1_000 });
   stream.destroy();
-  await w.clock.advance(10);
+  await w.clock.advance(2_000);
   assert.equal(first.closed, true);
+  assert.deepEqual([...states], ['Connected'], 'it goes when the other is there');
   assert.deepEqual(
     w.tunnel.sessions.map((entry) => entry.session.hasRoom),
     [true],

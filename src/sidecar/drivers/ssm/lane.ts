@@ -46,6 +46,8 @@ export class Lane {
   #nextAttemptAt = 0;
   #expiresAt = Number.POSITIVE_INFINITY;
   #resolveAt = Number.POSITIVE_INFINITY;
+  /** A client found the session in use full. */
+  #roomWanted = false;
   #refusals = 0;
   #refusalsCountFrom = 0;
   #cancelTimer: (() => void) | undefined;
@@ -105,6 +107,10 @@ export class Lane {
   /** A stream; waits for a session that is being opened. @throws TunnelError, or the signal's reason. */
   async dial(signal: AbortSignal): Promise<PortStream> {
     signal.throwIfAborted();
+    if (this.heard && !this.usable && !this.#roomWanted) {
+      this.#roomWanted = true;
+      this.#options.onChange();
+    }
     if (!this.usable && this.#replacing !== undefined) await abortable(this.#replacing, signal);
     const current = this.#current;
     if (current === undefined) throw this.#whyNone();
@@ -126,12 +132,15 @@ export class Lane {
     const { clock } = this.#options;
     if (this.#closed.signal.aborted || this.#replacing !== undefined) return;
     const now = clock.now();
-    const broken = !this.usable;
+    // Full is what it carries, or for moments what a slow client makes of it: nothing is replaced for that unless somebody waits, and nobody loses.
+    const full = this.heard && !this.usable;
+    const broken = !this.usable && !full;
+    const crowded = full && siblingsLive && this.#roomWanted && !this.#replaced.isFull;
     // Connections would be ended for an address that most likely did not change, and one that did shows itself by refusals.
     const resolveAt = this.#replaced.isFull ? Number.POSITIVE_INFINITY : this.#resolveAt;
     const renewAt = Math.min(this.#expiresAt, resolveAt);
     const refused = this.#refusedTooOften(now);
-    const wanted = broken ? siblingsLive || this.stuck : now >= renewAt || refused;
+    const wanted = broken ? siblingsLive || this.stuck : now >= renewAt || refused || crowded;
     if (!wanted) this.#plan(broken ? Number.POSITIVE_INFINITY : renewAt);
     else if (now < this.#nextAttemptAt) this.#plan(this.#nextAttemptAt);
     else {
@@ -191,6 +200,7 @@ export class Lane {
     const { clock, lifeMs, random, remoteHost } = this.#options;
     const now = clock.now();
     this.#current = channel;
+    this.#roomWanted = false;
     this.#refusals = 0;
     // Pods that began together shall not renew together.
     const resolveIn = remoteHost ? RESOLVE_MS * (0.8 + 0.2 * random()) : Number.POSITIVE_INFINITY;

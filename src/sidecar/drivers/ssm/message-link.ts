@@ -176,7 +176,7 @@ export class MessageLink {
 
   #output(message: Message): void {
     this.#events.heard();
-    const { acknowledge, deliver } = this.#receiver.receive(message, this.#budget.free === 0);
+    const { acknowledge, deliver } = this.#receiver.receive(message);
     this.#count();
     for (const { payloadType, payload } of deliver) this.#events.deliver(payloadType, payload);
     // Delivery may have ended it all.

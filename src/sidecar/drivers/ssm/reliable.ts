@@ -171,11 +171,8 @@ export class ReliableSender {
   }
 }
 
-const REORDER_MAX_MESSAGES = 40_000;
-/** Generous: the agent repeats what is refused here one at a time, ten in a second at the most, and a full buffer is refused a thousand. */
-const REORDER_MAX_BYTES = 32 * 1024 * 1024;
-/** While the pod's memory for waiting bytes is used up. */
-const REORDER_SCARCE_BYTES = 8 * 1024 * 1024;
+const REORDER_MAX_MESSAGES = 10_000;
+const REORDER_MAX_BYTES = 8 * 1024 * 1024;
 
 export interface Received {
   /** Whether the agent is told that the message arrived; if not it will send it again. */
@@ -186,8 +183,7 @@ export interface Received {
 
 /**
  * The agent's direction: every message is delivered once, in order. Doubles are acknowledged again, because the first
- * acknowledgement may be what was lost. At most 40,000 messages and 32 MiB wait for a gap (8 MiB where memory is scarce); what comes beyond is
- * left to the agent's memory.
+ * acknowledgement may be what was lost. At most 10,000 messages and 8 MiB wait for a gap; what comes beyond is left to the agent's memory.
  */
 export class ReliableReceiver {
   #expected = 0;
@@ -199,13 +195,11 @@ export class ReliableReceiver {
     return this.#earlyBytes;
   }
 
-  /** `scarce`: the pod's memory for waiting bytes is used up. */
-  receive(message: Message, scarce = false): Received {
+  receive(message: Message): Received {
     const { sequenceNumber, payload } = message;
     if (sequenceNumber < this.#expected || this.#early.has(sequenceNumber)) return { acknowledge: true, deliver: [] };
     if (sequenceNumber > this.#expected) {
-      const most = scarce ? REORDER_SCARCE_BYTES : REORDER_MAX_BYTES;
-      if (this.#early.size >= REORDER_MAX_MESSAGES || this.#earlyBytes + payload.length > most) {
+      if (this.#early.size >= REORDER_MAX_MESSAGES || this.#earlyBytes + payload.length > REORDER_MAX_BYTES) {
         return { acknowledge: false, deliver: [] };
       }
       // A copy: the payload is a view that would keep a whole socket read alive.

@@ -77,6 +77,11 @@ export class SsmSession implements Session {
     return this.#suspect;
   }
 
+  get suspectBecause(): TunnelError | undefined {
+    const lanes = [...this.#lanes.values()];
+    return lanes.every((lane) => lane.dead) ? lossOf(lanes) : undefined;
+  }
+
   get hasRoom(): boolean {
     const lanes = [...this.#lanes.values()];
     return !this.#over.signal.aborted && (lanes.length === 0 || lanes.some(canDial));
@@ -138,8 +143,7 @@ export class SsmSession implements Session {
     this.#judging = true;
     const lanes = [...this.#lanes.values()];
     if (lanes.length > 0 && this.#starting.size === 0 && lanes.every((lane) => lane.dead && lane.streams === 0)) {
-      const loss = lanes.find((lane) => lane.loss !== undefined)?.loss;
-      this.#over.abort(loss ?? new TunnelError('BastionLost', `every session to ${this.via} was lost`));
+      this.#over.abort(lossOf(lanes) ?? new TunnelError('BastionLost', `every session to ${this.via} was lost`));
       void this.close();
     } else {
       for (const lane of lanes) lane.mend(lanes.some((other) => other !== lane && other.usable));
@@ -157,6 +161,8 @@ export class SsmSession implements Session {
 
 /** A lane whose agent hangs in connecting says nothing against the node: it is mended while clients are told. */
 const canDial = (lane: Lane): boolean => lane.usable || lane.stuck;
+
+const lossOf = (lanes: readonly Lane[]): TunnelError | undefined => lanes.find((lane) => lane.loss !== undefined)?.loss;
 
 function keyOf(destination: Destination): string {
   return 'socket' in destination ? destination.socket : `${destination.host}\0${destination.port}`;

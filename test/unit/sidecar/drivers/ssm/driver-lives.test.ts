@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TunnelError } from '../../../../../src/contract/errors.ts';
 import type { Destination, Session } from '../../../../../src/sidecar/driver.ts';
+import type { PortStream } from '../../../../../src/sidecar/drivers/ssm/smux/stream.ts';
 import { eventually } from '../../../../support/eventually.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
 import { cache, connect, database, dial, pass, setting, works } from './driver-world.ts';
@@ -207,6 +208,7 @@ test('the end of the session in use leaves the connections of the one before alo
   the.fake.agent.closeChannel('');
   await eventually('it is told', () => inUse.destroyed);
   assert.equal(session.suspect, true, 'the tunnel is told to open another');
+  assert.equal(session.suspectBecause?.code, 'BastionLost', 'and why');
   assert.equal(session.hasRoom, false);
   before.write('pong');
   assert.equal(String((await once(before, 'data'))[0]), 'pong');
@@ -214,4 +216,38 @@ test('the end of the session in use leaves the connections of the one before alo
   before.destroy();
   if (!session.signal.aborted) await once(session.signal, 'abort');
   assert.equal((session.signal.reason as TunnelError).code, 'BastionLost');
+});
+
+test('clients that read slower than the tunnel for a moment cost no session, and nobody its connection', async () => {
+  const clock = new FakeClock();
+  const the = await setting({ clock, destinations: [database, cache] });
+  const session = await connect(the);
+  const streams: Duplex[] = [];
+  for (let client = 0; client < 6; client += 1) {
+    const stream = (await lasting(session, cache)) as PortStream;
+    stream.pause();
+    stream.write(Buffer.alloc(3 * 1024 * 1024));
+    await eventually('so much waits for it that the session stops reading', async () => {
+      await clock.advance(10);
+      return stream.full;
+    });
+    stream.resume();
+    streams.push(stream);
+    await pass(clock, 8_000);
+  }
+  await pass(clock, 40_000);
+  assert.ok(streams.every(({ destroyed }) => !destroyed));
+  assert.equal(the.fake.count('start'), 2);
+});
+
+test('a client that finds its session full gets another beside it', async () => {
+  const the = await setting({ destinations: [database, cache] });
+  const session = await connect(the);
+  const slow = (await lasting(session, cache)) as PortStream;
+  slow.pause();
+  slow.write(Buffer.alloc(3 * 1024 * 1024));
+  await eventually('so much waits for it that the session stops reading', () => slow.full);
+  await works(session, cache);
+  assert.equal(the.fake.count('start'), 3);
+  assert.equal(slow.destroyed, false);
 });
