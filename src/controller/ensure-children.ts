@@ -78,9 +78,10 @@ export class ChildrenKeeper {
       if (desired === undefined) continue;
       if (name === 'deployment') {
         const live = this.deployment(keyOf(desired.metadata));
-        // New pods would start under the former identity, the first ones open to everybody.
+        // The first pods would be open to everybody, new ones would start under the former identity.
         const isUnguarded = live === undefined && trouble.blocked.has('networkPolicy');
-        if (isUnguarded || trouble.blocked.has('serviceAccount')) continue;
+        const isMisnamed = trouble.blocked.has('serviceAccount') && startsPods(children.deployment, live);
+        if (isUnguarded || isMisnamed) continue;
         const { waitMs, news } = this.#limiter.turn(children.deployment, live);
         if (waitMs > 0) {
           trouble.againInMs = earlier(trouble.againInMs, waitMs);
@@ -154,6 +155,12 @@ export class ChildrenKeeper {
       if (key !== keep) await applier.delete(key, owner, signal);
     }
   }
+}
+
+/** Whether pods of another template would come by it; to scale or suspend those that run starts nothing new. */
+function startsPods(desired: Deployment, live: Deployment | undefined): boolean {
+  if (desired.spec?.replicas === 0) return false;
+  return live === undefined || templateOf(live) !== templateOf(desired);
 }
 
 /** What went wrong in one pass. */

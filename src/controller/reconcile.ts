@@ -68,8 +68,8 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
       : await statusWriter.write(stored, computeStatus(stored, observation, new Date()), context.signal);
     if ('refusal' in wanted) await children.publishNotReady(!anyPodReady, stored, context.signal);
     const retryInMs = await refusals.retry(deployment, refusedPods(deployment) !== undefined, context);
-    if (ensured.failure !== undefined) throw ensured.failure;
-    return requeue(ensured.againInMs, written?.againInMs, retryInMs);
+    const again = requeue(ensured.againInMs, written?.againInMs, retryInMs);
+    return ensured.failure === undefined ? again : { ...again, failure: ensured.failure };
   };
 }
 
@@ -127,7 +127,7 @@ function unheard(
     const reading = reader.reading(pod);
     return reading?.status === undefined && reading?.unreadable === undefined;
   });
-  const ready = pods.filter(isReady);
+  const ready = pods.filter((pod) => isReady(pod) && isRunning(pod));
   return silent || (wasReady(stored) && ready.length > 0 && ready.every((pod) => reader.isDue(pod)));
 }
 

@@ -18,9 +18,13 @@ export interface ReconcileContext {
   readonly log: Logger;
 }
 
-/** Empty: done. `requeueAfterMs`: done, look again then. Thrown `TerminalError`: not tried again. Thrown otherwise: again after backoff. */
+/**
+ * Empty: done. `requeueAfterMs`: look again then at the latest. `failure`: not all was done, so again after backoff as well.
+ * Thrown `TerminalError`: not tried again. Thrown otherwise: again after backoff.
+ */
 export interface ReconcileResult {
   readonly requeueAfterMs?: number;
+  readonly failure?: Error;
 }
 
 export type Reconcile = (key: ObjectKey, context: ReconcileContext) => Promise<ReconcileResult>;
@@ -111,14 +115,12 @@ export class Controller {
     using limit = deadline(impatient, deadlineMs, `the reconcile of ${key}`);
     metrics.activeWorkers.inc(this.#label);
     try {
-      const { requeueAfterMs } = await reconcile(key, { signal: limit.signal, log });
+      const { requeueAfterMs, failure } = await reconcile(key, { signal: limit.signal, log });
+      if (requeueAfterMs !== undefined) queue.add(key, { priority, afterMs: requeueAfterMs });
+      if (failure !== undefined) throw failure;
       queue.forget(key);
-      if (requeueAfterMs === undefined) {
-        metrics.reconcileTotal.inc({ ...this.#label, result: 'success' });
-      } else {
-        queue.add(key, { priority, afterMs: requeueAfterMs });
-        metrics.reconcileTotal.inc({ ...this.#label, result: 'requeue_after' });
-      }
+      const result = requeueAfterMs === undefined ? 'success' : 'requeue_after';
+      metrics.reconcileTotal.inc({ ...this.#label, result });
     } catch (error) {
       this.#countFailure(error, log);
       if (!(error instanceof TerminalError)) queue.addRateLimited(key, priority);

@@ -183,16 +183,16 @@ export function destinationReachable(observation: Observation): Type<'Destinatio
   return unknown({ reason: 'NoResultYet', message: 'The destinations have not been probed or dialled yet.' });
 }
 
-/** Ready mirrors what keeps a client from being carried, in the order of the walk. `wasReady`: of this very document. */
+/** Ready mirrors what keeps a client from being carried, in the order of the walk. `wasWritten`: all objects of this very document, once. */
 export function ready(
   { refusal, obstacle }: Observation,
   connectedNow: Type<'Connected'>,
   reachableNow: Type<'DestinationReachable'>,
-  wasReady: boolean,
+  wasWritten: boolean,
 ): Type<'Ready'> {
   const type = 'Ready';
-  // A tunnel whose objects were all there once, and whose pods are, carries on while the API server cannot write one of them.
-  const carriesOn = obstacle !== undefined && isPassing(obstacle) && wasReady && connectedNow.status === 'True';
+  // A tunnel whose objects were all there once is what its pods make of it while the API server cannot write one of them.
+  const carriesOn = obstacle !== undefined && isPassing(obstacle) && wasWritten;
   for (const problem of [refusal, carriesOn ? undefined : obstacle]) {
     if (problem !== undefined) return { type, status: 'False', ...withMend(problem) };
   }

@@ -23,6 +23,9 @@ export interface Progress {
   readonly startsAnew: boolean;
 }
 
+/** Of a Reconciling that waits for Ready; another has its own, and its end is no failure to become Ready. */
+const settlingReason = 'Progressing';
+
 const none: Outlook = { verdict: undefined, changesInMs: undefined };
 
 const stalled = ({ reason, message }: Problem): Outlook => ({
@@ -30,8 +33,8 @@ const stalled = ({ reason, message }: Problem): Outlook => ({
   changesInMs: undefined,
 });
 
-const reconciling = (message: string, changesInMs?: number): Outlook => ({
-  verdict: { type: 'Reconciling', status: 'True', reason: 'Progressing', message },
+const reconciling = (message: string, changesInMs?: number, reason: string = settlingReason): Outlook => ({
+  verdict: { type: 'Reconciling', status: 'True', reason, message },
   changesInMs,
 });
 
@@ -60,7 +63,7 @@ function outlook(
   const { obstacle, deployment, tunnels } = observation;
   const held = heldBy(observation);
   if (held !== undefined) return isPermanent(held) ? stalled(held) : reconciling(withMend(held).message);
-  const unwritten = obstacle === undefined ? none : reconciling(withMend(obstacle).message);
+  const unwritten = obstacle === undefined ? none : reconciling(withMend(obstacle).message, undefined, obstacle.reason);
   if (atRest(observation) !== undefined) return unwritten;
   if (isPermanent(readyNow)) return stalled(readyNow);
   const rolling = rollout(deployment);
@@ -69,8 +72,9 @@ function outlook(
     return rolling.stuck ? stalled(stuckBecause(observation)) : reconciling(rolling.message);
   }
   if (readyNow.status === 'True') return unwritten;
-  const settling = settles || isTrue(before, 'Reconciling') || isTrue(before, 'Stalled');
-  if (rolling === undefined && !settling) return none;
+  const wasSettling = condition(before, 'Reconciling')?.reason === settlingReason;
+  const settling = settles || wasSettling || isTrue(before, 'Stalled');
+  if (rolling === undefined && !settling) return unwritten;
   if (isTrue(before, 'Stalled') || waitedMs >= settlingMs) {
     return stalled({ reason: 'TimedOut', message: `Not ready within ${settlingMs / 1000} s: ${readyNow.message}` });
   }

@@ -19,6 +19,7 @@ import {
   ready,
 } from './conditions.ts';
 import { progress } from './progress.ts';
+import { isPassing } from './sentence.ts';
 import { tunnelEntry } from './tunnels.ts';
 
 export interface ComputedStatus {
@@ -36,7 +37,7 @@ export function computeStatus(stored: StoredPortForward, observation: Observatio
   const generation = stored.metadata.generation ?? 0;
   const connectedNow = connected(observation);
   const reachableNow = destinationReachable(observation);
-  const readyNow = ready(observation, connectedNow, reachableNow, wasReady(stored));
+  const readyNow = ready(observation, connectedNow, reachableNow, wasWritten(stored));
   const { verdict, changesInMs, startsAnew } = progress(observation, readyNow, generation, previous, now);
   const verdicts = [accepted(observation), programmed(observation), connectedNow, reachableNow, readyNow];
   const before = (previous?.conditions ?? []).filter(({ type }) => !(startsAnew && type === 'Reconciling'));
@@ -62,6 +63,15 @@ export function computeStatus(stored: StoredPortForward, observation: Observatio
 export function wasReady({ status, metadata }: StoredPortForward): boolean {
   if (status?.observedGeneration !== metadata.generation) return false;
   return status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false;
+}
+
+/** Whether all objects of the present document were written once, be it that one cannot be written again just now. */
+function wasWritten({ status, metadata }: StoredPortForward): boolean {
+  if (status?.observedGeneration !== metadata.generation) return false;
+  const find = (type: ConditionType) => status?.conditions?.find((each) => each.type === type);
+  const [programmedBefore, readyBefore] = [find('Programmed'), find('Ready')];
+  if (programmedBefore === undefined || readyBefore === undefined) return false;
+  return programmedBefore.status === 'True' || (isPassing(programmedBefore) && !isPassing(readyBefore));
 }
 
 /** Where clients dial and where that leads. */

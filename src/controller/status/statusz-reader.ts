@@ -177,10 +177,12 @@ export class StatuszReader {
     }
   }
 
-  #pause({ pod, reading, changedAt }: Entry): number {
+  #pause({ pod, reading, changedAt, heard, changes }: Entry): number {
     const { notReadyMs, longMs, longNotReadyMs } = this.#timings;
     const isLong = Date.now() - changedAt > longMs;
-    if (isReady(pod) && (isLong || isSettled(reading))) return this.#readyPause() * (0.8 + 0.4 * Math.random());
+    const isDue = heard < changes;
+    if (isReady(pod) && (isLong || (isSettled(reading) && !isDue)))
+      return this.#readyPause() * (0.8 + 0.4 * Math.random());
     return isLong ? longNotReadyMs : notReadyMs;
   }
 

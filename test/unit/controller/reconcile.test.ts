@@ -128,7 +128,13 @@ function rig(spec: Parameters<typeof portForward>[0] = {}) {
     events,
     readings,
     due,
-    pass: () => reconcile(key, { signal: new AbortController().signal, log: silentLog() }),
+    /** @throws what was not done. */
+    pass: async () => {
+      const { failure, ...result } = await reconcile(key, { signal: new AbortController().signal, log: silentLog() });
+      if (failure !== undefined) throw failure;
+      return result;
+    },
+    result: () => reconcile(key, { signal: new AbortController().signal, log: silentLog() }),
     edit: (more: typeof spec) => {
       const { spec: edited, metadata } = portForward(more, { generation: (stored.metadata.generation ?? 0) + 1 });
       stored = { ...stored, metadata, spec: edited };
@@ -144,6 +150,7 @@ function rig(spec: Parameters<typeof portForward>[0] = {}) {
     names: (kind: string) => [...(stores.get(kind)?.values() ?? [])].map(({ metadata }) => metadata.name),
     service: () => stores.get('Service')?.get(key) as Service | undefined,
     deployment: () => stores.get('Deployment')?.get('shop/pf-orders-db') as Deployment | undefined,
+    vanish: (kind: string) => stores.get(kind)?.delete('shop/pf-orders-db'),
     /** What Kubernetes says of the Deployment; the generation is the present one. */
     rolledOut: (status: NonNullable<Deployment['status']>) => {
       const live = stores.get('Deployment')?.get('shop/pf-orders-db') as Deployment;
@@ -177,7 +184,7 @@ test('one object that the API server fails to write keeps no other from being tr
   assert.equal(world.condition('Programmed'), 'True Programmed');
 });
 
-test('that nothing can be written at all is told of a tunnel that is down', async () => {
+test('a tunnel that is down is told of although nothing can be written at all, with its own reason', async () => {
   const world = rig();
   world.runs('a');
   await world.pass();
@@ -187,8 +194,28 @@ test('that nothing can be written at all is told of a tunnel that is down', asyn
   world.runs();
   world.failures.set('apply Service', failing(429, 'too many requests'));
   await assert.rejects(world.pass(), /too many requests/);
+  assert.equal(world.condition('Programmed'), 'False ApiServerError');
   assert.equal(world.condition('Connected'), 'False PodStarting');
-  assert.equal(world.condition('Ready'), 'False ApiServerError');
+  assert.equal(world.condition('Ready'), 'False PodStarting');
+});
+
+test('what is to be looked at again in time is, although an object cannot be written', async () => {
+  const world = rig();
+  world.failures.set('apply Service', failing(500, 'no'));
+  world.failures.set('apply PodDisruptionBudget', failing(403, 'poddisruptionbudgets is forbidden'));
+  const { failure, requeueAfterMs } = await world.result();
+  assert.match(String(failure), /no/);
+  assert.equal(requeueAfterMs, 30_000);
+});
+
+test('while the ServiceAccount cannot be written, pods can still be suspended', async () => {
+  const world = rig();
+  await world.pass();
+  world.vanish('ServiceAccount');
+  world.failures.set('apply ServiceAccount', failing(500, 'no'));
+  world.edit({ suspend: true, ports: [{ port: 5433 }] });
+  await assert.rejects(world.pass(), /no/);
+  assert.equal(world.deployment()?.spec?.replicas, 0);
 });
 
 test('an object that changed meanwhile keeps no other from being tried, and there is nothing to tell yet', async () => {
