@@ -76,7 +76,7 @@ function installBuildTools(node) {
   if (missing.length === 0 || process.getuid?.() !== 0 || !works(['apt-get', '--version'])) return;
   say(`installing what the build of ssh2's native crypto needs: ${missing.join(' ')}`);
   const options = { stdio: ['ignore', 2, 2], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
-  spawnSync('apt-get', ['update', '--quiet'], options);
+  if (spawnSync('apt-get', ['update', '--quiet'], options).status !== 0) return;
   spawnSync('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', ...missing], options);
 }
 

@@ -34,6 +34,7 @@ function documentIn(text: string): string {
 for (const [title, values] of [
   ['the defaults', []],
   ['a class and namespaces', ['className=blue', 'watchNamespaces={shop,stock}']],
+  ['a list that was reset', ['watchNamespaces=null']],
 ] as const) {
   test(`with ${title} the document of the notes is one that portforward check finds valid`, async (t) => {
     const folder = new Folder();

@@ -97,6 +97,8 @@ export async function whileAccepting<T>(
     pod.child.signal('SIGTERM');
     try {
       await pod.child.until(async () => (await pod.readiness()).reason === 'Draining', 10_000);
+      const took = performance.now() - askedAt;
+      if (took > acceptingMs) throw new Error(`it said so only after ${Math.round(took)} ms`);
       return await use();
     } catch (error) {
       if (attempt === 3 || performance.now() - askedAt < acceptingMs) throw error;
