@@ -89,6 +89,11 @@ export class SessionPool {
     return this.withRole('live').filter(isResponsive);
   }
 
+  /** Those that carry nothing and have no room: they took the one connection of their life (Session Manager with an old agent). */
+  spent(): readonly PooledSession[] {
+    return this.usable().filter((entry) => entry.carried === 0 && !entry.session.hasRoom);
+  }
+
   /** The session for the next dial: the least loaded live one with room; without a live one, a trial. Those of `avoid` are left out. */
   pick(avoid: ReadonlySet<PooledSession>): PooledSession | undefined {
     return leastLoaded(this.usable(), avoid) ?? leastLoaded(this.withRole('trial').filter(isResponsive), avoid);

@@ -67,9 +67,7 @@ export function sessionSource(options: SessionSourceOptions): SessionSource {
     carry: (entry) => pool.carry(entry),
     release: (entry) => pool.release(entry),
     answered: (entry) => {
-      const isProof = pool.answered(entry) && entry.role === 'trial';
-      // The last room is taken: another session is there before the next client is.
-      if (isProof || !pool.usable().some(({ session }) => session.hasRoom)) decide();
+      if (pool.answered(entry) && entry.role === 'trial') decide();
     },
     prohibited,
     dialled: (milliseconds, failure) => observer.dialled(milliseconds, failure),

@@ -165,6 +165,8 @@ export class Tunnel {
   #failed(route: RouteAttempts, error: TunnelError, { startedAt }: AttemptOutcome): void {
     const { clock, log, observer } = this.#options;
     const now = clock.now();
+    // What has had its one connection keeps its place only until another is there; if none comes, that is an outage.
+    for (const spent of this.#pool.spent()) this.#pool.retire(spent);
     const carried = this.#pool.usable().length > 0;
     const isNews = route.lastError?.message !== error.message;
     route.schedule.failed(error, startedAt, now, carried);

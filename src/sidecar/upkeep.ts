@@ -89,9 +89,7 @@ export class Upkeep {
       for (const entry of pool.withRole('live')) {
         if (entry.via !== best.via || entry.generation < best.generation) pool.retire(entry);
       }
-      // Carries nothing and has no room: it takes one connection in its life (Session Manager with an old agent), and had it.
-      const spent = pool.usable().filter((entry) => entry.carried === 0 && !entry.session.hasRoom);
-      if (pool.usable().some(hasRoom)) for (const entry of spent) pool.retire(entry);
+      if (pool.usable().some(hasRoom)) for (const entry of pool.spent()) pool.retire(entry);
       // One more than was wanted does no harm while it carries streams.
       const busiestFirst = pool.usable().toSorted((a, b) => b.carried - a.carried);
       const kept = Math.max(sessionsWanted, busiestFirst.findIndex(hasRoom) + 1);

@@ -174,20 +174,36 @@ test('a stream that broke before anyone could listen counts neither as carried n
   assert.equal(w.tunnel.snapshot.state, 'Idle');
 });
 
-test('when every session is full another is opened before it is needed, and ended when it carries nothing any more', async () => {
+test('when every session is full another is opened, and ended when it carries nothing any more', async () => {
   await using w = await world(['a:22']);
   w.driver.room = 2;
   w.tunnel.start();
   await w.clock.advance(0);
   const dials = await Promise.all(Array.from({ length: 4 }, async () => await w.tunnel.dial(orders, never)));
+  assert.equal(w.driver.open.length, 2);
+  const fifth = w.tunnel.dial(orders, never);
   await w.clock.advance(10);
-  assert.equal(w.driver.open.length, 3);
-  const { stream } = await w.tunnel.dial(orders, never);
+  const { stream } = await fifth;
   assert.equal(w.driver.open.length, 3);
   stream.destroy();
   dials[0]?.stream.destroy();
   await w.clock.advance(10);
   assert.equal(w.driver.open.length, 2);
+});
+
+test('clients that come and go while all room is taken bring no session each', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  w.driver.room = 3;
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const dials = await Promise.all(Array.from({ length: 3 }, async () => await w.tunnel.dial(orders, never)));
+  for (let round = 0; round < 50; round += 1) {
+    dials.shift()?.stream.destroy();
+    await w.clock.advance(50);
+    dials.push(await w.tunnel.dial(orders, never));
+    await w.clock.advance(50);
+  }
+  assert.equal(w.driver.attempts.length, 1);
 });
 
 test('a client for whom no session has room and none can be opened is told of the limit', async () => {

@@ -66,6 +66,22 @@ test('a session that takes one stream in its life makes way for another after it
   );
 });
 
+test('a session that had its one stream hides no outage: when the next cannot be opened, that is told and hurried', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const { stream } = await w.tunnel.dial(orders, never);
+  const [first] = w.driver.open;
+  assert(first !== undefined);
+  first.spent = true;
+  w.driver.answers.set('a:22', refused('a:22'));
+  stream.destroy();
+  await w.clock.advance(60_000);
+  assert.equal(w.tunnel.snapshot.state, 'Failed');
+  assert.equal(w.tunnel.snapshot.error?.code, 'BastionRefused');
+  assert(w.driver.attemptsTo('a:22').length > 40, 'as often as in any outage');
+});
+
 test('a new session that answers no dial does not replace a working one', async () => {
   await using w = await world(['a:22']);
   w.tunnel.start();

@@ -133,7 +133,8 @@ export class Lane {
     if (this.#closed.signal.aborted || this.#replacing !== undefined) return;
     const now = clock.now();
     // Full is what it carries, or for moments what a slow client makes of it: nothing is replaced for that unless somebody waits, and nobody loses.
-    const full = this.heard && !this.usable;
+    const full = this.heard && !this.usable && this.#current?.port.spent === false;
+    if (!full) this.#roomWanted = false;
     const broken = !this.usable && !full;
     const crowded = full && siblingsLive && this.#roomWanted && !this.#replaced.isFull;
     // Connections would be ended for an address that most likely did not change, and one that did shows itself by refusals.

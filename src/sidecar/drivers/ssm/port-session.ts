@@ -48,6 +48,8 @@ export interface PortSession {
   /** The agent hangs in connecting to the destination: no new stream would be served. */
   readonly stuck: boolean;
   readonly hasRoom: boolean;
+  /** It will never have room again. */
+  readonly spent: boolean;
   readonly streams: number;
   /** Ends every stream with that error; nothing is sent for it. */
   end(error: Error): void;

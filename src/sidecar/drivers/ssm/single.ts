@@ -34,6 +34,10 @@ export class SingleSession implements PortSession, Carrier {
     return !this.#used && this.#error === undefined;
   }
 
+  get spent(): boolean {
+    return this.#used;
+  }
+
   get pending(): boolean {
     return this.#stream?.waiting === true;
   }

@@ -63,6 +63,10 @@ export class SmuxSession implements PortSession, Carrier {
     return this.#error === undefined && free && !this.#brake.on && !this.stuck;
   }
 
+  get spent(): boolean {
+    return this.#lastId >= LAST_ID;
+  }
+
   get pending(): boolean {
     return this.#finishes.length > 0 || this.#questions.length > 0 || this.#nops > 0 || this.#turns.size > 0;
   }
