@@ -157,10 +157,10 @@ export class ChildrenKeeper {
   }
 }
 
-/** Whether pods of another template would come by it; to scale or suspend those that run starts nothing new. */
+/** Whether the first pods would come by it, or those of another template; to scale or suspend what runs does not. */
 function startsPods(desired: Deployment, live: Deployment | undefined): boolean {
   if (desired.spec?.replicas === 0) return false;
-  return live === undefined || templateOf(live) !== templateOf(desired);
+  return live === undefined || live.spec?.replicas === 0 || templateOf(live) !== templateOf(desired);
 }
 
 /** What went wrong in one pass. */

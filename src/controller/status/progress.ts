@@ -47,10 +47,15 @@ export function progress(
 ): Progress {
   const settles = startsToSettle(observation, generation, previous);
   const startsAnew = settles || (isTrue(previous, 'Ready') && readyNow.status !== 'True');
-  const since = startsAnew ? undefined : condition(previous, 'Reconciling')?.lastTransitionTime;
+  const reconcilingBefore = condition(previous, 'Reconciling');
+  const wasSettling = reconcilingBefore?.reason === settlingReason;
+  const since = startsAnew || !wasSettling ? undefined : reconcilingBefore.lastTransitionTime;
   const waited = since === undefined ? 0 : now.getTime() - Date.parse(since);
   const before = settles ? undefined : previous;
-  return { ...outlook(observation, readyNow, settles, before, Math.max(0, waited)), startsAnew };
+  const { verdict, changesInMs } = outlook(observation, readyNow, settles, before, Math.max(0, waited));
+  // Until now it was Reconciling for something else.
+  const begins = verdict?.reason === settlingReason && reconcilingBefore !== undefined && !wasSettling;
+  return { verdict, changesInMs, startsAnew: startsAnew || begins };
 }
 
 function outlook(

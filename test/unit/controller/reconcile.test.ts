@@ -216,6 +216,9 @@ test('while the ServiceAccount cannot be written, pods can still be suspended', 
   world.edit({ suspend: true, ports: [{ port: 5433 }] });
   await assert.rejects(world.pass(), /no/);
   assert.equal(world.deployment()?.spec?.replicas, 0);
+  world.edit({ ports: [{ port: 5433 }] });
+  await assert.rejects(world.pass(), /no/);
+  assert.equal(world.deployment()?.spec?.replicas, 0, 'but not resumed');
 });
 
 test('an object that changed meanwhile keeps no other from being tried, and there is nothing to tell yet', async () => {

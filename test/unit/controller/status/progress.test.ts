@@ -185,3 +185,17 @@ test('a Deployment that has not been looked at is progress', () => {
   assert.equal(story.after(1, { ...up, deployment: deployment(1, { observedGeneration: 1 }) }), 'Reconciling');
   assert.equal(story.after(1, up), 'neither');
 });
+
+test('a rollout after the API server failed has its own 120 s', () => {
+  const story = new Story();
+  const unwritten = { ...down, obstacle: { reason: 'ApiServerError', message: 'a webhook does not answer' } };
+  story.after(0, up);
+  story.after(60, down);
+  assert.equal(story.after(1, unwritten), 'Reconciling');
+  assert.equal(story.after(600, unwritten), 'Reconciling');
+  const rolling = { ...down, deployment: deployment(1, { updatedReplicas: 0 }) };
+  assert.equal(story.after(1, rolling), 'Reconciling');
+  assert.equal(story.changesInMs, 120_000);
+  assert.equal(story.after(119, rolling), 'Reconciling');
+  assert.equal(story.after(1, rolling), 'Stalled TimedOut');
+});
