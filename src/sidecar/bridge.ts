@@ -237,11 +237,11 @@ class OneWay {
       to.cork();
       process.nextTick(this.#uncork);
     }
-    if (this.#budget.free > 0) {
+    if (this.#budget.spare > 0) {
       // Enough for one call, or a source that never lets the turn end.
       if (!to.write(chunk)) this.#uncork();
     } else {
-      // The pod's memory is used up: nothing more is read before this chunk has left.
+      // The pod's memory is scarce: nothing more is read before this chunk has left.
       this.#from.pause();
       to.write(chunk, this.#onDrain);
     }

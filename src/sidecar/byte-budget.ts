@@ -22,6 +22,11 @@ export class ByteBudget {
     return Math.max(0, this.total - this.#used);
   }
 
+  /** Bytes left to whoever wants more than the minimum that keeps a stream moving: a quarter of the total is kept for those minimums. */
+  get spare(): number {
+    return Math.max(0, this.free - this.total / 4);
+  }
+
   take(bytes: number): void {
     this.#used += bytes;
   }

@@ -10,8 +10,8 @@ import { type Bastion, startBastion, tunnelConfig } from './sidecar-world.ts';
 const clients = 1_000;
 /** The process runs from TypeScript here and is larger than the bundle by its compiler; the budgets are judged by what is added to it. */
 const bundledMiB = 80;
-/** How much more one sample may show, on a machine that gives the collector no turn. */
-const garbageMiB = 48;
+/** The pod's memory limit, and the budget of its resident memory with a thousand clients that do not read. */
+const limitMiB = 256;
 
 /** The first byte of a connection: `E` echo, `F` a flood that never ends. */
 let destination: Server;
@@ -113,20 +113,24 @@ test('a thousand clients that stop reading do not kill the pod and do not stop t
   }
   await pod.child.until(async () => (await pod.metric('portforward_tunnel_streams')) >= clients, 60_000);
   const samples: number[] = [];
-  for (let i = 0; i < 40; i++) {
-    await delay(250);
+  // The windows fill for up to 25 s, in steps; then it stays as it is.
+  for (let i = 0; i < 60; i++) {
+    await delay(500);
     samples.push(pod.memory() - base);
   }
   samples.sort((a, b) => a - b);
   const [median = 0, most = 0] = [samples[samples.length / 2], samples.at(-1)];
+  const verdict = bundledMiB + most <= limitMiB ? 'within' : 'OVER';
   const took = await echoes();
   const counted = Math.round((await pod.metric('portforward_tunnel_buffered_bytes')) / 1024 / 1024);
   t.diagnostic(
-    `from ${base} by ${median} MiB resident, at most ${most}, ${counted} MiB counted, another client's echo in ${Math.round(took)} ms; the budget is 256 MiB`,
+    `from ${base} by ${median} MiB resident, at most ${most}, ${counted} MiB counted, another client's echo in ${Math.round(took)} ms; bundled ${bundledMiB + most} MiB, ${verdict} the budget of ${limitMiB} MiB`,
   );
-  // Beside others a process may have no turn to collect its garbage: a few samples show that, most do not.
-  assert(median <= 256 - bundledMiB, `${median} MiB more`);
-  assert(most <= 256 - bundledMiB + garbageMiB, `at most ${most} MiB more`);
+  // A single sample may show garbage that had no turn yet, up to 60 MiB of it; most do not.
+  assert(median <= limitMiB - bundledMiB, `${median} MiB more`);
+  assert(most <= limitMiB, `at most ${most} MiB more`);
+  // The budget itself, and the least that keeps each of a thousand streams moving.
+  assert(counted <= 64 + 16, `${counted} MiB are counted`);
   assert(took < 20_000, `${Math.round(took)} ms`);
   await closeAll(sockets);
   await pod.child.until(async () => (await pod.metric('portforward_tunnel_buffered_bytes')) < 1024 * 1024, 30_000);

@@ -5,8 +5,8 @@ import type { ByteBudget } from '../../byte-budget.ts';
 
 const KiB = 1024;
 
-/** What a channel may always have, budget or not: less would stop it. 1,000 channels of it are half the budget. */
-export const minWindowBytes = 32 * KiB;
+/** What a channel may always have, budget or not: less would stop it. 1,000 channels of it are a quarter of the budget. */
+export const minWindowBytes = 16 * KiB;
 
 /** 8 MiB carry 160 MB/s over 50 ms; larger windows were bimodal when measured. */
 export const maxWindowBytes = 8 * 1024 * KiB;
@@ -30,7 +30,7 @@ export class InboundWindow {
     this.#budget = budget;
     this.#windowBegan = now;
     const share = budget.free / budget.total;
-    this.#target = share > 0.75 ? 4 * minWindowBytes : share > 0.5 ? 2 * minWindowBytes : minWindowBytes;
+    this.#target = share > 0.75 ? 8 * minWindowBytes : share > 0.5 ? 4 * minWindowBytes : minWindowBytes;
     this.#grant(this.#target);
   }
 
@@ -54,8 +54,8 @@ export class InboundWindow {
     this.#followNeed(bytes, now);
     const held = this.#granted + this.#buffered;
     const wanted = this.#target - held;
-    // A quarter of what is free: the n-th busy stream gets less than the first, but none takes all.
-    const allowed = Math.max(this.#budget.free / 4, minWindowBytes - held);
+    // A quarter of what is to spare: the n-th busy stream gets less than the first, but none takes all.
+    const allowed = Math.max(this.#budget.spare / 4, minWindowBytes - held);
     const bytesToGrant = Math.floor(Math.min(wanted, allowed));
     if (bytesToGrant <= 0) return 0;
     // Topped up at a tenth, so that over a long way the far side never waits for us; but not for every packet.
