@@ -80,18 +80,18 @@ func (s *session) touch() {
 	s.mu.Unlock()
 }
 
-// A second socket of the same session takes the place of the first. The agent is told under the lock: the word of the first's end must not
-// come after that of the second.
+// A second socket of the same session takes the place of the first. Both ends are told under the lock, the client first: the word of the
+// first's end must not come after that of the second.
 func (s *session) attach(client *leg) {
 	s.mu.Lock()
 	before := s.client
 	s.client, s.attached = client, true
+	client.write(publication(kindStart))
 	s.agent.publish(true)
 	s.mu.Unlock()
 	if before != nil {
 		_ = before.conn.Close()
 	}
-	s.publish(true)
 }
 
 func (s *session) detach(client *leg) {
