@@ -129,8 +129,8 @@ test('a thousand clients that stop reading do not kill the pod and do not stop t
   // A single sample may show garbage that had no turn yet, up to 60 MiB of it; most do not.
   assert(median <= limitMiB - bundledMiB, `${median} MiB more`);
   assert(most <= limitMiB, `at most ${most} MiB more`);
-  // The budget itself, and the least that keeps each of a thousand streams moving.
-  assert(counted <= 64 + 16, `${counted} MiB are counted`);
+  // What windows may grow into, and the least that keeps each of a thousand streams moving: 16 KiB of window, 32 KiB on their way to the client.
+  assert(counted <= 48 + 48, `${counted} MiB are counted`);
   assert(took < 20_000, `${Math.round(took)} ms`);
   await closeAll(sockets);
   await pod.child.until(async () => (await pod.metric('portforward_tunnel_buffered_bytes')) < 1024 * 1024, 30_000);
