@@ -72,7 +72,7 @@ export class Lane {
 
   /** Takes new streams now. */
   get usable(): boolean {
-    return this.#current !== undefined && !this.#current.suspect && this.#current.port.hasRoom;
+    return this.heard && this.#current?.port.hasRoom === true;
   }
 
   /** The session in use is there, and its agent speaks. */
