@@ -191,6 +191,15 @@ test('a destination that has closed both ways lets the client read its last byte
   assert.equal((await b.result).brokenBy, undefined);
 });
 
+/** The destination has ended after 500,000 bytes, of which the client reads none for now. */
+async function answerSlowClient(b: Awaited<ReturnType<typeof bridged>>): Promise<void> {
+  b.client.write('x');
+  await once(b.far, 'data');
+  b.client.pause();
+  b.far.end('y'.repeat(500_000));
+  await once(b.near, 'end');
+}
+
 test('a slow client of a destination that has closed both ways gets all of it, however long it takes', async (t) => {
   await using b = await bridged();
   t.mock.timers.enable({ apis: ['setTimeout'] });
@@ -200,11 +209,7 @@ test('a slow client of a destination that has closed both ways gets all of it, h
     await kernelRow(b.served);
     await turn();
   };
-  b.client.write('x');
-  await once(b.far, 'data');
-  b.client.pause();
-  b.far.end('y'.repeat(500_000));
-  await once(b.near, 'end');
+  await answerSlowClient(b);
   b.near.destroy();
   await finished(b.served, { readable: false });
   for (let times = 0; times < 3; times++) {
@@ -223,11 +228,7 @@ test('a slow client of a destination that has closed both ways gets all of it, h
 
 test('a whole answer is not reset when its session ends after it, with the last of its streams', async () => {
   await using b = await bridged();
-  b.client.write('x');
-  await once(b.far, 'data');
-  b.client.pause();
-  b.far.end('y'.repeat(500_000));
-  await once(b.near, 'end');
+  await answerSlowClient(b);
   // A driver without half-close; its session was replaced and ends with the stream.
   b.near.destroy();
   await once(b.near, 'close');
