@@ -191,7 +191,8 @@ type Pod = Record<string, any>;
 /** What a thief of the controller's token would try with a Deployment → the sentence of the policy. */
 const escapes: Readonly<Record<string, readonly [(pod: Pod, container: Pod, deployment: Pod) => void, RegExp]>> = {
   'no owner': [(_pod, _container, deployment) => delete deployment['metadata'].ownerReferences, /PortForward controls/],
-  'another name': [(_p, _c, deployment) => (deployment['metadata'].name = 'pf-other'), /named after their PortForward/],
+  // With the labels of that name: else two policies refuse it, and which of them speaks is the API server's choice.
+  'another name': [(_pod, _container, deployment) => named(deployment, 'other'), /named after their PortForward/],
   'another image': [(_pod, container) => (container['image'] = 'docker.io/evil/image:1'), /runs the image/],
   'an image that only begins alike': [
     (_pod, container) => (container['image'] = 'ghcr.io/portforward/portforward-evil:1'),
@@ -270,14 +271,18 @@ const escapes: Readonly<Record<string, readonly [(pod: Pod, container: Pod, depl
     /no rights on its node/,
   ],
   root: [(_pod, container) => (container['securityContext'].runAsUser = 0), /no rights on its node/],
-  'another tunnel’s labels': [
-    (_pod, _container, deployment) => {
-      deployment['spec'].template.metadata.labels['portforward.dev/name'] = 'other';
-      deployment['spec'].selector.matchLabels['portforward.dev/name'] = 'other';
-    },
-    /carry its labels/,
-  ],
+  'another tunnel’s labels': [(_pod, _container, deployment) => labelled(deployment, 'other'), /carry its labels/],
 };
+
+function labelled(deployment: Pod, name: string): void {
+  deployment['spec'].template.metadata.labels['portforward.dev/name'] = name;
+  deployment['spec'].selector.matchLabels['portforward.dev/name'] = name;
+}
+
+function named(deployment: Pod, name: string): void {
+  deployment['metadata'].name = `pf-${name}`;
+  labelled(deployment, name);
+}
 
 for (const [what, [change, sentence]] of Object.entries(escapes)) {
   test(`with the controller’s own token nobody can give a tunnel pod ${what}`, async () => {
