@@ -2,6 +2,8 @@
 // against. Built from AWS's module at the version that plugin/go.mod pins. Neighbours: session-manager.ts (the service), go-program.ts.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SSMClient, StartSessionCommand } from '@aws-sdk/client-ssm';
 import { goProgram } from './go-program.ts';
@@ -18,6 +20,7 @@ export interface PluginTarget {
 export class Plugin {
   readonly port: number;
   readonly #child: ChildProcess;
+  readonly #directory: string;
 
   /** Starts a session as the AWS CLI would and hands it to the plugin. Resolves once its port is open. */
   static async start(service: SessionManager, { instance, host, port }: PluginTarget): Promise<Plugin> {
@@ -41,10 +44,13 @@ export class Plugin {
     const { SessionId, StreamUrl, TokenValue } = await client.send(new StartSessionCommand(request));
     client.destroy();
     const response = JSON.stringify({ SessionId, StreamUrl, TokenValue });
+    // Where it puts the socket of its multiplexer, which it leaves behind.
+    const directory = mkdtempSync(join(tmpdir(), 'portforward-plugin-'));
     const child = spawn(program, [response, 'eu-west-1', 'StartSession', '', JSON.stringify(request), endpoint], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...process.env,
+        TMPDIR: directory,
         AWS_ACCESS_KEY_ID: credentials.accessKeyId,
         AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
         AWS_REGION: 'eu-west-1',
@@ -63,11 +69,17 @@ export class Plugin {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`the plugin ended with ${code}: ${said}`)));
     });
-    return new Plugin(child, await opened);
+    try {
+      return new Plugin(child, directory, await opened);
+    } catch (error) {
+      rmSync(directory, { recursive: true, force: true });
+      throw error;
+    }
   }
 
-  private constructor(child: ChildProcess, port: number) {
+  private constructor(child: ChildProcess, directory: string, port: number) {
     this.#child = child;
+    this.#directory = directory;
     this.port = port;
   }
 
@@ -76,8 +88,10 @@ export class Plugin {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#child.kill('SIGKILL');
-    await once(this.#child, 'exit');
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      this.#child.kill('SIGKILL');
+      await once(this.#child, 'exit');
+    }
+    rmSync(this.#directory, { recursive: true, force: true });
   }
 }
