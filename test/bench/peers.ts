@@ -3,10 +3,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SshConfig } from '../../src/contract/tunnel-config.ts';
 import { Child } from '../cluster/child.ts';
 import { freePort } from '../cluster/ports.ts';
 import type { KeyPair, Sshd } from '../private-network/sshd.ts';
+import { sshConfig } from '../support/ssh-config.ts';
 import { configOf, echoes, poll, startSidecar, type Tunnel } from './sidecar.ts';
 
 export const cipher = 'aes128-gcm@openssh.com';
@@ -26,15 +26,7 @@ export async function startOurs(program: string, way: Way): Promise<Tunnel> {
   writeFileSync(join(directory, 'ssh-privatekey'), way.key.privateKey);
   writeFileSync(join(directory, 'known_hosts'), way.sshd.knownHosts({ name: `[127.0.0.1]:${way.bastionPort}` }));
   const credentials = { secretName: 'bench', directory };
-  const ssh: SshConfig = {
-    bastions: [{ host: '127.0.0.1', port: way.bastionPort, user: 'tunnel', credentials }],
-    bastionPolicy: 'Ordered',
-    jumpHosts: [],
-    knownHosts: '',
-    hostKeyPolicy: 'Strict',
-    serverAliveIntervalSeconds: 2,
-    connectTimeoutSeconds: 10,
-  };
+  const ssh = sshConfig([{ host: '127.0.0.1', port: way.bastionPort, user: 'tunnel', credentials }]);
   const tunnel = await startSidecar(program, (port) => ({
     ...configOf(port, way.destinationPort),
     driver: 'ssh',

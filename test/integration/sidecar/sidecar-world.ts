@@ -8,8 +8,9 @@ import { type Sidecar, startSidecar } from '../../../src/sidecar/main.ts';
 import { command } from '../../cluster/command.ts';
 import type { Postgres } from '../../private-network/postgres.ts';
 import { type Sshd, startSshd } from '../../private-network/sshd.ts';
+import { sshConfig } from '../../support/ssh-config.ts';
 import type { SessionManager } from '../../support/ssm/session-manager.ts';
-import { hopTo, SecretDirectory, sshConfig, userKey } from '../ssh/ssh-world.ts';
+import { hopTo, SecretDirectory, userKey } from '../ssh/ssh-world.ts';
 
 export type SshTunnelConfig = Extract<TunnelConfig, { driver: 'ssh' }>;
 export type SsmTunnelConfig = Extract<TunnelConfig, { driver: 'ssm' }>;

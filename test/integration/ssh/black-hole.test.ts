@@ -7,8 +7,9 @@ import { TunnelError } from '../../../src/contract/errors.ts';
 import type { SshConfig } from '../../../src/contract/tunnel-config.ts';
 import { type PrivateNetwork, startPrivateNetwork } from '../../private-network/network.ts';
 import { eventually } from '../../support/eventually.ts';
+import { sshConfig } from '../../support/ssh-config.ts';
 import { watchLoop } from '../../support/watch-loop.ts';
-import { connectOnce, hopTo, SecretDirectory, sshConfig } from './ssh-world.ts';
+import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
 
 describe('a bastion behind a black hole', () => {
   let network: PrivateNetwork;

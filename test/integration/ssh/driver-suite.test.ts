@@ -3,7 +3,8 @@
 import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
 import { driverSuite } from '../../driver-suite/suite.ts';
 import { generateKey, startSshd } from '../../private-network/sshd.ts';
-import { hopTo, SecretDirectory, sshConfig, userKey } from './ssh-world.ts';
+import { sshConfig } from '../../support/ssh-config.ts';
+import { hopTo, SecretDirectory, userKey } from './ssh-world.ts';
 
 driverSuite('ssh', { halfClose: true, dialTells: true }, async () => {
   const sshd = await startSshd();

@@ -9,7 +9,8 @@ import type { Session } from '../../../src/sidecar/driver.ts';
 import { closedPort } from '../../driver-suite/destinations.ts';
 import { generateKey, type KeyPair, type Sshd, startSshd } from '../../private-network/sshd.ts';
 import { eventually } from '../../support/eventually.ts';
-import { connectOnce, hopTo, SecretDirectory, sshConfig, userKey } from './ssh-world.ts';
+import { sshConfig } from '../../support/ssh-config.ts';
+import { connectOnce, hopTo, SecretDirectory, userKey } from './ssh-world.ts';
 
 /** Connects, expects that code, checks what every sentence must do, and gives it. */
 async function failsWith(config: SshConfig, code: Code, words?: RegExp): Promise<TunnelError> {

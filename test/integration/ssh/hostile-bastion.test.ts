@@ -10,7 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import ssh2, { type Connection, type ServerChannel } from 'ssh2';
 import { TunnelError } from '../../../src/contract/errors.ts';
 import type { Session } from '../../../src/sidecar/driver.ts';
-import { connectOnce, hopTo, SecretDirectory, sshConfig } from './ssh-world.ts';
+import { sshConfig } from '../../support/ssh-config.ts';
+import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
 
 /** The server's side of a channel, below ssh2's own rules. */
 interface Wire {

@@ -10,7 +10,8 @@ import { createLog, silentLog } from '../../../src/process/log.ts';
 import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
 import { generateKey, type Sshd, startSshd } from '../../private-network/sshd.ts';
 import { eventually } from '../../support/eventually.ts';
-import { connectOnce, hopTo, SecretDirectory, sshConfig } from './ssh-world.ts';
+import { sshConfig } from '../../support/ssh-config.ts';
+import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
 
 /** Signs a user certificate with a new authority that `sshd` (TrustedUserCAKeys) trusts. */
 function certify(authority: string, publicKeyFile: string, validity: string): string {

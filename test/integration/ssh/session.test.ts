@@ -24,7 +24,8 @@ import { echo, flood, type Service, serve } from '../../driver-suite/destination
 import { type Sshd, type SshdOptions, startSshd } from '../../private-network/sshd.ts';
 import { eventually } from '../../support/eventually.ts';
 import { liveMemory } from '../../support/live-memory.ts';
-import { connectOnce, hopTo, SecretDirectory, sshConfig, userKey } from './ssh-world.ts';
+import { sshConfig } from '../../support/ssh-config.ts';
+import { connectOnce, hopTo, SecretDirectory, userKey } from './ssh-world.ts';
 
 /** What a test opened, closed after it in reverse. */
 const cleanups: (() => unknown)[] = [];

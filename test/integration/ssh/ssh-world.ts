@@ -42,19 +42,6 @@ export function hopTo(sshd: { readonly host: string; readonly port: number }, se
   return { host: sshd.host, port: sshd.port, user: 'tunnel', ...(credentials === undefined ? {} : { credentials }) };
 }
 
-export function sshConfig(bastions: readonly Hop[], more: Partial<SshConfig> = {}): SshConfig {
-  return {
-    bastions: [...bastions],
-    bastionPolicy: 'Ordered',
-    jumpHosts: [],
-    knownHosts: '',
-    hostKeyPolicy: 'Strict',
-    serverAliveIntervalSeconds: 2,
-    connectTimeoutSeconds: 10,
-    ...more,
-  };
-}
-
 /** A session over the first route, through a driver of its own that is closed with it. */
 export async function connectOnce(config: SshConfig, signal = AbortSignal.timeout(30_000)): Promise<Session> {
   const log = silentLog();

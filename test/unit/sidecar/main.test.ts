@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { silentLog } from '../../../src/process/log.ts';
 import { type Sidecar, startSidecar } from '../../../src/sidecar/main.ts';
+import { sshConfig } from '../../support/ssh-config.ts';
 import { ManualClock, MemoryDriver, orders } from './memory-driver.ts';
 
 const config: TunnelConfig = {
@@ -17,15 +18,7 @@ const config: TunnelConfig = {
   connection: { mode: 'Persistent', idleTimeoutSeconds: 600, maxConnections: 10, drainTimeoutSeconds: 30 },
   healthCheck: { intervalSeconds: 10, timeoutSeconds: 3, failureThreshold: 3, readinessPolicy: 'Transport' },
   driver: 'ssh',
-  ssh: {
-    bastions: [],
-    bastionPolicy: 'Ordered',
-    jumpHosts: [],
-    knownHosts: '',
-    hostKeyPolicy: 'Strict',
-    serverAliveIntervalSeconds: 2,
-    connectTimeoutSeconds: 10,
-  },
+  ssh: sshConfig([]),
 };
 
 /** A running sidecar whose destinations are these streams; they end with their session. */
