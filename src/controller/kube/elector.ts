@@ -113,10 +113,12 @@ export class Elector {
     else signal.addEventListener('abort', onAbort, { once: true });
     const ended = new AbortController();
     const led = lead(leading.signal).finally(() => ended.abort());
+    // Renewed until the work has ended, not until it was asked to: what is being drained still writes.
+    const renewing = this.#renewUntil(ended.signal);
     try {
-      // Renewed until the work has ended, not until it was asked to: what is being drained still writes.
-      await Promise.race([led, this.#renewUntil(ended.signal)]);
+      await Promise.race([led, renewing]);
       await led;
+      await renewing;
       await this.#release();
     } catch (error) {
       if (error instanceof LeadershipLost) {
@@ -124,6 +126,7 @@ export class Elector {
         leading.abort(error);
         led.catch(() => undefined);
       } else {
+        await renewing.catch(() => undefined);
         await this.#release();
       }
       throw error;
@@ -152,7 +155,7 @@ export class Elector {
     return false;
   }
 
-  /** Resolves when `ended` aborts; rejects with LeadershipLost when no claim succeeded for the renew deadline, or another holds the lease. */
+  /** Resolves when `ended` aborts and no renewal is under way; rejects with LeadershipLost when no claim succeeded for the renew deadline, or another holds the lease. */
   async #renewUntil(ended: AbortSignal): Promise<void> {
     const { retryPeriodMs, renewDeadlineMs } = this.#timings;
     while (!ended.aborted) {
@@ -179,17 +182,18 @@ export class Elector {
       this.#validUntil = started + this.#timings.leaseDurationMs;
       return true;
     };
-    const claimOver = (before: Observed): Promise<Lease> =>
+    const claimOver = (before: Observed, signal = parent): Promise<Lease> =>
       kube.replace(
         leases,
         withRecord(before.lease, claim(before.record, identity, durationSeconds, this.#clock.date())),
-        call,
+        { ...call, signal },
       );
     try {
       const own = this.#observed;
       if (own?.record.holder === identity && this.#clock.now() < this.#validUntil) {
         try {
-          return claimed(await claimOver(own));
+          // Not cut off when the work ends: the API server would act on it all the same, and the release needs the version that it made.
+          return claimed(await claimOver(own, new AbortController().signal));
         } catch (error) {
           this.#log.debug({ error }, 'the quick renewal failed, reading the lease');
           this.#options.metrics.leaderSlowpath.inc({ name: name.name });

@@ -11,6 +11,11 @@ import { silentLog } from '../../../../src/process/log.ts';
 import { Registry } from '../../../../src/process/metrics.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
 
+interface Door {
+  readonly kube: Kube;
+  state: 'open' | 'cut' | 'silent' | 'answers lost' | 'slow';
+}
+
 /** One lease with the API server's rules: a create meets what is there, a replace needs the present version. */
 class LeaseBoard {
   lease: Lease | undefined;
@@ -27,13 +32,14 @@ class LeaseBoard {
   }
 
   /** A way to the board for one candidate, which may be cut or go silent. */
-  door(): { kube: Kube; state: 'open' | 'cut' | 'silent' | 'answers lost' } {
+  door(): Door {
     const pass = async <T>(call: Call, action: () => T): Promise<T> => {
       await Promise.resolve();
       if (door.state === 'cut') throw new ApiUnreachable('lease', new Error('refused'), false);
       if (door.state === 'silent') await this.#late(call);
       const result = action();
       if (door.state === 'answers lost') await this.#late(call);
+      if (door.state === 'slow') await wait(this.#clock, 100, call.signal);
       return result;
     };
     const kube = {
@@ -51,10 +57,7 @@ class LeaseBoard {
           return this.#store(lease);
         }),
     };
-    const door: { kube: Kube; state: 'open' | 'cut' | 'silent' | 'answers lost' } = {
-      kube: kube as unknown as Kube,
-      state: 'open',
-    };
+    const door: Door = { kube: kube as unknown as Kube, state: 'open' };
     return door;
   }
 
@@ -138,6 +141,23 @@ test('stopping waits for the work, renewing meanwhile, then releases so that the
   assert.deepEqual([a.outcome(), board.holder, b.work.started], ['ended', 'b', 1]);
   assert.equal(board.lease?.spec?.leaseTransitions, 1);
   assert.equal(a.elector.validFor(0), false);
+});
+
+test('the lease is released though the work ends while a renewal is under way', async () => {
+  for (const end of ['resolve', 'reject'] as const) {
+    const { clock, board, candidates } = setUp('a');
+    const [a] = candidates;
+    assert.ok(a);
+    await clock.advance(1_000);
+    a.door.state = 'slow';
+    await clock.advance(1_050);
+    assert.equal(board.writes, 2, 'the second renewal is stored and not answered yet');
+    a.work.end[end](undefined);
+    await clock.advance(300);
+    assert.notEqual(a.outcome(), 'running');
+    assert.equal(board.holder, '');
+    assert.equal(clock.pending, 0);
+  }
 });
 
 test('a leader that vanishes is followed within 20 s, and never before its lease has run out', async () => {
