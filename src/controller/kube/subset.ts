@@ -84,7 +84,7 @@ function holds(desired: unknown, live: unknown, place: Place): boolean {
 function recordHolds(desired: Record<string, unknown>, live: Record<string, unknown>, place: Place): boolean {
   const whole = place.whole || atomic.has(place.field);
   const holdsAll = Object.entries(desired).every(([field, value]) =>
-    holds(value, live[field], {
+    holds(value, own(live, field), {
       field,
       whole: whole || atomic.has(field),
       quantity: quantityMaps.has(place.field) || field === 'sizeLimit',
@@ -92,7 +92,8 @@ function recordHolds(desired: Record<string, unknown>, live: Record<string, unkn
   );
   if (!holdsAll || !whole) return holdsAll;
   return Object.entries(live).every(
-    ([field, value]) => desired[field] !== undefined || defaults[field] === value || mayBeAbsent(field, value),
+    ([field, value]) =>
+      own(desired, field) !== undefined || own(defaults, field) === value || mayBeAbsent(field, value),
   );
 }
 
@@ -125,7 +126,7 @@ function keysOf(field: string, list: readonly unknown[]): readonly string[] | un
   const first = list[0];
   if (!isRecord(first)) return undefined;
   // A key with a default (protocol) may be left out.
-  return listKeys[field]?.find((keys) => keys.every((key) => first[key] !== undefined || key in defaults));
+  return own(listKeys, field)?.find((keys) => keys.every((key) => first[key] !== undefined || key in defaults));
 }
 
 function identity(entry: unknown, keys: readonly string[]): string | undefined {
@@ -140,6 +141,11 @@ function mayBeAbsent(field: string, value: unknown): boolean {
   return Array.isArray(value)
     ? value.length === 0
     : isRecord(value) && Object.entries(value).every(([name, inner]) => mayBeAbsent(name, inner));
+}
+
+/** Never what every object inherits: fields may be named by others, as labels are. */
+function own<T>(record: Readonly<Record<string, T>>, field: string): T | undefined {
+  return Object.hasOwn(record, field) ? record[field] : undefined;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
