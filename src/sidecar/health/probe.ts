@@ -72,7 +72,8 @@ export async function probe(forward: Forward, stream: Duplex, signal: AbortSigna
 async function unrefused(stream: Duplex, { clock, ms }: Patience, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const { promise, resolve } = Promise.withResolvers<void>();
-  const cancel = clock.after(ms, resolve);
+  // A refusal that came while this process stood still is read before the wait is judged.
+  const cancel = clock.after(ms, () => setImmediate(resolve));
   const done = (): void => resolve();
   signal.addEventListener('abort', done, { once: true });
   stream.once('data', done).once('end', done).once('close', done);
