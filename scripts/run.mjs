@@ -76,8 +76,10 @@ function installBuildTools(node) {
   if (missing.length === 0 || process.getuid?.() !== 0 || !works(['apt-get', '--version'])) return;
   say(`installing what the build of ssh2's native crypto needs: ${missing.join(' ')}`);
   const options = { stdio: ['ignore', 2, 2], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
-  if (spawnSync('apt-get', ['update', '--quiet'], options).status !== 0) return;
-  spawnSync('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', ...missing], options);
+  // A mirror that drops one of many downloads must not end the run.
+  const quiet = ['--quiet', '-o', 'Acquire::Retries=3'];
+  if (spawnSync('apt-get', ['update', ...quiet], options).status !== 0) return;
+  spawnSync('apt-get', ['install', '--yes', ...quiet, '--no-install-recommends', ...missing], options);
 }
 
 /** Node's headers, where they are not here from PyPI's build of the same major version. */

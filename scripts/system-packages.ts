@@ -42,8 +42,10 @@ export async function ensurePeers(): Promise<void> {
   }
   console.log(`${needed}; to be installed: ${packages.join(' ')} (no service of them is started)`);
   if (!(await agreed())) throw new Error(`${needed}: ${byHand}`);
-  aptGet([...asRoot, 'apt-get', 'update', '--quiet']);
-  withoutStartingServices(asRoot, () => aptGet([...asRoot, ...install]));
+  // A mirror that drops one of many downloads must not end the run.
+  const retries = ['-o', 'Acquire::Retries=3'];
+  aptGet([...asRoot, 'apt-get', 'update', '--quiet', ...retries]);
+  withoutStartingServices(asRoot, () => aptGet([...asRoot, ...install, ...retries]));
 }
 
 async function agreed(): Promise<boolean> {

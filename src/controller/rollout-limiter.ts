@@ -2,6 +2,7 @@
 // changed is never held back.
 // Neighbours: reconcile.ts (asks before it applies a Deployment), children/deployment.ts (marks Deployment and template).
 import { reconnectAnnotation } from '../contract/api/names.ts';
+import { type Clock, systemClock } from '../process/clock.ts';
 import { templateOf } from './children/deployment.ts';
 import { appliedAnnotation, generationAnnotation } from './children/names.ts';
 import { keyOf, type ObjectKey } from './kube/object.ts';
@@ -10,14 +11,15 @@ import { TokenBucket } from './kube/token-bucket.ts';
 
 export interface RolloutLimiterOptions {
   readonly perMinute: number;
+  readonly clock?: Clock;
 }
 
 export class RolloutLimiter {
   readonly #bucket: TokenBucket;
   readonly #waiting = new Set<ObjectKey>();
 
-  constructor({ perMinute }: RolloutLimiterOptions) {
-    this.#bucket = new TokenBucket({ perSecond: perMinute / 60, burst: Math.max(1, perMinute / 6) });
+  constructor({ perMinute, clock = systemClock }: RolloutLimiterOptions) {
+    this.#bucket = new TokenBucket({ perSecond: perMinute / 60, burst: Math.max(1, perMinute / 6), clock });
   }
 
   /** Deployments that wait for their turn. */

@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { eventually } from '../support/eventually.ts';
 import { Authority, issueApiServer } from './certificates.ts';
 import { Child } from './child.ts';
 import { command } from './command.ts';
@@ -35,6 +36,11 @@ export interface ApiServer {
     args: readonly string[],
     options?: { readonly input?: string; readonly signal?: AbortSignal },
   ): Promise<string>;
+  /**
+   * Resolves once the server lists the kind of a definition that was just applied. Not by `kubectl wait`, which fails where the definition has
+   * no conditions yet; and a kind is listed only after its condition `Established`.
+   */
+  untilServed(kind: string): Promise<void>;
   /** Stops and continues the server's process (SIGSTOP, SIGCONT): it accepts connections and answers none. */
   pause(): void;
   resume(): void;
@@ -75,7 +81,8 @@ async function start({
   try {
     const [clientPort = 0, peerPort = 0, port = 0] = await freePorts(3, host);
     const data = { directory: join(directory, 'etcd'), host, clientPort, peerPort };
-    running.push(new Child('etcd', cachedProgram('etcd'), etcdArguments(data)));
+    const store = new Child('etcd', cachedProgram('etcd'), etcdArguments(data));
+    running.push(store);
     const authority = new Authority(join(directory, 'certificates'));
     await authority.create();
     await issueApiServer(authority, [host]);
@@ -88,15 +95,31 @@ async function start({
       const child = new Child('kube-apiserver', cachedProgram('kube-apiserver'), args);
       running.push(child);
       const ready = { url, ca: readFileSync(authority.certificate()) };
-      await child.until(() => isReady(ready), 60_000, signal);
+      const serving = async (): Promise<boolean> => {
+        // Without it the server waits for ever, and does not say what its store said.
+        if (store.end !== undefined)
+          throw new Error(`etcd ended (${store.end}):\n${store.log().slice(-20).join('\n')}`);
+        return isReady(ready);
+      };
+      await child.until(serving, 60_000, signal);
       return child;
     };
     let server = await launch();
     signal?.addEventListener('abort', () => void stop(), { once: true });
+    const kubectl: ApiServer['kubectl'] = (words, given = {}) =>
+      command(cachedProgram('kubectl'), ['--kubeconfig', kubeconfig, ...words], given);
     return {
       kubeconfig,
       url,
-      kubectl: (words, given = {}) => command(cachedProgram('kubectl'), ['--kubeconfig', kubeconfig, ...words], given),
+      kubectl,
+      untilServed: async (kind) => {
+        const listed = (): Promise<boolean> =>
+          kubectl(['get', kind, '--all-namespaces']).then(
+            () => true,
+            () => false,
+          );
+        await eventually(`${kind} are listed`, listed);
+      },
       pause: () => server.signal('SIGSTOP'),
       resume: () => server.signal('SIGCONT'),
       restart: async () => {

@@ -29,7 +29,6 @@ export class Child {
   readonly #stopSignal: NodeJS.Signals;
   readonly #lines: string[] = [];
   readonly #watchers = new Set<() => void>();
-  #unfinished = '';
   #end: string | undefined;
 
   constructor(name: string, program: string, args: readonly string[], options: ChildOptions = {}) {
@@ -43,15 +42,16 @@ export class Child {
       ...(uid === undefined ? {} : { uid }),
       ...(gid === undefined ? {} : { gid }),
     });
-    const keep = (text: string): void => {
-      const lines = (this.#unfinished + text).split('\n');
-      this.#unfinished = lines.pop() ?? '';
-      this.#lines.push(...lines);
-      this.#lines.splice(0, this.#lines.length - keptLines);
-      for (const watcher of this.#watchers) watcher();
-    };
-    this.#process.stdout?.setEncoding('utf8').on('data', keep);
-    this.#process.stderr?.setEncoding('utf8').on('data', keep);
+    for (const output of [this.#process.stdout, this.#process.stderr]) {
+      let unfinished = '';
+      output?.setEncoding('utf8').on('data', (text: string) => {
+        const lines = (unfinished + text).split('\n');
+        unfinished = lines.pop() ?? '';
+        this.#lines.push(...lines);
+        this.#lines.splice(0, this.#lines.length - keptLines);
+        for (const watcher of this.#watchers) watcher();
+      });
+    }
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#exited = promise;
     const ended = (how: string): void => {
@@ -60,7 +60,15 @@ export class Child {
       resolve();
     };
     this.#process.once('error', (error) => ended(error.message));
-    this.#process.once('exit', (code, signal) => ended(signal ?? `exit ${code}`));
+    this.#process.once('exit', (code, signal) => {
+      const how = signal ?? `exit ${code}`;
+      // Its last words are read first, for as long as nothing that it started keeps the pipes open.
+      const patience = setTimeout(ended, 500, how);
+      this.#process.once('close', () => {
+        clearTimeout(patience);
+        ended(how);
+      });
+    });
   }
 
   /** @throws Error if it could not be started at all. */

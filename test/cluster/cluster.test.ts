@@ -77,13 +77,9 @@ suite('the test cluster', () => {
       `echo.${shop.namespace}.svc.cluster.local`,
     ];
     for (const name of names) {
-      // nc serves one client at a time: the moment between two is refused.
-      const answer = await shop.exec([
-        'sh',
-        '-c',
-        `for i in 1 2 3 4 5; do nc -w 2 ${name} 80 </dev/null && exit; sleep 0.2; done; exit 1`,
-      ]);
-      assert.match(answer, /^echo-/, name);
+      // The endpoints follow the pods; and nc serves one client at a time: between two it refuses, or ends without an answer.
+      const ask = `until nc -w 2 ${name} 80 </dev/null | grep '^echo-'; do sleep 0.1; done`;
+      assert.match(await shop.exec(['timeout', '30', 'sh', '-c', ask]), /^echo-/, name);
     }
   });
 
@@ -119,7 +115,8 @@ suite('the test cluster', () => {
     };
     await shop.apply(pod);
     await shop.kubectl(['wait', '--for=condition=Ready', 'pod/talker', '--timeout=60s']);
-    assert.equal(await shop.kubectl(['logs', 'talker']), 'to the log\n');
+    // A pod without a probe is Ready once its program is started, which then has still to speak.
+    await eventually('it has spoken', async () => (await shop.kubectl(['logs', 'talker'])) === 'to the log\n');
     assert.equal(await shop.exec(['cat'], { pod: 'talker', input: 'through exec' }), 'through exec');
   });
 
@@ -200,8 +197,9 @@ suite('the test cluster', () => {
         await eventually('the name is there', async () =>
           (await lookUp(bastion.name)).startsWith(`${bastion.address} `),
         );
-        const greeting = await shop.exec(['sh', '-c', `nc -w 2 ${bastion.name} 22 </dev/null | head -1`]);
-        assert.match(greeting, /^SSH-2\.0-OpenSSH/);
+        const greeting = (): Promise<string> =>
+          shop.exec(['sh', '-c', `nc -w 2 ${bastion.name} 22 </dev/null | head -1`]);
+        await eventually('sshd greets', async () => (await greeting()).startsWith('SSH-2.0-OpenSSH'));
         await cluster.registerHostDns(bastion.name, []);
         await eventually('the name is gone', async () => (await lookUp(bastion.name)) === '');
       }
@@ -214,7 +212,7 @@ suite('the test cluster', () => {
           () => true,
           () => false,
         );
-      assert.equal(await greets(), true);
+      await eventually('sshd greets', greets);
       for (const fault of ['blackHole', 'refuse', 'linkDown'] as const) {
         await a[fault]();
         assert.equal(await greets(), false, fault);

@@ -8,7 +8,7 @@ import { Resolver } from 'node:dns/promises';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isReady } from './api-server.ts';
-import { CommandFailed, command } from './command.ts';
+import { CommandFailed, command, succeeds } from './command.ts';
 import { describeImage, ensureImage, type ImageName, imageMissing } from './images.ts';
 import { KeptProcesses } from './kept-process.ts';
 import { withLock } from './lock.ts';
@@ -185,7 +185,10 @@ export class HostCluster {
   }
 
   async #loadImages(signal: AbortSignal | undefined): Promise<void> {
-    const there = async (): Promise<boolean> => existsSync(runtimeSocket(this.places));
+    const socket = runtimeSocket(this.places);
+    // One that was killed leaves its socket behind, so the file alone says nothing.
+    const there = async (): Promise<boolean> =>
+      existsSync(socket) && succeeds('ctr', ['--address', socket, '--connect-timeout', '2s', 'version']);
     await this.#kept.until('containerd', there, { timeoutMs: 30_000, ...(signal === undefined ? {} : { signal }) });
     for (const archive of await this.#missingImages()) await this.loadImage(archive, signal);
   }

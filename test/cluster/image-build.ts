@@ -44,7 +44,8 @@ export async function buildWithBuildah(options: BuildImageOptions, base: Image, 
     join(cacheDirectory(), 'buildah.lock'),
     async () => {
       if (!(await succeeds(...call('inspect', ['--type', 'image', base.reference]), abort))) {
-        await command(...call('pull', ['--quiet', ...trust, `docker-archive:${base.archive}`]), abort);
+        const from = `docker-archive:${base.archive}`;
+        await command(...call('pull', ['--quiet', ...trust, from]), { timeoutMs: 300_000, ...abort });
       }
       const buildArgs = { BASE_IMAGE: base.reference, ...options.buildArgs };
       const args = ['--layers', '--pull-never', '--isolation', 'chroot', ...trust, '--tag', options.tag];

@@ -153,6 +153,7 @@ async function debian(
   ];
   const args = ['--quiet', `--variant=${variant}`, `--include=${packages.join(',')}`];
   for (const path of excluded) args.push(`--dpkgopt=path-exclude=${path}`);
+  args.push('--aptopt=Acquire::Retries "3"');
   args.push('--aptopt=Acquire::Languages "none"', '--customize-hook=rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/*');
   await command('mmdebstrap', [...args, suite(), file], {
     timeoutMs: 15 * 60_000,

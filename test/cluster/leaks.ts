@@ -3,7 +3,9 @@
  * environment, arguments, metrics and status. Neighbours: shop.ts (the namespace), the tests of bad worlds.
  */
 import assert from 'node:assert/strict';
+import { eventually } from '../support/eventually.ts';
 import type { Cluster } from './cluster.ts';
+import { CommandFailed } from './command.ts';
 import { operatorNamespace } from './operator.ts';
 import type { Shop } from './shop.ts';
 
@@ -20,17 +22,7 @@ export async function assertNoLeaks(
       [`pods of ${name} themselves`, shownByPods(shop, name)] as const,
       [`logs of ${name}`, shop.logs(name)] as const,
     ]),
-    [
-      'controller’s logs',
-      cluster.kubectl([
-        '--namespace',
-        operatorNamespace,
-        'logs',
-        '--selector',
-        'app.kubernetes.io/name=portforward',
-        '--tail=-1',
-      ]),
-    ],
+    ['controller’s logs', controllerLogs(cluster)],
     [
       'objects',
       shop.kubectl([
@@ -48,6 +40,22 @@ export async function assertNoLeaks(
       assert.ok(!shown, `${name} must not appear in the ${where}`);
     }
   }
+}
+
+/** What the controller's pods logged. Of a former install one may go while it is asked; kubectl then fails, and its next list lacks it. */
+export async function controllerLogs(cluster: Cluster): Promise<string> {
+  const selected = ['--selector', 'app.kubernetes.io/name=portforward', '--tail=-1'];
+  let logs = '';
+  await eventually('the controller’s logs are read', async () => {
+    try {
+      logs = await cluster.kubectl(['--namespace', operatorNamespace, 'logs', ...selected]);
+      return true;
+    } catch (error) {
+      if (error instanceof CommandFailed) return false;
+      throw error;
+    }
+  });
+  return logs;
 }
 
 /** A secret's text as it may leak: raw, each long line of it, base64, and escaped in JSON. */

@@ -67,7 +67,10 @@ suite('main job', () => {
     const wide = await shop.kubectl(['get', 'pf', '--output', 'wide']);
     assert.match(wide, /REASON/);
     assert.match(wide, /orders\.db\.internal:5432/);
-    assert.match(await shop.kubectl(['describe', 'pf', 'orders-db']), /Events:[\s\S]*Ready/);
+    // Events are written beside the status.
+    await eventually('the story tells of Ready', async () =>
+      /Events:[\s\S]*Ready/.test(await shop.kubectl(['describe', 'pf', 'orders-db'])),
+    );
     assert.match(await shop.kubectl(['explain', 'pf.spec.ssh']), /bastions/);
 
     const { status } = await shop.get('orders-db');

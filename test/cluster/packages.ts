@@ -46,9 +46,11 @@ export async function ensurePackages(log: Log, signal?: AbortSignal): Promise<vo
   const abort = signal === undefined ? {} : { signal };
   const options = { env: { DEBIAN_FRONTEND: 'noninteractive' }, timeoutMs: 15 * 60_000, ...abort };
   await step(log, `install ${missing.join(' ')}`, async () => {
-    await command('apt-get', ['update', '--quiet'], options);
+    // A mirror that drops one of many downloads must not end the run.
+    const quiet = ['--quiet', '-o', 'Acquire::Retries=3'];
+    await command('apt-get', ['update', ...quiet], options);
     await withoutStartingServices(() =>
-      command('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', ...missing], options),
+      command('apt-get', ['install', '--yes', ...quiet, '--no-install-recommends', ...missing], options),
     );
   });
 }

@@ -11,6 +11,7 @@ import { controllerRules } from '../../src/controller/rbac.ts';
 import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
 import { generateKey } from '../private-network/sshd.ts';
 import { type Cluster, ensureCluster } from './cluster.ts';
+import { controllerLogs } from './leaks.ts';
 import { ensureOperator, operatorNamespace } from './operator.ts';
 import { Shop } from './shop.ts';
 
@@ -148,14 +149,7 @@ suite('rights', () => {
         'json',
       ]),
       logs: await shop.logs('db'),
-      'the controller’s logs': await cluster.kubectl([
-        '--namespace',
-        operatorNamespace,
-        'logs',
-        '--selector',
-        'app.kubernetes.io/name=portforward',
-        '--tail=-1',
-      ]),
+      'the controller’s logs': await controllerLogs(cluster),
     };
     assert.match(shown['environment and arguments'], /PORTFORWARD_CONFIG/);
     assert.match(shown.metrics, /portforward_tunnel_/);

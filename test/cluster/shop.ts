@@ -60,15 +60,17 @@ export class Shop {
     await cluster.kubectl(['create', 'namespace', namespace]);
     const level = 'pod-security.kubernetes.io/enforce=restricted';
     await cluster.kubectl(['label', 'namespace', namespace, level]);
+    // Pods are refused until their namespace's account exists.
+    await shop.kubectl(['wait', '--for=create', 'serviceaccount/default', '--timeout=60s']);
     return shop;
   }
 
   /** `kubectl -n <namespace> …` */
   kubectl(
     args: readonly string[],
-    options?: { readonly input?: string; readonly signal?: AbortSignal },
+    options?: { readonly input?: string; readonly signal?: AbortSignal; readonly timeoutMs?: number },
   ): Promise<string> {
-    return this.#cluster.kubectl(['--namespace', this.namespace, ...args], options);
+    return this.#cluster.kubectl(['--namespace', this.namespace, ...args], { timeoutMs: limitMs(args), ...options });
   }
 
   /** Applies documents as a user would. */
@@ -162,11 +164,14 @@ export class Shop {
     await this.kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=60s']);
   }
 
-  /** Runs a program in the client pod. */
-  exec(args: readonly string[], options: { readonly input?: string; readonly pod?: string } = {}): Promise<string> {
-    const { input, pod = 'client' } = options;
-    const stdin = input === undefined ? [] : ['--stdin'];
-    return this.kubectl(['exec', ...stdin, pod, '--', ...args], input === undefined ? {} : { input });
+  /** Runs a program in the client pod, for two minutes at most unless told. */
+  exec(
+    args: readonly string[],
+    options: { readonly input?: string; readonly pod?: string; readonly timeoutMs?: number } = {},
+  ): Promise<string> {
+    const { pod = 'client', ...given } = options;
+    const stdin = given.input === undefined ? [] : ['--stdin'];
+    return this.kubectl(['exec', ...stdin, pod, '--', ...args], given);
   }
 
   /** psql in the client pod: what the query printed, unaligned. */
@@ -181,8 +186,15 @@ export class Shop {
   }
 
   async delete(): Promise<void> {
-    await this.#cluster.kubectl(['delete', 'namespace', this.namespace, '--ignore-not-found', '--timeout=120s']);
+    const args = ['delete', 'namespace', this.namespace, '--ignore-not-found', '--timeout=120s'];
+    await this.#cluster.kubectl(args, { timeoutMs: limitMs(args) });
   }
+}
+
+/** Two minutes; longer where kubectl itself may wait longer, so that it is kubectl that ends and tells what it waited for. */
+function limitMs(args: readonly string[]): number {
+  const waits = args.map((arg) => Number(/^--timeout=(\d+)s$/.exec(arg)?.[1] ?? 0));
+  return 30_000 + 1_000 * Math.max(90, ...waits);
 }
 
 const portForwardKind = { apiVersion: 'portforward.dev/v1alpha1', kind: 'PortForward' } as const;

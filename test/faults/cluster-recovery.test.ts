@@ -45,14 +45,13 @@ suite('recovery on the cluster', () => {
     await network?.stop();
   });
 
-  /** Seconds from now until psql in the pod prints a row; each try takes as long as psql takes. */
-  async function secondsUntilRow(): Promise<number> {
-    const started = performance.now();
+  /** Resolves with the time at which psql in the pod has printed a row; each try takes as long as psql takes. */
+  async function rowAt(): Promise<number> {
     // One process in the pod asks again and again, so that no exec is counted for each try.
     const target = 'host=db user=orders dbname=orders password=correct-horse connect_timeout=2';
     const loop = `until psql --no-psqlrc -At -c 'select 1' '${target}' 2>/dev/null; do :; done`;
     await shop.exec(['timeout', '60', 'sh', '-c', loop]);
-    return (performance.now() - started) / 1000;
+    return performance.now();
   }
 
   const outages = {
@@ -68,14 +67,19 @@ suite('recovery on the cluster', () => {
 
   for (const [name, outage] of Object.entries(outages)) {
     test(`${name} for a minute: psql works within ${budgetSeconds} s of the return`, async (t) => {
+      let row: Promise<number> | undefined;
       try {
         await outage.begin();
         await delay(outageMs);
+        // From before the return on: how long an exec takes to begin is no part of what is promised.
+        row = rowAt();
+        row.catch(() => undefined);
         await assert.rejects(shop.psql('db', 'select 1', { timeoutSeconds: 3 }), 'the outage is one');
       } finally {
         await outage.end();
       }
-      const seconds = await secondsUntilRow();
+      const returnedAt = performance.now();
+      const seconds = Math.max(0, (await row) - returnedAt) / 1000;
       t.diagnostic(`${name}: a row ${seconds.toFixed(2)} s after the return (budget ${budgetSeconds} s)`);
       assert.ok(seconds < 3 * budgetSeconds, `${seconds} s`);
       await shop.ready('db', 60);

@@ -3,7 +3,16 @@
  * or inside a network namespace of network.ts.
  * Neighbours: postgres.ts and redis.ts are what tunnels lead to; test/cluster/child.ts owns the process.
  */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -110,8 +119,12 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   const host = options.host ?? '127.0.0.1';
   const makeHostKeys = (): Promise<unknown> =>
     Promise.all(hostKeyTypes.map((type) => generateKey(directory, { type, name: `host_${type}` })));
-  const authorize = (keys: readonly string[]): void =>
-    writeFileSync(join(directory, 'authorized_keys'), `${keys.join('\n')}\n`, { mode: 0o644 });
+  // At once: a session that logs in meanwhile reads the keys before or those after, never half of them.
+  const authorize = (keys: readonly string[]): void => {
+    const unfinished = join(directory, 'authorized_keys.unfinished');
+    writeFileSync(unfinished, `${keys.join('\n')}\n`, { mode: 0o644 });
+    renameSync(unfinished, join(directory, 'authorized_keys'));
+  };
 
   await makeHostKeys();
   authorize(options.authorizedKeys ?? []);

@@ -75,7 +75,7 @@ spec:
   const server = await startApiServer();
   try {
     await server.kubectl(['apply', '--server-side', '-f', join(root, 'crds/portforward.yaml')]);
-    await server.kubectl(['wait', '--for=condition=Established', 'crd/portforwards.portforward.dev', '--timeout=30s']);
+    await server.untilServed('portforwards.portforward.dev');
     const read = await server.kubectl(
       ['create', '--dry-run=client', '--validate=false', '--output', 'json', '-f', '-'],
       { input: odd },

@@ -2,7 +2,7 @@
  * What a person at a laptop has: a folder with documents and keys, and the command.
  * Neighbours: open.test.ts, check.test.ts.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -21,7 +21,7 @@ export function portforward(args: readonly string[], env: Readonly<Record<string
 /** Resolves when it has ended, with `exit <code>` and all that it printed. */
 export async function ended(
   child: Child,
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
 ): Promise<{ readonly end: string; readonly output: string }> {
   try {
     await child.until(() => child.end !== undefined, timeoutMs);
@@ -48,11 +48,13 @@ export async function customers({ user, password, database }: Postgres, port: nu
 export class Folder {
   readonly path = mkdtempSync(join(tmpdir(), 'portforward-laptop-'));
 
-  /** Writes a file, with the folders above it; gives its path. */
+  /** Writes a file at once, with the folders above it; gives its path. */
   write(name: string, content: string): string {
     const file = join(this.path, name);
     mkdirSync(join(file, '..'), { recursive: true });
-    writeFileSync(file, content, { mode: 0o600 });
+    const unfinished = `${file}.unfinished`;
+    writeFileSync(unfinished, content, { mode: 0o600 });
+    renameSync(unfinished, file);
     return file;
   }
 

@@ -80,8 +80,9 @@ for (const [identity, ssm, args, env] of [
     const given = args.map((arg) => arg.replace('FOLDER', join(folder.path, 'aws')));
     const opened = open(document(ssm), given, env);
     try {
-      assert.match(await customers(postgres, await localPort(opened, 'postgres')), /Ada\nGrace/);
+      const port = await localPort(opened, 'postgres');
       assert.match(await opened.line(/connected via/), /i-0123456789abcdef0/);
+      assert.match(await customers(postgres, port), /Ada\nGrace/);
       await opened.line(/postgres: the destination answers/);
       opened.signal('SIGINT');
       const { end, output } = await ended(opened);

@@ -9,7 +9,6 @@ import { after, before, test } from 'node:test';
 import { stringify } from 'yaml';
 import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
 import type { Child } from '../../cluster/child.ts';
-import { freePort } from '../../cluster/ports.ts';
 import { type Postgres, startPostgres } from '../../private-network/postgres.ts';
 import { generateKey, type KeyPair, type Sshd, startSshd } from '../../private-network/sshd.ts';
 import { customers, documentThrough, ended, Folder, localPort, portforward } from './laptop.ts';
@@ -364,11 +363,12 @@ test('a rotated key in the folder is used for the next session without a restart
   const file = own.write(
     'pf.yaml',
     documentThrough(server, {
-      ports: [{ port: await freePort('127.0.0.1') }],
+      ports: [{ port: 5432 }],
       ssh: { knownHosts: server.knownHosts() },
     }),
   );
-  const opened = portforward(['open', '-f', file, '--secret', `orders-bastion=${join(own.path, 'keys')}`]);
+  const secret = `orders-bastion=${join(own.path, 'keys')}`;
+  const opened = portforward(['open', '-f', file, '--secret', secret, '--port', '0:5432']);
   try {
     await opened.line(/connected via/);
     server.authorize([second.publicKey]);

@@ -302,14 +302,15 @@ test('what the API server refuses of a document becomes a condition', async () =
   await world.condition(namespace, 'orders-db', 'Programmed', { status: 'True' });
 });
 
-/** Applies a rule of admission, and resolves once the API server follows it: it refuses `kubectl create` of such an object. */
-async function admission(namespace: string, rule: object, create: readonly string[]): Promise<() => Promise<void>> {
+/** Applies a rule of admission, and resolves once the API server follows it: it refuses a Service with that sentence. */
+async function admission(namespace: string, rule: object, sentence: RegExp): Promise<() => Promise<void>> {
   const kubectl = (words: readonly string[], input: string) => world.server.kubectl([...words, '-f', '-'], { input });
   await kubectl(['apply'], JSON.stringify(rule));
+  const create = ['create', 'service', 'clusterip', 'any', '--tcp=1:1', '-n', namespace, '--dry-run=server'];
   await world.until('the rule is followed', () =>
-    world.server.kubectl(['create', ...create, '-n', namespace, '--dry-run=server']).then(
+    world.server.kubectl(create).then(
       () => false,
-      () => true,
+      (error: unknown) => sentence.test(String(error)) || new Unmet(String(error)),
     ),
   );
   return async () => void (await kubectl(['delete'], JSON.stringify(rule)));
@@ -335,7 +336,7 @@ test('a webhook that does not answer keeps no other object from being made, and 
       metadata: { name: namespace },
       webhooks: [webhook],
     },
-    ['service', 'clusterip', 'any', '--tcp=1:1'],
+    /nobody\.example\.com/,
   );
   await world.apply(namespace, 'orders-db', ordersDb({ replicas: 2 }));
   const programmed = await world.condition(namespace, 'orders-db', 'Programmed', {
@@ -375,12 +376,7 @@ test('what an admission policy refuses is told as forbidden, with its sentence',
       spec: { policyName: namespace, validationActions: ['Deny'], matchResources: { namespaceSelector } },
     },
   ];
-  const remove = await admission(namespace, { apiVersion: 'v1', kind: 'List', items }, [
-    'service',
-    'clusterip',
-    'any',
-    '--tcp=1:1',
-  ]);
+  const remove = await admission(namespace, { apiVersion: 'v1', kind: 'List', items }, /this team has no Services/);
   await world.apply(namespace, 'orders-db', ordersDb());
   const programmed = await world.condition(namespace, 'orders-db', 'Programmed', {
     status: 'False',

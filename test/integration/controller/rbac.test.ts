@@ -32,6 +32,18 @@ before(async () => {
     rbac('RoleBinding', 'operator', { roleRef: reference('Role'), subjects: [subject] }),
   ];
   await world.server.kubectl(['apply', '-f', '-'], { input: objects.map((object) => stringify(object)).join('---\n') });
+  // Rights act a moment after they are stored, and a request that is refused until then would be counted.
+  for (const [resource, namespace] of [
+    ['portforwards.portforward.dev', 'default'],
+    ['leases.coordination.k8s.io/portforward-controller', 'operator'],
+  ] as const) {
+    await world.until(`the rights in ${namespace} act`, () =>
+      world.server.kubectl(['auth', 'can-i', 'get', resource, '--namespace', namespace, `--as=${account}`]).then(
+        () => true,
+        () => false,
+      ),
+    );
+  }
   const token = (await world.server.kubectl(['create', 'token', 'portforward', '-n', 'operator'])).trim();
   const config = parse(readFileSync(world.server.kubeconfig, 'utf8')) as { users: { user: object }[] };
   for (const each of config.users) each.user = { token };

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { portForwards } from '../../../src/controller/portforward.ts';
-import { connectedStatus, failedStatus, limit, ordersDb, type RunningController, World } from './world.ts';
+import { connectedStatus, failedStatus, limit, ordersDb, type RunningController, Unmet, World } from './world.ts';
 
 let world: World;
 let controller: RunningController;
@@ -74,11 +74,12 @@ test('a destination that goes away is told with its reason, and kubectl wait see
     reason: 'DestinationRefused',
   });
   assert.match(ready.message, /postgres: orders\.db\.internal:5432 refuses/);
-  const status = await world.status(namespace, 'orders-db');
-  assert.deepEqual(
-    status.conditions?.filter(({ type }) => type === 'Reconciling' || type === 'Stalled'),
-    [],
-  );
+  // The end of the rollout and the answer of the pod are told by different watches.
+  const status = await world.until('neither Reconciling nor Stalled', async () => {
+    const now = await world.status(namespace, 'orders-db');
+    const isNormal = now.conditions?.every(({ type }) => type !== 'Reconciling' && type !== 'Stalled');
+    return isNormal === true ? now : new Unmet(now);
+  });
   assert.equal(status.ports?.[0]?.reachable, false);
   assert.equal(status.ports?.[0]?.message, message);
   pod.answer = connectedStatus();
@@ -90,8 +91,7 @@ test('an edit of the destination is ready when no pod carries to the former one 
   const answer = (host: string) =>
     connectedStatus({ ports: [{ name: 'postgres', destination: `${host}:5432`, reachable: true }] });
   await world.apply(namespace, 'orders-db', ordersDb());
-  const former = await world.pod(namespace, 'orders-db', 'former-1');
-  former.answer = answer('orders.db.internal');
+  const former = await world.pod(namespace, 'orders-db', 'former-1', true, answer('orders.db.internal'));
   await world.rolledOut(namespace, 'orders-db', 1);
   await world.condition(namespace, 'orders-db', 'Ready', { status: 'True' });
   await world.quiet(controller);
@@ -101,8 +101,7 @@ test('an edit of the destination is ready when no pod carries to the former one 
   assert.equal(waiting.observedGeneration, 2);
   assert.match(waiting.message, /^postgres: pods still carry to the former orders\.db\.internal:5432\.$/);
   await world.condition(namespace, 'orders-db', 'Reconciling', { status: 'True' });
-  const present = await world.pod(namespace, 'orders-db', 'present-1');
-  present.answer = answer('new.db.internal');
+  await world.pod(namespace, 'orders-db', 'present-1', true, answer('new.db.internal'));
   await world.rolledOut(namespace, 'orders-db', 1, { replicas: 2 });
   await world.until(
     'the new pod is heard',
@@ -209,6 +208,8 @@ test('a PortForward that is being deleted is left alone', async () => {
     '{"metadata":{"finalizers":["test.example/hold"]}}',
   ]);
   await world.delete(portForwards, namespace, 'orders-db');
+  // Two watches: the deletion of the PortForward must be known before that of its Service.
+  await world.quiet(controller);
   await world.server.kubectl(['delete', 'service', 'orders-db', '-n', namespace]);
   await world.quiet(controller);
   assert.equal(await world.service(namespace, 'orders-db'), undefined);

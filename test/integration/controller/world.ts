@@ -68,12 +68,7 @@ export class World implements AsyncDisposable {
         log: silentLog(),
       });
       await server.kubectl(['apply', '--server-side', '-f', crdFile]);
-      await server.kubectl([
-        'wait',
-        '--for=condition=Established',
-        'crd/portforwards.portforward.dev',
-        '--timeout=30s',
-      ]);
+      await server.untilServed('portforwards.portforward.dev');
       await server.kubectl(['create', 'namespace', 'operator']);
       const world = new World(server, kubeOver(transport));
       world.#closing.push(() => transport.close());
@@ -219,7 +214,13 @@ export class World implements AsyncDisposable {
   }
 
   /** What the Deployment's controller and the kubelet would do: one pod of the present template, whose /statusz answers as told. */
-  async pod(namespace: string, portForward: string, name: string, ready = true): Promise<FakePod> {
+  async pod(
+    namespace: string,
+    portForward: string,
+    name: string,
+    ready = true,
+    answer: FakePod['answer'] = connectedStatus(),
+  ): Promise<FakePod> {
     const deployment = await this.until('the Deployment exists', () =>
       this.get(deployments, namespace, childName({ metadata: { name: portForward } })),
     );
@@ -227,6 +228,7 @@ export class World implements AsyncDisposable {
     const spec = deployment.spec?.template.spec;
     assert.ok(spec);
     const pod = await FakePod.create(this.kube, { namespace, name, portForward, template, spec });
+    pod.answer = answer;
     this.#origins.set(name, pod.origin);
     this.#closing.push(() => pod.close());
     await pod.setReady(ready);

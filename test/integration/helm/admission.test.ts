@@ -38,7 +38,7 @@ before(async () => {
   server = await startApiServer();
   for (const name of [namespace, 'shop']) await server.kubectl(['create', 'namespace', name]);
   await server.kubectl(['apply', '--server-side', '--filename', '-'], { input: await renderText() });
-  await server.kubectl(['wait', '--for=condition=Established', 'crd/portforwards.portforward.dev', '--timeout=30s']);
+  await server.untilServed('portforwards.portforward.dev');
   await apply(portForward('orders-db'));
   owner = JSON.parse(await server.kubectl(['-n', 'shop', 'get', 'portforward', 'orders-db', '--output', 'json']));
   await everyPolicyActs();

@@ -82,7 +82,7 @@ const podMonitors = {
 
 test('a PodMonitor that no tunnel lets in is warned of', async () => {
   await server.kubectl(['apply', '--filename', '-'], { input: JSON.stringify(podMonitors) });
-  await server.kubectl(['wait', '--for=condition=Established', `crd/${podMonitors.metadata.name}`, '--timeout=30s']);
+  await server.untilServed(podMonitors.metadata.name);
   const warning = /WARNING: metrics\.podMonitor is on, but metrics\.scrapeFrom is empty/;
   assert.match(await notes(['metrics.podMonitor.enabled=true']), warning);
   const allowed = 'metrics.scrapeFrom[0].namespaceSelector.matchLabels.team=observability';

@@ -13,6 +13,7 @@ import {
   services,
 } from '../../../src/controller/kube/resources.ts';
 import { Store } from '../../../src/controller/kube/store.ts';
+import { eventually } from '../../support/eventually.ts';
 import { childrenIn } from './children.ts';
 import { type RealApi, startRealApi } from './real-api.ts';
 
@@ -249,6 +250,16 @@ test('the documented rights are enough for everything, and for nothing more', { 
   const owner = await ownerIn(namespace);
   await api.server.kubectl(['apply', '-f', '-'], { input: roleFor('operator', namespace) });
   const operator = api.as('operator');
+  // A role acts a moment after it is stored.
+  await eventually('the role acts', async () => {
+    try {
+      await operator.kube.list(pods, { namespace }, { signal });
+      return true;
+    } catch (error) {
+      if (isForbidden(error)) return false;
+      throw error;
+    }
+  });
   for (const { resource, object } of childrenIn(namespace)) {
     const applier = applierOf(resource, new Store<KubeObject>(), operator.kube);
     assert.equal((await applier.apply(object, owner, signal)).action, 'created');

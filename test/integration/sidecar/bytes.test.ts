@@ -19,7 +19,10 @@ import {
 const size = 64 * 1024 * 1024;
 const block = randomBytes(1024 * 1024);
 
-/** Answers each connection as its first byte says: `E` echo, `D` download of `size` bytes, `H` the hash of all that came, `S` silence. */
+/**
+ * Answers each connection as its first byte says: `E` echo, `D` download of `size` bytes, `H` the hash of all that came, `S` silence,
+ * `B` a download without end while all that comes is taken.
+ */
 function startDestination(): Server {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
@@ -33,8 +36,7 @@ function startDestination(): Server {
       if (mode === 'D') download(socket, size);
       if (mode === 'H') void hashOf(socket).then((hash) => socket.end(hash));
       if (mode === 'B') {
-        // Both at once.
-        download(socket, size);
+        download(socket, Number.POSITIVE_INFINITY);
         socket.resume();
       }
     });

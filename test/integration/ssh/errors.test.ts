@@ -105,7 +105,7 @@ describe('what goes wrong on the way to the bastion', () => {
   test('sshd that has too many unfinished logins is BastionRefusing', async (t) => {
     const full = await startSshd({ config: ['PerSourceMaxStartups 1'] });
     t.after(() => full.stop());
-    const occupying = connect(full.port, full.host);
+    const occupying = connect(full.port, full.host).on('error', () => undefined);
     t.after(() => occupying.destroy());
     await once(occupying, 'data');
     await failsWith(sshConfig([hopTo(full, secret)]), 'BastionRefusing');

@@ -85,6 +85,8 @@ const dial = (session: Session): Promise<Duplex> =>
   session.dial({ host: 'db', port: 5432 }, { signal: AbortSignal.timeout(30_000) });
 
 async function brokenOff(stream: Duplex): Promise<TunnelError> {
+  // What comes in one packet with the answer to the dial is told before anyone could listen.
+  if (stream.errored instanceof TunnelError) return stream.errored;
   const { promise, resolve, reject } = Promise.withResolvers<TunnelError>();
   stream.once('error', (error) => resolve(error as TunnelError));
   stream.once('end', () => reject(new Error('it ended cleanly')));

@@ -1,5 +1,5 @@
 // A real sshd, a Secret's files and an ssh driver between them, for every test of this folder.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Hop, SshConfig } from '../../../src/contract/tunnel-config.ts';
@@ -17,8 +17,13 @@ export class SecretDirectory {
     this.write(files);
   }
 
+  /** Each file at once: whoever watches them never sees half of one. */
   write(files: Readonly<Record<string, string>>): void {
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(this.directory, name), text);
+    for (const [name, text] of Object.entries(files)) {
+      const unfinished = join(this.directory, `.${name}.unfinished`);
+      writeFileSync(unfinished, text);
+      renameSync(unfinished, join(this.directory, name));
+    }
   }
 
   remove(name: string): void {

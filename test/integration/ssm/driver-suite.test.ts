@@ -1,5 +1,5 @@
 // The suite that every driver passes, for the ssm driver against the Session Manager service.
-
+import { randomUUID } from 'node:crypto';
 import type { Logger } from '../../../src/process/log.ts';
 import { ByteBudget } from '../../../src/sidecar/byte-budget.ts';
 import type { Driver } from '../../../src/sidecar/driver.ts';
@@ -27,7 +27,8 @@ driverSuite('ssm', { halfClose: false, dialTells: false }, async () => {
         destinations: ports.map((port) => ({ host: '127.0.0.1', port })),
         persistent: true,
         drainTimeoutMs: 30_000,
-        reason: 'portforward/test/suite/uid',
+        // A pod has one driver, which ends what others have started for the same reason.
+        reason: `portforward/test/suite/${randomUUID()}`,
         podUid: 'uid',
         log,
         budget: new ByteBudget(),

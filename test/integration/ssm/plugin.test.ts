@@ -33,16 +33,22 @@ async function serving(handle: Parameters<typeof serve>[0]): Promise<Service> {
  * thirty runs, and once in six on a loaded machine, the plugin's reader dies of a race of its own (its log: listener run panic, nil pointer)
  * and it is deaf from then on.
  */
-async function withPlugin<T>(port: number, host: string | undefined, use: (one: Plugin) => Promise<T>): Promise<T> {
+async function withPlugin<T>(
+  port: number,
+  host: string | undefined,
+  use: (one: Plugin, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     const one = await Plugin.start(service, { instance, port, ...(host === undefined ? {} : { host }) });
     endings.push(() => one.stop());
-    const late = new AbortController();
-    const limit = delay(25_000, 'late' as const, { signal: late.signal }).catch(() => 'late' as const);
-    const outcome = await Promise.race([use(one).then((value) => ({ value })), limit]);
-    late.abort();
+    const over = new AbortController();
+    const limit = delay(25_000, 'late' as const, { signal: over.signal }).catch(() => 'late' as const);
+    const outcome = await Promise.race([use(one, over.signal).then((value) => ({ value })), limit]);
+    over.abort();
     if (outcome !== 'late') return outcome.value;
     assert.ok(attempt < 6, 'six plugins in a row did not come to the end of it');
+    // What is ordered of the service is for all sessions: neither the deaf one nor its user may meddle with the next.
+    await one.stop();
   }
 }
 
@@ -131,7 +137,7 @@ for (const [order, what] of [
   test(`the plugin resumes after ${what}`, async () => {
     const { port } = await serving(echo);
     const resumes = async (): Promise<number> => (await service.seen()).calls['ResumeSession'] ?? 0;
-    const answers = await withPlugin(port, undefined, async (one) => {
+    const answers = await withPlugin(port, undefined, async (one, signal) => {
       const socket = await client(one);
       const got = [await echoed(socket, Buffer.from('before'))];
       for (let round = 1; round <= 3; round += 1) {
@@ -139,8 +145,9 @@ for (const [order, what] of [
         // So its socket goes while nothing is under way. (The driver is tested while everything is.)
         await delay(200);
         const resumed = await resumes();
+        signal.throwIfAborted();
         await service.order(order);
-        while ((await resumes()) === resumed) await delay(20);
+        while ((await resumes()) === resumed) await delay(20, undefined, { signal });
         got.push(await echoed(socket, Buffer.from(`after ${round}`)));
       }
       return got;

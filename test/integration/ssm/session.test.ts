@@ -172,7 +172,8 @@ test('a black-holed destination says nothing against the node: no new stream is 
   const changes: boolean[] = [];
   session.onSuspectChange(() => changes.push(session.suspect));
   const probe = await dial(session, destination);
-  await delay(500);
+  // Whether the agent hangs is judged 5 s after the opening: no question for its life, 4 s after its last word, is to be under way just then.
+  await delay(2_000);
   probe.destroy();
   const before = performance.now();
   while (session.facts.sessionId === sessionId) await delay(50);

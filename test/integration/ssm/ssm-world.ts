@@ -1,4 +1,5 @@
 // The ssm driver against the Session Manager service: what the tests of this folder begin with.
+import { randomUUID } from 'node:crypto';
 import { after, afterEach } from 'node:test';
 import type { SsmConfig } from '../../../src/contract/tunnel-config.ts';
 import { createLog } from '../../../src/process/log.ts';
@@ -51,7 +52,8 @@ export class SsmWorld {
         destinations,
         persistent: true,
         drainTimeoutMs: 30_000,
-        reason: 'portforward/shop/orders-db/uid',
+        // A pod has one driver, which ends what others have started for the same reason.
+        reason: `portforward/shop/orders-db/${randomUUID()}`,
         podUid: 'uid',
         log: createLog({ level: 'silent' }),
         budget: new ByteBudget(),

@@ -114,9 +114,10 @@ test('sessions of an earlier container of the pod are ended, a sibling’s are n
     credentials: async () => credentials,
   });
   const start = { target: 'i-0123456789abcdef0', host: undefined, port: service.port };
-  const ours = await api.startSession({ ...start, reason: 'portforward/shop/orders-db/uid' }, signal);
+  const reason = 'portforward/shop/orders-db/uid';
+  const ours = await api.startSession({ ...start, reason }, signal);
   const siblings = await api.startSession({ ...start, reason: 'portforward/shop/orders-db/other' }, signal);
-  const session = await world.connect(world.driver([local(service)], { api }));
+  const session = await world.connect(world.driver([local(service)], { api, reason }));
   const ids = async (): Promise<string[]> => (await world.service.seen()).sessions.map(({ id }) => id);
   await eventually('the leftover is ended', async () => !(await ids()).includes(ours.sessionId));
   assert.ok((await ids()).includes(siblings.sessionId));

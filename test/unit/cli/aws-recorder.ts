@@ -44,6 +44,7 @@ export class AwsRecorder {
       });
     });
     this.#server.on('upgrade', (request, socket) => {
+      socket.on('error', () => undefined);
       const [, id = ''] = /data-channel\/([^?]+)/.exec(request.url ?? '') ?? [];
       this.#note(request, 'ssmmessages:OpenDataChannel', this.#arn('ssm', `session/${id}`));
       socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n');

@@ -5,6 +5,7 @@ import { desiredChildren } from '../../../src/controller/children/index.ts';
 import { appliedAnnotation } from '../../../src/controller/children/names.ts';
 import type { Deployment } from '../../../src/controller/kube/resources.ts';
 import { isOperatorsRollout, RolloutLimiter } from '../../../src/controller/rollout-limiter.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { portForward, tunnelSettings } from './portforwards.ts';
 
 const desired = (image: string, ...args: Parameters<typeof portForward>): Deployment =>
@@ -31,7 +32,7 @@ test('an edit, a reconnect, a first rollout, a tunnel without pods and equal tem
 });
 
 test('of many operator’s rollouts only a few go at once, the others wait and are counted', () => {
-  const limiter = new RolloutLimiter({ perMinute: 60 });
+  const limiter = new RolloutLimiter({ perMinute: 60, clock: new FakeClock() });
   const turns = Array.from({ length: 30 }, (_, index) => {
     const metadata = { name: `t${index}`, uid: `${index}` };
     return limiter.turn(desired('new', {}, metadata), live('old', {}, metadata));

@@ -261,13 +261,13 @@ test('stopping in the middle of the first list opens nothing more', { timeout },
 
 test('whoever waits for the first read learns why it did not come', { timeout }, async () => {
   await using it = await started();
-  const waiting = it.reflector.waitForSync(it.stop.signal, 300);
   void (async () => {
     for (;;)
       (await it.server.next()).refuse(403, 'Forbidden', 'pods is forbidden: User "x" cannot list resource "pods"');
   })().catch(() => undefined);
+  await until(() => it.client.lines.some(({ level, msg }) => level === 'warn' && msg === 'cannot watch'));
+  const waiting = it.reflector.waitForSync(it.stop.signal, 300);
   await assert.rejects(waiting, /the first read of pods took longer than 300 ms: .*cannot list resource "pods"/);
-  assert.ok(it.client.lines.some(({ level, msg }) => level === 'warn' && msg === 'cannot watch'));
 });
 
 test('a listener that throws ends the reflector: what it missed cannot be made up for', { timeout }, async () => {

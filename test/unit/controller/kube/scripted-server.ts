@@ -1,5 +1,6 @@
 /** An HTTP server that plays an API server word by word: each request waits in line until the test answers it. */
 import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -69,6 +70,8 @@ export class Asked {
 export class ScriptedServer implements AsyncDisposable {
   readonly #asked: Asked[] = [];
   readonly #waiting: { readonly give: (asked: Asked) => void; readonly fail: (error: Error) => void }[] = [];
+  /** An address of its own, so that no other process takes the port between `stop` and `start`. */
+  readonly #host = `127.${randomInt(1, 255)}.${randomInt(256)}.${randomInt(1, 255)}`;
   #server: Server;
   #port = 0;
 
@@ -93,7 +96,7 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   async start(): Promise<this> {
-    this.#server.listen(this.#port, '127.0.0.1');
+    this.#server.listen(this.#port, this.#host);
     await once(this.#server, 'listening');
     this.#port = (this.#server.address() as AddressInfo).port;
     return this;
@@ -105,7 +108,7 @@ export class ScriptedServer implements AsyncDisposable {
     if (asked !== undefined) return asked;
     // A request that never comes fails the test instead of keeping its server, and with it the process, alive.
     return await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('no request within 8 s')), 8_000);
+      const timer = setTimeout(() => reject(new Error('no request within 30 s')), 30_000);
       const give = (taken: Asked): void => {
         clearTimeout(timer);
         resolve(taken);
@@ -133,7 +136,7 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `http://${this.#host}:${this.#port}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -178,12 +181,12 @@ export function clientOf(config: KubeConfig, writes: WritePolicy = {}): Client {
   };
 }
 
-/** The real clock, but waits are over at once and remembered. */
+/** Time passes by waits alone, which are over at once and remembered. */
 export function impatientClock(): Clock & { readonly waits: number[] } {
   const waits: number[] = [];
   return {
     waits,
-    now: () => performance.now(),
+    now: () => waits.reduce((sum, ms) => sum + ms, 0),
     date: () => new Date(),
     after: (ms, callback) => {
       waits.push(ms);

@@ -28,7 +28,7 @@ test('a session is opened for each destination, the node’s own ports by the do
   assert.deepEqual(session.facts, { sessionId: 'operator-0' });
   assert.equal(session.streams, 0);
   await session.close();
-  assert.equal(the.fake.sockets, 0);
+  await eventually('the service sees its sockets closed', () => the.fake.sockets === 0);
   assert.deepEqual(
     the.fake.agents.map(({ flags }) => flags),
     [[2], [2]],

@@ -2,7 +2,7 @@
 // that answers the handshake and echoes every stream. It shares no codec with the driver. Faults are switches.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { TunnelError } from '../../../../../src/contract/errors.ts';
 import type { SsmApi, StartRequest } from '../../../../../src/sidecar/drivers/ssm/api.ts';
@@ -69,7 +69,7 @@ export class FakeService extends Switches implements SsmApi {
         const agent = this.#tokens.get(token);
         this.#tokens.delete(token);
         if (isBinary || agent === undefined) socket.close(1008, 'token');
-        else agent.accept(socket);
+        else agent.accept(socket, request.socket);
       });
     });
     await once(this.#server, 'listening');
@@ -218,10 +218,13 @@ export class FakeAgent {
     this.#output(10, payload);
   }
 
-  accept(socket: WebSocket): void {
+  accept(socket: WebSocket, connection: Socket): void {
     this.#socket = socket;
     socket.on('message', (bytes: Buffer) => {
+      // What one message brings about leaves, and so arrives, together.
+      connection.cork();
       for (let copies = this.#copies(); copies > 0; copies -= 1) this.#input(bytes);
+      connection.uncork();
     });
     const { agentVersion, actions } = this.#switches;
     const request = { AgentVersion: agentVersion, RequestedClientActions: actions };

@@ -137,7 +137,7 @@ test('hosts of NO_PROXY, and all without a proxy, are reached directly', async (
 test('a proxy that refuses is told as a failure of the way, not as a denial', async () => {
   const refusing = createServer();
   refusing.on('connect', (_request, client: Socket) =>
-    client.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n'),
+    client.on('error', () => undefined).end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n'),
   );
   refusing.listen(0, '127.0.0.1');
   await once(refusing, 'listening');
