@@ -6,7 +6,6 @@ import type { Forward } from '../contract/tunnel-config.ts';
 import { Activity } from './activity.ts';
 import { Dialer, type Dialled, whenClosed } from './dialer.ts';
 import type { Session } from './driver.ts';
-import { prove } from './prove.ts';
 import { Renewal } from './renewal.ts';
 import { provenLifeMs } from './retry-schedule.ts';
 import { type AttemptOutcome, asTunnelError, RouteAttempts } from './route-attempts.ts';
@@ -14,6 +13,7 @@ import { Routes } from './routes.ts';
 import { type PooledSession, SessionPool } from './session-pool.ts';
 import { sessionSource } from './session-source.ts';
 import { snapshotAfter, type TunnelSnapshot } from './snapshot.ts';
+import { judgeTrial, type TrialOptions } from './trial.ts';
 import type { TunnelOptions } from './tunnel-options.ts';
 import { Upkeep } from './upkeep.ts';
 
@@ -33,6 +33,7 @@ export class Tunnel {
   readonly #unsubscribe: () => void;
   readonly #upkeep: Upkeep;
   readonly #renewal: Renewal;
+  readonly #trials: TrialOptions;
   /** Counts changes of the credentials, and of what a fresh session may do; sessions of an older generation are replaced by newer ones. */
   #generation = 0;
   #cancelTimer: (() => void) | undefined;
@@ -76,6 +77,7 @@ export class Tunnel {
       sessionsWanted: options.sessionsWanted,
       log: options.log,
     });
+    this.#trials = { ...options, pool: this.#pool, routes: this.#routes, renewal: this.#renewal };
     const source = sessionSource({
       pool: this.#pool,
       routes: this.#routes,
@@ -157,7 +159,7 @@ export class Tunnel {
     const entry = this.#pool.add(session, part, generation);
     observer.sessionOpened();
     log.info({ via: session.via, part, ...session.facts }, 'session opened');
-    if (part === 'trial') void this.#prove(entry);
+    if (part === 'trial') void judgeTrial(entry, this.#trials);
     if (part !== 'spare') this.#routes.endRace(route, this.#upkeep.sparesWanted);
     this.#decide();
   }
@@ -251,36 +253,6 @@ export class Tunnel {
     if (!this.#renewal.prohibited(entry, forward, this.#generation + 1)) return;
     this.#generation += 1;
     this.#decide();
-  }
-
-  async #prove(entry: PooledSession): Promise<void> {
-    const { forwards, connectTimeoutMs, clock } = this.#options;
-    this.#pool.carry(entry);
-    try {
-      // One that carries the clients by now, because all others were lost, stays whatever it brought.
-      if (!(await this.#renewal.isWorthIt(entry)) && entry.role === 'trial') {
-        // A generation is never taken back: another session may have it already, and would never count as fresh again.
-        this.#pool.refresh(entry.generation - 1);
-        this.#pool.end(entry);
-        return;
-      }
-      await prove(entry.session, forwards, { clock, timeoutMs: connectTimeoutMs });
-      this.#pool.answered(entry);
-    } catch (cause) {
-      // A lost session has told so itself; one that carries the clients by now is ended for nothing less than that.
-      if (entry.session.signal.aborted || entry.role !== 'trial') return;
-      const error = asTunnelError(cause, entry.via);
-      this.#options.log.info(
-        { via: entry.via, code: error.code, reason: error.message },
-        'the new session carries no dial and is not used',
-      );
-      const now = clock.now();
-      this.#routes.ranking.failed(entry.via, now);
-      this.#routes.get(entry.via)?.schedule.failed(error, entry.openedAt, now, true);
-      this.#pool.end(entry);
-    } finally {
-      this.#pool.release(entry);
-    }
   }
 
   // --- what is done about it ---
