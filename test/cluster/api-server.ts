@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import { eventually } from '../support/eventually.ts';
 import { Authority, issueApiServer } from './certificates.ts';
 import { Child } from './child.ts';
-import { command } from './command.ts';
 import { apiServerArguments, etcdArguments } from './control-plane.ts';
+import { type KubectlOptions, kubectl } from './kubectl.ts';
 import { cachedProgram } from './places.ts';
 import { freePorts } from './ports.ts';
 import { ensurePrograms } from './programs.ts';
@@ -32,10 +32,7 @@ export interface ApiServer {
   readonly kubeconfig: string;
   /** `https://127.0.0.1:<port>` */
   readonly url: string;
-  kubectl(
-    args: readonly string[],
-    options?: { readonly input?: string; readonly signal?: AbortSignal },
-  ): Promise<string>;
+  kubectl(args: readonly string[], options?: KubectlOptions): Promise<string>;
   /**
    * Resolves once the server lists the kind of a definition that was just applied. Not by `kubectl wait`, which fails where the definition has
    * no conditions yet; and a kind is listed only after its condition `Established`.
@@ -106,15 +103,13 @@ async function start({
     };
     let server = await launch();
     signal?.addEventListener('abort', () => void stop(), { once: true });
-    const kubectl: ApiServer['kubectl'] = (words, given = {}) =>
-      command(cachedProgram('kubectl'), ['--kubeconfig', kubeconfig, ...words], given);
     return {
       kubeconfig,
       url,
-      kubectl,
+      kubectl: (words, given) => kubectl(kubeconfig, words, given),
       untilServed: async (kind) => {
         const listed = (): Promise<boolean> =>
-          kubectl(['get', kind, '--all-namespaces']).then(
+          kubectl(kubeconfig, ['get', kind, '--all-namespaces']).then(
             () => true,
             () => false,
           );

@@ -13,6 +13,7 @@ import { HostCluster } from './host-cluster.ts';
 import { type BuildImageOptions, buildWithBuildah } from './image-build.ts';
 import { baseImage, clientImage, type Image } from './images.ts';
 import { buildWithDocker, KindCluster, kindIsPossible } from './kind-cluster.ts';
+import { type KubectlOptions, kubectl } from './kubectl.ts';
 import { cachedProgram, placesOf } from './places.ts';
 import { ensurePrograms } from './programs.ts';
 import type { Log } from './progress.ts';
@@ -47,12 +48,6 @@ export interface Cluster {
   clientImage(): Promise<Image>;
   /** Pods resolve `name` to these addresses, within 1.5 s, until it is called again; no addresses remove the name. */
   registerHostDns(name: string, addresses: readonly string[]): Promise<void>;
-}
-
-interface KubectlOptions {
-  readonly input?: string;
-  readonly signal?: AbortSignal;
-  readonly timeoutMs?: number;
 }
 
 /** The cluster, up and Ready: found, repaired or made. Asks first when the machine would be changed. @throws Error that names the mend. */
@@ -138,15 +133,20 @@ export async function useKind(): Promise<boolean> {
 /** A cluster of the user's, by the name of its context; it gets a kubeconfig with that context alone. */
 async function namedCluster(context: string, log: Log): Promise<Cluster> {
   await ensurePrograms(['kubectl', 'helm'], { log });
-  const kubectl = cachedProgram('kubectl');
-  const content = await command(kubectl, ['config', 'view', '--minify', '--flatten', '--context', context]);
+  const content = await command(cachedProgram('kubectl'), [
+    'config',
+    'view',
+    '--minify',
+    '--flatten',
+    '--context',
+    context,
+  ]);
   const directory = join(tmpdir(), `portforward-context-${process.pid}`);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   const kubeconfig = join(directory, 'kubeconfig');
   writeFileSync(kubeconfig, content, { mode: 0o600 });
-  const call = (args: readonly string[], more?: KubectlOptions): Promise<string> =>
-    command(kubectl, ['--kubeconfig', kubeconfig, ...args], more);
+  const call = (args: readonly string[], more?: KubectlOptions): Promise<string> => kubectl(kubeconfig, args, more);
   const path = 'jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}';
   const cannot = (what: string) => (): Promise<never> =>
     Promise.reject(

@@ -11,6 +11,7 @@ import { isReady } from './api-server.ts';
 import { CommandFailed, command, succeeds } from './command.ts';
 import { describeImage, ensureImage, type ImageName, imageMissing } from './images.ts';
 import { KeptProcesses } from './kept-process.ts';
+import { type KubectlOptions, kubectl } from './kubectl.ts';
 import { withLock } from './lock.ts';
 import { linkNode, plannedChanges, prepareMachine, restoreMachine } from './machine.ts';
 import { nodeName, runtimeSocket, snapshotter } from './node-config.ts';
@@ -89,11 +90,8 @@ export class HostCluster {
   }
 
   /** Runs the cached kubectl with every right. */
-  async kubectl(
-    args: readonly string[],
-    options: { readonly input?: string; readonly signal?: AbortSignal; readonly timeoutMs?: number } = {},
-  ): Promise<string> {
-    return command(cachedProgram('kubectl'), ['--kubeconfig', this.places.kubeconfig, ...args], options);
+  async kubectl(args: readonly string[], options: KubectlOptions = {}): Promise<string> {
+    return kubectl(this.places.kubeconfig, args, options);
   }
 
   /** Makes an image's archive known to the node's container runtime. */

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { CommandFailed, command, succeeds } from './command.ts';
 import type { BuildImageOptions } from './image-build.ts';
 import { ensureImage } from './images.ts';
-import { cachedProgram, type Places } from './places.ts';
+import { type KubectlOptions, kubectl } from './kubectl.ts';
+import type { Places } from './places.ts';
 import { ensurePrograms } from './programs.ts';
 import { type Log, step } from './progress.ts';
 
@@ -61,11 +62,8 @@ export class KindCluster {
     await command('rm', ['-rf', this.places.directory]);
   }
 
-  async kubectl(
-    args: readonly string[],
-    options: { readonly input?: string; readonly signal?: AbortSignal } = {},
-  ): Promise<string> {
-    return command(cachedProgram('kubectl'), ['--kubeconfig', this.places.kubeconfig, ...args], options);
+  async kubectl(args: readonly string[], options: KubectlOptions = {}): Promise<string> {
+    return kubectl(this.places.kubeconfig, args, options);
   }
 
   async loadImage(archive: string): Promise<void> {

@@ -7,6 +7,7 @@ import { stringify } from 'yaml';
 import type { Cluster } from './cluster.ts';
 import { CommandFailed } from './command.ts';
 import { describeImage } from './images.ts';
+import type { KubectlOptions } from './kubectl.ts';
 
 export interface Condition {
   readonly type: string;
@@ -66,11 +67,8 @@ export class Shop {
   }
 
   /** `kubectl -n <namespace> …` */
-  kubectl(
-    args: readonly string[],
-    options?: { readonly input?: string; readonly signal?: AbortSignal; readonly timeoutMs?: number },
-  ): Promise<string> {
-    return this.#cluster.kubectl(['--namespace', this.namespace, ...args], { timeoutMs: limitMs(args), ...options });
+  kubectl(args: readonly string[], options?: KubectlOptions): Promise<string> {
+    return this.#cluster.kubectl(['--namespace', this.namespace, ...args], options);
   }
 
   /** Applies documents as a user would. */
@@ -186,15 +184,8 @@ export class Shop {
   }
 
   async delete(): Promise<void> {
-    const args = ['delete', 'namespace', this.namespace, '--ignore-not-found', '--timeout=120s'];
-    await this.#cluster.kubectl(args, { timeoutMs: limitMs(args) });
+    await this.#cluster.kubectl(['delete', 'namespace', this.namespace, '--ignore-not-found', '--timeout=120s']);
   }
-}
-
-/** Two minutes; longer where kubectl itself may wait longer, so that it is kubectl that ends and tells what it waited for. */
-function limitMs(args: readonly string[]): number {
-  const waits = args.map((arg) => Number(/^--timeout=(\d+)s$/.exec(arg)?.[1] ?? 0));
-  return 30_000 + 1_000 * Math.max(90, ...waits);
 }
 
 const portForwardKind = { apiVersion: 'portforward.dev/v1alpha1', kind: 'PortForward' } as const;
