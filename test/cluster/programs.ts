@@ -5,8 +5,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CommandFailed, command } from './command.ts';
-import { findGo, type Go } from './go.ts';
+import { findGo, type Go, goBuild } from './go.ts';
 import { withLock } from './lock.ts';
 import { cacheDirectory, cachedProgram } from './places.ts';
 import { type Log, step } from './progress.ts';
@@ -86,28 +85,15 @@ export async function ensurePrograms(
   );
 }
 
-const brokenDownload = /dial tcp|i\/o timeout|connection reset|TLS handshake timeout|unexpected EOF|: 50\d /;
-
 async function build(name: ProgramName, go: Go, signal: AbortSignal | undefined): Promise<void> {
   const recipe: Recipe = recipes[name];
   const output = cachedProgram(name);
   mkdirSync(join(output, '..'), { recursive: true });
-  const args = ['build', '-trimpath', '-ldflags', linkerFlags(recipe), '-o', `${output}.new`, recipe.package];
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      // Lowest priority: a build of minutes must not slow what else runs here.
-      await command('nice', ['-n', '15', go.program, ...args], {
-        cwd: moduleDirectory(recipe),
-        env: go.env,
-        timeoutMs: 60 * 60_000,
-        ...(signal === undefined ? {} : { signal }),
-      });
-      break;
-    } catch (error) {
-      // Go does not repeat a download that the network broke off; what it has got is kept.
-      if (attempt === 3 || !(error instanceof CommandFailed && brokenDownload.test(error.stderr))) throw error;
-    }
-  }
+  await goBuild(go, ['-trimpath', '-ldflags', linkerFlags(recipe), '-o', `${output}.new`, recipe.package], {
+    cwd: moduleDirectory(recipe),
+    timeoutMs: 60 * 60_000,
+    ...(signal === undefined ? {} : { signal }),
+  });
   renameSync(`${output}.new`, output);
   writeFileSync(stampOf(name), fingerprint(name));
 }

@@ -2,8 +2,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { command } from '../../cluster/command.ts';
-import { findGo } from '../../cluster/go.ts';
+import { findGo, goBuild } from '../../cluster/go.ts';
 import { withLock } from '../../cluster/lock.ts';
 import { cacheDirectory } from '../../cluster/places.ts';
 
@@ -34,11 +33,7 @@ export async function goProgram({ name, directory, package: target }: GoProgram)
       const go = await findGo(log);
       log(`  … building ${name}, about a minute the first time`);
       const unfinished = `${program}.unfinished`;
-      await command(go.program, ['build', '-o', unfinished, target], {
-        cwd: directory,
-        env: go.env,
-        timeoutMs: 600_000,
-      });
+      await goBuild(go, ['-o', unfinished, target], { cwd: directory, timeoutMs: 600_000 });
       renameSync(unfinished, program);
     },
     { onWait: (holder: number) => log(`  … waiting for process ${holder}, which builds ${name}`) },
