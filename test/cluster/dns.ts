@@ -2,8 +2,9 @@
  * Names outside Kubernetes that the cluster's pods can resolve: a file in the form of /etc/hosts that CoreDNS watches.
  * Neighbour: node-config.ts tells CoreDNS about it; the private network's bastions get their names this way.
  */
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWhole } from '../support/whole-file.ts';
 import { withLock } from './lock.ts';
 import type { Places } from './places.ts';
 
@@ -20,7 +21,6 @@ export async function setHostAddresses(places: Places, name: string, addresses: 
     const content = [...others, ...addresses.map((address) => `${address} ${name}`)]
       .map((line) => `${line}\n`)
       .join('');
-    writeFileSync(`${file}.new`, content);
-    renameSync(`${file}.new`, file);
+    writeWhole(file, content);
   });
 }

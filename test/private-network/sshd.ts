@@ -3,16 +3,7 @@
  * or inside a network namespace of network.ts.
  * Neighbours: postgres.ts and redis.ts are what tunnels lead to; test/cluster/child.ts owns the process.
  */
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +11,7 @@ import { Child } from '../cluster/child.ts';
 import { command } from '../cluster/command.ts';
 import { onFreePorts } from '../cluster/ports.ts';
 import { descendantsOf, signalProcess } from '../cluster/proc.ts';
+import { writeWhole } from '../support/whole-file.ts';
 
 export interface SshdOptions {
   /** Listen address; 127.0.0.1 unless told. */
@@ -120,11 +112,8 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   const makeHostKeys = (): Promise<unknown> =>
     Promise.all(hostKeyTypes.map((type) => generateKey(directory, { type, name: `host_${type}` })));
   // At once: a session that logs in meanwhile reads the keys before or those after, never half of them.
-  const authorize = (keys: readonly string[]): void => {
-    const unfinished = join(directory, 'authorized_keys.unfinished');
-    writeFileSync(unfinished, `${keys.join('\n')}\n`, { mode: 0o644 });
-    renameSync(unfinished, join(directory, 'authorized_keys'));
-  };
+  const authorize = (keys: readonly string[]): void =>
+    writeWhole(join(directory, 'authorized_keys'), `${keys.join('\n')}\n`);
 
   await makeHostKeys();
   authorize(options.authorizedKeys ?? []);

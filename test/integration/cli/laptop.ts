@@ -2,7 +2,7 @@
  * What a person at a laptop has: a folder with documents and keys, and the command.
  * Neighbours: open.test.ts, check.test.ts.
  */
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -10,6 +10,7 @@ import { Child } from '../../cluster/child.ts';
 import { command } from '../../cluster/command.ts';
 import type { Postgres } from '../../private-network/postgres.ts';
 import type { Sshd } from '../../private-network/sshd.ts';
+import { writeWhole } from '../../support/whole-file.ts';
 
 const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
 
@@ -52,9 +53,7 @@ export class Folder {
   write(name: string, content: string): string {
     const file = join(this.path, name);
     mkdirSync(join(file, '..'), { recursive: true });
-    const unfinished = `${file}.unfinished`;
-    writeFileSync(unfinished, content, { mode: 0o600 });
-    renameSync(unfinished, file);
+    writeWhole(file, content, 0o600);
     return file;
   }
 

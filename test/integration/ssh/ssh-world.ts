@@ -1,5 +1,5 @@
 // A real sshd, a Secret's files and an ssh driver between them, for every test of this folder.
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Hop, SshConfig } from '../../../src/contract/tunnel-config.ts';
@@ -7,6 +7,7 @@ import { silentLog } from '../../../src/process/log.ts';
 import type { Session } from '../../../src/sidecar/driver.ts';
 import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
 import { generateKey, type KeyPair, type Sshd } from '../../private-network/sshd.ts';
+import { writeWhole } from '../../support/whole-file.ts';
 
 /** A directory like the one that the kubelet mounts. */
 export class SecretDirectory {
@@ -19,11 +20,7 @@ export class SecretDirectory {
 
   /** Each file at once: whoever watches them never sees half of one. */
   write(files: Readonly<Record<string, string>>): void {
-    for (const [name, text] of Object.entries(files)) {
-      const unfinished = join(this.directory, `.${name}.unfinished`);
-      writeFileSync(unfinished, text);
-      renameSync(unfinished, join(this.directory, name));
-    }
+    for (const [name, text] of Object.entries(files)) writeWhole(join(this.directory, name), text);
   }
 
   remove(name: string): void {
