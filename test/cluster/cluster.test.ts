@@ -189,6 +189,12 @@ suite('the test cluster', () => {
       });
     });
 
+    const greets = (host: string) => (): Promise<boolean> =>
+      shop.exec(['sh', '-c', `nc -w 2 ${host} 22 </dev/null | head -1 | grep ^SSH-2.0-OpenSSH`]).then(
+        () => true,
+        () => false,
+      );
+
     test('a pod reaches both bastions by name once the names are registered, and no more once they are not', async () => {
       const { a, b } = network.bastions;
       const lookUp = (name: string): Promise<string> => shop.exec(['getent', 'hosts', name]).catch(() => '');
@@ -197,9 +203,7 @@ suite('the test cluster', () => {
         await eventually('the name is there', async () =>
           (await lookUp(bastion.name)).startsWith(`${bastion.address} `),
         );
-        const greeting = (): Promise<string> =>
-          shop.exec(['sh', '-c', `nc -w 2 ${bastion.name} 22 </dev/null | head -1`]);
-        await eventually('sshd greets', async () => (await greeting()).startsWith('SSH-2.0-OpenSSH'));
+        await eventually('sshd greets', greets(bastion.name));
         await cluster.registerHostDns(bastion.name, []);
         await eventually('the name is gone', async () => (await lookUp(bastion.name)) === '');
       }
@@ -207,17 +211,12 @@ suite('the test cluster', () => {
 
     test('a bastion’s faults are seen by pods, and heal', async () => {
       const { a } = network.bastions;
-      const greets = (): Promise<boolean> =>
-        shop.exec(['sh', '-c', `nc -w 2 ${a.address} 22 </dev/null | grep -q SSH-2.0`]).then(
-          () => true,
-          () => false,
-        );
-      await eventually('sshd greets', greets);
+      await eventually('sshd greets', greets(a.address));
       for (const fault of ['blackHole', 'refuse', 'linkDown'] as const) {
         await a[fault]();
-        assert.equal(await greets(), false, fault);
+        assert.equal(await greets(a.address)(), false, fault);
         await a.heal();
-        await eventually('sshd greets', greets);
+        await eventually('sshd greets', greets(a.address));
       }
     });
   });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TunnelError } from '../../../src/contract/errors.ts';
 import { destinationText, parseTunnelConfig } from '../../../src/contract/tunnel-config.ts';
+import { sshConfig } from '../../support/ssh-config.ts';
 
 const config = {
   version: 1,
@@ -20,15 +21,7 @@ const config = {
   ],
   connection: { mode: 'Persistent', idleTimeoutSeconds: 600, maxConnections: 1000, drainTimeoutSeconds: 30 },
   healthCheck: { intervalSeconds: 10, timeoutSeconds: 3, failureThreshold: 3, readinessPolicy: 'Transport' },
-  ssh: {
-    bastions: [{ host: 'bastion-a.example.com', port: 22, user: 'tunnel' }],
-    bastionPolicy: 'Ordered',
-    jumpHosts: [],
-    knownHosts: '',
-    hostKeyPolicy: 'Strict',
-    serverAliveIntervalSeconds: 2,
-    connectTimeoutSeconds: 10,
-  },
+  ssh: sshConfig([{ host: 'bastion-a.example.com', port: 22, user: 'tunnel' }]),
 };
 
 test('a config survives the way through the environment', () => {

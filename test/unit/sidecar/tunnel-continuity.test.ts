@@ -45,16 +45,22 @@ test('changed credentials that are refused end nothing, and are tried again ever
   assert(w.tunnel.sessions.filter((entry) => entry.role === 'live').every((entry) => entry.generation === 2));
 });
 
-test('a session that takes one stream in its life makes way for another after it', async () => {
-  await using w = await world(['a:22'], { sessionsWanted: 1 });
+/** The only session, while it carries the one stream of its life. */
+async function spendOnly(w: World) {
   w.tunnel.start();
   await w.clock.advance(0);
   const { stream } = await w.tunnel.dial(orders, never);
   const [first] = w.driver.open;
   assert(first !== undefined);
+  first.spent = true;
+  return { first, stream };
+}
+
+test('a session that takes one stream in its life makes way for another after it', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  const { first, stream } = await spendOnly(w);
   const states = new Set<string>();
   w.tunnel.onChange(() => states.add(w.tunnel.snapshot.state));
-  first.spent = true;
   w.driver.answers.set('a:22', { afterMs: 1_000 });
   stream.destroy();
   await w.clock.advance(2_000);
@@ -68,12 +74,7 @@ test('a session that takes one stream in its life makes way for another after it
 
 test('a session that had its one stream hides no outage: when the next cannot be opened, that is told and hurried', async () => {
   await using w = await world(['a:22'], { sessionsWanted: 1 });
-  w.tunnel.start();
-  await w.clock.advance(0);
-  const { stream } = await w.tunnel.dial(orders, never);
-  const [first] = w.driver.open;
-  assert(first !== undefined);
-  first.spent = true;
+  const { stream } = await spendOnly(w);
   w.driver.answers.set('a:22', refused('a:22'));
   stream.destroy();
   await w.clock.advance(60_000);
