@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { findProgram } from './tools.ts';
+import { findProgram } from '../lab/programs/find-program.ts';
 
 const { values } = parseArgs({
   options: {

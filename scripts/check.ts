@@ -4,11 +4,11 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { findHelm } from './tools.ts';
+import { findHelm } from '../lab/programs/find-program.ts';
 
 const root = join(import.meta.dirname, '..');
 const bin = (name: string): string => join(root, 'node_modules', '.bin', name);
-const code = ['src', 'test', 'scripts'];
+const code = ['src', 'lab', 'test', 'scripts'];
 
 interface Step {
   readonly name: string;

@@ -1,11 +1,11 @@
 // `npm run demo`: the whole main job on this machine, on the screen with its times — a real cluster, a private network behind real
 // bastions, and a pod's psql that reaches the database through a PortForward. `npm run cluster -- down` takes everything away.
-// Neighbours: test/cluster/ (cluster and operator), test/private-network/ (bastions and database), README.md (shows the same document).
-import { ensureCluster } from '../test/cluster/cluster.ts';
-import { CommandFailed } from '../test/cluster/command.ts';
-import { ensureOperator } from '../test/cluster/operator.ts';
-import { Shop } from '../test/cluster/shop.ts';
-import { startPrivateNetwork } from '../test/private-network/network.ts';
+// Neighbours: lab/cluster/ (cluster and operator), lab/private-network/ (bastions and database), README.md (shows the same document).
+import { ensureCluster } from '../lab/cluster/cluster.ts';
+import { ensureOperator } from '../lab/cluster/operator.ts';
+import { Shop } from '../lab/cluster/shop.ts';
+import { startPrivateNetwork } from '../lab/private-network/network.ts';
+import { CommandFailed } from '../lab/process/command.ts';
 
 const began = performance.now();
 const seconds = (since: number): string => `${((performance.now() - since) / 1000).toFixed(1)} s`;

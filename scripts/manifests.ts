@@ -1,12 +1,12 @@
 // `npm run --silent manifests [-- --namespace NAME --set key=value --values FILE]`: the whole install as one plain manifest on standard
 // output, for Kustomize and for clusters without Helm. It is the chart, rendered, so the two never differ.
-// Neighbours: helm/ (the chart); test/cluster builds a Helm where none is.
+// Neighbours: helm/ (the chart); lab/programs builds a Helm where none is.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { stringify } from 'yaml';
-import { ensurePrograms, kubernetesVersion } from '../test/cluster/programs.ts';
-import { findHelm } from './tools.ts';
+import { findHelm } from '../lab/programs/find-program.ts';
+import { ensurePrograms, kubernetesVersion } from '../lab/programs/programs.ts';
 
 const { values } = parseArgs({
   options: {

@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
-import { findProgram } from './tools.ts';
+import { findProgram } from '../lab/programs/find-program.ts';
 
 /** Package → a program of it that tests start; a program that is there by other means needs no package. */
 const peers: ReadonlyArray<readonly [packageName: string, program: string]> = [

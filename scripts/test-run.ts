@@ -74,13 +74,13 @@ async function runFile(file: string, { concurrency, fileLimitMs }: RunFilesOptio
   return counts;
 }
 
-const REASON_MAX_CHARACTERS = 600;
+const reasonMaxCharacters = 600;
 
 /** What the test threw; a suite's failure says only that its tests failed, so the innermost cause is what tells. */
 function reason({ details }: Result): string {
   let { error } = details;
   while (error instanceof Error && error.cause instanceof Error) error = error.cause;
-  return (error instanceof Error ? error.message : String(error)).slice(0, REASON_MAX_CHARACTERS);
+  return (error instanceof Error ? error.message : String(error)).slice(0, reasonMaxCharacters);
 }
 
 interface TestEvent {

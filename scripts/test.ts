@@ -1,13 +1,13 @@
 // `npm test [tier…] [file…]`: the tiers in the order in which they get slower, each with what it needs installed first.
 // All output goes to the terminal; the last lines name what was skipped and what failed, and count. With CI=true a skipped test is a
 // failure, so nothing is skipped silently.
-// Neighbours: test-run.ts runs files, check.ts is the first tier, test/cluster/cluster.ts brings a cluster up.
+// Neighbours: test-run.ts runs files, check.ts is the first tier, lab/cluster/cluster.ts brings a cluster up.
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { ensureCluster } from '../test/cluster/cluster.ts';
-import { baseImage } from '../test/cluster/images.ts';
-import { allPrograms, ensurePrograms } from '../test/cluster/programs.ts';
+import { ensureCluster } from '../lab/cluster/cluster.ts';
+import { baseImage } from '../lab/images/images.ts';
+import { allPrograms, ensurePrograms } from '../lab/programs/programs.ts';
 import { ensurePeers } from './system-packages.ts';
 import { type Counts, runFiles } from './test-run.ts';
 

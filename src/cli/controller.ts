@@ -1,7 +1,8 @@
 // `portforward controller`: what the operator's Deployment runs. Its flags are a table of its own, so commander hands them on unread.
 // Neighbours: ../controller/settings.ts (the flags), ../controller/main.ts (the work), ../process/run.ts (signals and exit).
+
+import { flagsHelp, readSettings, type Settings } from '../controller/base/settings.ts';
 import { runController } from '../controller/main.ts';
-import { flagsHelp, readSettings, type Settings } from '../controller/settings.ts';
 import { createLog } from '../process/log.ts';
 import { run } from '../process/run.ts';
 import { UsageError } from './usage-error.ts';

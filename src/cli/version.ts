@@ -7,6 +7,6 @@ export const version: string = process.env['PORTFORWARD_VERSION'] ?? 'developmen
 
 /** Whether the ssh driver encrypts by ssh2's native binding. */
 export async function hasNativeCrypto(): Promise<boolean> {
-  const { nativeCrypto } = await import('../sidecar/drivers/ssh/ssh2-hardening.ts');
+  const { nativeCrypto } = await import('../sidecar/drivers/ssh/base/ssh2-hardening.ts');
   return nativeCrypto;
 }

@@ -2,7 +2,7 @@
 // administrator allowed. Checked before anything is signed, because an address may come from the document or from the far side. No I/O.
 import { TunnelError } from './errors.ts';
 
-const SUFFIXES = [
+const suffixes = [
   'amazonaws.com',
   'amazonaws.com.cn',
   'api.aws',
@@ -72,7 +72,7 @@ export function throughEndpoint(streamUrl: string, endpoint: string): string {
 
 function isAwsHost(host: string, service: string, region: string): boolean {
   if (!/^[a-z0-9-]+$/.test(region)) return false;
-  return SUFFIXES.some(
+  return suffixes.some(
     (suffix) =>
       host === `${service}.${region}.${suffix}` ||
       host === `${service}-fips.${region}.${suffix}` ||

@@ -1,5 +1,5 @@
 // The documented keys of the Secrets that tunnels use: what the operator mounts is what a driver reads. Data only.
-// Neighbours: secrets.ts (of a document), sidecar/secret-files.ts (reads them).
+// Neighbours: secrets.ts (of a document), sidecar/base/secret-files.ts (reads them).
 import type { Driver } from './api/effective.ts';
 
 /** The documented keys, by driver. `identity` is another name of `ssh-privatekey` (Flux writes it). */

@@ -1,19 +1,20 @@
 // Makes the cluster hold the desired children of one PortForward: applies what differs, leaves what belongs to others, deletes what is
 // ours and no longer desired.
 // Neighbours: reconcile.ts (calls it), children/ (what is desired), kube/apply.ts (one object), rollout-limiter.ts.
+
+import type { StoredPortForward } from './base/portforward.ts';
 import { templateOf } from './children/deployment.ts';
 import type { ChildName, Children } from './children/index.ts';
 import { appliedAnnotation } from './children/names.ts';
-import { isApiFailure, isConflict, isForbidden, isInvalid, isNotFound } from './kube/api-error.ts';
-import { type Applier, OwnershipConflict } from './kube/apply.ts';
-import { type KubeObject, keyOf, type ObjectKey } from './kube/object.ts';
-import type { Deployment, NetworkPolicy, PodDisruptionBudget, Service, ServiceAccount } from './kube/resources.ts';
-import type { ReadStore } from './kube/store.ts';
-import type { StoredPortForward } from './portforward.ts';
+import { type Applier, OwnershipConflict } from './kube/apply/apply.ts';
+import { isApiFailure, isConflict, isForbidden, isInvalid, isNotFound } from './kube/base/api-error.ts';
+import { type KubeObject, keyOf, type ObjectKey } from './kube/base/object.ts';
+import type { Deployment, NetworkPolicy, PodDisruptionBudget, Service, ServiceAccount } from './kube/base/resources.ts';
+import type { ReadStore } from './kube/cache/store.ts';
 import type { RolloutLimiter } from './rollout-limiter.ts';
 import { refusalReason } from './status/pod-problems.ts';
+import type { Problem } from './status/problem.ts';
 import { rollout } from './status/progress.ts';
-import type { Problem } from './status/sentence.ts';
 
 /** The kind of each child. */
 interface ChildKinds {

@@ -5,19 +5,17 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { group, kind } from '../contract/api/names.ts';
 import { adminPort } from '../contract/pod.ts';
 import { hostPort } from '../contract/tunnel-config.ts';
+import { aborted } from '../process/abort.ts';
 import { createLog, type Logger } from '../process/log.ts';
 import { createRegistry } from '../process/metrics.ts';
 import { check, metricsPage, startProbeServer } from '../process/probe-server.ts';
+import { classOf } from './base/portforward.ts';
+import type { Settings } from './base/settings.ts';
 import { appliedAnnotation, fieldManager } from './children/names.ts';
 import { type ChildAccess, ChildrenKeeper } from './ensure-children.ts';
-import { Applier } from './kube/apply.ts';
-import { Controller } from './kube/controller.ts';
-import { Elector } from './kube/elector.ts';
-import { EventRecorder } from './kube/events.ts';
-import { kubeOver, writeDeadlineMs } from './kube/kube.ts';
-import { loadKubeConfig } from './kube/kube-config.ts';
-import { kubeMetrics } from './kube/metrics.ts';
-import { type KubeObject, type Resource } from './kube/object.ts';
+import { Applier } from './kube/apply/apply.ts';
+import { kubeMetrics } from './kube/base/metrics.ts';
+import { type KubeObject, type Resource } from './kube/base/object.ts';
 import {
   deployments,
   networkPolicies,
@@ -25,19 +23,22 @@ import {
   podDisruptionBudgets,
   serviceAccounts,
   services,
-} from './kube/resources.ts';
-import type { Store } from './kube/store.ts';
-import { TokenBucket } from './kube/token-bucket.ts';
-import { createTransport, type TransportOptions } from './kube/transport.ts';
-import { WorkQueue } from './kube/work-queue.ts';
+} from './kube/base/resources.ts';
+import { TokenBucket } from './kube/base/token-bucket.ts';
+import type { Store } from './kube/cache/store.ts';
+import { EventRecorder } from './kube/events/events.ts';
+import { Elector } from './kube/leaderelection/elector.ts';
+import { kubeOver, writeDeadlineMs } from './kube/rest/kube.ts';
+import { loadKubeConfig } from './kube/rest/kube-config.ts';
+import { createTransport, type TransportOptions } from './kube/rest/transport.ts';
+import { Controller } from './kube/workqueue/controller.ts';
+import { WorkQueue } from './kube/workqueue/work-queue.ts';
 import { controllerMetrics } from './metrics.ts';
 import { tunnelOfPod } from './pods.ts';
-import { classOf } from './portforward.ts';
 import { reconciler } from './reconcile.ts';
 import { RefusalRetry } from './refusal-retry.ts';
 import { resync } from './resync.ts';
 import { RolloutLimiter } from './rollout-limiter.ts';
-import type { Settings } from './settings.ts';
 import { type ReaderTimings, StatuszReader } from './status/statusz-reader.ts';
 import { type StatusPauses, StatusWriter } from './status-writer.ts';
 import { Watches } from './watches.ts';
@@ -190,16 +191,13 @@ export async function runController(
       surroundings.onLeading?.({ adminPort: probes.port, queue });
       await Promise.all([controller.run(leading), reader.run(leading), resync(watches.portForwards, queue, leading)]);
     };
-    await Promise.race([elector.run(lead, signal), watching.then(() => endOf(background.signal))]);
+    await Promise.race([
+      elector.run(lead, signal), // The watches end only when their signal has aborted: nothing more is to be reported then.
+      watching.then(() => aborted(background.signal)),
+    ]);
   } finally {
     background.abort(signal.aborted ? signal.reason : new Error('the controller ended'));
     await Promise.allSettled([watching, recording, probes.closed]);
     await transport.close();
   }
-}
-
-/** Waits for the abort that made the watches end; nothing more is to be said then. */
-function endOf(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

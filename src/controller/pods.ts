@@ -1,9 +1,10 @@
 // What the controller keeps of a pod, and which tunnel it belongs to. Pure.
 // Neighbours: watches.ts (fills the cache), status/ (reads it).
+import { defined } from '../contract/defined.ts';
 import { containerName } from '../contract/pod.ts';
 import { nameLabel, templateAnnotation } from './children/names.ts';
-import { controllerOf, keyOf, type ObjectKey } from './kube/object.ts';
-import type { Pod } from './kube/resources.ts';
+import { controllerOf, keyOf, type ObjectKey } from './kube/base/object.ts';
+import type { Pod } from './kube/base/resources.ts';
 
 /** The few fields that status needs: with tens of thousands of pods the whole objects would fill the memory. */
 export function projectPod({ apiVersion, kind, metadata, status }: Pod): Pod {
@@ -45,10 +46,4 @@ export function tunnelOfPod(pod: Pod): ObjectKey | undefined {
   const owner = controllerOf(pod);
   if (name === undefined || owner?.kind !== 'ReplicaSet' || !owner.name.startsWith(`pf-${name}-`)) return undefined;
   return keyOf({ ...pod.metadata, name });
-}
-
-type Defined<T> = { [Name in keyof T]: Exclude<T[Name], undefined> };
-
-function defined<T extends object>(fields: T): Defined<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>;
 }

@@ -2,21 +2,21 @@
 // It takes only a key, does not ask what happened, and writes nothing when all is as it shall be; so it may run at any time.
 // Neighbours: portforward.ts (valid or not), children/ (what shall be), ensure-children.ts (make it so), status/ (how it is).
 import { TunnelError } from '../contract/errors.ts';
+import { classOf, type PortForward, type StoredPortForward, validPortForward } from './base/portforward.ts';
+import type { TunnelSettings } from './base/settings.ts';
 import { templateOf } from './children/deployment.ts';
 import { desiredChildren } from './children/index.ts';
 import { childName } from './children/names.ts';
 import type { ChildrenKeeper, Ensured } from './ensure-children.ts';
-import type { Reconcile, ReconcileContext, ReconcileResult } from './kube/controller.ts';
-import { keyOf, nameOf, type ObjectKey } from './kube/object.ts';
-import type { Pod } from './kube/resources.ts';
-import { classOf, type PortForward, type StoredPortForward, validPortForward } from './portforward.ts';
+import { keyOf, nameOf, type ObjectKey } from './kube/base/object.ts';
+import type { Pod } from './kube/base/resources.ts';
+import type { Reconcile, ReconcileContext, ReconcileResult } from './kube/workqueue/controller.ts';
 import type { RefusalRetry } from './refusal-retry.ts';
-import type { TunnelSettings } from './settings.ts';
 import type { Observation } from './status/conditions.ts';
+import { isReady, isRunning, type ObservedTunnel, observeTunnel } from './status/observed-tunnel.ts';
 import { refusedPods } from './status/pod-problems.ts';
 import { computeStatus, wasReady } from './status/status.ts';
 import type { StatuszReader } from './status/statusz-reader.ts';
-import { isReady, isRunning, type ObservedTunnel, observeTunnel } from './status/tunnels.ts';
 import type { StatusWriter } from './status-writer.ts';
 
 export interface ReconcileDependencies {

@@ -2,9 +2,11 @@
 // changed. A changed annotation on the Deployment does: it is copied to the ReplicaSet, which then tries at once (measured with
 // kube-controller-manager 1.36: refused for 45 s, mended, 37 s until the next try; with the annotation 0.6 s).
 // Neighbours: reconcile.ts (calls it), status/pod-problems.ts (knows a refusal).
-import type { Call, Kube } from './kube/kube.ts';
-import { keyOf, type ObjectKey } from './kube/object.ts';
-import { type Deployment, deployments } from './kube/resources.ts';
+
+import { keyOf, type ObjectKey } from './kube/base/object.ts';
+import { type Deployment, deployments } from './kube/base/resources.ts';
+import type { Kube } from './kube/rest/kube.ts';
+import type { Call } from './kube/rest/transport.ts';
 
 /** Not one of the fields that we apply, so it is neither drift nor part of what a tunnel is. */
 const retryAnnotation = 'portforward.dev/retryPods';

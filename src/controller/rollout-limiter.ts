@@ -5,9 +5,9 @@ import { reconnectAnnotation } from '../contract/api/names.ts';
 import { type Clock, systemClock } from '../process/clock.ts';
 import { templateOf } from './children/deployment.ts';
 import { appliedAnnotation, generationAnnotation } from './children/names.ts';
-import { keyOf, type ObjectKey } from './kube/object.ts';
-import type { Deployment } from './kube/resources.ts';
-import { TokenBucket } from './kube/token-bucket.ts';
+import { keyOf, type ObjectKey } from './kube/base/object.ts';
+import type { Deployment } from './kube/base/resources.ts';
+import { TokenBucket } from './kube/base/token-bucket.ts';
 
 export interface RolloutLimiterOptions {
   readonly perMinute: number;

@@ -1,13 +1,11 @@
 // What the controller watches, and which PortForward each change concerns. It decides nothing: keys go into the queue, pods to the reader.
 // Neighbours: kube/reflector.ts (one kind), reconcile.ts (reads the caches), main.ts (runs it).
 import type { Logger } from '../process/log.ts';
+import { portForwards, type StoredPortForward } from './base/portforward.ts';
 import { managedSelector, nameLabel } from './children/names.ts';
 import { ownerIndex } from './ensure-children.ts';
-import type { Kube } from './kube/kube.ts';
-import type { KubeMetrics } from './kube/metrics.ts';
-import { controllerOf, type KubeObject, keyOf, type ObjectKey, type Resource } from './kube/object.ts';
-import { Overlay } from './kube/overlay.ts';
-import { type Change, Reflector } from './kube/reflector.ts';
+import type { KubeMetrics } from './kube/base/metrics.ts';
+import { controllerOf, type KubeObject, keyOf, type ObjectKey, type Resource } from './kube/base/object.ts';
 import {
   deployments,
   networkPolicies,
@@ -16,11 +14,13 @@ import {
   pods,
   serviceAccounts,
   services,
-} from './kube/resources.ts';
-import { Store } from './kube/store.ts';
-import type { WorkQueue } from './kube/work-queue.ts';
+} from './kube/base/resources.ts';
+import { Overlay } from './kube/cache/overlay.ts';
+import { type Change, Reflector } from './kube/cache/reflector.ts';
+import { Store } from './kube/cache/store.ts';
+import type { Kube } from './kube/rest/kube.ts';
+import type { WorkQueue } from './kube/workqueue/work-queue.ts';
 import { projectPod, tunnelOfPod } from './pods.ts';
-import { portForwards, type StoredPortForward } from './portforward.ts';
 import type { StatuszReader } from './status/statusz-reader.ts';
 
 export interface WatchesOptions {

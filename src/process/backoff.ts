@@ -1,9 +1,6 @@
-/**
- * How long to wait before trying again, and the wait itself.
- * Everything that retries (the Kubernetes transport, reflectors, the work queue, tunnels) takes its delays from here,
- * so that jitter and cap mean the same everywhere.
- */
-import { setTimeout as delay } from 'node:timers/promises';
+// How long to wait before trying again.
+// Everything that retries (the Kubernetes transport, reflectors, the work queue, tunnels) takes its delays from here,
+// so that jitter and cap mean the same everywhere.
 
 export interface BackoffOptions {
   /** The first delay in milliseconds, before jitter. */
@@ -49,17 +46,5 @@ export class Backoff {
 
   reset(): void {
     this.#attempt = 0;
-  }
-}
-
-/** Resolves after `ms` milliseconds; rejects with the signal's reason as soon as it aborts. The timer never outlives the call. */
-export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  signal?.throwIfAborted();
-  try {
-    await delay(ms, undefined, signal === undefined ? {} : { signal });
-  } catch (error) {
-    // timers/promises rejects with its own AbortError; callers want the reason that they aborted with.
-    signal?.throwIfAborted();
-    throw error;
   }
 }

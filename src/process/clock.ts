@@ -1,8 +1,7 @@
-/**
- * Time as an argument. What decides by time (work queue, elector, event series) takes a Clock, so that its tests need no
- * waiting; everything else uses node's timers directly.
- */
+// Time as an argument: whatever decides by time takes a Clock, so that its tests need no waiting.
+// Neighbours: deadline.ts (a limit on a wait), backoff.ts (how long to pause).
 import { performance } from 'node:perf_hooks';
+import { onAbort } from './abort.ts';
 
 export interface Clock {
   /** Milliseconds on a clock that never jumps; only differences mean anything. */
@@ -22,18 +21,22 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after `ms` milliseconds of `clock`; rejects with the signal's reason as soon as it aborts. */
-export async function wait(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  await new Promise<void>((resolve, reject) => {
-    const onAbort = (): void => {
-      cancel();
-      reject(signal.reason);
-    };
-    const cancel = clock.after(ms, () => {
-      signal.removeEventListener('abort', onAbort);
-      resolve();
-    });
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
+export interface SleepOptions {
+  /** Ends the pause early, by rejection with its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Default: the system's clock. */
+  readonly clock?: Clock | undefined;
+}
+
+/** Resolves after `ms` milliseconds; rejects with the signal's reason as soon as it aborts. The timer never outlives the call. */
+export async function sleep(ms: number, { signal, clock = systemClock }: SleepOptions = {}): Promise<void> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const cancel = clock.after(ms, resolve);
+  using _ = signal === undefined ? undefined : onAbort(signal, reject);
+  try {
+    await promise;
+  } finally {
+    cancel();
+  }
 }

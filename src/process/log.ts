@@ -1,7 +1,5 @@
-/**
- * The process's log: JSON lines on standard output, one per event, by pino.
- * `main` creates one, every part gets it (or a child with its own fields) as an argument; nothing logs globally.
- */
+// The process's log: JSON lines on standard output, one per event, by pino.
+// `main` creates one, every part gets it (or a child with its own fields) as an argument; nothing logs globally.
 import { pino } from 'pino';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';

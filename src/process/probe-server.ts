@@ -1,7 +1,5 @@
-/**
- * The admin port: a small HTTP server for kubelet, Prometheus and (in tunnel pods) the controller.
- * It only knows a table from path to function; what `/livez`, `/readyz`, `/metrics` or `/statusz` say is their owner's business.
- */
+// The admin port: a small HTTP server for kubelet, Prometheus and (in tunnel pods) the controller.
+// It only knows a table from path to function; what `/livez`, `/readyz`, `/metrics` or `/statusz` say is their owner's business.
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,8 +1,6 @@
-/**
- * Runs a process from start to exit: the only file that listens to signals and ends the process.
- * `main.ts` of each half calls it once; everything below gets the AbortSignal and never thinks about signals.
- */
-import { sleep } from './backoff.ts';
+// Runs a process from start to exit: the only file that listens to signals and ends the process.
+// `main.ts` of each half calls it once; everything below gets the AbortSignal and never thinks about signals.
+import { sleep } from './clock.ts';
 import type { ProcessLog } from './log.ts';
 
 export interface RunOptions {

@@ -5,17 +5,18 @@ import { TunnelError } from '../contract/errors.ts';
 import { adminPort, configVariable, podNameVariable, podUidVariable } from '../contract/pod.ts';
 import { parseTunnelConfig, type TunnelConfig } from '../contract/tunnel-config.ts';
 import type { TunnelStatus } from '../contract/tunnel-status.ts';
+import { aborted } from '../process/abort.ts';
 import { type Clock, systemClock } from '../process/clock.ts';
 import type { Logger } from '../process/log.ts';
 import { createRegistry } from '../process/metrics.ts';
 import { startProbeServer } from '../process/probe-server.ts';
-import { ByteBudget } from './byte-budget.ts';
+import { ByteBudget } from './base/byte-budget.ts';
+import { ConnectionLimit, Listener } from './clients/listener.ts';
 import { type OpenedDriver, openDriver } from './drivers/index.ts';
 import { Health } from './health/health.ts';
-import { ConnectionLimit, Listener } from './listener.ts';
 import { createTunnelMetrics } from './metrics.ts';
 import { adminRoutes, type StatusSources, statusOf, whyNotReady } from './status.ts';
-import { Tunnel } from './tunnel.ts';
+import { Tunnel } from './tunnel/tunnel.ts';
 
 /** Endpoints lag behind a pod's readiness: clients still come for about this long after SIGTERM, and are still accepted. */
 const endpointLagMs = 3_000;
@@ -231,9 +232,7 @@ export async function runSidecar({ signal, log, adminPort: port = adminPort }: R
     pod: process.env[podNameVariable],
   });
   const sidecar = await startSidecar(config, { podUid, log: podLog, adminPort: port });
-  if (!signal.aborted) {
-    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-  }
+  await aborted(signal);
   await sidecar.stop({ lagMs: endpointLagMs });
   log.info('stopped');
 }

@@ -2,12 +2,12 @@
 // Neighbours: main.ts registers them and hands the observers to tunnel and listeners.
 import type { Code } from '../contract/errors.ts';
 import { Counter, Gauge, Histogram, type Registry } from '../process/metrics.ts';
-import type { Traffic } from './bridge.ts';
-import type { ByteBudget } from './byte-budget.ts';
+import type { ByteBudget } from './base/byte-budget.ts';
+import type { Traffic } from './clients/bridge.ts';
+import type { ConnectionLimit, ListenerObserver } from './clients/listener.ts';
 import type { Health } from './health/health.ts';
-import type { ConnectionLimit, ListenerObserver } from './listener.ts';
-import { isResponsive, type PooledSession } from './session-pool.ts';
-import type { TunnelObserver } from './tunnel-options.ts';
+import { isResponsive, type PooledSession } from './tunnel/session-pool.ts';
+import type { TunnelObserver } from './tunnel/tunnel-options.ts';
 
 const prefix = 'portforward_tunnel_';
 

@@ -5,7 +5,7 @@ import type { PortStatus, TunnelStatus } from '../contract/tunnel-status.ts';
 import type { Registry } from '../process/metrics.ts';
 import { metricsPage, type Route } from '../process/probe-server.ts';
 import type { Health } from './health/health.ts';
-import type { TunnelSnapshot } from './snapshot.ts';
+import type { TunnelSnapshot } from './tunnel/snapshot.ts';
 
 export interface StatusSources {
   readonly snapshot: () => TunnelSnapshot;

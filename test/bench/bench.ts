@@ -3,7 +3,7 @@
 // The walk: bench.ts → run.ts (what all benchmarks do) → peers.ts (who is compared) → measure.ts (what is asked) → visit.ts → load.ts and
 // destination.ts (bytes) → report.ts.
 import { spawnSync } from 'node:child_process';
-import { generateKey, startSshd } from '../private-network/sshd.ts';
+import { generateKey, startSshd } from '../../lab/private-network/sshd.ts';
 import type { Who } from './figures.ts';
 import { fresh, visits, warmUp } from './measure.ts';
 import { cipher, requireCipher, startOurs, startSsh, type Way } from './peers.ts';

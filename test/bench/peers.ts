@@ -1,11 +1,11 @@
 // The two that are compared, each as its users run it: the bundled sidecar, and the ssh command. Both go to the same sshd, which speaks
-// one cipher only. Neighbours: bench.ts starts them, sidecar.ts is our side, test/private-network/sshd.ts is the bastion.
+// one cipher only. Neighbours: bench.ts starts them, sidecar.ts is our side, lab/private-network/sshd.ts is the bastion.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Child } from '../cluster/child.ts';
-import { freePort } from '../cluster/ports.ts';
-import type { KeyPair, Sshd } from '../private-network/sshd.ts';
+import type { KeyPair, Sshd } from '../../lab/private-network/sshd.ts';
+import { Child } from '../../lab/process/child.ts';
+import { freePort } from '../../lab/process/ports.ts';
 import { sshConfig } from '../support/ssh-config.ts';
 import { configOf, echoes, poll, startSidecar, type Tunnel } from './sidecar.ts';
 

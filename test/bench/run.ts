@@ -6,7 +6,7 @@ import { cpus, release as kernel, loadavg, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Child } from '../cluster/child.ts';
+import { Child } from '../../lab/process/child.ts';
 import { type Cases, namesOf } from './figures.ts';
 import { LoadGenerator } from './load-generator.ts';
 import { Results, table } from './report.ts';

@@ -4,11 +4,11 @@ import { cpSync, existsSync, globSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { Child } from '../../lab/process/child.ts';
+import { command } from '../../lab/process/command.ts';
+import { freePort } from '../../lab/process/ports.ts';
 import { adminPort, configVariable, podUidVariable } from '../../src/contract/pod.ts';
 import type { TunnelConfig } from '../../src/contract/tunnel-config.ts';
-import { Child } from '../cluster/child.ts';
-import { command } from '../cluster/command.ts';
-import { freePort } from '../cluster/ports.ts';
 import { nodeFlags } from '../support/entrypoint.ts';
 import { header } from './content.ts';
 

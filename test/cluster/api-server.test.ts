@@ -1,6 +1,4 @@
-/**
- * The API server alone: quick to be there, kept over a restart, gone with the process that started it.
- */
+// The API server alone: quick to be there, kept over a restart, gone with the process that started it.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,9 +6,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { eventually } from '../support/eventually.ts';
-import { startApiServer } from './api-server.ts';
-import { descendantsOf, startedAt } from './proc.ts';
+import { eventually } from '../../lab/base/eventually.ts';
+import { startApiServer } from '../../lab/cluster/api-server.ts';
+import { descendantsOf, startedAt } from '../../lab/process/proc.ts';
 
 test('an API server without nodes is ready in seconds, keeps its data over a restart, and leaves nothing', async (t) => {
   const before = descendantsOf(process.pid);
@@ -45,7 +43,7 @@ test('two API servers stand side by side', async (t) => {
 });
 
 test('a server whose test was killed is ended by the kernel', async () => {
-  const module = join(import.meta.dirname, 'child.ts');
+  const module = join(import.meta.dirname, '../../lab/process/child.ts');
   const script = `import { Child } from ${JSON.stringify(module)};
     const child = new Child('sleeper', 'sleep', ['600']);
     console.log(child.pid);`;

@@ -1,20 +1,18 @@
-/**
- * Every way in which a tunnel can be wrong, on a real cluster with real sshd: each shows its own reason and a sentence that a person
- * can act on within 15 s, and heals by itself when the world is mended, in the same pod where the pod itself was not what was wrong.
- */
+// Every way in which a tunnel can be wrong, on a real cluster with real sshd: each shows its own reason and a sentence that a person
+// can act on within 15 s, and heals by itself when the world is mended, in the same pod where the pod itself was not what was wrong.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { ensureOperator } from '../../lab/cluster/operator.ts';
+import { Shop } from '../../lab/cluster/shop.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
+import { startRedis } from '../../lab/private-network/redis.ts';
+import { generateKey, type Sshd, startSshd } from '../../lab/private-network/sshd.ts';
 import { judge } from '../faults/budget.ts';
-import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
-import { startRedis } from '../private-network/redis.ts';
-import { generateKey, type Sshd, startSshd } from '../private-network/sshd.ts';
-import { type Cluster, ensureCluster } from './cluster.ts';
 import { assertNoLeaks } from './leaks.ts';
-import { ensureOperator } from './operator.ts';
-import { Shop } from './shop.ts';
 
 const reasonBudgetSeconds = 15;
 /** The kubelet projects a changed Secret within its sync period; healing counts from there. */

@@ -1,20 +1,18 @@
-/**
- * Promise 1 on a real cluster: bytes through the Service arrive unchanged, half-close is kept, a reader that stops stops nobody else, and a
- * session that dies in mid-transfer gives the client a reset, never a clean end.
- */
+// Promise 1 on a real cluster: bytes through the Service arrive unchanged, half-close is kept, a reader that stops stops nobody else, and a
+// session that dies in mid-transfer gives the client a reset, never a clean end.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
-import { eventually } from '../support/eventually.ts';
-import { Child } from './child.ts';
-import { type Cluster, ensureCluster } from './cluster.ts';
-import { command } from './command.ts';
-import { ensureOperator } from './operator.ts';
+import { eventually } from '../../lab/base/eventually.ts';
+import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { ensureOperator } from '../../lab/cluster/operator.ts';
+import { Shop } from '../../lab/cluster/shop.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
+import { Child } from '../../lab/process/child.ts';
+import { command } from '../../lab/process/command.ts';
 import { pseudoRandom } from './pseudo-random.mjs';
-import { Shop } from './shop.ts';
 
 const size = 64 * 1024 * 1024;
 const port = 7000;

@@ -1,16 +1,14 @@
-/**
- * The test cluster is a real one: pods are scheduled, restricted, reached by name, and kept away from what they have no route to.
- */
+// The test cluster is a real one: pods are scheduled, restricted, reached by name, and kept away from what they have no route to.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
-import { eventually } from '../support/eventually.ts';
-import { type Cluster, ensureCluster } from './cluster.ts';
-import { CommandFailed } from './command.ts';
-import { Shop } from './shop.ts';
+import { eventually } from '../../lab/base/eventually.ts';
+import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { Shop } from '../../lab/cluster/shop.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
+import { CommandFailed } from '../../lab/process/command.ts';
 
 /** What Pod Security `restricted` asks of a container. */
 const confined = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };

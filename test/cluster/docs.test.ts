@@ -1,23 +1,21 @@
-/**
- * The pages, done as they say: every shell block and every kubectl command of a sentence is run in order against the installed operator,
- * a real bastion and a private database. What cannot be run stands in `notRun` with its reason; a new command is run by itself.
- * Neighbours: test/integration/docs/ (links, documents, options), main-job.test.ts (the same world).
- */
+// The pages, done as they say: every shell block and every kubectl command of a sentence is run in order against the installed operator,
+// a real bastion and a private database. What cannot be run stands in `notRun` with its reason; a new command is run by itself.
+// Neighbours: test/integration/docs/ (links, documents, options), main-job.test.ts (the same world).
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { parseAllDocuments, stringify } from 'yaml';
+import { eventually } from '../../lab/base/eventually.ts';
+import { cachedProgram } from '../../lab/base/places.ts';
+import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { ensureOperator } from '../../lab/cluster/operator.ts';
+import { Shop } from '../../lab/cluster/shop.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
+import { CommandFailed, command } from '../../lab/process/command.ts';
+import { freePort } from '../../lab/process/ports.ts';
 import { allPages, type Block, commandsOf, isShell, readPage, root } from '../integration/docs/markdown.ts';
-import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
-import { eventually } from '../support/eventually.ts';
-import { type Cluster, ensureCluster } from './cluster.ts';
-import { CommandFailed, command } from './command.ts';
-import { ensureOperator } from './operator.ts';
-import { cachedProgram } from './places.ts';
-import { freePort } from './ports.ts';
-import { Shop } from './shop.ts';
 
 const namespace = 'docs-shop';
 /** Releases that pages install, by the namespace of each. */

@@ -1,17 +1,15 @@
-/**
- * What users do to a running PortForward: change its ports under load, rename its Service, scale it, delete it, and touch its objects
- * by hand.
- */
+// What users do to a running PortForward: change its ports under load, rename its Service, scale it, delete it, and touch its objects
+// by hand.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { eventually } from '../../lab/base/eventually.ts';
+import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { ensureOperator } from '../../lab/cluster/operator.ts';
+import { Shop } from '../../lab/cluster/shop.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
+import { Child } from '../../lab/process/child.ts';
 import { judge } from '../faults/budget.ts';
-import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
-import { eventually } from '../support/eventually.ts';
-import { Child } from './child.ts';
-import { type Cluster, ensureCluster } from './cluster.ts';
-import { ensureOperator } from './operator.ts';
-import { Shop } from './shop.ts';
 
 const names = ['apples', 'pears', 'plums'] as const;
 const firstPort = 7100;

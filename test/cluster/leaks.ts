@@ -1,13 +1,11 @@
-/**
- * Looks for secret texts wherever a tunnel shows something of itself: its objects and Events, every log, and what its pods have in
- * environment, arguments, metrics and status. Neighbours: shop.ts (the namespace), the tests of bad worlds.
- */
+// Looks for secret texts wherever a tunnel shows something of itself: its objects and Events, every log, and what its pods have in
+// environment, arguments, metrics and status. Neighbours: shop.ts (the namespace), the tests of bad worlds.
 import assert from 'node:assert/strict';
-import { eventually } from '../support/eventually.ts';
-import type { Cluster } from './cluster.ts';
-import { CommandFailed } from './command.ts';
-import { operatorNamespace } from './operator.ts';
-import type { Shop } from './shop.ts';
+import { eventually } from '../../lab/base/eventually.ts';
+import type { Cluster } from '../../lab/cluster/cluster.ts';
+import { operatorNamespace } from '../../lab/cluster/operator.ts';
+import type { Shop } from '../../lab/cluster/shop.ts';
+import { CommandFailed } from '../../lab/process/command.ts';
 
 /** What must not be shown, by what it is called in a failure: a text, looked for in several spellings, or a pattern. */
 export type Secrets = ReadonlyMap<string, string | RegExp>;

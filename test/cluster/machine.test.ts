@@ -1,18 +1,16 @@
-/**
- * A second cluster comes and goes beside the one that the other tests share, and leaves the machine as it was.
- */
+// A second cluster comes and goes beside the one that the other tests share, and leaves the machine as it was.
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, suite, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import { eventually } from '../support/eventually.ts';
-import { useKind } from './cluster.ts';
-import { command } from './command.ts';
-import { HostCluster } from './host-cluster.ts';
-import { withLock } from './lock.ts';
-import { privateDirectories } from './node-namespace.ts';
-import { maxInstances, placesOf } from './places.ts';
-import { signalProcess, startedAt } from './proc.ts';
+import { eventually } from '../../lab/base/eventually.ts';
+import { maxInstances, placesOf } from '../../lab/base/places.ts';
+import { useKind } from '../../lab/cluster/cluster.ts';
+import { HostCluster } from '../../lab/cluster/host-cluster.ts';
+import { privateDirectories } from '../../lab/cluster/node-namespace.ts';
+import { command } from '../../lab/process/command.ts';
+import { withLock } from '../../lab/process/lock.ts';
+import { signalProcess, startedAt } from '../../lab/process/proc.ts';
 
 const instance = maxInstances - 1;
 const places = placesOf(instance);

@@ -1,13 +1,11 @@
-/**
- * The main job as README tells it: a pod cannot reach the private database; one PortForward later it can, by name, through a real bastion.
- */
+// The main job as README tells it: a pod cannot reach the private database; one PortForward later it can, by name, through a real bastion.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
-import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
-import { eventually } from '../support/eventually.ts';
-import { type Cluster, ensureCluster } from './cluster.ts';
-import { ensureOperator } from './operator.ts';
-import { Shop } from './shop.ts';
+import { eventually } from '../../lab/base/eventually.ts';
+import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { ensureOperator } from '../../lab/cluster/operator.ts';
+import { Shop } from '../../lab/cluster/shop.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
 
 let cluster: Cluster;
 let network: PrivateNetwork;

@@ -1,14 +1,12 @@
-/**
- * Bad worlds in which the pod itself cannot run, made by the cluster and not by the document: an image that is not there, and a namespace
- * whose Pod Security refuses what somebody else's admission made of the pod. Each is told within 15 s and heals by itself.
- */
+// Bad worlds in which the pod itself cannot run, made by the cluster and not by the document: an image that is not there, and a namespace
+// whose Pod Security refuses what somebody else's admission made of the pod. Each is told within 15 s and heals by itself.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
-import { type Cluster, ensureCluster } from './cluster.ts';
-import { ensureOperator } from './operator.ts';
-import { Shop } from './shop.ts';
+import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { ensureOperator } from '../../lab/cluster/operator.ts';
+import { Shop } from '../../lab/cluster/shop.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const ownRepository = 'localhost/portforward/vanishing';

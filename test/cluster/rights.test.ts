@@ -1,19 +1,17 @@
-/**
- * Least privilege and secrecy on a real cluster: what the controller's account may do is exactly the table, tunnel pods run restricted and
- * without a token, and no secret text is anywhere but in its file.
- */
+// Least privilege and secrecy on a real cluster: what the controller's account may do is exactly the table, tunnel pods run restricted and
+// without a token, and no secret text is anywhere but in its file.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { ensureOperator, operatorNamespace } from '../../lab/cluster/operator.ts';
+import { Shop } from '../../lab/cluster/shop.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
+import { generateKey } from '../../lab/private-network/sshd.ts';
 import { controllerRules } from '../../src/controller/rbac.ts';
-import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
-import { generateKey } from '../private-network/sshd.ts';
-import { type Cluster, ensureCluster } from './cluster.ts';
 import { controllerLogs } from './leaks.ts';
-import { ensureOperator, operatorNamespace } from './operator.ts';
-import { Shop } from './shop.ts';
 
 let cluster: Cluster;
 let network: PrivateNetwork;

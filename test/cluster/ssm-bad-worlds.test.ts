@@ -1,16 +1,14 @@
-/**
- * Every way in which a tunnel by Session Manager can be wrong, on a real cluster: each shows its own reason and a sentence that names
- * what is concerned and what mends it, within 15 s, and heals by itself once it is mended. All stand side by side in one namespace,
- * each with a service and keys of its own, because what only a person can mend is tried again once a minute.
- */
+// Every way in which a tunnel by Session Manager can be wrong, on a real cluster: each shows its own reason and a sentence that names
+// what is concerned and what mends it, within 15 s, and heals by itself once it is mended. All stand side by side in one namespace,
+// each with a service and keys of its own, because what only a person can mend is tried again once a minute.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
+import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { ensureOperator } from '../../lab/cluster/operator.ts';
+import { Shop } from '../../lab/cluster/shop.ts';
 import { judge } from '../faults/budget.ts';
 import type { SessionManager, Switches } from '../support/ssm/session-manager.ts';
-import { type Cluster, ensureCluster } from './cluster.ts';
 import { assertNoLeaks } from './leaks.ts';
-import { ensureOperator } from './operator.ts';
-import { Shop } from './shop.ts';
 import { accepted, channelToken, Instance, instanceId, type Keys, newKeys, region } from './ssm-instance.ts';
 
 const reasonBudgetSeconds = 15;

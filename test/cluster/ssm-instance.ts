@@ -1,18 +1,16 @@
-/**
- * An instance of the private network that is reached by Session Manager alone: the service runs on it by TLS under a name that pods
- * resolve, its agents dial what the instance reaches, and PostgreSQL listens on the instance's own loopback.
- * Neighbours: test/support/ssm (the service), test/private-network/network.ts (the machine and the database behind it), shop.ts.
- */
+// An instance of the private network that is reached by Session Manager alone: the service runs on it by TLS under a name that pods
+// resolve, its agents dial what the instance reaches, and PostgreSQL listens on the instance's own loopback.
+// Neighbours: test/support/ssm (the service), lab/private-network/network.ts (the machine and the database behind it), shop.ts.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
-import { type Postgres, startPostgres } from '../private-network/postgres.ts';
+import { Authority } from '../../lab/cluster/certificates.ts';
+import type { Cluster } from '../../lab/cluster/cluster.ts';
+import type { Shop } from '../../lab/cluster/shop.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
+import { type Postgres, startPostgres } from '../../lab/private-network/postgres.ts';
 import { SessionManager } from '../support/ssm/session-manager.ts';
-import { Authority } from './certificates.ts';
-import type { Cluster } from './cluster.ts';
-import type { Shop } from './shop.ts';
 
 /** The node's id, as every service here knows it. */
 export const instanceId = 'i-0123456789abcdef0';

@@ -1,18 +1,16 @@
-/**
- * The main job by Session Manager: a database on an instance and one behind it, neither of which has a way in, are reached by their
- * Services; status tells the instance and the session; nothing is left when the PortForwards are deleted.
- */
+// The main job by Session Manager: a database on an instance and one behind it, neither of which has a way in, are reached by their
+// Services; status tells the instance and the session; nothing is left when the PortForwards are deleted.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { eventually } from '../support/eventually.ts';
+import { eventually } from '../../lab/base/eventually.ts';
+import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { ensureOperator } from '../../lab/cluster/operator.ts';
+import { Shop } from '../../lab/cluster/shop.ts';
+import { Child } from '../../lab/process/child.ts';
+import { command } from '../../lab/process/command.ts';
 import type { SessionManager } from '../support/ssm/session-manager.ts';
-import { Child } from './child.ts';
-import { type Cluster, ensureCluster } from './cluster.ts';
-import { command } from './command.ts';
 import { assertNoLeaks } from './leaks.ts';
-import { ensureOperator } from './operator.ts';
-import { Shop } from './shop.ts';
 import { accepted, channelToken, Instance, instanceId, newKeys, region } from './ssm-instance.ts';
 
 const role = 'arn:aws:iam::123456789012:role/shop-tunnel';

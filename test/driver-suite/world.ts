@@ -3,7 +3,7 @@
 import type { Code } from '../../src/contract/errors.ts';
 import type { Destination } from '../../src/contract/tunnel-config.ts';
 import type { Logger } from '../../src/process/log.ts';
-import type { Driver } from '../../src/sidecar/driver.ts';
+import type { Driver } from '../../src/sidecar/base/driver.ts';
 
 /** What the driver's protocol can do. Where it cannot, the suite asserts what happens instead. */
 export interface Traits {

@@ -1,15 +1,13 @@
-/**
- * Outages of a minute on a real cluster, seen by a pod's psql: it works within 2 s of the bastions' return. Asserts three times the budget
- * and prints the exact figure.
- */
+// Outages of a minute on a real cluster, seen by a pod's psql: it works within 2 s of the bastions' return. Asserts three times the budget
+// and prints the exact figure.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Cluster, ensureCluster } from '../cluster/cluster.ts';
-import { ensureOperator } from '../cluster/operator.ts';
-import { Shop } from '../cluster/shop.ts';
-import { type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually } from '../../lab/base/eventually.ts';
+import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { ensureOperator } from '../../lab/cluster/operator.ts';
+import { Shop } from '../../lab/cluster/shop.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
 
 const outageMs = 60_000;
 const budgetSeconds = 2;

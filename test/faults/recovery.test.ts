@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type Bastion, type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
 import { type Sidecar } from '../../src/sidecar/main.ts';
 import {
   openSidecar,
@@ -13,7 +14,6 @@ import {
   untilConnected,
 } from '../integration/sidecar/sidecar-world.ts';
 import { SecretDirectory } from '../integration/ssh/ssh-world.ts';
-import { type Bastion, type PrivateNetwork, startPrivateNetwork } from '../private-network/network.ts';
 import { judge } from './budget.ts';
 
 let network: PrivateNetwork;

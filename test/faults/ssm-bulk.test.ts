@@ -11,14 +11,14 @@ import { type Service, serve } from '../driver-suite/destinations.ts';
 import { dial, local } from '../integration/ssm/exchange.ts';
 import { SsmWorld } from '../integration/ssm/ssm-world.ts';
 
-const GIBIBYTE = 1024 ** 3;
+const gibibyteLength = 1024 ** 3;
 const world = await SsmWorld.start();
 
 /** A gibibyte that repeats itself nowhere, the same each time. */
 function gibibyte(): NodeJS.ReadableStream {
   const zeros = Buffer.alloc(256 * 1024);
   const blocks = function* (): Generator<Buffer> {
-    for (let left = GIBIBYTE; left > 0; left -= zeros.length) yield zeros;
+    for (let left = gibibyteLength; left > 0; left -= zeros.length) yield zeros;
   };
   return Readable.from(blocks(), { objectMode: false }).pipe(
     createCipheriv('aes-128-ctr', Buffer.alloc(16, 7), Buffer.alloc(16)),
@@ -41,7 +41,7 @@ async function hashOf(stream: AsyncIterable<Buffer>, length: number): Promise<st
 const upload = (socket: Socket): void => {
   const taken = new PassThrough();
   socket.pipe(taken);
-  void hashOf(taken, GIBIBYTE).then(
+  void hashOf(taken, gibibyteLength).then(
     (hash) => socket.write(hash),
     () => socket.destroy(),
   );
@@ -57,7 +57,7 @@ for (const [direction, handle] of [
     await world.service.set({ Pace: false });
     const service: Service = await serve(handle);
     try {
-      const expected = await hashOf(gibibyte() as AsyncIterable<Buffer>, GIBIBYTE);
+      const expected = await hashOf(gibibyte() as AsyncIterable<Buffer>, gibibyteLength);
       const stream = await dial(await world.connect(world.driver([local(service)])), local(service));
       const before = performance.now();
       let got: string;
@@ -65,7 +65,7 @@ for (const [direction, handle] of [
         const answer = once(stream, 'data');
         await pipeline(gibibyte(), stream, { end: false });
         got = String((await answer)[0]);
-      } else got = await hashOf(stream, GIBIBYTE);
+      } else got = await hashOf(stream, gibibyteLength);
       const seconds = (performance.now() - before) / 1_000;
       const rss = (process.memoryUsage.rss() / 1024 / 1024).toFixed(0);
       t.diagnostic(`${seconds.toFixed(1)} s, ${(1024 / seconds).toFixed(1)} MiB/s, resident ${rss} MiB`);

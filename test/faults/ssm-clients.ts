@@ -5,8 +5,8 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { command } from '../cluster/command.ts';
-import type { Postgres } from '../private-network/postgres.ts';
+import type { Postgres } from '../../lab/private-network/postgres.ts';
+import { command } from '../../lab/process/command.ts';
 
 export type Account = Pick<Postgres, 'user' | 'password' | 'database'>;
 

@@ -1,12 +1,12 @@
 // The database's machine behind the instance, for the ssm tests of this folder: one real PostgreSQL on several addresses in a network
 // namespace of its own, and faults of each address alone, so that tests can run side by side.
-// Neighbours: ssm-tunnel.ts (the way to it), test/private-network (its parts).
+// Neighbours: ssm-tunnel.ts (the way to it), lab/private-network (its parts).
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { command, succeeds } from '../cluster/command.ts';
-import { tryLock } from '../cluster/lock.ts';
-import { Namespace } from '../private-network/namespace.ts';
-import { type Postgres, startPostgres } from '../private-network/postgres.ts';
+import { Namespace } from '../../lab/private-network/namespace.ts';
+import { type Postgres, startPostgres } from '../../lab/private-network/postgres.ts';
+import { command, succeeds } from '../../lab/process/command.ts';
+import { tryLock } from '../../lab/process/lock.ts';
 
 type Rule = Parameters<Namespace['faults']>[0][number];
 

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../../lab/base/eventually.ts';
 import { echo, type Service, serve } from '../driver-suite/destinations.ts';
 import { type Pod, startPod } from '../integration/sidecar/pod.ts';
 import { ssmTunnelConfig } from '../integration/sidecar/sidecar-world.ts';
 import { SecretDirectory } from '../integration/ssh/ssh-world.ts';
-import { eventually } from '../support/eventually.ts';
 import { SessionManager } from '../support/ssm/session-manager.ts';
 import { judge } from './budget.ts';
 import { keyFiles } from './ssm-tunnel.ts';

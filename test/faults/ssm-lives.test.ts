@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../../lab/base/eventually.ts';
 import { echo, serve } from '../driver-suite/destinations.ts';
 import { endOf, portOf, until, untilConnected } from '../integration/sidecar/sidecar-world.ts';
-import { eventually } from '../support/eventually.ts';
 import { judge } from './budget.ts';
 import { answers, client, connectionsFor, hears, openToEcho } from './ssm-echo.ts';
 import { SsmTunnel } from './ssm-tunnel.ts';

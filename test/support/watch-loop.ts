@@ -3,7 +3,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 /** The tunnel's own limit is 1 s. */
-const OVERSLEPT_MS = 900;
+const oversleptMs = 900;
 
 export interface LoopWatch extends Disposable {
   /** True once the event loop has stood still for so long that a count of silence may have begun anew. */
@@ -16,7 +16,7 @@ export function watchLoop(): LoopWatch {
   delays.enable();
   return {
     get overslept() {
-      return delays.max / 1e6 > OVERSLEPT_MS;
+      return delays.max / 1e6 > oversleptMs;
     },
     [Symbol.dispose]: () => void delays.disable(),
   };

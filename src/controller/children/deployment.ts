@@ -1,10 +1,10 @@
 // The Deployment of a tunnel: replaces pods make-before-break, at most one more than wanted at a time. Pure.
 // Neighbours: pod.ts (its template), rollout-limiter.ts (reads the annotations that are set here).
 import { createHash } from 'node:crypto';
+import type { PortForward } from '../base/portforward.ts';
+import type { TunnelSettings } from '../base/settings.ts';
 import type { DriverPlan } from '../drivers/driver-plan.ts';
-import type { Deployment, Pod } from '../kube/resources.ts';
-import type { PortForward } from '../portforward.ts';
-import type { TunnelSettings } from '../settings.ts';
+import type { Deployment, Pod } from '../kube/base/resources.ts';
 import { childMetadata, childName, generationAnnotation, selectorLabels, templateAnnotation } from './names.ts';
 import { type PodTemplate, podTemplate } from './pod.ts';
 

@@ -1,10 +1,17 @@
 // (PortForward, settings) → every object that shall exist for it. Pure: the same input gives the same objects, whatever the cluster holds.
 // Neighbours: reconcile.ts (applies them and deletes what is no longer here).
-import { checkAllowed } from '../acceptance.ts';
+
+import type { PortForward } from '../base/portforward.ts';
+import type { TunnelSettings } from '../base/settings.ts';
 import { planDriver } from '../drivers/index.ts';
-import type { Deployment, NetworkPolicy, PodDisruptionBudget, Service, ServiceAccount } from '../kube/resources.ts';
-import type { PortForward } from '../portforward.ts';
-import type { TunnelSettings } from '../settings.ts';
+import type {
+  Deployment,
+  NetworkPolicy,
+  PodDisruptionBudget,
+  Service,
+  ServiceAccount,
+} from '../kube/base/resources.ts';
+import { checkAllowed } from './acceptance.ts';
 import { deployment } from './deployment.ts';
 import { networkPolicy } from './network-policy.ts';
 import { podDisruptionBudget } from './pod-disruption-budget.ts';

@@ -1,6 +1,6 @@
 // What the objects of one tunnel are called and labelled. Never change a selector label: Deployments cannot follow.
 // Neighbours: the other files of this folder; watches.ts finds owners by these labels.
-import type { PortForward } from '../portforward.ts';
+import type { PortForward } from '../base/portforward.ts';
 
 /** Every object of ours carries it; the reflectors select by it. */
 const managedByLabel = 'app.kubernetes.io/managed-by';

@@ -2,9 +2,9 @@
 // only: an egress allow of ours would undercut a tenant's default-deny. Pure.
 import { effectivePorts } from '../../contract/api/effective.ts';
 import { adminPortName } from '../../contract/pod.ts';
-import type { NetworkPolicy } from '../kube/resources.ts';
-import type { PortForward } from '../portforward.ts';
-import type { TunnelSettings } from '../settings.ts';
+import type { PortForward } from '../base/portforward.ts';
+import type { TunnelSettings } from '../base/settings.ts';
+import type { NetworkPolicy } from '../kube/base/resources.ts';
 import { childMetadata, childName, selectorLabels } from './names.ts';
 
 type Peer = NonNullable<NonNullable<NonNullable<NetworkPolicy['spec']>['ingress']>[number]['from']>[number];

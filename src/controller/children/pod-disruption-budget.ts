@@ -1,7 +1,8 @@
 // The PodDisruptionBudget of a tunnel: a node drain takes one pod at a time. Only from two replicas on, or it would block drains for ever;
 // pods that are not ready anyway may always be evicted. Pure.
-import type { PodDisruptionBudget } from '../kube/resources.ts';
-import type { PortForward } from '../portforward.ts';
+
+import type { PortForward } from '../base/portforward.ts';
+import type { PodDisruptionBudget } from '../kube/base/resources.ts';
 import { wantedReplicas } from './deployment.ts';
 import { childMetadata, childName, selectorLabels } from './names.ts';
 

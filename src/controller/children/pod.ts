@@ -17,11 +17,11 @@ import {
 import { secretKeysOf, secretNamesOf } from '../../contract/secrets.ts';
 import type { TunnelConfig } from '../../contract/tunnel-config.ts';
 import { podPlacement, tunnelConfigOf } from '../../contract/tunnel-config-of.ts';
+import type { PortForward } from '../base/portforward.ts';
+import type { TunnelSettings } from '../base/settings.ts';
 import type { DriverPlan } from '../drivers/driver-plan.ts';
-import { hashOf } from '../kube/apply.ts';
-import type { Deployment } from '../kube/resources.ts';
-import type { PortForward } from '../portforward.ts';
-import type { TunnelSettings } from '../settings.ts';
+import { hashOf } from '../kube/base/hash.ts';
+import type { Deployment } from '../kube/base/resources.ts';
 import { childName, commonLabels, identityAnnotation, selectorLabels } from './names.ts';
 
 export type PodTemplate = NonNullable<Deployment['spec']>['template'];

@@ -2,8 +2,8 @@
 // reaches another forward's destination. Pure.
 // Neighbours: pod.ts (container ports of the same names).
 import { effectivePorts } from '../../contract/api/effective.ts';
-import type { Service } from '../kube/resources.ts';
-import type { PortForward } from '../portforward.ts';
+import type { PortForward } from '../base/portforward.ts';
+import type { Service } from '../kube/base/resources.ts';
 import { childMetadata, selectorLabels, serviceName } from './names.ts';
 
 /** `anyPodReady` false keeps not-ready pods in the endpoints: clients then reach a sidecar and get the reason, not silence. */

@@ -4,7 +4,7 @@ import { driverOf } from '../../contract/api/effective.ts';
 import type { PortForwardSpec } from '../../contract/api/portforward.ts';
 import { TunnelError } from '../../contract/errors.ts';
 import type { DriverName } from '../../contract/tunnel-config.ts';
-import type { TunnelSettings } from '../settings.ts';
+import type { TunnelSettings } from '../base/settings.ts';
 import type { DriverPlan } from './driver-plan.ts';
 import { planSsm } from './ssm.ts';
 

@@ -1,7 +1,7 @@
 // The pods of a tunnel through AWS Session Manager: whose identity they have at AWS, and how they get there. The tunnel config says the rest.
 // Neighbours: index.ts (the table), ../children/service-account.ts and ../children/pod.ts use the plan.
 import type { PortForwardSpec } from '../../contract/api/portforward.ts';
-import type { TunnelSettings } from '../settings.ts';
+import type { TunnelSettings } from '../base/settings.ts';
 import type { DriverPlan } from './driver-plan.ts';
 
 /** What EKS reads on a ServiceAccount to give its pods a web identity. */

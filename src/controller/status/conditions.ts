@@ -1,17 +1,17 @@
 // What is true of a PortForward now: its conditions, from the document, the objects written for it and its tunnels. Pure; the rules are
 // those of docs/status.md, the order is that of the walk: accepted, programmed, connected, reachable, ready, and for kstatus reconciling
 // or stalled.
-// Neighbours: tunnels.ts and pod-problems.ts (what is seen), progress.ts (the last two), status.ts (the whole status).
+// Neighbours: observed-tunnel.ts and pod-problems.ts (what is seen), progress.ts (the last two), status.ts (the whole status).
 import type { ConditionType } from '../../contract/api/condition.ts';
 import { type EffectivePort, effectivePorts } from '../../contract/api/effective.ts';
 import { destinationText } from '../../contract/tunnel-config.ts';
+import type { PortForward } from '../base/portforward.ts';
 import { wantedReplicas } from '../children/deployment.ts';
-import type { Deployment } from '../kube/resources.ts';
-import type { PortForward } from '../portforward.ts';
+import type { Deployment } from '../kube/base/resources.ts';
+import { type ObservedTunnel, reasonWord } from './observed-tunnel.ts';
 import { refusedPods } from './pod-problems.ts';
-import { isPassing, isPermanent, type Problem, withMend } from './sentence.ts';
+import { isPassing, isPermanent, type Problem, withMend } from './problem.ts';
 import { cleanText } from './statusz-answer.ts';
-import { type ObservedTunnel, reasonWord } from './tunnels.ts';
 
 /** A condition without its times and generation. */
 export interface Verdict {

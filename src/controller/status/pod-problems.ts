@@ -1,10 +1,10 @@
 // Why Kubernetes does not run a tunnel's pods: refused on creation (quota, Pod Security), not scheduled, image not pulled, container
 // not starting. Read from Deployment and pod conditions, because such a pod can tell nothing itself. Pure.
-// Neighbours: tunnels.ts (asks the pods that run), conditions.ts.
+// Neighbours: observed-tunnel.ts (asks the pods that run), conditions.ts.
 
 import { containerName } from '../../contract/pod.ts';
-import type { Deployment, Pod } from '../kube/resources.ts';
-import type { Problem } from './sentence.ts';
+import type { Deployment, Pod } from '../kube/base/resources.ts';
+import type { Problem } from './problem.ts';
 
 /** The kubelet's reasons (kubernetes pkg/kubelet/images/types.go) that mean: no image. */
 const imageReasons = new Set([

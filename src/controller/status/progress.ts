@@ -5,9 +5,9 @@
 // Stalled until it is Ready after all. Reconciling itself remembers since when, so it survives a restart of the controller.
 // Neighbours: conditions.ts (all other conditions), status.ts.
 import type { Condition, PortForwardStatus } from '../../contract/api/status.ts';
-import type { Deployment } from '../kube/resources.ts';
+import type { Deployment } from '../kube/base/resources.ts';
 import { atRest, disconnectedBecause, type Observation, type Verdict } from './conditions.ts';
-import { isPassing, isPermanent, type Problem, withMend } from './sentence.ts';
+import { isPassing, isPermanent, type Problem, withMend } from './problem.ts';
 
 /** How long a tunnel may take until it is Ready for the first time. */
 const settlingMs = 120_000;

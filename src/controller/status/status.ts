@@ -1,14 +1,14 @@
 // The whole status of a PortForward, computed anew in every pass; what is written is always complete, because a field that is not sent
 // is removed. It holds nothing that changes by itself: no time of a last check, no counter, no pod address. Pure.
-// Neighbours: conditions.ts, progress.ts, tunnels.ts; reconcile.ts writes it when it differs.
+// Neighbours: conditions.ts, progress.ts, observed-tunnel.ts; reconcile.ts writes it when it differs.
 
 import { type ConditionType, conditionTypes } from '../../contract/api/condition.ts';
 import { driverOf, effectivePorts } from '../../contract/api/effective.ts';
 import type { PortForwardPortStatus, PortForwardStatus } from '../../contract/api/status.ts';
 import { destinationText } from '../../contract/tunnel-config.ts';
+import type { PortForward, StoredPortForward } from '../base/portforward.ts';
 import { selectorText, serviceName } from '../children/names.ts';
-import { mergeConditions } from '../kube/conditions.ts';
-import type { PortForward, StoredPortForward } from '../portforward.ts';
+import { mergeConditions } from '../kube/base/conditions.ts';
 import {
   accepted,
   connected,
@@ -18,9 +18,9 @@ import {
   reachabilityOf,
   ready,
 } from './conditions.ts';
+import { tunnelEntry } from './observed-tunnel.ts';
+import { isPassing } from './problem.ts';
 import { progress } from './progress.ts';
-import { isPassing } from './sentence.ts';
-import { tunnelEntry } from './tunnels.ts';
 
 export interface ComputedStatus {
   readonly status: PortForwardStatus;

@@ -1,13 +1,14 @@
 // Asks tunnel pods how they are: GET /statusz on their admin port, often while something is wrong or just changed, seldom while all is
 // well. What a pod answers is not trusted: deadline, size limit, no redirects, texts cleaned and cut.
-// Neighbours: watches.ts (tells it of pods), statusz-answer.ts (what an answer means), tunnels.ts (uses the readings).
+// Neighbours: watches.ts (tells it of pods), statusz-answer.ts (what an answer means), observed-tunnel.ts (uses the readings).
 import { Agent, request } from 'undici';
+import { aborted } from '../../process/abort.ts';
 import { DeadlineExceeded, deadline } from '../../process/deadline.ts';
 import type { Counter } from '../../process/metrics.ts';
-import { keyOf, type ObjectKey } from '../kube/object.ts';
-import type { Pod } from '../kube/resources.ts';
+import { keyOf, type ObjectKey } from '../kube/base/object.ts';
+import type { Pod } from '../kube/base/resources.ts';
+import { isReady, isRunning, type Reading } from './observed-tunnel.ts';
 import { maxAnswerBytes, parseAnswer } from './statusz-answer.ts';
-import { isReady, isRunning, type Reading } from './tunnels.ts';
 
 export interface ReaderTimings {
   /** After a pod's readiness changed. */
@@ -138,7 +139,7 @@ export class StatuszReader {
     signal.throwIfAborted();
     this.#signal = signal;
     for (const entry of this.#entries.values()) this.#schedule(entry, this.#firstPause(entry));
-    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    await aborted(signal);
     this.#signal = undefined;
     for (const entry of this.#entries.values()) clearTimeout(entry.timer);
     this.#due.clear();
@@ -201,7 +202,7 @@ export class StatuszReader {
     const { pod, changes } = entry;
     const origin = this.#options.originOf(pod);
     try {
-      using limit = deadline(signal, this.#timings.deadlineMs, 'reading the status');
+      using limit = deadline(this.#timings.deadlineMs, { signal, what: 'reading the status' });
       const status = parseAnswer(await this.#fetch(`${origin}/statusz`, limit.signal));
       entry.failures = 0;
       this.#options.reads?.inc({ result: 'success' });

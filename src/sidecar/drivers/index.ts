@@ -2,8 +2,8 @@
 // A new driver is one more line; without it this table does not compile.
 import { type Destination, type DriverName, destinationText, type TunnelConfig } from '../../contract/tunnel-config.ts';
 import type { Logger } from '../../process/log.ts';
-import type { ByteBudget } from '../byte-budget.ts';
-import type { Driver } from '../driver.ts';
+import type { ByteBudget } from '../base/byte-budget.ts';
+import type { Driver } from '../base/driver.ts';
 
 /** A driver with what the tunnel must know of its kind. */
 export interface OpenedDriver {
@@ -36,7 +36,7 @@ type Open<N extends DriverName> = (config: ConfigOf<N>, surroundings: DriverSurr
 const drivers: { readonly [N in DriverName]: Open<N> } = {
   ssh: async ({ ssh }, surroundings) => {
     const { createSshDriver } = await import('./ssh/driver.ts');
-    const { nativeCrypto } = await import('./ssh/ssh2-hardening.ts');
+    const { nativeCrypto } = await import('./ssh/base/ssh2-hardening.ts');
     const connectTimeoutMs = ssh.connectTimeoutSeconds * 1000;
     // Each hop of the way has the whole time for itself.
     const attemptTimeoutMs = connectTimeoutMs * (ssh.jumpHosts.length + 1);

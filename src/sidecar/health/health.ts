@@ -7,9 +7,9 @@
 import { TunnelError } from '../../contract/errors.ts';
 import { destinationText, type Forward, type TunnelConfig } from '../../contract/tunnel-config.ts';
 import type { Clock } from '../../process/clock.ts';
+import { deadline } from '../../process/deadline.ts';
 import type { Logger } from '../../process/log.ts';
-import { timeLimit } from '../time-limit.ts';
-import type { Tunnel } from '../tunnel.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
 import { probe } from './probe.ts';
 import { Reachability } from './reachability.ts';
 
@@ -128,7 +128,7 @@ export class Health {
         'DestinationTimeout',
         `${where} did not answer within ${config.timeoutSeconds} s: allow the bastion to reach it, and look at the service there`,
       );
-    using limit = timeLimit(clock, config.timeoutSeconds * 1000, late, this.#stop.signal);
+    using limit = deadline(config.timeoutSeconds * 1000, { signal: this.#stop.signal, clock, reason: late });
     const { stream } = await tunnel.probe(forward, limit.signal);
     const patience = { clock, ms: Math.min(refusalMs, config.timeoutSeconds * 500) };
     await probe(forward, stream, limit.signal, blindDials ? patience : undefined);

@@ -2,7 +2,7 @@
 // plain noise. Found wrong is: an exception that is not the decoder's own, a message whose bytes do not say what was read, data invented or lost.
 // Neighbours: fuzz.ts runs it by command, test/unit/sidecar/drivers/ssm/fuzz.test.ts runs it briefly.
 import assert from 'node:assert/strict';
-import { decodeMessage, encodeMessage, messageType } from '../../../src/sidecar/drivers/ssm/message.ts';
+import { decodeMessage, encodeMessage, messageType } from '../../../src/sidecar/drivers/ssm/channel/message.ts';
 import {
   acknowledgement,
   encodeFlag,
@@ -13,8 +13,8 @@ import {
   parseHandshakeComplete,
   parseHandshakeRequest,
   parseSessionType,
-} from '../../../src/sidecar/drivers/ssm/payload.ts';
-import { FrameParser, SmuxProtocolError } from '../../../src/sidecar/drivers/ssm/smux/frame.ts';
+} from '../../../src/sidecar/drivers/ssm/channel/payload.ts';
+import { FrameParser, SmuxProtocolError } from '../../../src/sidecar/drivers/ssm/streams/smux/frame.ts';
 
 /** Numbers from a seed, the same on every machine (mulberry32). */
 export function numbers(seed: number): () => number {

@@ -1,15 +1,15 @@
 // A real API server with the CRD installed, and its verdicts on documents in the form in which `portforward check` gives its own.
-// Neighbours: corpus.test.ts and the others of this folder; test/cluster/api-server.ts starts the server.
+// Neighbours: corpus.test.ts and the others of this folder; lab/cluster/api-server.ts starts the server.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { parse } from 'yaml';
+import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.ts';
 import type { Structural } from '../../../scripts/generate/structural.ts';
 import { apiVersion, group, plural } from '../../../src/contract/api/names.ts';
 import type { Issue } from '../../../src/contract/api/parse.ts';
-import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
 
 const crdFile = join(import.meta.dirname, '../../../crds/portforward.yaml');
 const crdPath = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions`;

@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { startApiServer } from '../../../lab/cluster/api-server.ts';
 import { parseDocuments } from '../../../src/cli/documents.ts';
-import { startApiServer } from '../../cluster/api-server.ts';
 import { corpus } from '../../corpus/corpus.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');

@@ -1,16 +1,14 @@
-/**
- * What a person at a laptop has: a folder with documents and keys, and the command.
- * Neighbours: open.test.ts, check.test.ts.
- */
+// What a person at a laptop has: a folder with documents and keys, and the command.
+// Neighbours: open.test.ts, check.test.ts.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { Child } from '../../cluster/child.ts';
-import { command } from '../../cluster/command.ts';
-import type { Postgres } from '../../private-network/postgres.ts';
-import type { Sshd } from '../../private-network/sshd.ts';
-import { writeWhole } from '../../support/whole-file.ts';
+import { writeWhole } from '../../../lab/base/whole-file.ts';
+import type { Postgres } from '../../../lab/private-network/postgres.ts';
+import type { Sshd } from '../../../lab/private-network/sshd.ts';
+import { Child } from '../../../lab/process/child.ts';
+import { command } from '../../../lab/process/command.ts';
 
 const main = join(import.meta.dirname, '..', '..', '..', 'src', 'main.ts');
 

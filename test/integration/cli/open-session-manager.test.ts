@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { stringify } from 'yaml';
-import { Authority } from '../../cluster/certificates.ts';
-import type { Child } from '../../cluster/child.ts';
-import { type Postgres, startPostgres } from '../../private-network/postgres.ts';
+import { Authority } from '../../../lab/cluster/certificates.ts';
+import { type Postgres, startPostgres } from '../../../lab/private-network/postgres.ts';
+import type { Child } from '../../../lab/process/child.ts';
 import { SessionManager } from '../../support/ssm/session-manager.ts';
 import { customers, ended, Folder, localPort, portforward } from './laptop.ts';
 

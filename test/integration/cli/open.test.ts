@@ -7,10 +7,10 @@ import { connect, createServer as createTcpServer, type Socket } from 'node:net'
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { stringify } from 'yaml';
-import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
-import type { Child } from '../../cluster/child.ts';
-import { type Postgres, startPostgres } from '../../private-network/postgres.ts';
-import { generateKey, type KeyPair, type Sshd, startSshd } from '../../private-network/sshd.ts';
+import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.ts';
+import { type Postgres, startPostgres } from '../../../lab/private-network/postgres.ts';
+import { generateKey, type KeyPair, type Sshd, startSshd } from '../../../lab/private-network/sshd.ts';
+import type { Child } from '../../../lab/process/child.ts';
 import { customers, documentThrough, ended, Folder, localPort, portforward } from './laptop.ts';
 
 let sshd: Sshd;

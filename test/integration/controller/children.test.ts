@@ -1,7 +1,7 @@
 // The objects of a tunnel against a real API server: made, repaired, renamed, left alone, deleted.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { Resource } from '../../../src/controller/kube/object.ts';
+import type { Resource } from '../../../src/controller/kube/base/object.ts';
 import {
   deployments,
   networkPolicies,
@@ -9,7 +9,7 @@ import {
   podDisruptionBudgets,
   serviceAccounts,
   services,
-} from '../../../src/controller/kube/resources.ts';
+} from '../../../src/controller/kube/base/resources.ts';
 import { judge } from '../../faults/budget.ts';
 import { FakePod, limit, ordersDb, type RunningController, Unmet, World } from './world.ts';
 

@@ -1,10 +1,10 @@
 // With the real controllers of Kubernetes beside ours: Deployment, ReplicaSet, quota and garbage collector do their part, a kubelet does not.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { portForwards } from '../../../src/controller/portforward.ts';
-import { Child } from '../../cluster/child.ts';
-import { cachedProgram } from '../../cluster/places.ts';
-import { ensurePrograms } from '../../cluster/programs.ts';
+import { cachedProgram } from '../../../lab/base/places.ts';
+import { Child } from '../../../lab/process/child.ts';
+import { ensurePrograms } from '../../../lab/programs/programs.ts';
+import { portForwards } from '../../../src/controller/base/portforward.ts';
 import { ordersDb, Unmet, World } from './world.ts';
 
 const controllers = [

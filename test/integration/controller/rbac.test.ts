@@ -4,8 +4,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parse, stringify } from 'yaml';
-import { loadKubeConfig } from '../../../src/controller/kube/kube-config.ts';
-import { podDisruptionBudgets } from '../../../src/controller/kube/resources.ts';
+import { podDisruptionBudgets } from '../../../src/controller/kube/base/resources.ts';
+import { loadKubeConfig } from '../../../src/controller/kube/rest/kube-config.ts';
 import { controllerRules, leaseRules, type Rule } from '../../../src/controller/rbac.ts';
 import { ordersDb, type RunningController, World } from './world.ts';
 

@@ -1,7 +1,7 @@
 // Status from pods to conditions against a real API server: what tunnels say, what Kubernetes says, Events, restart.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { portForwards } from '../../../src/controller/portforward.ts';
+import { portForwards } from '../../../src/controller/base/portforward.ts';
 import { connectedStatus, failedStatus, limit, ordersDb, type RunningController, Unmet, World } from './world.ts';
 
 let world: World;

@@ -1,6 +1,6 @@
 // A real API server with the CRD, a controller in this process, and tunnel pods that exist only as API objects with a /statusz server on
 // loopback behind each. There is no kubelet and no controller-manager: the test says what they would say.
-// Neighbours: the tests of this folder; test/cluster/api-server.ts starts the server.
+// Neighbours: the tests of this folder; lab/cluster/api-server.ts starts the server.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -8,24 +8,24 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.ts';
 import { group, version } from '../../../src/contract/api/names.ts';
 import type { Condition, PortForwardStatus } from '../../../src/contract/api/status.ts';
 import type { TunnelStatus } from '../../../src/contract/tunnel-status.ts';
+import { portForwards, type StoredPortForward } from '../../../src/controller/base/portforward.ts';
+import { readSettings } from '../../../src/controller/base/settings.ts';
 import { templateOf } from '../../../src/controller/children/deployment.ts';
 import { childName, nameLabel, templateAnnotation } from '../../../src/controller/children/names.ts';
-import { type Kube, kubeOver } from '../../../src/controller/kube/kube.ts';
-import { loadKubeConfig } from '../../../src/controller/kube/kube-config.ts';
-import { kubeMetrics } from '../../../src/controller/kube/metrics.ts';
-import type { KubeObject, Resource } from '../../../src/controller/kube/object.ts';
-import { deployments, type Pod, pods, services } from '../../../src/controller/kube/resources.ts';
-import { createTransport } from '../../../src/controller/kube/transport.ts';
-import type { WorkQueue } from '../../../src/controller/kube/work-queue.ts';
+import { kubeMetrics } from '../../../src/controller/kube/base/metrics.ts';
+import type { KubeObject, Resource } from '../../../src/controller/kube/base/object.ts';
+import { deployments, type Pod, pods, services } from '../../../src/controller/kube/base/resources.ts';
+import { type Kube, kubeOver } from '../../../src/controller/kube/rest/kube.ts';
+import { loadKubeConfig } from '../../../src/controller/kube/rest/kube-config.ts';
+import { createTransport } from '../../../src/controller/kube/rest/transport.ts';
+import type { WorkQueue } from '../../../src/controller/kube/workqueue/work-queue.ts';
 import { runController, type Surroundings } from '../../../src/controller/main.ts';
-import { portForwards, type StoredPortForward } from '../../../src/controller/portforward.ts';
-import { readSettings } from '../../../src/controller/settings.ts';
 import { silentLog } from '../../../src/process/log.ts';
 import { createRegistry } from '../../../src/process/metrics.ts';
-import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
 
 const crdFile = join(import.meta.dirname, '../../../crds/portforward.yaml');
 const limitMs = 60_000;

@@ -1,7 +1,5 @@
-/**
- * Commands that a page names exist, with the options that it names: of `portforward`, of npm's scripts, of the chart's values, and of
- * the script behind `npm run manifests`. What a cluster must answer is run by test/cluster/docs.test.ts.
- */
+// Commands that a page names exist, with the options that it names: of `portforward`, of npm's scripts, of the chart's values, and of
+// the script behind `npm run manifests`. What a cluster must answer is run by test/cluster/docs.test.ts.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -75,7 +73,7 @@ suite('commands', () => {
   });
 
   test('npm run cluster and npm run build:image have the words and options that pages name', () => {
-    const cluster = readFileSync(join(root, 'test/cluster/cli.ts'), 'utf8');
+    const cluster = readFileSync(join(root, 'lab/cluster/cli.ts'), 'utf8');
     for (const { page, line, target } of beginningWith(/^npm run cluster -- [a-z]/)) {
       const [, word = ''] = /^npm run cluster -- (\w+)/.exec(target) ?? [];
       assert.ok(cluster.includes(`.command('${word}')`), `${page}:${line}: ${target}`);

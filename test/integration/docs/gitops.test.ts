@@ -1,12 +1,10 @@
-/**
- * The health script of gitops.md says of a PortForward what Argo CD shall show. It is run by the Lua 5.1 that Redis has in it, which is the
- * version of Argo CD's own.
- */
+// The health script of gitops.md says of a PortForward what Argo CD shall show. It is run by the Lua 5.1 that Redis has in it, which is the
+// version of Argo CD's own.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { parse } from 'yaml';
-import { command } from '../../cluster/command.ts';
-import { type Redis, startRedis } from '../../private-network/redis.ts';
+import { type Redis, startRedis } from '../../../lab/private-network/redis.ts';
+import { command } from '../../../lab/process/command.ts';
 import { readPage } from './markdown.ts';
 
 const [script = ''] = readPage('docs/gitops.md').blocks.flatMap(({ language, text }) => {

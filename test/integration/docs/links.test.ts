@@ -1,6 +1,4 @@
-/**
- * Whoever follows a link of a page arrives: at a file, and at its heading. Paths named in a sentence exist too.
- */
+// Whoever follows a link of a page arrives: at a file, and at its heading. Paths named in a sentence exist too.
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';

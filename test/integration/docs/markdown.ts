@@ -1,8 +1,6 @@
-/**
- * The Markdown pages as their readers meet them: headings, links, fenced blocks, commands named in a sentence. Reads only what these
- * pages use of Markdown: ATX headings, inline links, fences of three backticks.
- * Neighbours: links.test.ts, documents.test.ts, commands.test.ts; test/cluster/docs.test.ts runs what is found here.
- */
+// The Markdown pages as their readers meet them: headings, links, fenced blocks, commands named in a sentence. Reads only what these
+// pages use of Markdown: ATX headings, inline links, fences of three backticks.
+// Neighbours: links.test.ts, documents.test.ts, commands.test.ts; test/cluster/docs.test.ts runs what is found here.
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 

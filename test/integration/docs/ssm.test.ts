@@ -1,7 +1,5 @@
-/**
- * What ssm.md tells of policies and reasons is what the programs have: the policy of its document, every reason of the driver, every
- * statement explained, every endpoint.
- */
+// What ssm.md tells of policies and reasons is what the programs have: the policy of its document, every reason of the driver, every
+// statement explained, every endpoint.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.ts';
 import { apiVersion, kind } from '../../../src/contract/api/names.ts';
 import { TunnelError } from '../../../src/contract/errors.ts';
+import { type StoredPortForward, validPortForward } from '../../../src/controller/base/portforward.ts';
+import { readSettings } from '../../../src/controller/base/settings.ts';
 import { desiredChildren } from '../../../src/controller/children/index.ts';
 import { appliedAnnotation, fieldManager } from '../../../src/controller/children/names.ts';
-import { marked } from '../../../src/controller/kube/apply.ts';
-import type { KubeObject } from '../../../src/controller/kube/object.ts';
-import type { Deployment } from '../../../src/controller/kube/resources.ts';
-import { type StoredPortForward, validPortForward } from '../../../src/controller/portforward.ts';
+import { marked } from '../../../src/controller/kube/apply/apply.ts';
+import type { KubeObject } from '../../../src/controller/kube/base/object.ts';
+import type { Deployment } from '../../../src/controller/kube/base/resources.ts';
 import { controllerRules, leaseRules } from '../../../src/controller/rbac.ts';
-import { readSettings } from '../../../src/controller/settings.ts';
-import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
 import { corpus } from '../../corpus/corpus.ts';
 import { controllerUser, namespace, renderText } from './chart.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.ts';
+import { command } from '../../../lab/process/command.ts';
+import { readSettings } from '../../../src/controller/base/settings.ts';
 import { controllerRules, leaseRules } from '../../../src/controller/rbac.ts';
-import { readSettings } from '../../../src/controller/settings.ts';
-import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
-import { command } from '../../cluster/command.ts';
 import { helm, namespace, ofKind, type Rendered, render, renderText, root } from './chart.ts';
 
 let server: ApiServer;

@@ -1,12 +1,10 @@
-/**
- * Renders the chart with the pinned Helm, as the API server of the tests would get it.
- * Neighbours: chart.test.ts, admission.test.ts.
- */
+// Renders the chart with the pinned Helm, as the API server of the tests would get it.
+// Neighbours: chart.test.ts, admission.test.ts.
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { command } from '../../cluster/command.ts';
-import { cachedProgram } from '../../cluster/places.ts';
-import { ensurePrograms, kubernetesVersion } from '../../cluster/programs.ts';
+import { cachedProgram } from '../../../lab/base/places.ts';
+import { command } from '../../../lab/process/command.ts';
+import { ensurePrograms, kubernetesVersion } from '../../../lab/programs/programs.ts';
 
 export const root = join(import.meta.dirname, '..', '..', '..');
 const release = 'portforward';

@@ -1,10 +1,8 @@
-/**
- * What Helm prints after an install: the document in it can be saved and applied as it stands, and warnings are there when they should be.
- */
+// What Helm prints after an install: the document in it can be saved and applied as it stands, and warnings are there when they should be.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.ts';
 import { check } from '../../../src/cli/check.ts';
-import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
 import { Folder } from '../cli/laptop.ts';
 import { helm, namespace } from './chart.ts';
 

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { command } from '../../cluster/command.ts';
-import { buildWithBuildah } from '../../cluster/image-build.ts';
-import { baseImage, type Image } from '../../cluster/images.ts';
-import { ensurePackages } from '../../cluster/packages.ts';
+import { buildWithBuildah } from '../../../lab/images/image-build.ts';
+import { baseImage, type Image } from '../../../lab/images/images.ts';
+import { command } from '../../../lab/process/command.ts';
+import { ensurePackages } from '../../../lab/programs/packages.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const log = (line: string): void => void process.stderr.write(`${line}\n`);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { isConflict, isForbidden, isNotFound } from '../../../src/controller/kube/api-error.ts';
-import { Applier, marked, needsApply, OwnershipConflict } from '../../../src/controller/kube/apply.ts';
-import { type KubeObject, keyOf, type Resource } from '../../../src/controller/kube/object.ts';
-import { Reflector } from '../../../src/controller/kube/reflector.ts';
+import { eventually } from '../../../lab/base/eventually.ts';
+import { Applier, marked, needsApply, OwnershipConflict } from '../../../src/controller/kube/apply/apply.ts';
+import { isConflict, isForbidden, isNotFound } from '../../../src/controller/kube/base/api-error.ts';
+import { type KubeObject, keyOf, type Resource } from '../../../src/controller/kube/base/object.ts';
 import {
   deployments,
   leases,
@@ -11,9 +11,9 @@ import {
   type Service,
   serviceAccounts,
   services,
-} from '../../../src/controller/kube/resources.ts';
-import { Store } from '../../../src/controller/kube/store.ts';
-import { eventually } from '../../support/eventually.ts';
+} from '../../../src/controller/kube/base/resources.ts';
+import { Reflector } from '../../../src/controller/kube/cache/reflector.ts';
+import { Store } from '../../../src/controller/kube/cache/store.ts';
 import { childrenIn } from './children.ts';
 import { type RealApi, startRealApi } from './real-api.ts';
 

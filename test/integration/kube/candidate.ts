@@ -1,15 +1,13 @@
-/**
- * One replica of an operator, for the election tests: leads when it may, and while it leads writes its name into a
- * ServiceAccount ten times a second, fenced as an operator's writes are. Prints `leading` after the first write.
- * Usage: candidate.ts KUBECONFIG NAMESPACE IDENTITY
- */
+// One replica of an operator, for the election tests: leads when it may, and while it leads writes its name into a
+// ServiceAccount ten times a second, fenced as an operator's writes are. Prints `leading` after the first write.
+// Usage: candidate.ts KUBECONFIG NAMESPACE IDENTITY
 import { setTimeout as delay } from 'node:timers/promises';
-import { Elector } from '../../../src/controller/kube/elector.ts';
-import { kubeOver } from '../../../src/controller/kube/kube.ts';
-import { loadKubeConfig } from '../../../src/controller/kube/kube-config.ts';
-import { kubeMetrics } from '../../../src/controller/kube/metrics.ts';
-import { serviceAccounts } from '../../../src/controller/kube/resources.ts';
-import { createTransport } from '../../../src/controller/kube/transport.ts';
+import { kubeMetrics } from '../../../src/controller/kube/base/metrics.ts';
+import { serviceAccounts } from '../../../src/controller/kube/base/resources.ts';
+import { Elector } from '../../../src/controller/kube/leaderelection/elector.ts';
+import { kubeOver } from '../../../src/controller/kube/rest/kube.ts';
+import { loadKubeConfig } from '../../../src/controller/kube/rest/kube-config.ts';
+import { createTransport } from '../../../src/controller/kube/rest/transport.ts';
 import { createLog } from '../../../src/process/log.ts';
 import { createRegistry } from '../../../src/process/metrics.ts';
 import { run } from '../../../src/process/run.ts';

@@ -1,15 +1,13 @@
-/**
- * Objects of every kind that an operator of tunnels owns, written with everything that reads back differently: quantities
- * in other units, defaults left out, empty values, numbers as text.
- */
-import type { KubeObject, Resource } from '../../../src/controller/kube/object.ts';
+// Objects of every kind that an operator of tunnels owns, written with everything that reads back differently: quantities
+// in other units, defaults left out, empty values, numbers as text.
+import type { KubeObject, Resource } from '../../../src/controller/kube/base/object.ts';
 import {
   deployments,
   networkPolicies,
   podDisruptionBudgets,
   serviceAccounts,
   services,
-} from '../../../src/controller/kube/resources.ts';
+} from '../../../src/controller/kube/base/resources.ts';
 
 export interface Child {
   readonly resource: Resource;

@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
-import { Reflector } from '../../../src/controller/kube/reflector.ts';
-import { leases, type ServiceAccount, serviceAccounts } from '../../../src/controller/kube/resources.ts';
+import { leases, type ServiceAccount, serviceAccounts } from '../../../src/controller/kube/base/resources.ts';
+import { Reflector } from '../../../src/controller/kube/cache/reflector.ts';
 import { until } from '../../unit/controller/kube/scripted-server.ts';
 import { type RealApi, startRealApi } from './real-api.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { EventRecorder } from '../../../src/controller/kube/events.ts';
-import type { KubeObject } from '../../../src/controller/kube/object.ts';
-import { type Event, events, services } from '../../../src/controller/kube/resources.ts';
+import type { KubeObject } from '../../../src/controller/kube/base/object.ts';
+import { type Event, events, services } from '../../../src/controller/kube/base/resources.ts';
+import { EventRecorder } from '../../../src/controller/kube/events/events.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { type RealApi, startRealApi } from './real-api.ts';
 

@@ -1,9 +1,9 @@
-/** A real API server for the tests of one file, with clients of any user and namespaces of their own. */
+// A real API server for the tests of one file, with clients of any user and namespaces of their own.
 import { randomUUID } from 'node:crypto';
-import type { WritePolicy } from '../../../src/controller/kube/kube.ts';
-import { loadKubeConfig } from '../../../src/controller/kube/kube-config.ts';
-import type { KubeObject, Resource } from '../../../src/controller/kube/object.ts';
-import { type ApiServer, startApiServer } from '../../cluster/api-server.ts';
+import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.ts';
+import type { KubeObject, Resource } from '../../../src/controller/kube/base/object.ts';
+import type { WritePolicy } from '../../../src/controller/kube/rest/kube.ts';
+import { loadKubeConfig } from '../../../src/controller/kube/rest/kube-config.ts';
 import { type Client, clientOf } from '../../unit/controller/kube/scripted-server.ts';
 
 export interface RealApi extends AsyncDisposable {

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { KubeConfig } from '@kubernetes/client-node';
-import { ApiUnreachable } from '../../../src/controller/kube/api-error.ts';
-import { services } from '../../../src/controller/kube/resources.ts';
-import { Authority } from '../../cluster/certificates.ts';
+import { Authority } from '../../../lab/cluster/certificates.ts';
+import { ApiUnreachable } from '../../../src/controller/kube/base/api-error.ts';
+import { services } from '../../../src/controller/kube/base/resources.ts';
 import { clientOf } from '../../unit/controller/kube/scripted-server.ts';
 
 const { signal } = new AbortController();

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
-import { loadKubeConfig } from '../../../src/controller/kube/kube-config.ts';
-import type { KubeObject } from '../../../src/controller/kube/object.ts';
-import { type Change, Reflector, type ReflectorOptions } from '../../../src/controller/kube/reflector.ts';
-import { type ServiceAccount, serviceAccounts } from '../../../src/controller/kube/resources.ts';
-import { eventually } from '../../support/eventually.ts';
+import { eventually } from '../../../lab/base/eventually.ts';
+import type { KubeObject } from '../../../src/controller/kube/base/object.ts';
+import { type ServiceAccount, serviceAccounts } from '../../../src/controller/kube/base/resources.ts';
+import { type Change, Reflector, type ReflectorOptions } from '../../../src/controller/kube/cache/reflector.ts';
+import { loadKubeConfig } from '../../../src/controller/kube/rest/kube-config.ts';
 import { clientOf, until } from '../../unit/controller/kube/scripted-server.ts';
 import { type RealApi, startRealApi } from './real-api.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { command } from '../../cluster/command.ts';
-import { startPrivateNetwork } from '../../private-network/network.ts';
-import { greets } from '../../private-network/sshd.ts';
-import { eventually } from '../../support/eventually.ts';
+import { eventually } from '../../../lab/base/eventually.ts';
+import { startPrivateNetwork } from '../../../lab/private-network/network.ts';
+import { greets } from '../../../lab/private-network/sshd.ts';
+import { command } from '../../../lab/process/command.ts';
 
 test('the database is reached through either bastion and not without one, and every fault heals', async (t) => {
   const network = await startPrivateNetwork({ instance: 7 });

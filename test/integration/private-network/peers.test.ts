@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { command } from '../../cluster/command.ts';
-import { startPostgres } from '../../private-network/postgres.ts';
-import { startRedis } from '../../private-network/redis.ts';
-import { generateKey, greets, startSshd } from '../../private-network/sshd.ts';
+import { startPostgres } from '../../../lab/private-network/postgres.ts';
+import { startRedis } from '../../../lab/private-network/redis.ts';
+import { generateKey, greets, startSshd } from '../../../lab/private-network/sshd.ts';
+import { command } from '../../../lab/process/command.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'portforward-peers-'));
 after(() => rmSync(directory, { recursive: true }));

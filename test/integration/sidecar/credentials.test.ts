@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
+import { generateKey } from '../../../lab/private-network/sshd.ts';
 import { type Service, echo as sendBack, serve } from '../../driver-suite/destinations.ts';
-import { generateKey } from '../../private-network/sshd.ts';
 import {
   type Bastion,
   client,

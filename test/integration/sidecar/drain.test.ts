@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
+import type { Child } from '../../../lab/process/child.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
-import type { Child } from '../../cluster/child.ts';
 import { endOf as endOfPod, type Pod, spawnPod, startPod, whileAccepting } from './pod.ts';
 import { type Bastion, endOf, startBastion, tunnelConfig } from './sidecar-world.ts';
 

@@ -2,10 +2,10 @@
 // Neighbour: pod-process.ts is what it runs.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { Child } from '../../../lab/process/child.ts';
+import { onFreePorts } from '../../../lab/process/ports.ts';
 import { configVariable, podUidVariable } from '../../../src/contract/pod.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
-import { Child } from '../../cluster/child.ts';
-import { onFreePorts } from '../../cluster/ports.ts';
 import { nodeFlags } from '../../support/entrypoint.ts';
 
 const script = fileURLToPath(new URL('pod-process.ts', import.meta.url));

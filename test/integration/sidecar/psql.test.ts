@@ -1,9 +1,9 @@
 // The product's promise in one file: psql through the sidecar and a real bastion, with and without the database behind it.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { type Postgres, startPostgres } from '../../../lab/private-network/postgres.ts';
+import { CommandFailed } from '../../../lab/process/command.ts';
 import type { Sidecar } from '../../../src/sidecar/main.ts';
-import { CommandFailed } from '../../cluster/command.ts';
-import { type Postgres, startPostgres } from '../../private-network/postgres.ts';
 import {
   type Bastion,
   openSidecar,

@@ -1,8 +1,8 @@
 // DESIGN promise 3 with the real clients: when no stream can be had, psql, redis-cli, mariadb and curl print our sentence.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { CommandFailed, command } from '../../../lab/process/command.ts';
 import type { Sidecar } from '../../../src/sidecar/main.ts';
-import { CommandFailed, command } from '../../cluster/command.ts';
 import { closedPort } from '../../driver-suite/destinations.ts';
 import {
   type Bastion,

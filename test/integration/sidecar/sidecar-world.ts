@@ -1,13 +1,13 @@
 // A sidecar in this process before real bastions, for the tests beside and for test/faults.
-// Neighbours: test/private-network (the servers), src/sidecar/main.ts (what is tested).
+// Neighbours: lab/private-network (the servers), src/sidecar/main.ts (what is tested).
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import type { Postgres } from '../../../lab/private-network/postgres.ts';
+import { type Sshd, startSshd } from '../../../lab/private-network/sshd.ts';
+import { command } from '../../../lab/process/command.ts';
 import { type Forward, type TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { createLog, type Logger } from '../../../src/process/log.ts';
 import { type Sidecar, startSidecar } from '../../../src/sidecar/main.ts';
-import { command } from '../../cluster/command.ts';
-import type { Postgres } from '../../private-network/postgres.ts';
-import { type Sshd, startSshd } from '../../private-network/sshd.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import type { SessionManager } from '../../support/ssm/session-manager.ts';
 import { hopTo, SecretDirectory, userKey } from '../ssh/ssh-world.ts';

@@ -1,8 +1,8 @@
 // The suite that every driver passes, for the ssh driver against a real sshd.
 
+import { generateKey, startSshd } from '../../../lab/private-network/sshd.ts';
 import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
 import { driverSuite } from '../../driver-suite/suite.ts';
-import { generateKey, startSshd } from '../../private-network/sshd.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { hopTo, SecretDirectory, userKey } from './ssh-world.ts';
 

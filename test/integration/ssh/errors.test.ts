@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { eventually } from '../../../lab/base/eventually.ts';
+import { generateKey, type KeyPair, type Sshd, startSshd } from '../../../lab/private-network/sshd.ts';
 import { type Code, TunnelError } from '../../../src/contract/errors.ts';
 import type { Destination, SshConfig } from '../../../src/contract/tunnel-config.ts';
-import type { Session } from '../../../src/sidecar/driver.ts';
+import type { Session } from '../../../src/sidecar/base/driver.ts';
 import { closedPort } from '../../driver-suite/destinations.ts';
-import { generateKey, type KeyPair, type Sshd, startSshd } from '../../private-network/sshd.ts';
-import { eventually } from '../../support/eventually.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { connectOnce, hopTo, SecretDirectory, userKey } from './ssh-world.ts';
 

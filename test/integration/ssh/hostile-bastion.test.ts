@@ -9,7 +9,7 @@ import { afterEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import ssh2, { type Connection, type ServerChannel } from 'ssh2';
 import { TunnelError } from '../../../src/contract/errors.ts';
-import type { Session } from '../../../src/sidecar/driver.ts';
+import type { Session } from '../../../src/sidecar/base/driver.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
 

@@ -6,10 +6,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../../../lab/base/eventually.ts';
+import { generateKey, type Sshd, startSshd } from '../../../lab/private-network/sshd.ts';
 import { createLog, silentLog } from '../../../src/process/log.ts';
 import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
-import { generateKey, type Sshd, startSshd } from '../../private-network/sshd.ts';
-import { eventually } from '../../support/eventually.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
 

@@ -2,12 +2,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { writeWhole } from '../../../lab/base/whole-file.ts';
+import { generateKey, type KeyPair, type Sshd } from '../../../lab/private-network/sshd.ts';
 import type { Hop, SshConfig } from '../../../src/contract/tunnel-config.ts';
 import { silentLog } from '../../../src/process/log.ts';
-import type { Session } from '../../../src/sidecar/driver.ts';
+import type { Session } from '../../../src/sidecar/base/driver.ts';
 import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
-import { generateKey, type KeyPair, type Sshd } from '../../private-network/sshd.ts';
-import { writeWhole } from '../../support/whole-file.ts';
 
 /** A directory like the one that the kubelet mounts. */
 export class SecretDirectory {

@@ -1,8 +1,8 @@
 // The suite that every driver passes, for the ssm driver against the Session Manager service.
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../../../src/process/log.ts';
-import { ByteBudget } from '../../../src/sidecar/byte-budget.ts';
-import type { Driver } from '../../../src/sidecar/driver.ts';
+import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
+import type { Driver } from '../../../src/sidecar/base/driver.ts';
 import { createSsmDriver } from '../../../src/sidecar/drivers/ssm/driver.ts';
 import { driverSuite } from '../../driver-suite/suite.ts';
 import { SessionManager } from '../../support/ssm/session-manager.ts';

@@ -11,11 +11,11 @@ import { SsmWorld } from './ssm-world.ts';
 const world = await SsmWorld.start();
 const services: Service[] = [];
 /** Bytes on their way at most, where an echo is slower than what is sent to it. */
-const AHEAD = 2 * 1024 * 1024;
+const ahead = 2 * 1024 * 1024;
 const calm = { LossPercent: 0, DoublePercent: 0, ReorderPercent: 0, Pace: true };
 /** What does not end while messages are lost is to end once none is: without any progress a session is ended after 75 s, at most twice that where this process slept. */
-const LOSSY_MS = 50_000;
-const CALM_MS = 150_000;
+const lossyMs = 50_000;
+const calmMs = 150_000;
 
 afterEach(async () => {
   await world.service.set(calm);
@@ -35,7 +35,7 @@ test('32 MiB paced, with 0.2 % of messages lost, doubled and reordered, change n
   await world.service.set({ LossPercent: 0.2, DoublePercent: 0.2, ReorderPercent: 0.2 });
   const bytes = randomBytes(32 * 1024 * 1024);
   const before = performance.now();
-  const answer = await roundTrip(await dial(session, local(service)), bytes, undefined, AHEAD);
+  const answer = await roundTrip(await dial(session, local(service)), bytes, undefined, ahead);
   const seconds = (performance.now() - before) / 1_000;
   t.diagnostic(`${seconds.toFixed(1)} s`);
   assert.equal(sha256(answer), sha256(bytes));
@@ -61,11 +61,11 @@ for (const [percent, size] of [
     };
     const before = performance.now();
     const transfer = roundTrip(await dial(session, local(service)), bytes, heard).catch((error: unknown) => error);
-    let outcome = await within(LOSSY_MS, transfer);
+    let outcome = await within(lossyMs, transfer);
     const isSlow = outcome === late;
     if (isSlow) {
       await world.service.set(calm);
-      outcome = await within(CALM_MS, transfer);
+      outcome = await within(calmMs, transfer);
     }
     heard();
     const resumes = ((await world.service.seen()).calls['ResumeSession'] ?? 0) - resumed;

@@ -1,8 +1,8 @@
 // Ten thousand connections, one after the other and fifty at a time, over one session: what each leaves behind, ten thousand would show.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { eventually } from '../../../lab/base/eventually.ts';
 import { echo, serve } from '../../driver-suite/destinations.ts';
-import { eventually } from '../../support/eventually.ts';
 import { liveMemory } from '../../support/live-memory.ts';
 import { asked, dial, local } from './exchange.ts';
 import { SsmWorld } from './ssm-world.ts';

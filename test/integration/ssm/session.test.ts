@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { TunnelError } from '../../../src/contract/errors.ts';
-import type { Destination, Session } from '../../../src/sidecar/driver.ts';
+import type { Destination, Session } from '../../../src/sidecar/base/driver.ts';
 import { closedPort, download, echo, flood, type Service, serve } from '../../driver-suite/destinations.ts';
 import { asked, dial, local, roundTrip, sha256 } from './exchange.ts';
 import { SsmWorld } from './ssm-world.ts';

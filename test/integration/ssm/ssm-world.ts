@@ -3,11 +3,11 @@ import { randomUUID } from 'node:crypto';
 import { after, afterEach } from 'node:test';
 import type { SsmConfig } from '../../../src/contract/tunnel-config.ts';
 import { createLog } from '../../../src/process/log.ts';
-import { ByteBudget } from '../../../src/sidecar/byte-budget.ts';
-import type { Destination, Driver, Session } from '../../../src/sidecar/driver.ts';
-import { createSsmApi } from '../../../src/sidecar/drivers/ssm/api.ts';
+import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
+import type { Destination, Driver, Session } from '../../../src/sidecar/base/driver.ts';
+import { createSsmApi } from '../../../src/sidecar/drivers/ssm/aws/api.ts';
+import type { SsmRoute } from '../../../src/sidecar/drivers/ssm/aws/ssm-route.ts';
 import { createSsmDriver, type SsmDriverOptions } from '../../../src/sidecar/drivers/ssm/driver.ts';
-import type { SsmRoute } from '../../../src/sidecar/drivers/ssm/targets.ts';
 import { SessionManager } from '../../support/ssm/session-manager.ts';
 
 const instance = 'i-0123456789abcdef0';

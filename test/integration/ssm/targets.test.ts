@@ -3,12 +3,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, test } from 'node:test';
+import { eventually } from '../../../lab/base/eventually.ts';
 import type { SsmConfig } from '../../../src/contract/tunnel-config.ts';
-import { createSsmApi } from '../../../src/sidecar/drivers/ssm/api.ts';
+import { createSsmApi } from '../../../src/sidecar/drivers/ssm/aws/api.ts';
+import { createIdentity } from '../../../src/sidecar/drivers/ssm/aws/identity.ts';
 import type { SsmDriverOptions } from '../../../src/sidecar/drivers/ssm/driver.ts';
-import { createIdentity } from '../../../src/sidecar/drivers/ssm/identity.ts';
 import { echo, type Service, serve } from '../../driver-suite/destinations.ts';
-import { eventually } from '../../support/eventually.ts';
 import { asked, dial, local } from './exchange.ts';
 import { configFor, SsmWorld } from './ssm-world.ts';
 

@@ -1,8 +1,6 @@
-/**
- * A server in the place of AWS that writes down, for every call of the ssm driver, what IAM would be asked and about whom. It answers each
- * call so far that the next one is made; the web socket itself is refused.
- * Neighbours: iam-policy.test.ts, iam-evaluator.ts.
- */
+// A server in the place of AWS that writes down, for every call of the ssm driver, what IAM would be asked and about whom. It answers each
+// call so far that the next one is made; the web socket itself is refused.
+// Neighbours: iam-policy.test.ts, iam-evaluator.ts.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Question } from './iam-evaluator.ts';

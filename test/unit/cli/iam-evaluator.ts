@@ -1,7 +1,5 @@
-/**
- * IAM's evaluation, as far as our policies use it: exact actions, wildcards in resources, policy variables, four condition operators.
- * Neighbours: iam-policy.test.ts (asks it), aws-recorder.ts (what was called).
- */
+// IAM's evaluation, as far as our policies use it: exact actions, wildcards in resources, policy variables, four condition operators.
+// Neighbours: iam-policy.test.ts (asks it), aws-recorder.ts (what was called).
 import type { Policy, Statement } from '../../../src/cli/iam-policy.ts';
 
 /** One question to IAM: may this be done with that? */

@@ -1,7 +1,5 @@
-/**
- * The printed policies against the calls that the driver really makes: all are allowed, nothing is allowed that is not called, and what
- * somebody else might do with the same keys is not.
- */
+// The printed policies against the calls that the driver really makes: all are allowed, nothing is allowed that is not called, and what
+// somebody else might do with the same keys is not.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,11 +10,11 @@ import { parsePortForward } from '../../../src/contract/api/parse.ts';
 import type { PortForward } from '../../../src/contract/api/portforward.ts';
 import type { SsmConfig } from '../../../src/contract/tunnel-config.ts';
 import { tunnelConfigOf } from '../../../src/contract/tunnel-config-of.ts';
-import { ByteBudget } from '../../../src/sidecar/byte-budget.ts';
-import { createSsmApi } from '../../../src/sidecar/drivers/ssm/api.ts';
-import type { Action } from '../../../src/sidecar/drivers/ssm/aws-error.ts';
+import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
+import { createSsmApi } from '../../../src/sidecar/drivers/ssm/aws/api.ts';
+import type { Action } from '../../../src/sidecar/drivers/ssm/aws/aws-error.ts';
+import { createIdentity } from '../../../src/sidecar/drivers/ssm/aws/identity.ts';
 import { createSsmDriver } from '../../../src/sidecar/drivers/ssm/driver.ts';
-import { createIdentity } from '../../../src/sidecar/drivers/ssm/identity.ts';
 import { corpus } from '../../corpus/corpus.ts';
 import { silentLog } from '../sidecar/drivers/ssm/silent-log.ts';
 import { AwsRecorder, ownKey, type Recorded } from './aws-recorder.ts';

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { type IamOptions, iam } from '../../../src/cli/iam.ts';
+import type { PortForward } from '../../../src/controller/base/portforward.ts';
 import { serviceAccount } from '../../../src/controller/children/service-account.ts';
-import type { PortForward } from '../../../src/controller/portforward.ts';
 
 let directory: string;
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { obstacleOf } from '../../../src/controller/ensure-children.ts';
-import { ApiError, ApiUnreachable } from '../../../src/controller/kube/api-error.ts';
-import { OwnershipConflict } from '../../../src/controller/kube/apply.ts';
+import { OwnershipConflict } from '../../../src/controller/kube/apply/apply.ts';
+import { ApiError, ApiUnreachable } from '../../../src/controller/kube/base/api-error.ts';
 import { portForward } from './portforwards.ts';
 
 const refusal = (status: number, message: string, reason = ''): ApiError =>

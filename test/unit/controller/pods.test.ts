@@ -1,7 +1,7 @@
 // Which pods count as a tunnel's, and what is kept of them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Pod } from '../../../src/controller/kube/resources.ts';
+import type { Pod } from '../../../src/controller/kube/base/resources.ts';
 import { projectPod, tunnelOfPod } from '../../../src/controller/pods.ts';
 
 const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'pf-orders-db-7d9f', uid: 'u', controller: true };

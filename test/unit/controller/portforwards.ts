@@ -1,7 +1,7 @@
 // PortForwards and settings for the tests of this folder.
 import type { PortForwardSpec } from '../../../src/contract/api/portforward.ts';
-import { type PortForward, validPortForward } from '../../../src/controller/portforward.ts';
-import { readSettings, type TunnelSettings } from '../../../src/controller/settings.ts';
+import { type PortForward, validPortForward } from '../../../src/controller/base/portforward.ts';
+import { readSettings, type TunnelSettings } from '../../../src/controller/base/settings.ts';
 
 /** The README's example. */
 const ordersDb = {

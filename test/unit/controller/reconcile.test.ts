@@ -1,21 +1,18 @@
 // Whole passes over caches and an API server in memory: what is tried, told and held back when not all of it succeeds.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { StoredPortForward } from '../../../src/controller/base/portforward.ts';
 import { appliedAnnotation } from '../../../src/controller/children/names.ts';
 import { type ChildAccess, ChildrenKeeper, ownerIndex } from '../../../src/controller/ensure-children.ts';
-import { ApiError } from '../../../src/controller/kube/api-error.ts';
-import { Applier } from '../../../src/controller/kube/apply.ts';
-import { LeadershipLost } from '../../../src/controller/kube/elector.ts';
-import type { EventNote } from '../../../src/controller/kube/events.ts';
-import type { Kube } from '../../../src/controller/kube/kube.ts';
+import { Applier } from '../../../src/controller/kube/apply/apply.ts';
+import { ApiError } from '../../../src/controller/kube/base/api-error.ts';
 import {
   controllerOf,
   type KubeObject,
   keyOf,
   type ObjectName,
   type Resource,
-} from '../../../src/controller/kube/object.ts';
-import { Overlay } from '../../../src/controller/kube/overlay.ts';
+} from '../../../src/controller/kube/base/object.ts';
 import {
   type Deployment,
   deployments,
@@ -25,13 +22,16 @@ import {
   type Service,
   serviceAccounts,
   services,
-} from '../../../src/controller/kube/resources.ts';
-import { Store } from '../../../src/controller/kube/store.ts';
-import type { StoredPortForward } from '../../../src/controller/portforward.ts';
+} from '../../../src/controller/kube/base/resources.ts';
+import { Overlay } from '../../../src/controller/kube/cache/overlay.ts';
+import { Store } from '../../../src/controller/kube/cache/store.ts';
+import type { EventNote } from '../../../src/controller/kube/events/events.ts';
+import { LeadershipLost } from '../../../src/controller/kube/leaderelection/elector.ts';
+import type { Kube } from '../../../src/controller/kube/rest/kube.ts';
 import { reconciler } from '../../../src/controller/reconcile.ts';
 import { RefusalRetry } from '../../../src/controller/refusal-retry.ts';
 import { RolloutLimiter } from '../../../src/controller/rollout-limiter.ts';
-import type { Reading } from '../../../src/controller/status/tunnels.ts';
+import type { Reading } from '../../../src/controller/status/observed-tunnel.ts';
 import { StatusWriter } from '../../../src/controller/status-writer.ts';
 import { silentLog } from '../../../src/process/log.ts';
 import { portForward, tunnelSettings } from './portforwards.ts';

@@ -1,8 +1,8 @@
 // Refused pods are tried again at a steady pace, and only while they are refused.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { Kube } from '../../../src/controller/kube/kube.ts';
-import type { Deployment } from '../../../src/controller/kube/resources.ts';
+import type { Deployment } from '../../../src/controller/kube/base/resources.ts';
+import type { Kube } from '../../../src/controller/kube/rest/kube.ts';
 import { RefusalRetry } from '../../../src/controller/refusal-retry.ts';
 import { deployment } from './status/observed.ts';
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { desiredChildren } from '../../../src/controller/children/index.ts';
 import { appliedAnnotation } from '../../../src/controller/children/names.ts';
-import type { Deployment } from '../../../src/controller/kube/resources.ts';
+import type { Deployment } from '../../../src/controller/kube/base/resources.ts';
 import { isOperatorsRollout, RolloutLimiter } from '../../../src/controller/rollout-limiter.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { portForward, tunnelSettings } from './portforwards.ts';

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { PortForwardStatus } from '../../../src/contract/api/status.ts';
-import { ApiError } from '../../../src/controller/kube/api-error.ts';
-import type { EventNote } from '../../../src/controller/kube/events.ts';
-import type { Kube } from '../../../src/controller/kube/kube.ts';
-import { Overlay } from '../../../src/controller/kube/overlay.ts';
-import { Store } from '../../../src/controller/kube/store.ts';
-import type { StoredPortForward } from '../../../src/controller/portforward.ts';
+import type { StoredPortForward } from '../../../src/controller/base/portforward.ts';
+import { ApiError } from '../../../src/controller/kube/base/api-error.ts';
+import { Overlay } from '../../../src/controller/kube/cache/overlay.ts';
+import { Store } from '../../../src/controller/kube/cache/store.ts';
+import type { EventNote } from '../../../src/controller/kube/events/events.ts';
+import type { Kube } from '../../../src/controller/kube/rest/kube.ts';
 import type { Observation } from '../../../src/controller/status/conditions.ts';
 import { computeStatus } from '../../../src/controller/status/status.ts';
 import { StatusWriter } from '../../../src/controller/status-writer.ts';

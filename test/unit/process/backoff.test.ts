@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Backoff, backoffDelay, sleep } from '../../../src/process/backoff.ts';
+import { Backoff, backoffDelay } from '../../../src/process/backoff.ts';
 
 test('delays double up to the cap when nothing is random', () => {
   const backoff = new Backoff({ initialMs: 100, maxMs: 1_000, random: () => 0 });
@@ -28,13 +28,4 @@ test('a delay is never over the cap, never below its unrandom share and always a
       },
     ),
   );
-});
-
-test('a sleep that is aborted rejects at once with the reason, and one already aborted never starts', async () => {
-  const stop = new AbortController();
-  const reason = new Error('stopping');
-  const slept = sleep(60_000, stop.signal);
-  stop.abort(reason);
-  await assert.rejects(slept, (error) => error === reason);
-  await assert.rejects(sleep(60_000, stop.signal), (error) => error === reason);
 });

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 const prelude = `
   import { run } from '${new URL('../../../src/process/run.ts', import.meta.url).href}';
   import { createLog } from '${new URL('../../../src/process/log.ts', import.meta.url).href}';
-  import { sleep } from '${new URL('../../../src/process/backoff.ts', import.meta.url).href}';
+  import { sleep } from '${new URL('../../../src/process/clock.ts', import.meta.url).href}';
   const log = createLog();
 `;
 
@@ -43,7 +43,7 @@ test('an error of main is logged whole before the process exits with its code', 
 test('SIGTERM, SIGINT and SIGHUP abort the signal, and a main that rejects with its reason has ended cleanly', async () => {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     const { child, line, ended } = start(
-      `await run(async (signal) => { log.info('up'); await sleep(60_000, signal); }, { log });`,
+      `await run(async (signal) => { log.info('up'); await sleep(60_000, { signal }); }, { log });`,
     );
     await line;
     child.kill(signal);
@@ -53,7 +53,7 @@ test('SIGTERM, SIGINT and SIGHUP abort the signal, and a main that rejects with 
 
 test('a main that fails while it stops is still an error', async () => {
   const { child, line, ended } = start(
-    `await run(async (signal) => { log.info('up'); await sleep(60_000, signal).catch(() => { throw new Error('drain failed'); }); }, { log });`,
+    `await run(async (signal) => { log.info('up'); await sleep(60_000, { signal }).catch(() => { throw new Error('drain failed'); }); }, { log });`,
   );
   await line;
   child.kill('SIGTERM');
@@ -91,7 +91,7 @@ test('an unhandled rejection and an uncaught exception are logged and end the pr
     `setTimeout(() => { throw new Error('lost promise'); }, 1);`,
   ];
   for (const body of bodies) {
-    const { code, output } = await start(`${body} await run((signal) => sleep(60_000, signal), { log });`).ended;
+    const { code, output } = await start(`${body} await run((signal) => sleep(60_000, { signal }), { log });`).ended;
     assert.equal(code, 1);
     assert.match(output, /lost promise/);
   }

@@ -8,7 +8,7 @@ import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { silentLog } from '../../../src/process/log.ts';
 import { type Sidecar, startSidecar } from '../../../src/sidecar/main.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
-import { ManualClock, MemoryDriver, orders } from './memory-driver.ts';
+import { ManualClock, MemoryDriver, orders } from './tunnel/memory-driver.ts';
 
 const config: TunnelConfig = {
   version: 1,

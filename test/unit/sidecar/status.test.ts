@@ -5,9 +5,9 @@ import { TunnelError } from '../../../src/contract/errors.ts';
 import { tunnelStatusSchema } from '../../../src/contract/tunnel-status.ts';
 import { createRegistry } from '../../../src/process/metrics.ts';
 import { Reachability } from '../../../src/sidecar/health/reachability.ts';
-import type { TunnelSnapshot } from '../../../src/sidecar/snapshot.ts';
 import { adminRoutes, type StatusSources, statusOf, whyNotReady } from '../../../src/sidecar/status.ts';
-import { down, orders } from './memory-driver.ts';
+import type { TunnelSnapshot } from '../../../src/sidecar/tunnel/snapshot.ts';
+import { down, orders } from './tunnel/memory-driver.ts';
 
 function sources(
   snapshot: Omit<TunnelSnapshot, 'since'>,

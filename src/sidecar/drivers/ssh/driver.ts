@@ -3,13 +3,13 @@
 import { TunnelError } from '../../../contract/errors.ts';
 import type { Hop, SshConfig } from '../../../contract/tunnel-config.ts';
 import type { Logger } from '../../../process/log.ts';
-import { ByteBudget } from '../../byte-budget.ts';
-import type { ConnectOptions, Driver, Session } from '../../driver.ts';
-import { CredentialStore, type LoginMaterial } from './credentials.ts';
-import { type HopRole, hopName } from './hop-name.ts';
-import { joinKnownHosts } from './host-trust.ts';
-import { connectThrough, type HopAccess } from './jump.ts';
-import { parseKnownHosts } from './known-hosts.ts';
+import { ByteBudget } from '../../base/byte-budget.ts';
+import type { ConnectOptions, Driver, Session } from '../../base/driver.ts';
+import { type HopRole, hopName } from './base/hop-name.ts';
+import { connectThrough, type HopAccess } from './connect.ts';
+import { CredentialStore, type LoginMaterial } from './login/credentials.ts';
+import { joinKnownHosts } from './login/host-trust.ts';
+import { parseKnownHosts } from './login/known-hosts.ts';
 import { orderRoutes, type SshRoute } from './routes.ts';
 
 export type { SshRoute } from './routes.ts';

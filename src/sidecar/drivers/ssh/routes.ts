@@ -1,7 +1,7 @@
 // The order in which bastions are preferred. Pure. Neighbour: driver.ts.
 import { createHash } from 'node:crypto';
 import { type Hop, hostPort, type SshConfig } from '../../../contract/tunnel-config.ts';
-import type { Route } from '../../driver.ts';
+import type { Route } from '../../base/driver.ts';
 
 /** One bastion, reached through the configured jump hosts. */
 export interface SshRoute extends Route {

@@ -1,25 +1,25 @@
 // One Session Manager session as an ordered byte channel that outlives its web sockets: handshake first, then streams; resumed when a
 // socket is gone or the agent silent; ended when nothing will come any more.
-// Neighbours: sockets.ts (one after the other), message-link.ts (messages in order), establishing.ts (the beginning), turns.ts (when to act),
+// Neighbours: sockets.ts (one after the other), message-link.ts (messages in order), channel-handshake.ts (the beginning), send-loop.ts (when to act),
 // outbox.ts (what to say), port-session.ts (what is carried).
 import { TunnelError } from '../../../contract/errors.ts';
-import type { ByteBudget } from '../../byte-budget.ts';
-import type { ChannelTicket } from './api.ts';
-import { closedReason } from './closed-reason.ts';
-import { Ending } from './ending.ts';
-import { type Established, Establishing } from './establishing.ts';
-import type { AgentFacts } from './handshake.ts';
-import { KEEP_ALIVE_MS, PROBE_MS, type Verdict } from './liveness.ts';
-import { MessageLink } from './message-link.ts';
-import { Opening, type OpeningOptions } from './opening.ts';
-import { Outbox } from './outbox.ts';
-import { encodeFlag, flag, parseFlag, payloadType } from './payload.ts';
-import type { ByteChannel, PortSession } from './port-session.ts';
-import type { Expiry } from './session-limits.ts';
-import { SingleSession } from './single.ts';
-import { SmuxSession } from './smux/session.ts';
-import { Sockets } from './sockets.ts';
-import { Turns } from './turns.ts';
+import type { ByteBudget } from '../../base/byte-budget.ts';
+import type { ChannelTicket } from './aws/api.ts';
+import type { ByteChannel, PortSession } from './base/port-session.ts';
+import type { Expiry } from './base/session-limits.ts';
+import { type Established, Establishing } from './channel/channel-handshake.ts';
+import { closedReason } from './channel/closed-reason.ts';
+import type { AgentFacts } from './channel/handshake.ts';
+import { keepAliveMs, probeMs, type Verdict } from './channel/liveness.ts';
+import { MessageLink } from './channel/message-link.ts';
+import { Outbox } from './channel/outbox.ts';
+import { encodeFlag, flag, parseFlag, payloadType } from './channel/payload.ts';
+import { Turns } from './channel/send-loop.ts';
+import { Opening, type OpeningOptions } from './channel/socket-opener.ts';
+import { Sockets } from './channel/sockets.ts';
+import { Ending } from './channel/termination.ts';
+import { SingleSession } from './streams/single-stream-session.ts';
+import { SmuxSession } from './streams/smux/session.ts';
 
 export interface DataChannelOptions extends OpeningOptions {
   readonly ticket: ChannelTicket;
@@ -132,7 +132,7 @@ export class DataChannel implements ByteChannel {
     if (this.#turns.verdict !== 'alive' || this.#established?.port.stuck !== true) return false;
     // Where messages of ours wait as well, it is rather the agent that is silent.
     const silentMs = this.#options.clock.now() - this.#turns.heardAt;
-    return !this.#link.outstanding || silentMs < PROBE_MS + 500;
+    return !this.#link.outstanding || silentMs < probeMs + 500;
   }
 
   /** How the service ended the session although its agent lived; undefined while it has not, and for every other end. */
@@ -255,7 +255,7 @@ export class DataChannel implements ByteChannel {
     if (established === undefined || this.#ending.over || !established.agent.multiplexes) return;
     const { agent, port } = established;
     const watched = this.#options.watchIdle || port.streams > 0;
-    this.#turns.probeEvery(watched ? PROBE_MS : agent.needsKeepAlive ? KEEP_ALIVE_MS : undefined);
+    this.#turns.probeEvery(watched ? probeMs : agent.needsKeepAlive ? keepAliveMs : undefined);
   }
 
   #judged(verdict: Verdict, before: Verdict): void {

@@ -5,23 +5,25 @@ import { TunnelError } from '../../../contract/errors.ts';
 import { secretKeys } from '../../../contract/secret-keys.ts';
 import { isNodeItself } from '../../../contract/ssm-documents.ts';
 import { destinationText, type SsmConfig } from '../../../contract/tunnel-config.ts';
+import { abortable } from '../../../process/abort.ts';
 import { type Clock, systemClock } from '../../../process/clock.ts';
+import { outlasting } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
-import type { ByteBudget } from '../../byte-budget.ts';
-import type { ConnectOptions, Destination, Driver, Session } from '../../driver.ts';
-import { watchSecretFiles } from '../../secret-files.ts';
-import { abortable, outlasting } from './abortable.ts';
-import { createSsmApi, type SsmApi } from './api.ts';
-import type { ProxyEnvironment } from './aws-client.ts';
+import type { ByteBudget } from '../../base/byte-budget.ts';
+import type { ConnectOptions, Destination, Driver, Session } from '../../base/driver.ts';
+import { watchSecretFiles } from '../../base/secret-files.ts';
+import { createSsmApi, type SsmApi } from './aws/api.ts';
+import type { ProxyEnvironment } from './aws/aws-client.ts';
+import { createEcsApi, type EcsApi } from './aws/ecs.ts';
+import { createIdentity } from './aws/identity.ts';
+import { endLeftovers } from './aws/leftovers.ts';
+import type { SsmRoute } from './aws/ssm-route.ts';
+import { StartGate } from './aws/start-throttle.ts';
+import { Targets } from './aws/targets.ts';
+import { SessionLimits } from './base/session-limits.ts';
 import { DataChannel } from './data-channel.ts';
-import { createEcsApi, type EcsApi } from './ecs.ts';
-import { createIdentity } from './identity.ts';
-import { Lane } from './lane.ts';
-import { endLeftovers } from './leftovers.ts';
+import { Lane } from './renewing-channel.ts';
 import { SsmSession } from './session.ts';
-import { SessionLimits } from './session-limits.ts';
-import { StartGate } from './start-gate.ts';
-import { type SsmRoute, Targets } from './targets.ts';
 
 export interface SsmDriverOptions {
   /** Every session is opened for all of these. */
@@ -47,7 +49,7 @@ export interface SsmDriverOptions {
 }
 
 /** AWS answers a start in a second or so; after an attempt was given up its answer is waited for this long. */
-const START_GRACE_MS = 3_000;
+const startGraceMs = 3_000;
 
 /** Nothing is opened, read or loaded before the first call. @throws TunnelError EndpointNotAllowed */
 export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): Driver<SsmRoute> {
@@ -86,7 +88,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
     const ticket = await gate.pass(async () => {
       // A start that is given up half-way leaves a session that nobody knows; with its ticket it is ended below.
       const request = { target, ...end, reason };
-      const started = await outlasting(signal, START_GRACE_MS, clock, (late) => api.startSession(request, late));
+      const started = await outlasting(startGraceMs, { signal, clock }, (late) => api.startSession(request, late));
       known?.add(started.sessionId);
       return started;
     }, signal);
@@ -156,7 +158,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
       try {
         await session.start(destinations, signal);
         // A missing permission would show in an hour, by dropping every connection: it is tried now, while nothing is lost by it.
-        if (!resumeProved) await abortable(session.renewSocket(), signal);
+        if (!resumeProved) await abortable(session.renewSocket(), { signal });
         resumeProved = true;
         targets.watch(route, session);
         leftovers ??= sweep();

@@ -1,16 +1,16 @@
 // One node as a Session: a lane for each destination. It is suspect when no lane hears its agent: then the tunnel replaces the whole, perhaps
 // through another node. It is over when every lane is, and none has an earlier session that still carries streams. A single broken lane
 // among living ones is mended here, and so is one whose agent hangs in connecting to its destination.
-// Neighbours: driver.ts opens it, lane.ts does the work.
+// Neighbours: driver.ts opens it, renewing-channel.ts does the work.
 import type { Duplex } from 'node:stream';
 import { TunnelError } from '../../../contract/errors.ts';
-import { type Clock, wait } from '../../../process/clock.ts';
-import type { Destination, Session } from '../../driver.ts';
-import { abortable } from './abortable.ts';
-import type { Lane } from './lane.ts';
+import { abortable } from '../../../process/abort.ts';
+import { type Clock, sleep } from '../../../process/clock.ts';
+import type { Destination, Session } from '../../base/driver.ts';
+import type { Lane } from './renewing-channel.ts';
 
 /** How long the lanes that are up wait for those that are not. */
-const STRAGGLERS_MS = 10_000;
+const stragglersMs = 10_000;
 
 export class SsmSession implements Session {
   readonly via: string;
@@ -42,7 +42,7 @@ export class SsmSession implements Session {
     const starts = destinations.map((destination) => this.#addLane(destination, signal));
     const settled = Promise.allSettled(starts);
     const waiting = new AbortController();
-    const late = Promise.any(starts).then(() => wait(this.#clock, STRAGGLERS_MS, waiting.signal));
+    const late = Promise.any(starts).then(() => sleep(stragglersMs, { signal: waiting.signal, clock: this.#clock }));
     await Promise.race([settled, late.catch(() => settled)]);
     waiting.abort();
     const up = [...this.#lanes.values()].find((lane) => !lane.dead);
@@ -115,7 +115,7 @@ export class SsmSession implements Session {
   async #addLane(destination: Destination, signal: AbortSignal): Promise<Lane> {
     const key = keyOf(destination);
     const starting = this.#starting.get(key);
-    if (starting !== undefined) return abortable(starting, signal);
+    if (starting !== undefined) return abortable(starting, { signal });
     const lane = this.#newLane(destination);
     const start = (async () => {
       try {

@@ -6,7 +6,7 @@ import { TunnelError } from '../../../../src/contract/errors.ts';
 import { parseTunnelConfig } from '../../../../src/contract/tunnel-config.ts';
 import { templateOf } from '../../../../src/controller/children/deployment.ts';
 import { desiredChildren } from '../../../../src/controller/children/index.ts';
-import { hashOf } from '../../../../src/controller/kube/apply.ts';
+import { hashOf } from '../../../../src/controller/kube/base/hash.ts';
 import { portForward, tunnelSettings } from '../portforwards.ts';
 
 const children = (...args: Parameters<typeof portForward>) =>

@@ -1,4 +1,4 @@
-/** An HTTP server that plays an API server word by word: each request waits in line until the test answers it. */
+// An HTTP server that plays an API server word by word: each request waits in line until the test answers it.
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
@@ -6,9 +6,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { KubeConfig } from '@kubernetes/client-node';
-import { type Kube, kubeOver, type WritePolicy } from '../../../../src/controller/kube/kube.ts';
-import { type KubeMetrics, kubeMetrics } from '../../../../src/controller/kube/metrics.ts';
-import { createTransport, type Transport } from '../../../../src/controller/kube/transport.ts';
+import { type KubeMetrics, kubeMetrics } from '../../../../src/controller/kube/base/metrics.ts';
+import { type Kube, kubeOver, type WritePolicy } from '../../../../src/controller/kube/rest/kube.ts';
+import { createTransport, type Transport } from '../../../../src/controller/kube/rest/transport.ts';
 import type { Clock } from '../../../../src/process/clock.ts';
 import { createLog } from '../../../../src/process/log.ts';
 import { Registry } from '../../../../src/process/metrics.ts';

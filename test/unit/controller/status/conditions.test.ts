@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errorCodes } from '../../../../src/contract/errors.ts';
 import type { Observation } from '../../../../src/controller/status/conditions.ts';
+import { observeTunnel } from '../../../../src/controller/status/observed-tunnel.ts';
 import { computeStatus } from '../../../../src/controller/status/status.ts';
-import { observeTunnel } from '../../../../src/controller/status/tunnels.ts';
 import { portForward } from '../portforwards.ts';
 import {
   carrying,

@@ -2,9 +2,9 @@
 import type { TunnelStatus } from '../../../../src/contract/tunnel-status.ts';
 import { desiredChildren } from '../../../../src/controller/children/index.ts';
 import { templateAnnotation } from '../../../../src/controller/children/names.ts';
-import type { Deployment, Pod } from '../../../../src/controller/kube/resources.ts';
+import type { Deployment, Pod } from '../../../../src/controller/kube/base/resources.ts';
 import type { Observation } from '../../../../src/controller/status/conditions.ts';
-import { type ObservedTunnel, observeTunnel, type Reading } from '../../../../src/controller/status/tunnels.ts';
+import { type ObservedTunnel, observeTunnel, type Reading } from '../../../../src/controller/status/observed-tunnel.ts';
 import { portForward, tunnelSettings } from '../portforwards.ts';
 
 export const template = 'present';

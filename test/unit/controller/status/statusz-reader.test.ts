@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { Pod } from '../../../../src/controller/kube/resources.ts';
+import type { Pod } from '../../../../src/controller/kube/base/resources.ts';
 import { type ReaderTimings, StatuszReader } from '../../../../src/controller/status/statusz-reader.ts';
 import { carrying, pod, readyStatus, runningStatus } from './observed.ts';
 

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { parsePortForward } from '../../../../src/contract/api/parse.ts';
 import { podPlacement, tunnelConfigOf } from '../../../../src/contract/tunnel-config-of.ts';
 import { silentLog } from '../../../../src/process/log.ts';
-import { ByteBudget } from '../../../../src/sidecar/byte-budget.ts';
+import { ByteBudget } from '../../../../src/sidecar/base/byte-budget.ts';
 import { type OpenedDriver, openDriver } from '../../../../src/sidecar/drivers/index.ts';
 
 async function opened(ssh: object): Promise<OpenedDriver> {

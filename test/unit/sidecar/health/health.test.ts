@@ -8,8 +8,8 @@ import { silentLog } from '../../../../src/process/log.ts';
 import { Health } from '../../../../src/sidecar/health/health.ts';
 import { probe } from '../../../../src/sidecar/health/probe.ts';
 import { Reachability } from '../../../../src/sidecar/health/reachability.ts';
-import type { TunnelSnapshot } from '../../../../src/sidecar/snapshot.ts';
-import { down, ManualClock, orders } from '../memory-driver.ts';
+import type { TunnelSnapshot } from '../../../../src/sidecar/tunnel/snapshot.ts';
+import { down, ManualClock, orders } from '../tunnel/memory-driver.ts';
 
 /** A tunnel as health sees it: up or not, and destinations that answer as told. */
 class FakeTunnel {

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../../../../../lab/base/eventually.ts';
 import type { TunnelError } from '../../../../../src/contract/errors.ts';
-import type { Destination, Session } from '../../../../../src/sidecar/driver.ts';
-import type { PortStream } from '../../../../../src/sidecar/drivers/ssm/smux/stream.ts';
-import { eventually } from '../../../../support/eventually.ts';
+import type { Destination, Session } from '../../../../../src/sidecar/base/driver.ts';
+import type { PortStream } from '../../../../../src/sidecar/drivers/ssm/base/port-stream.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
 import { cache, connect, database, dial, pass, setting, works } from './driver-world.ts';
 

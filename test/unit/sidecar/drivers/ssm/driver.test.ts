@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../../../../../lab/base/eventually.ts';
 import { TunnelError } from '../../../../../src/contract/errors.ts';
-import { abortable } from '../../../../../src/sidecar/drivers/ssm/abortable.ts';
-import type { SsmApi } from '../../../../../src/sidecar/drivers/ssm/api.ts';
-import { eventually } from '../../../../support/eventually.ts';
+import { abortable } from '../../../../../src/process/abort.ts';
+import type { SsmApi } from '../../../../../src/sidecar/drivers/ssm/aws/api.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
 import { cache, connect, database, dial, endings, pass, route, setting, works } from './driver-world.ts';
 import { silentLog } from './silent-log.ts';
@@ -67,7 +67,7 @@ test('a session that AWS had begun when the attempt was given up is ended', asyn
   // As AWS's library does it: an aborted call rejects at once, whatever the service has done by then.
   api.startSession = async (request, signal) => {
     const ticket = await begin(request);
-    await abortable(answer.promise, signal);
+    await abortable(answer.promise, { signal });
     return ticket;
   };
   const stop = new AbortController();
@@ -85,7 +85,7 @@ test('an attempt that is given up waits 3 s for the answer to its start, no long
   const api: SsmApi = the.fake;
   api.startSession = async (_request, signal) => {
     the.fake.calls.push('start');
-    return await abortable(new Promise<never>(() => undefined), signal);
+    return await abortable(new Promise<never>(() => undefined), { signal });
   };
   const stop = new AbortController();
   const attempt = the.driver.connect(route, { signal: stop.signal, log: silentLog });

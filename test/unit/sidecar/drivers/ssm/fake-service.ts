@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { TunnelError } from '../../../../../src/contract/errors.ts';
-import type { SsmApi, StartRequest } from '../../../../../src/sidecar/drivers/ssm/api.ts';
+import type { SsmApi, StartRequest } from '../../../../../src/sidecar/drivers/ssm/aws/api.ts';
 import { numbers } from '../../../../fuzz/ssm/decoders.ts';
 import { naiveDecode, naiveEncode } from './naive-codec.ts';
 

@@ -1,0 +1,100 @@
+// The operator as its users get it: the image built from the Dockerfile, the chart installed by Helm. Content that did not change is
+// neither built nor installed again.
+// Neighbours: cluster.ts (where it goes), scripts/demo.ts and the cluster tests (who asks for it).
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { cacheDirectory, cachedProgram } from '../base/places.ts';
+import { type Log, step } from '../base/progress.ts';
+import { command } from '../process/command.ts';
+import { withLock } from '../process/lock.ts';
+import type { Cluster } from './cluster.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+const repository = 'localhost/portforward/portforward';
+
+export const operatorNamespace = 'portforward-system';
+
+export interface OperatorOptions {
+  readonly log?: Log;
+  /** Helm release and, where told, its own namespace and values: several installs of different classes may share the cluster. */
+  readonly release?: string;
+  readonly namespace?: string;
+  readonly values?: Readonly<Record<string, string>>;
+}
+
+/** The image of the sources as they are now: it has node and the product, and needs no pull. */
+export interface Operator {
+  readonly image: string;
+  uninstall(): Promise<void>;
+}
+
+/** Resolves when the chart's Deployment is available with the image of the sources as they are now. */
+export async function ensureOperator(cluster: Cluster, options: OperatorOptions = {}): Promise<Operator> {
+  const { log = () => {}, release = 'portforward', namespace = operatorNamespace, values = {} } = options;
+  const tag = await ensureProductImage(cluster, log);
+  const image = `${repository}:${tag}`;
+  const settings = {
+    'image.repository': repository,
+    'image.tag': tag,
+    'image.pullPolicy': 'Never',
+    // Every line there is: no secret may be in any of them.
+    'tunnels.logLevel': 'debug',
+    'controller.logLevel': 'debug',
+    ...values,
+  };
+  const set = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
+  await step(log, `install the chart as ${release}`, () =>
+    helm(cluster, [
+      'upgrade',
+      '--install',
+      release,
+      './helm',
+      '--namespace',
+      namespace,
+      '--create-namespace',
+      '--wait',
+      '--timeout',
+      '3m',
+      ...set,
+    ]),
+  );
+  return {
+    image,
+    uninstall: async () => {
+      await helm(cluster, ['uninstall', release, '--namespace', namespace, '--wait']);
+      await cluster.kubectl(['delete', 'namespace', namespace, '--ignore-not-found']);
+    },
+  };
+}
+
+/** `helm …` against the cluster. */
+function helm(cluster: Cluster, args: readonly string[]): Promise<string> {
+  return command(cachedProgram('helm'), args, {
+    cwd: root,
+    env: { KUBECONFIG: cluster.kubeconfig },
+    timeoutMs: 300_000,
+  });
+}
+
+/** Builds and loads the image once per content of what goes into it; resolves with its tag. */
+async function ensureProductImage(cluster: Cluster, log: Log): Promise<string> {
+  return withLock(join(cacheDirectory(), 'product-image.lock'), async () => {
+    const hash = createHash('sha256');
+    const sources = ['src/**/*.ts', 'scripts/build.ts', 'Dockerfile', 'package.json', 'package-lock.json'];
+    for (const file of globSync(sources, { cwd: root }).toSorted())
+      hash.update(file).update(readFileSync(join(root, file)));
+    const tag = `test-${hash.digest('hex').slice(0, 12)}`;
+    const reference = `${repository}:${tag}`;
+    // In the cluster's own directory, so that it is gone with the cluster.
+    const loaded = join(dirname(cluster.kubeconfig), `loaded-${tag}`);
+    if (existsSync(loaded)) return tag;
+    await step(log, 'bundle the sources', () => command(process.execPath, ['scripts/build.ts'], { cwd: root }));
+    await step(log, 'build the image from the Dockerfile', () =>
+      cluster.buildImage({ dockerfile: join(root, 'Dockerfile'), context: root, tag: reference, target: 'prebuilt' }),
+    );
+    writeFileSync(loaded, reference);
+    return tag;
+  });
+}

@@ -1,0 +1,41 @@
+// The kind that this controller acts on, as it is on the wire, and the step from there to a document that is known to be valid.
+// Neighbours: contract/api (the schema), reconcile.ts (the pass), children/ and status/ (what is computed from it).
+import { apiVersion, group, kind, plural, version } from '../../contract/api/names.ts';
+import { parseStoredPortForward } from '../../contract/api/parse.ts';
+import type { PortForwardSpec } from '../../contract/api/portforward.ts';
+import type { PortForwardStatus } from '../../contract/api/status.ts';
+import { TunnelError } from '../../contract/errors.ts';
+import type { KubeObject, ObjectMeta, Resource } from '../kube/base/object.ts';
+
+/** A PortForward as the API server stores it: its spec may be older or newer than our schema. */
+export interface StoredPortForward extends KubeObject {
+  readonly spec?: unknown;
+  readonly status?: PortForwardStatus;
+}
+
+/** A PortForward whose spec passed the schema: constant defaults are filled in. Its metadata is the API server's. */
+export interface PortForward extends KubeObject {
+  readonly metadata: ObjectMeta & { readonly namespace: string };
+  readonly spec: PortForwardSpec;
+}
+
+export const portForwards: Resource<StoredPortForward> = { group, version, kind, plural, namespaced: true };
+
+/** The valid document in a stored object. @throws TunnelError InvalidSpec, naming each field that is wrong. */
+export function validPortForward(stored: StoredPortForward): PortForward {
+  const { metadata, spec } = stored;
+  if (metadata.namespace === undefined) throw new TypeError(`PortForward ${metadata.name} has no namespace`);
+  const parsed = parseStoredPortForward({ apiVersion, kind, metadata: { name: metadata.name }, spec });
+  if (!parsed.ok) {
+    const complaints = parsed.issues.map((issue) => `${issue.path}: ${issue.message}`).join('; ');
+    throw new TunnelError('InvalidSpec', complaints);
+  }
+  return { apiVersion, kind, metadata: { ...metadata, namespace: metadata.namespace }, spec: parsed.value.spec };
+}
+
+/** Which install of the operator a stored object asks for. Read without the schema, so that an invalid one still has an owner. */
+export function classOf(stored: StoredPortForward): string {
+  const { spec } = stored;
+  if (typeof spec !== 'object' || spec === null || !('className' in spec)) return '';
+  return typeof spec.className === 'string' ? spec.className : '';
+}

@@ -1,0 +1,157 @@
+// Writes of objects that we own: server-side apply of what differs, and only of that; reads that see our own writes at
+// once; never a take-over of somebody else's object. What "differs" means is `subset.ts`; reads are `overlay.ts`.
+import { ApiError, isConflict, isInvalid } from '../base/api-error.ts';
+import { hashOf } from '../base/hash.ts';
+import {
+  controllerOf,
+  type KubeObject,
+  keyOf,
+  nameOf,
+  type ObjectKey,
+  ownedBy,
+  type Resource,
+} from '../base/object.ts';
+import { Overlay } from '../cache/overlay.ts';
+import type { ReadStore } from '../cache/store.ts';
+import type { Kube } from '../rest/kube.ts';
+import { replaceSpec } from './repair.ts';
+import { isSubset } from './subset.ts';
+
+/** An object of that name exists and `owner` does not control it. It is left alone; look again later. */
+export class OwnershipConflict extends Error {
+  override readonly name = 'OwnershipConflict';
+  /** True: it belongs to a former object of the owner's kind and name, so the garbage collector is about to remove it. */
+  readonly passing: boolean;
+
+  constructor(existing: KubeObject, owner: KubeObject) {
+    const controller = controllerOf(existing);
+    const holder = controller === undefined ? 'nobody' : `${controller.kind} ${controller.name}`;
+    super(`${existing.kind} ${keyOf(existing.metadata)} exists already and is controlled by ${holder}`);
+    this.passing = controller?.kind === owner.kind && controller.name === owner.metadata.name;
+  }
+}
+
+export interface ApplierOptions<T extends KubeObject> {
+  readonly kube: Kube;
+  readonly resource: Resource<T>;
+  /** The cache to read, normally a reflector's. */
+  readonly store: ReadStore<T>;
+  /** Never rename it: the old name would own its fields for ever. */
+  readonly fieldManager: string;
+  /** The annotation that holds the hash of what was applied last. */
+  readonly hashAnnotation: string;
+}
+
+export interface Outcome<T> {
+  /** The object as the API server has it now. */
+  readonly object: T;
+  readonly action: 'unchanged' | 'created' | 'updated';
+}
+
+export class Applier<T extends KubeObject> {
+  readonly resource: Resource<T>;
+  readonly #options: ApplierOptions<T>;
+  readonly #overlay: Overlay<T>;
+
+  constructor(options: ApplierOptions<T>) {
+    this.resource = options.resource;
+    this.#options = options;
+    this.#overlay = new Overlay(options.store);
+  }
+
+  /** The object as far as we know it: our own last write or the cache, whichever is newer. */
+  get(key: ObjectKey): T | undefined {
+    return this.#overlay.get(key);
+  }
+
+  /**
+   * Makes the live object hold `desired`, with `owner` as its controller. Asks the API server nothing if the cache shows
+   * that it does. An object that is being deleted is left alone: its end is a change that brings the key back. Throws
+   * `OwnershipConflict`, or an ApiError with `isConflict` when the object changed or vanished meanwhile.
+   */
+  async apply(desired: KubeObject, owner: KubeObject, signal: AbortSignal): Promise<Outcome<T>> {
+    const { kube, resource, fieldManager, hashAnnotation } = this.#options;
+    const key = keyOf(desired.metadata);
+    // The cache is filtered by label, so only the API server knows whether a name is free.
+    const live = this.#overlay.get(key) ?? (await kube.get(resource, desired.metadata, { signal }));
+    if (live !== undefined && controllerOf(live)?.uid !== owner.metadata.uid) throw new OwnershipConflict(live, owner);
+    const wanted = marked(desired, owner, hashAnnotation);
+    if (
+      live !== undefined &&
+      (live.metadata.deletionTimestamp !== undefined || !needsApply(wanted, live, hashAnnotation))
+    ) {
+      return { object: live, action: 'unchanged' };
+    }
+    // The uid turns "update" into "update this very object": it is never re-created by accident.
+    const body =
+      live?.metadata.uid === undefined
+        ? wanted
+        : { ...wanted, metadata: { ...wanted.metadata, uid: live.metadata.uid } };
+    const send = (): Promise<T> => kube.apply(resource, body, { signal, fieldManager });
+    try {
+      const applied = send().catch(async (error: unknown) => {
+        if (live === undefined || !isInvalid(error) || isOtherUid(error)) throw error;
+        await replaceSpec(kube, resource, wanted, live, signal);
+        return send();
+      });
+      const object = withoutManagedFields(await applied);
+      this.#overlay.record(object);
+      return { object, action: live === undefined ? 'created' : 'updated' };
+    } catch (error) {
+      if (isConflict(error) || isOtherUid(error)) this.#overlay.forget(key);
+      // The API server calls a replaced object "invalid" (422) and a vanished one a "conflict" (409); to us both are the latter.
+      throw isOtherUid(error) ? new ApiError('apply', 409, { reason: 'Conflict', message: error.message }) : error;
+    }
+  }
+
+  /** Makes the live object hold `part` besides what was applied, if `owner` controls it. Throws as `apply` does. */
+  async merge(key: ObjectKey, part: object, owner: KubeObject, signal: AbortSignal): Promise<void> {
+    const { kube, resource, fieldManager } = this.#options;
+    const live = this.#overlay.get(key);
+    if (live === undefined || controllerOf(live)?.uid !== owner.metadata.uid || isSubset(part, live)) return;
+    const patch = { ...part, metadata: { uid: live.metadata.uid } };
+    const object = await kube.mergePatch(resource, nameOf(key), patch, { signal, fieldManager });
+    this.#overlay.record(withoutManagedFields(object));
+  }
+
+  /** Deletes an object if `owner` controls it; false if there was nothing to do. */
+  async delete(key: ObjectKey, owner: KubeObject, signal: AbortSignal): Promise<boolean> {
+    const live = this.#overlay.get(key);
+    if (live === undefined || live.metadata.deletionTimestamp !== undefined) return false;
+    const { uid } = live.metadata;
+    if (uid === undefined || controllerOf(live)?.uid !== owner.metadata.uid) return false;
+    try {
+      return await this.#options.kube.delete(this.resource, nameOf(key), { signal, uid });
+    } catch (error) {
+      // Another object has the name by now.
+      if (isConflict(error)) return false;
+      throw error;
+    } finally {
+      this.#overlay.forget(key);
+    }
+  }
+}
+
+/** Whether `wanted` (which carries its hash) must be applied: never applied, changed since, or drifted. */
+export function needsApply(wanted: KubeObject, live: KubeObject | undefined, hashAnnotation: string): boolean {
+  if (live === undefined) return true;
+  // The hash finds what the subset cannot: fields that we no longer want.
+  if (live.metadata.annotations?.[hashAnnotation] !== wanted.metadata.annotations?.[hashAnnotation]) return true;
+  return !isSubset(wanted, live);
+}
+
+/** `desired` as it is applied: with its controller and the hash of itself. */
+export function marked(desired: KubeObject, owner: KubeObject, hashAnnotation: string): KubeObject {
+  const owned = { ...desired, metadata: { ...desired.metadata, ownerReferences: [ownedBy(owner)] } };
+  const annotations = { ...owned.metadata.annotations, [hashAnnotation]: hashOf(owned) };
+  return { ...owned, metadata: { ...owned.metadata, annotations } };
+}
+
+function isOtherUid(error: unknown): error is ApiError {
+  return isInvalid(error) && error.causes.some(({ field }) => field === 'metadata.uid');
+}
+
+function withoutManagedFields<T extends KubeObject>(object: T): T {
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}

@@ -1,0 +1,261 @@
+// Keeps a Store equal to what the API server holds of one kind: WatchList or list, then watch for ever. It never stops by
+// itself; every failure is waited out while the old cache is served. client-go's Reflector is the model.
+import { Backoff } from '../../../process/backoff.ts';
+import { type Clock, sleep, systemClock } from '../../../process/clock.ts';
+import { deadline } from '../../../process/deadline.ts';
+import type { Logger } from '../../../process/log.ts';
+import { ApiError, ApiUnreachable, isGone, isTooManyRequests, type StatusBody } from '../base/api-error.ts';
+import type { KubeMetrics } from '../base/metrics.ts';
+import { type KubeObject, keyOf, type ObjectKey, type Resource } from '../base/object.ts';
+import type { Kube, Selection } from '../rest/kube.ts';
+import type { WatchStream } from '../rest/watch-stream.ts';
+import { type Change, type Listener, Replica } from './replica.ts';
+import { Store } from './store.ts';
+
+export interface ReflectorOptions<T extends KubeObject> extends Selection {
+  readonly kube: Kube;
+  readonly resource: Resource<T>;
+  /** What to keep of an object; `managedFields` are always removed. It must keep `metadata.{name,namespace,uid,resourceVersion}`. */
+  readonly transform?: (object: T) => T;
+  /** Where to put objects; several reflectors (one per namespace) may share a store. */
+  readonly store?: Store<T>;
+  readonly metrics: KubeMetrics;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+  /** After this much silence a watch is opened anew, in milliseconds; 90 s unless told (bookmarks come every 60 s). */
+  readonly idleMs?: number;
+}
+
+const pageSize = 500;
+
+/** A watch that ends this soon and brought nothing is a failure, or we would ask again without a pause. */
+const tooShortMs = 1_000;
+
+/** Failures in a row that the API server itself answered a watch with before we read everything anew. */
+const maxRefusals = 3;
+
+/** Without a failure for this long, the next one starts with the shortest delay again. */
+const backoffResetMs = 120_000;
+
+const initialEventsEnd = 'k8s.io/initial-events-end';
+
+export class Reflector<T extends KubeObject> {
+  readonly resource: Resource<T>;
+  readonly store: Store<T>;
+  readonly #options: ReflectorOptions<T>;
+  readonly #selection: Selection;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #log: Logger;
+  readonly #replica: Replica<T>;
+  readonly #firstSync = Promise.withResolvers<void>();
+  /** Where to continue watching; undefined: everything must be read first. */
+  #resourceVersion: string | undefined;
+  #lastError: unknown;
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    this.resource = options.resource;
+    this.store = options.store ?? new Store<T>();
+    const { namespace, labelSelector, fieldSelector } = options;
+    this.#selection = {
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(labelSelector === undefined ? {} : { labelSelector }),
+      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    };
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
+    this.#log = options.log.child({ resource: options.resource.plural });
+    this.#replica = new Replica(this.store, namespace);
+  }
+
+  /** True from the first complete read on. */
+  get synced(): boolean {
+    return this.#replica.filled;
+  }
+
+  /** Calls `listener` after each change of the store, in order, on the same turn. Add listeners before `run`; one that throws ends `run`. */
+  onChange(listener: Listener<T>): void {
+    this.#replica.listeners.push(listener);
+  }
+
+  /** Reflects until the signal aborts, then resolves. Rejects only if a listener threw, which is a bug. */
+  async run(signal: AbortSignal): Promise<void> {
+    const backoff = new Backoff({ initialMs: 800, maxMs: 30_000, random: this.#random });
+    let failedAt = Number.NEGATIVE_INFINITY;
+    let refusals = 0;
+    while (!signal.aborted) {
+      const before = this.#resourceVersion;
+      try {
+        await this.#session(signal);
+        refusals = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (this.#replica.broken) throw error;
+        this.#lastError = error;
+        if (this.#resourceVersion !== before) refusals = 0;
+        if (error instanceof ApiError) refusals += 1;
+        if (isGone(error) || refusals >= maxRefusals) {
+          this.#resourceVersion = undefined;
+          refusals = 0;
+        }
+        if (this.#clock.now() - failedAt > backoffResetMs) backoff.reset();
+        failedAt = this.#clock.now();
+        const delay = backoff.next();
+        this.#logFailure(error, delay);
+        await sleep(delay, { signal, clock: this.#clock }).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Resolves once `synced`; rejects with the last failure named (nearly always missing RBAC) after `withinMs`, or with the signal's reason. */
+  async waitForSync(signal: AbortSignal, withinMs = 120_000): Promise<void> {
+    const what = `the first read of ${this.resource.plural}`;
+    using limit = deadline(withinMs, { signal, what });
+    const ended = Promise.withResolvers<never>();
+    const onAbort = (): void => ended.reject(limit.signal.reason);
+    if (limit.signal.aborted) onAbort();
+    else limit.signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      await Promise.race([this.#firstSync.promise, ended.promise]);
+    } catch (error) {
+      signal.throwIfAborted();
+      const last = this.#lastError instanceof Error ? `: ${this.#lastError.message}` : '';
+      throw new Error(`${what} took longer than ${withinMs} ms${last}`, { cause: this.#lastError ?? error });
+    }
+  }
+
+  /** One stretch without a pause: reads everything if needed, then watches until the server ends the watch. */
+  async #session(signal: AbortSignal): Promise<void> {
+    if (this.#resourceVersion === undefined) {
+      try {
+        await this.#watchList(signal);
+        return;
+      } catch (error) {
+        // After the objects are in, a break is like any watch's. A server that is down or busy would refuse the list too.
+        if (this.#resourceVersion !== undefined || signal.aborted || this.#replica.broken) throw error;
+        if (error instanceof ApiUnreachable || isTooManyRequests(error)) throw error;
+        this.#log.debug({ error }, 'WatchList is not to be had, listing');
+        await this.#list(signal);
+      }
+    }
+    await this.#watch(signal);
+  }
+
+  async #watchList(signal: AbortSignal): Promise<void> {
+    this.#options.metrics.reflectorLists.inc({ kind: this.resource.kind });
+    const stream = await this.#open(signal, { sendInitialEvents: true });
+    const fresh = new Map<ObjectKey, T>();
+    await this.#follow(stream, fresh);
+    if (this.#resourceVersion === undefined) throw new Error('the watch ended before all objects had come');
+  }
+
+  async #list(signal: AbortSignal): Promise<void> {
+    this.#options.metrics.reflectorLists.inc({ kind: this.resource.kind });
+    const { kube } = this.#options;
+    const fresh = new Map<ObjectKey, T>();
+    let limit: number | undefined = pageSize;
+    let next: string | undefined;
+    for (;;) {
+      try {
+        const page: Awaited<ReturnType<typeof kube.list<T>>> = await kube.list(
+          this.resource,
+          {
+            ...this.#selection,
+            ...(limit === undefined ? {} : { limit }),
+            ...(next === undefined ? {} : { continue: next }),
+          },
+          { signal },
+        );
+        for (const object of page.items) fresh.set(keyOf(object.metadata), this.#keep(object));
+        next = page.continue;
+        if (next !== undefined) continue;
+        this.#filled(fresh, page.resourceVersion);
+        return;
+      } catch (error) {
+        // The token of a slow read expired: read all at once, once.
+        if (!isGone(error) || next === undefined) throw error;
+        fresh.clear();
+        next = undefined;
+        limit = undefined;
+      }
+    }
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const started = this.#clock.now();
+    const before = this.#resourceVersion;
+    const stream = await this.#open(signal, before === undefined ? {} : { resourceVersion: before });
+    await this.#follow(stream, undefined);
+    if (this.#resourceVersion === before && this.#clock.now() - started < tooShortMs) {
+      throw new Error('the watch ended at once and brought nothing');
+    }
+  }
+
+  async #open(
+    signal: AbortSignal,
+    from: { sendInitialEvents?: true; resourceVersion?: string },
+  ): Promise<WatchStream<T>> {
+    this.#options.metrics.reflectorWatches.inc({ kind: this.resource.kind });
+    // A different end for every watch, so that not all of them come back at once.
+    const timeoutSeconds = 300 + Math.floor(this.#random() * 301);
+    const { kube, idleMs } = this.#options;
+    const query = { ...this.#selection, ...from, timeoutSeconds, ...(idleMs === undefined ? {} : { idleMs }) };
+    return await kube.watch(this.resource, query, { signal });
+  }
+
+  /** Applies events until the stream ends. With `fresh`, events fill it first, until the server says that this was all. */
+  async #follow(stream: WatchStream<T>, fresh: Map<ObjectKey, T> | undefined): Promise<void> {
+    let filling = fresh;
+    for await (const event of stream) {
+      this.#options.metrics.reflectorLastActivity.set(
+        { kind: this.resource.kind },
+        this.#clock.date().getTime() / 1_000,
+      );
+      if (event.type === 'ERROR') {
+        const status = event.object as StatusBody;
+        throw new ApiError(`watching ${this.resource.plural}`, status.code ?? 500, status);
+      }
+      const { type, object } = event;
+      const { resourceVersion, annotations } = object.metadata;
+      if (type === 'BOOKMARK') {
+        if (filling === undefined) this.#resourceVersion = resourceVersion;
+        else if (annotations?.[initialEventsEnd] === 'true') {
+          this.#filled(filling, resourceVersion ?? '');
+          filling = undefined;
+        }
+        continue;
+      }
+      const key = keyOf(object.metadata);
+      if (filling === undefined) {
+        if (type === 'DELETED') this.#replica.delete(key, this.#keep(object));
+        else this.#replica.set(key, this.#keep(object));
+        this.#resourceVersion = resourceVersion;
+      } else if (type === 'DELETED') filling.delete(key);
+      else filling.set(key, this.#keep(object));
+    }
+  }
+
+  #filled(fresh: Map<ObjectKey, T>, resourceVersion: string): void {
+    this.#replica.replace(fresh);
+    this.#resourceVersion = resourceVersion;
+    this.#firstSync.resolve();
+    this.#log.debug({ objects: fresh.size, resourceVersion }, 'the cache is filled');
+  }
+
+  #keep(object: T): T {
+    const { managedFields: _, ...metadata } = object.metadata;
+    const slim = { ...object, metadata };
+    return this.#options.transform?.(slim) ?? slim;
+  }
+
+  #logFailure(error: unknown, delayMs: number): void {
+    const fields = { error, retryInMs: Math.round(delayMs) };
+    // A server that goes away and comes back is daily life; not being allowed to read is not.
+    if (error instanceof ApiError && !isGone(error)) this.#log.warn(fields, 'cannot watch');
+    else this.#log.info(fields, 'the watch broke');
+  }
+}
+
+export type { Change };

@@ -1,0 +1,104 @@
+// The cache of one kind: what the reflector last saw, by key, with secondary indexes. Reconciles read from here and
+// never ask the API server.
+import type { KubeObject, ObjectKey } from '../base/object.ts';
+
+/** What readers may do. Objects are shared and must not be changed. */
+export interface ReadStore<T extends KubeObject> {
+  get(key: ObjectKey): T | undefined;
+  keys(): Iterable<ObjectKey>;
+  values(): Iterable<T>;
+  readonly size: number;
+  /** Every object for which the index's function gave `value`; throws if there is no such index. */
+  byIndex(index: string, value: string): T[];
+  /** Calls `listener` whenever the object of a key goes away (not when it is replaced), before anybody else hears of it. */
+  onDelete(listener: (key: ObjectKey, object: T) => void): void;
+}
+
+interface Index<T> {
+  readonly valuesOf: (object: T) => readonly string[];
+  readonly keys: Map<string, Set<ObjectKey>>;
+}
+
+export class Store<T extends KubeObject> implements ReadStore<T> {
+  readonly #objects = new Map<ObjectKey, T>();
+  readonly #indexes = new Map<string, Index<T>>();
+  readonly #deleteListeners: ((key: ObjectKey, object: T) => void)[] = [];
+
+  /** Adds an index; objects already here are indexed too. Names are unique. */
+  addIndex(name: string, valuesOf: (object: T) => readonly string[]): void {
+    if (this.#indexes.has(name)) throw new TypeError(`there is an index ${name} already`);
+    const index: Index<T> = { valuesOf, keys: new Map() };
+    this.#indexes.set(name, index);
+    for (const [key, object] of this.#objects) insert(index, key, object);
+  }
+
+  get size(): number {
+    return this.#objects.size;
+  }
+
+  get(key: ObjectKey): T | undefined {
+    return this.#objects.get(key);
+  }
+
+  keys(): Iterable<ObjectKey> {
+    return this.#objects.keys();
+  }
+
+  values(): Iterable<T> {
+    return this.#objects.values();
+  }
+
+  byIndex(name: string, value: string): T[] {
+    const index = this.#indexes.get(name);
+    if (index === undefined) throw new TypeError(`there is no index ${name}`);
+    const found: T[] = [];
+    for (const key of index.keys.get(value) ?? []) {
+      const object = this.#objects.get(key);
+      if (object !== undefined) found.push(object);
+    }
+    return found;
+  }
+
+  /** Puts an object in, replacing the one of the same key, which is given back. */
+  set(key: ObjectKey, object: T): T | undefined {
+    const previous = this.#remove(key);
+    this.#objects.set(key, object);
+    for (const index of this.#indexes.values()) insert(index, key, object);
+    return previous;
+  }
+
+  onDelete(listener: (key: ObjectKey, object: T) => void): void {
+    this.#deleteListeners.push(listener);
+  }
+
+  /** Takes an object out and gives it back. */
+  delete(key: ObjectKey): T | undefined {
+    const previous = this.#remove(key);
+    if (previous !== undefined) for (const listener of this.#deleteListeners) listener(key, previous);
+    return previous;
+  }
+
+  #remove(key: ObjectKey): T | undefined {
+    const previous = this.#objects.get(key);
+    if (previous === undefined) return undefined;
+    this.#objects.delete(key);
+    for (const index of this.#indexes.values()) remove(index, key, previous);
+    return previous;
+  }
+}
+
+function insert<T>(index: Index<T>, key: ObjectKey, object: T): void {
+  for (const value of index.valuesOf(object)) {
+    const keys = index.keys.get(value);
+    if (keys === undefined) index.keys.set(value, new Set([key]));
+    else keys.add(key);
+  }
+}
+
+function remove<T>(index: Index<T>, key: ObjectKey, object: T): void {
+  for (const value of index.valuesOf(object)) {
+    const keys = index.keys.get(value);
+    keys?.delete(key);
+    if (keys?.size === 0) index.keys.delete(value);
+  }
+}

@@ -1,0 +1,270 @@
+// The verbs that we use on the API server, typed by resource. One verb is one request of `transport.ts`; caches, applies
+// that skip what is equal, and watches that never end are built on top (`reflector.ts`, `apply.ts`).
+import { isNotFound } from '../base/api-error.ts';
+import { apiVersionOf, type KubeObject, type ObjectName, type Resource } from '../base/object.ts';
+import type { TokenBucket } from '../base/token-bucket.ts';
+import type { Lane } from './connections.ts';
+import type { ApiRequest, Call, Transport } from './transport.ts';
+import { openWatch, type WatchStream } from './watch-stream.ts';
+
+export interface Selection {
+  /** Absent: all namespaces. */
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+}
+
+interface ListQuery extends Selection {
+  readonly limit?: number;
+  /** The token of the page before. */
+  readonly continue?: string;
+  /** '0' = any version the server has at hand; absent = the newest. */
+  readonly resourceVersion?: string;
+}
+
+interface Page<T> {
+  readonly items: T[];
+  readonly resourceVersion: string;
+  readonly continue: string | undefined;
+}
+
+interface WatchQuery extends Selection {
+  readonly resourceVersion?: string;
+  readonly timeoutSeconds: number;
+  /** Ask for the present objects as events first (WatchList). */
+  readonly sendInitialEvents?: boolean;
+  /** After this much silence the connection counts as dead, in milliseconds; 90 s unless told. */
+  readonly idleMs?: number;
+}
+
+interface ApplyCall extends Call {
+  readonly fieldManager: string;
+}
+
+/** What a server-side apply sends: the fields that we own and nothing else. */
+type Applied = KubeObject;
+
+export interface WritePolicy {
+  /** Called before each try of a write; throws when this process may no longer write (lost leadership). */
+  readonly fence?: () => void;
+  /** Each write takes a token first. */
+  readonly bucket?: TokenBucket;
+  /** `lease`: a connection of its own and no retries, for the elector. */
+  readonly lane?: Extract<Lane, 'lease'>;
+}
+
+/** Errors of every verb: `ApiError`, `ApiUnreachable`, `DeadlineExceeded`, the fence's, or the signal's reason. */
+export interface Kube {
+  /** The object, or undefined if there is none. */
+  get<T extends KubeObject>(resource: Resource<T>, name: ObjectName, call: Call): Promise<T | undefined>;
+  /** One page; `limit` unset reads everything at once. */
+  list<T extends KubeObject>(resource: Resource<T>, query: ListQuery, call: Call): Promise<Page<T>>;
+  /** Fails with `isAlreadyExists` if there is one of that name. */
+  create<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T>;
+  /** PUT: `metadata.resourceVersion` makes it fail with `isConflict` when the object changed meanwhile. Only for the Lease. */
+  replace<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T>;
+  /** Server-side apply with force. Fields of earlier applies that `object` no longer has are removed. */
+  apply<T extends KubeObject>(resource: Resource<T>, object: Applied, call: ApplyCall): Promise<T>;
+  /**
+   * Server-side apply of `/status`, which must be complete every time. `metadata.resourceVersion` is required: the
+   * snapshot the status was computed from; a newer object answers with `isConflict`, a missing one with `isNotFound`.
+   */
+  applyStatus<T extends KubeObject>(resource: Resource<T>, object: Applied, call: ApplyCall): Promise<T>;
+  /** Merge patch (RFC 7386): for the series of Events, and where an apply cannot repair (repair.ts). */
+  mergePatch<T extends KubeObject>(
+    resource: Resource<T>,
+    name: ObjectName,
+    patch: unknown,
+    call: Call & { readonly fieldManager?: string },
+  ): Promise<T>;
+  /** Deletes in the background; with `uid` only that very object. False if it was gone already. */
+  delete(resource: Resource, name: ObjectName, call: Call & { readonly uid?: string }): Promise<boolean>;
+  /** Opens a watch; the stream ends when the server ends it and throws when it breaks. Resolves with the response's head. */
+  watch<T extends KubeObject>(resource: Resource<T>, query: WatchQuery, call: Call): Promise<WatchStream<T>>;
+}
+
+/** Writes are fenced for this long ahead of the lease's end (elector.ts), so none of them may take longer. */
+export const writeDeadlineMs = 5_000;
+
+const readDeadlineMs = 15_000;
+const listDeadlineMs = 60_000;
+
+/** Verbs over a transport. `writes` applies to create, replace, apply, patch and delete. */
+export function kubeOver(transport: Transport, writes: WritePolicy = {}): Kube {
+  return new KubeVerbs(transport, writes);
+}
+
+class KubeVerbs implements Kube {
+  readonly #transport: Transport;
+  readonly #writes: WritePolicy;
+
+  constructor(transport: Transport, writes: WritePolicy) {
+    this.#transport = transport;
+    this.#writes = writes;
+  }
+
+  async get<T extends KubeObject>(resource: Resource<T>, name: ObjectName, call: Call): Promise<T | undefined> {
+    try {
+      return whole(resource, await this.#read(pathOf(resource, name), undefined, readDeadlineMs, call));
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async list<T extends KubeObject>(resource: Resource<T>, query: ListQuery, call: Call): Promise<Page<T>> {
+    const parameters = selectionOf(query);
+    if (query.limit !== undefined) parameters.set('limit', String(query.limit));
+    if (query.continue !== undefined) parameters.set('continue', query.continue);
+    if (query.resourceVersion !== undefined) parameters.set('resourceVersion', query.resourceVersion);
+    const list = (await this.#read(
+      collectionOf(resource, query.namespace),
+      parameters,
+      listDeadlineMs,
+      call,
+    )) as WireList;
+    const next = list.metadata?.continue;
+    return {
+      items: (list.items ?? []).map((item) => whole(resource, item)),
+      resourceVersion: list.metadata?.resourceVersion ?? '',
+      continue: next === undefined || next === '' ? undefined : next,
+    };
+  }
+
+  async create<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T> {
+    const path = collectionOf(resource, object.metadata.namespace);
+    return whole(resource, await this.#write({ method: 'POST', path, body: object, repeat: 'once' }, call));
+  }
+
+  async replace<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T> {
+    const path = pathOf(resource, object.metadata);
+    return whole(resource, await this.#write({ method: 'PUT', path, body: object, repeat: 'once' }, call));
+  }
+
+  async apply<T extends KubeObject>(resource: Resource<T>, object: Applied, call: ApplyCall): Promise<T> {
+    return whole(resource, await this.#apply(pathOf(resource, object.metadata), object, call));
+  }
+
+  async applyStatus<T extends KubeObject>(resource: Resource<T>, object: Applied, call: ApplyCall): Promise<T> {
+    if (object.metadata.resourceVersion === undefined)
+      throw new TypeError('a status without resourceVersion could land on another object');
+    return whole(resource, await this.#apply(`${pathOf(resource, object.metadata)}/status`, object, call));
+  }
+
+  async mergePatch<T extends KubeObject>(
+    resource: Resource<T>,
+    name: ObjectName,
+    patch: unknown,
+    call: Call & { readonly fieldManager?: string },
+  ): Promise<T> {
+    const contentType = 'application/merge-patch+json';
+    const path = pathOf(resource, name);
+    const { fieldManager } = call;
+    const query = fieldManager === undefined ? {} : { query: new URLSearchParams({ fieldManager }) };
+    return whole(
+      resource,
+      await this.#write({ method: 'PATCH', path, ...query, body: patch, contentType, repeat: 'idempotent' }, call),
+    );
+  }
+
+  async delete(resource: Resource, name: ObjectName, call: Call & { readonly uid?: string }): Promise<boolean> {
+    const body = {
+      apiVersion: 'v1',
+      kind: 'DeleteOptions',
+      propagationPolicy: 'Background',
+      ...(call.uid === undefined ? {} : { preconditions: { uid: call.uid } }),
+    };
+    try {
+      await this.#write({ method: 'DELETE', path: pathOf(resource, name), body, repeat: 'idempotent' }, call);
+      return true;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
+
+  async watch<T extends KubeObject>(resource: Resource<T>, query: WatchQuery, call: Call): Promise<WatchStream<T>> {
+    const parameters = selectionOf(query);
+    parameters.set('watch', 'true');
+    parameters.set('allowWatchBookmarks', 'true');
+    parameters.set('timeoutSeconds', String(query.timeoutSeconds));
+    if (query.resourceVersion !== undefined) parameters.set('resourceVersion', query.resourceVersion);
+    if (query.sendInitialEvents === true) {
+      parameters.set('sendInitialEvents', 'true');
+      parameters.set('resourceVersionMatch', 'NotOlderThan');
+    }
+    const path = collectionOf(resource, query.namespace);
+    return await openWatch<T>(this.#transport, path, parameters, {
+      ...call,
+      ...(query.idleMs === undefined ? {} : { idleMs: query.idleMs }),
+    });
+  }
+
+  async #read(path: string, query: URLSearchParams | undefined, deadlineMs: number, call: Call): Promise<unknown> {
+    return await this.#transport.request({
+      method: 'GET',
+      path,
+      ...(query === undefined ? {} : { query }),
+      lane: this.#writes.lane ?? 'unary',
+      repeat: this.#writes.lane === 'lease' ? 'never' : 'idempotent',
+      signal: call.signal,
+      deadlineMs: call.deadlineMs ?? deadlineMs,
+    });
+  }
+
+  async #apply(path: string, body: Applied, call: ApplyCall): Promise<unknown> {
+    const query = new URLSearchParams({ fieldManager: call.fieldManager, force: 'true' });
+    // JSON is YAML; the API server takes an apply under no other type.
+    const contentType = 'application/apply-patch+yaml';
+    return await this.#write({ method: 'PATCH', path, query, body, contentType, repeat: 'idempotent' }, call);
+  }
+
+  async #write(
+    request: Pick<ApiRequest, 'method' | 'path' | 'query' | 'body' | 'contentType' | 'repeat'>,
+    call: Call,
+  ): Promise<unknown> {
+    const { fence, bucket, lane } = this.#writes;
+    fence?.();
+    const waitedMs = await bucket?.take(call.signal);
+    return await this.#transport.request({
+      ...request,
+      ...(lane === 'lease' ? { repeat: 'never' as const } : {}),
+      lane: lane ?? 'unary',
+      signal: call.signal,
+      deadlineMs: call.deadlineMs ?? writeDeadlineMs,
+      ...(fence === undefined ? {} : { beforeTry: fence }),
+      ...(waitedMs === undefined ? {} : { waitedMs }),
+    });
+  }
+}
+
+interface WireList {
+  readonly items?: readonly object[];
+  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+}
+
+/** Items of a list lack apiVersion and kind. */
+function whole<T extends KubeObject>(resource: Resource<T>, object: unknown): T {
+  return { ...(object as T), apiVersion: apiVersionOf(resource), kind: resource.kind };
+}
+
+function selectionOf({ labelSelector, fieldSelector }: Selection): URLSearchParams {
+  const parameters = new URLSearchParams();
+  if (labelSelector !== undefined) parameters.set('labelSelector', labelSelector);
+  if (fieldSelector !== undefined) parameters.set('fieldSelector', fieldSelector);
+  return parameters;
+}
+
+function collectionOf({ group, version, plural, namespaced }: Resource, namespace: string | undefined): string {
+  const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
+  const inside = namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : '';
+  return `${root}${inside}/${plural}`;
+}
+
+function pathOf(resource: Resource, { namespace, name }: ObjectName): string {
+  // Without this a missing namespace or name would silently address the collection.
+  if (name === '' || (resource.namespaced && (namespace === undefined || namespace === ''))) {
+    throw new TypeError(`${resource.kind} needs a name${resource.namespaced ? ' and a namespace' : ''}`);
+  }
+  return `${collectionOf(resource, namespace)}/${encodeURIComponent(name)}`;
+}

@@ -1,0 +1,169 @@
+// The workers: takes keys from a WorkQueue, calls `reconcile`, and turns its outcome into the queue's next step as
+// controller-runtime does (DESIGN's walk: reflector → queue → here → `reconcile.ts`).
+import { randomUUID } from 'node:crypto';
+import { type Clock, systemClock } from '../../../process/clock.ts';
+import { DeadlineExceeded, deadline } from '../../../process/deadline.ts';
+import type { Logger } from '../../../process/log.ts';
+import { isConflict } from '../base/api-error.ts';
+import type { KubeMetrics } from '../base/metrics.ts';
+import { nameOf, type ObjectKey } from '../base/object.ts';
+import type { Work, WorkQueue } from './work-queue.ts';
+
+export interface ReconcileContext {
+  /** Aborts at the deadline, and when a stopping process has no more patience. */
+  readonly signal: AbortSignal;
+  /** Carries controller, namespace, name and reconcileID. */
+  readonly log: Logger;
+}
+
+/**
+ * Empty: done. `requeueAfterMs`: look again then at the latest. `failure`: not all was done, so again after backoff as well.
+ * Thrown `TerminalError`: not tried again. Thrown otherwise: again after backoff.
+ */
+export interface ReconcileResult {
+  readonly requeueAfterMs?: number;
+  readonly failure?: Error;
+}
+
+export type Reconcile = (key: ObjectKey, context: ReconcileContext) => Promise<ReconcileResult>;
+
+/** A failure that another try cannot mend; the key comes back with its next change only. */
+export class TerminalError extends Error {
+  override readonly name = 'TerminalError';
+}
+
+export interface ControllerOptions {
+  /** The value of the `controller` label. */
+  readonly name: string;
+  readonly group: string;
+  readonly kind: string;
+  /** Belongs to the controller from now on: `run` closes it. */
+  readonly queue: WorkQueue;
+  readonly reconcile: Reconcile;
+  /** Workers; 10 unless told. */
+  readonly concurrency?: number;
+  /** Longest reconcile in milliseconds; 60 s unless told. */
+  readonly deadlineMs?: number;
+  /** How long running reconciles may go on after `run`'s signal aborted, in milliseconds; 10 s unless told. */
+  readonly drainMs?: number;
+  readonly metrics: KubeMetrics;
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+export class Controller {
+  readonly #options: ControllerOptions;
+  readonly #clock: Clock;
+  readonly #label: { readonly controller: string };
+  readonly #log: Logger;
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#label = { controller: options.name };
+    this.#log = options.log.child({
+      controller: options.name,
+      controllerGroup: options.group,
+      controllerKind: options.kind,
+    });
+    this.#initMetrics();
+  }
+
+  /** Works until the signal aborts, lets running reconciles end (at most `drainMs`), closes the queue, then resolves. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { concurrency = 10, drainMs = 10_000, queue } = this.#options;
+    const impatient = new AbortController();
+    let cancelDrain: (() => void) | undefined;
+    const onAbort = (): void => {
+      cancelDrain = this.#clock.after(drainMs, () => impatient.abort(signal.reason));
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      await Promise.all(Array.from({ length: concurrency }, () => this.#work(signal, impatient.signal)));
+    } finally {
+      cancelDrain?.();
+      signal.removeEventListener('abort', onAbort);
+      queue.close();
+    }
+  }
+
+  async #work(signal: AbortSignal, impatient: AbortSignal): Promise<void> {
+    const { queue } = this.#options;
+    while (!signal.aborted) {
+      let work: Work;
+      try {
+        work = await queue.take(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        throw error;
+      }
+      try {
+        await this.#reconcileOne(work, impatient);
+      } finally {
+        queue.done(work.key);
+      }
+    }
+  }
+
+  async #reconcileOne({ key, priority }: Work, impatient: AbortSignal): Promise<void> {
+    const { queue, reconcile, metrics, deadlineMs = 60_000 } = this.#options;
+    const log = this.#log.child({ ...nameOf(key), reconcileID: randomUUID() });
+    const started = this.#clock.now();
+    using limit = deadline(deadlineMs, { signal: impatient, what: `the reconcile of ${key}` });
+    metrics.activeWorkers.inc(this.#label);
+    try {
+      const { requeueAfterMs, failure } = await reconcile(key, { signal: limit.signal, log });
+      if (requeueAfterMs !== undefined) queue.add(key, { priority, afterMs: requeueAfterMs });
+      if (failure !== undefined) throw failure;
+      queue.forget(key);
+      const result = requeueAfterMs === undefined ? 'success' : 'requeue_after';
+      metrics.reconcileTotal.inc({ ...this.#label, result });
+    } catch (error) {
+      this.#countFailure(error, log);
+      if (!(error instanceof TerminalError)) queue.addRateLimited(key, priority);
+    } finally {
+      metrics.activeWorkers.dec(this.#label);
+      metrics.reconcileTime.observe(this.#label, (this.#clock.now() - started) / 1_000);
+    }
+  }
+
+  #countFailure(error: unknown, log: Logger): void {
+    const { metrics } = this.#options;
+    metrics.reconcileTotal.inc({ ...this.#label, result: 'error' });
+    metrics.reconcileErrors.inc(this.#label);
+    if (error instanceof DeadlineExceeded) metrics.reconcileTimeouts.inc(this.#label);
+    if (error instanceof TerminalError) metrics.terminalReconcileErrors.inc(this.#label);
+    if (isBug(error)) metrics.reconcilePanics.inc(this.#label);
+    // A conflict is how concurrent writers find out about each other, no trouble.
+    if (isConflict(error)) log.debug({ error }, 'somebody else was faster, reconciling again');
+    else log.error({ error }, 'the reconcile failed');
+  }
+
+  #initMetrics(): void {
+    const { metrics, concurrency = 10 } = this.#options;
+    for (const result of ['success', 'error', 'requeue', 'requeue_after']) {
+      metrics.reconcileTotal.inc({ ...this.#label, result }, 0);
+    }
+    for (const counter of [
+      metrics.reconcileErrors,
+      metrics.terminalReconcileErrors,
+      metrics.reconcilePanics,
+      metrics.reconcileTimeouts,
+    ]) {
+      counter.inc(this.#label, 0);
+    }
+    metrics.activeWorkers.set(this.#label, 0);
+    metrics.maxConcurrentReconciles.set(this.#label, concurrency);
+  }
+}
+
+/** What only a mistake in our code throws; errors of the API server and of networks are not among it. */
+function isBug(error: unknown): boolean {
+  return (
+    !(error instanceof Error) ||
+    error instanceof TypeError ||
+    error instanceof ReferenceError ||
+    error instanceof RangeError
+  );
+}

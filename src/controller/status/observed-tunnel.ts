@@ -1,0 +1,120 @@
+// What is known of each tunnel pod: Kubernetes' view of it joined with what it says of itself at /statusz. Pure.
+// Neighbours: statusz-reader.ts (asks the pods), pod-problems.ts, conditions.ts (what it means for the PortForward).
+import type { PortForwardTunnelStatus } from '../../contract/api/status.ts';
+import { containerName } from '../../contract/pod.ts';
+import type { TunnelStatus } from '../../contract/tunnel-status.ts';
+import { templateOf } from '../children/deployment.ts';
+import type { Pod } from '../kube/base/resources.ts';
+import { podProblem } from './pod-problems.ts';
+import type { Problem } from './problem.ts';
+
+/** What reading /statusz of one pod gave. */
+export interface Reading {
+  /** The last good answer; a single failed read does not discard it. */
+  readonly status: TunnelStatus | undefined;
+  /** Why it cannot be read, once several reads in a row failed. */
+  readonly unreadable: string | undefined;
+}
+
+export interface ObservedTunnel {
+  readonly pod: string;
+  readonly ready: boolean;
+  /** Made from the Deployment's present template. */
+  readonly current: boolean;
+  readonly status: TunnelStatus | undefined;
+  /** Its container runs, but it cannot be read. */
+  readonly unreadable: string | undefined;
+  /** Why it is not ready; undefined when it is. */
+  readonly cause: Problem | undefined;
+}
+
+/** Ready as the endpoints see it: not on its way out, and the kubelet says so. */
+export function isReady({ metadata, status }: Pod): boolean {
+  if (metadata.deletionTimestamp !== undefined) return false;
+  return status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false;
+}
+
+/** Its process is up, so that it should answer: the startup probe has passed. */
+export function isRunning(pod: Pod): boolean {
+  if (pod.metadata.deletionTimestamp !== undefined || pod.status?.podIP === undefined) return false;
+  const container = pod.status.containerStatuses?.find(({ name }) => name === containerName);
+  return isReady(pod) || (container?.started === true && container.state?.running !== undefined);
+}
+
+/** The tunnel of a pod; `template` is the Deployment's present one. What a process said that has ended since counts no more. */
+export function observeTunnel(pod: Pod, reading: Reading | undefined, template: string | undefined): ObservedTunnel {
+  const ready = isReady(pod);
+  const heard = isRunning(pod) ? reading : undefined;
+  return {
+    pod: pod.metadata.name,
+    ready,
+    current: template !== undefined && templateOf(pod) === template,
+    status: heard?.status,
+    unreadable: heard?.unreadable,
+    cause: ready ? undefined : notReadyBecause(pod, heard),
+  };
+}
+
+function notReadyBecause(pod: Pod, reading: Reading | undefined): Problem {
+  const problem = podProblem(pod);
+  if (problem !== undefined) return problem;
+  const { name } = pod.metadata;
+  if (reading?.unreadable !== undefined && isRunning(pod))
+    return { reason: 'StatusUnreadable', message: reading.unreadable };
+  const status = reading?.status;
+  if (status === undefined) return { reason: 'PodStarting', message: `pod ${name} is starting` };
+  if (status.reason !== undefined) return { reason: reasonWord(status.reason), message: status.message ?? '' };
+  // readinessPolicy Destination: the transport is up, a port is not.
+  const port = status.ports.find(({ reachable }) => reachable === false);
+  if (port !== undefined) {
+    return {
+      reason: reasonWord(port.reason ?? 'DestinationUnreachable'),
+      message: port.message ?? `${port.name} is not reachable`,
+    };
+  }
+  if (status.state === 'Connected')
+    return { reason: 'PodStarting', message: `pod ${name} is connected and about to be ready` };
+  return { reason: 'NotConnected', message: `pod ${name} is ${status.state.toLowerCase()}` };
+}
+
+/** A reason as conditions may hold it (metav1.Condition); what a pod says is not trusted to be one. */
+export function reasonWord(reason: string): string {
+  return /^[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?$/.test(reason) ? reason : 'NotConnected';
+}
+
+/**
+ * An entry of status.tunnels. While a tunnel tries again and again its state goes to and fro between Failed and Connecting: that is
+ * shown as one state, whose `since` is kept from `previous`, or an outage would write the status every two seconds.
+ */
+export function tunnelEntry(
+  tunnel: ObservedTunnel,
+  previous: PortForwardTunnelStatus | undefined,
+): PortForwardTunnelStatus {
+  const { status, cause } = tunnel;
+  const state = stateOf(status);
+  const since = previous?.state === state ? previous.since : dateTime(status?.since);
+  const message = status?.message ?? cause?.message;
+  return {
+    pod: tunnel.pod,
+    state,
+    ...(status?.via === undefined ? {} : { via: status.via.slice(0, 320) }),
+    ...(since === undefined ? {} : { since }),
+    ...(message === undefined || message === '' ? {} : { message: message.slice(0, 1024) }),
+    ...(status?.hostKeyFingerprint === undefined
+      ? {}
+      : { hostKeyFingerprint: status.hostKeyFingerprint.slice(0, 128) }),
+    ...(status?.sessionId === undefined ? {} : { sessionId: status.sessionId.slice(0, 128) }),
+  };
+}
+
+function stateOf(status: TunnelStatus | undefined): string {
+  if (status === undefined) return 'Unknown';
+  return status.state === 'Connecting' && status.reason !== undefined ? 'Failed' : status.state;
+}
+
+/** RFC 3339 in whole seconds, or nothing: the API server refuses the whole status for one bad date. */
+function dateTime(text: string | undefined): string | undefined {
+  const date = new Date(text ?? '');
+  const year = date.getUTCFullYear();
+  return year >= 1 && year <= 9999 ? `${date.toISOString().slice(0, 19)}Z` : undefined;
+}

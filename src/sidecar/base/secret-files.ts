@@ -1,0 +1,98 @@
+// The documented keys of one Secret as files in a directory: read together, and watched for change. The kubelet swaps the whole set by
+// one symbolic link (`..data`); on a laptop single files change. Neighbours: drivers/ssh/login/credentials.ts and drivers/ssm/aws/static-credentials.ts give
+// the bytes a meaning; contract/secret-keys.ts has the keys.
+import { createHash } from 'node:crypto';
+import { type FSWatcher, watch } from 'node:fs';
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export interface SecretFiles<Key extends string> {
+  /** False when there is no such directory: the Secret does not exist (yet). */
+  readonly exists: boolean;
+  readonly files: Readonly<Partial<Record<Key, string>>>;
+  /** Equal for equal content. */
+  readonly digest: string;
+}
+
+/** At most this of a file: keys and certificates are a few KiB, known_hosts of a fleet some hundred. */
+const maxFileBytes = 1024 * 1024;
+
+const debounceMs = 200;
+
+/** Inotify does not see everything (a directory made later, network file systems), so content is also compared. */
+const pollMs = 500;
+
+/** Reads these keys, and no other file, as one consistent set. Never throws: what cannot be read is absent. */
+export async function readSecretFiles<Key extends string>(
+  directory: string,
+  keys: readonly Key[],
+): Promise<SecretFiles<Key>> {
+  const exists = await stat(directory).then(
+    (entry) => entry.isDirectory(),
+    () => false,
+  );
+  // Resolved once, so that a swap between two files cannot mix two versions.
+  const data = await realpath(join(directory, '..data')).catch(() => directory);
+  const files: Partial<Record<Key, string>> = {};
+  const hash = createHash('sha256').update(String(exists));
+  for (const key of keys) {
+    const text = await readSmallFile(join(data, key));
+    if (text === undefined) continue;
+    files[key] = text;
+    hash.update(`\0${key}\0${text}`);
+  }
+  return { exists, files, digest: hash.digest('base64') };
+}
+
+async function readSmallFile(path: string): Promise<string | undefined> {
+  try {
+    const { size } = await stat(path);
+    return size <= maxFileBytes ? await readFile(path, 'utf8') : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Calls back after the content changed, within about 0.3 s where the file system tells and 0.5 s where not, until the answer is called. */
+export function watchSecretFiles(directory: string, keys: readonly string[], changed: () => void): () => void {
+  let stopped = false;
+  let watcher: FSWatcher | undefined;
+  let debounce: NodeJS.Timeout | undefined;
+  let comparing: Promise<void> = Promise.resolve();
+  let known: string | undefined;
+
+  const compare = () => {
+    comparing = comparing.then(async () => {
+      if (stopped) return;
+      const { digest, exists } = await readSecretFiles(directory, keys);
+      if (stopped) return;
+      if (exists && watcher === undefined) listen();
+      const before = known;
+      known = digest;
+      if (before !== undefined && before !== digest) changed();
+    });
+  };
+  const listen = () => {
+    try {
+      watcher = watch(directory, { persistent: false }, () => {
+        clearTimeout(debounce);
+        debounce = setTimeout(compare, debounceMs).unref();
+      });
+      watcher.on('error', () => {
+        watcher?.close();
+        watcher = undefined;
+      });
+    } catch {
+      // Not there yet, or no inotify instance left: the poll serves.
+    }
+  };
+  listen();
+  compare();
+  const poll = setInterval(compare, pollMs).unref();
+  return () => {
+    stopped = true;
+    clearInterval(poll);
+    clearTimeout(debounce);
+    watcher?.close();
+  };
+}

@@ -1,0 +1,203 @@
+// One forward's local port: accepts clients, waits for a stream to the destination, bridges; or tells the client why not. It never closes
+// during an outage, so clients always meet someone who knows the reason. Neighbours: tunnel.ts dials, bridge.ts carries, dialects/ speak.
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { TunnelError } from '../../contract/errors.ts';
+import type { Forward } from '../../contract/tunnel-config.ts';
+import type { Logger } from '../../process/log.ts';
+import type { ByteBudget } from '../base/byte-budget.ts';
+import { reset } from '../base/reset.ts';
+import type { Dialled } from '../tunnel/dialer.ts';
+import { bridge, type Traffic } from './bridge.ts';
+import { tellReason } from './dialects/tell-reason.ts';
+
+/** Why a client got a reset. */
+export type ResetCause = 'limit' | 'dial' | 'session' | 'destination' | 'drain';
+
+export interface ListenerObserver {
+  accepted(forward: string): void;
+  /** Where the forward's bytes are counted. */
+  traffic(forward: string): Traffic;
+  reset(forward: string, cause: ResetCause): void;
+}
+
+/** Counts the clients of a whole pod. */
+export class ConnectionLimit {
+  readonly max: number;
+  open = 0;
+
+  constructor(max: number) {
+    this.max = max;
+  }
+}
+
+export interface ListenerOptions {
+  readonly forward: Forward;
+  /** `127.0.0.1` on a laptop; undefined: every address, IPv4 and IPv6 where the pod has both. */
+  readonly address?: string;
+  readonly dial: (forward: Forward, signal: AbortSignal) => Promise<Dialled>;
+  /** A dial that resolved says nothing of the destination yet: its first byte does, or a refusal before that. */
+  readonly blindDials: boolean;
+  /** Told of each dial's outcome, for the health of the destination. */
+  readonly onDial: (forward: Forward, failure: TunnelError | undefined) => void;
+  readonly limit: ConnectionLimit;
+  readonly budget: ByteBudget;
+  readonly log: Logger;
+  readonly observer: ListenerObserver;
+}
+
+/** A client that vanished without a word is noticed after this long of silence (plus the kernel's probes). */
+const keepAliveMs = 30_000;
+
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #server: Server;
+  readonly #clients = new Map<Socket, AbortController>();
+  readonly #emptied = new Set<() => void>();
+
+  private constructor(options: ListenerOptions) {
+    this.#options = options;
+    // allowHalfOpen: an end of one direction is carried on, not answered. pauseOnConnect: what the client sends early stays in the
+    // kernel until there is someone to send it to.
+    this.#server = createServer({
+      allowHalfOpen: true,
+      pauseOnConnect: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: keepAliveMs,
+    });
+    this.#server.on('connection', (client) => void this.#serve(client));
+    this.#server.on('error', (error) => options.log.warn({ error }, 'the listener reported an error'));
+  }
+
+  /** Listens and resolves once it does; rejects if the port is taken. */
+  static async open(options: ListenerOptions): Promise<Listener> {
+    const listener = new Listener(options);
+    const { listenPort } = options.forward;
+    const server = listener.#server;
+    server.listen({ port: listenPort, ...(options.address === undefined ? {} : { host: options.address }) });
+    await once(server, 'listening');
+    return listener;
+  }
+
+  get forward(): Forward {
+    return this.#options.forward;
+  }
+
+  /** The address that was taken. */
+  get address(): { readonly host: string; readonly port: number } {
+    const { address, port } = this.#server.address() as AddressInfo;
+    return { host: address, port };
+  }
+
+  /** Clients connected now. */
+  get clients(): number {
+    return this.#clients.size;
+  }
+
+  /** Accepts no more; those connected stay. */
+  stopAccepting(): void {
+    this.#server.close();
+  }
+
+  /** Resolves when no client is connected. */
+  async empty(): Promise<void> {
+    if (this.#clients.size === 0) return;
+    await new Promise<void>((resolve) => this.#emptied.add(resolve));
+  }
+
+  /** Ends the port and every client, with a reset. Resolves when they are gone. */
+  async close(): Promise<void> {
+    this.stopAccepting();
+    for (const [client, abort] of this.#clients) {
+      this.#options.observer.reset(this.forward.name, 'drain');
+      abort.abort(new TunnelError('NotConnected', 'the tunnel is stopping'));
+      reset(client);
+    }
+    await this.empty();
+  }
+
+  async #serve(client: Socket): Promise<void> {
+    const { forward, limit, observer, log } = this.#options;
+    client.on('error', () => undefined);
+    if (limit.open >= limit.max) {
+      log.debug({ forward: forward.name }, 'client refused: the pod carries its maximum of connections');
+      observer.reset(forward.name, 'limit');
+      reset(client);
+      return;
+    }
+    const abort = new AbortController();
+    limit.open += 1;
+    this.#clients.set(client, abort);
+    observer.accepted(forward.name);
+    try {
+      await this.#carry(client, abort.signal);
+    } catch (error) {
+      // Only a bug comes here; one client's must not become everyone's.
+      log.error({ error, forward: forward.name }, 'a connection failed in an unforeseen way');
+      reset(client);
+    } finally {
+      limit.open -= 1;
+      this.#clients.delete(client);
+      if (this.#clients.size === 0) {
+        for (const resolve of this.#emptied) resolve();
+        this.#emptied.clear();
+      }
+    }
+  }
+
+  async #carry(client: Socket, signal: AbortSignal): Promise<void> {
+    const { forward, budget, observer, log, blindDials, onDial } = this.#options;
+    const startedAt = performance.now();
+    const dialled = await this.#dial(client, signal);
+    if (dialled === undefined) return;
+    const traffic = observer.traffic(forward.name);
+    const result = await bridge(client, dialled.stream, dialled.signal, {
+      budget,
+      traffic,
+      ...(blindDials ? { onAnswer: () => onDial(forward, undefined) } : {}),
+    });
+    if (result.refusal !== undefined) {
+      await this.#refuse(client, result.refusal, signal);
+      return;
+    }
+    // A client that `close` has reset is counted there.
+    if (!signal.aborted && (result.brokenBy === 'session' || result.brokenBy === 'destination')) {
+      observer.reset(forward.name, result.brokenBy);
+    }
+    log.debug(
+      {
+        forward: forward.name,
+        via: dialled.via,
+        bytesToDestination: result.bytesToDestination,
+        bytesToClient: result.bytesToClient,
+        durationMs: Math.round(performance.now() - startedAt),
+        ...(result.brokenBy === undefined ? {} : { brokenBy: result.brokenBy }),
+      },
+      'connection ended',
+    );
+  }
+
+  /** The stream for this client; undefined after the client was told why there is none. */
+  async #dial(client: Socket, signal: AbortSignal): Promise<Dialled | undefined> {
+    const { forward, dial, blindDials, onDial } = this.#options;
+    try {
+      const dialled = await dial(forward, signal);
+      if (!blindDials) onDial(forward, undefined);
+      return dialled;
+    } catch (error) {
+      if (!(error instanceof TunnelError)) throw error;
+      await this.#refuse(client, error, signal);
+      return undefined;
+    }
+  }
+
+  /** The client learns why there is no stream for it. Resolves when it is gone. */
+  async #refuse(client: Socket, error: TunnelError, signal: AbortSignal): Promise<void> {
+    const { forward, onDial, observer, log } = this.#options;
+    if (!signal.aborted) onDial(forward, error);
+    log.debug({ forward: forward.name, code: error.code, reason: error.message }, 'connection failed');
+    observer.reset(forward.name, 'dial');
+    await tellReason(client, forward.appProtocol, error);
+  }
+}

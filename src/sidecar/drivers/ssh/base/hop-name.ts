@@ -1,0 +1,10 @@
+// How sentences name a machine on the way. Neighbours: every file of this driver that throws.
+import type { Hop } from '../../../../contract/tunnel-config.ts';
+import { hostPort } from '../../../../contract/tunnel-config.ts';
+
+export type HopRole = 'bastion' | 'jump host';
+
+/** `bastion bastion-a.example.com:22` */
+export function hopName(role: HopRole, hop: Hop): string {
+  return `${role} ${hostPort(hop.host, hop.port)}`;
+}

@@ -1,0 +1,9 @@
+// A client of ssh2 that the far side has let in, and what both agreed on. Neighbours: login/handshake.ts makes it, channels/session.ts
+// takes it over.
+import type { Client } from 'ssh2';
+
+export interface LoggedIn {
+  readonly client: Client;
+  readonly hostKey: Buffer;
+  readonly cipher: string;
+}

@@ -1,0 +1,191 @@
+// One forwarded channel as a Duplex that tells the truth about its ending: `end` only after the far side's CHANNEL_EOF; a close without
+// EOF, a lost session and a broken protocol destroy it with an error. Half-close is kept both ways, `destroy` really closes the channel.
+// Neighbours: session.ts feeds it and removes it, inbound-window.ts and transmit-gate.ts bound what it holds.
+import { Duplex } from 'node:stream';
+import type { TunnelError } from '../../../../contract/errors.ts';
+import type { ByteBudget } from '../../../base/byte-budget.ts';
+import type { ChannelMessages } from '../base/ssh2-hardening.ts';
+import { type InboundWindow } from './inbound-window.ts';
+import type { TransmitGate } from './transmit-gate.ts';
+
+export interface ChannelOptions {
+  readonly messages: ChannelMessages;
+  readonly gate: TransmitGate;
+  readonly budget: ByteBudget;
+  /** Already granted to the far side when the channel was opened. */
+  readonly inbound: InboundWindow;
+  readonly remote: number;
+  /** What the far side lets us send: RFC 4254 §5.2. */
+  readonly outbound: { readonly window: number; readonly maxPacket: number };
+  /** The error for a channel that the far side closed without CHANNEL_EOF. */
+  readonly closedEarly: () => TunnelError;
+  /** False once the session is lost: nothing can be sent any more. */
+  readonly alive: () => boolean;
+}
+
+/** A slice of a larger allocation keeps all of it in memory; beyond this share of waste a waiting chunk is copied. */
+const wasteFactor = 4;
+
+export class ChannelStream extends Duplex {
+  readonly #options: ChannelOptions;
+  #outboundWindow: number;
+  #parked: { chunk: Buffer; readonly done: (error?: Error | null) => void } | undefined;
+  #parkedBytes = 0;
+  #received = 0;
+  #consumed = 0;
+  #farSideEnded = false;
+  #farSideClosed = false;
+  #closeSent = false;
+
+  constructor(options: ChannelOptions) {
+    super({ allowHalfOpen: true, readableHighWaterMark: 64 * 1024, writableHighWaterMark: 64 * 1024 });
+    this.#options = options;
+    this.#outboundWindow = options.outbound.window;
+  }
+
+  /** Bytes received so far: the sign of life of a session that runs over this channel. */
+  get bytesRead(): number {
+    return this.#received;
+  }
+
+  // --- what the far side says; called by the session ---
+
+  /** False when the far side overran its window. */
+  receive(bytes: Buffer): boolean {
+    // On its way when we closed: dropped, and never credited.
+    if (this.destroyed || this.#farSideEnded) return true;
+    if (!this.#options.inbound.received(bytes.length)) return false;
+    this.#received += bytes.length;
+    const waits = this.readableLength > 0 || !this.readableFlowing;
+    this.push(waits && bytes.length * wasteFactor < bytes.buffer.byteLength ? Buffer.from(bytes) : bytes);
+    this.#credit();
+    return true;
+  }
+
+  receiveExtended(length: number): boolean {
+    if (this.destroyed) return true;
+    if (!this.#options.inbound.received(length)) return false;
+    this.#adjust(length);
+    return true;
+  }
+
+  receiveEof(): void {
+    if (this.#farSideEnded || this.destroyed) return;
+    this.#farSideEnded = true;
+    this.push(null);
+  }
+
+  /** CHANNEL_CLOSE: after EOF all bytes are here and may still be read; before EOF the stream is broken off. */
+  receiveClose(): void {
+    this.#farSideClosed = true;
+    this.#sendClose();
+    if (this.destroyed) return;
+    if (!this.#farSideEnded) {
+      this.destroy(this.#options.closedEarly());
+      return;
+    }
+    // Nobody takes our bytes any more. If some are still to be written, that is a loss and must be told, after what came was read.
+    if (this.writableLength === 0) {
+      // Ending twice is an error that nobody hears but that costs its making.
+      if (!this.writableEnded) this.end();
+    } else if (this.readableEnded) this.destroy(this.#options.closedEarly());
+    else this.once('end', () => this.destroy(this.#options.closedEarly()));
+  }
+
+  /** RFC 4254 §5.2: the window grows by what the far side grants. */
+  receiveWindow(bytes: number): void {
+    this.#outboundWindow += bytes;
+    this.#send();
+  }
+
+  /** Answers a request that sshd makes of the channel, as its keep-alive does. */
+  refuseRequest(): void {
+    if (!this.#closeSent) this.#options.messages.refuseRequest(this.#options.remote);
+  }
+
+  // --- Duplex ---
+
+  override _read(): void {
+    // Data is pushed as it comes; what the reader has taken is seen in `read`.
+  }
+
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size);
+    if (chunk !== null) this.#credit();
+    return chunk;
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    if (this.#farSideClosed || !this.#options.alive()) {
+      done(this.#options.closedEarly());
+      return;
+    }
+    this.#parked = { chunk, done };
+    this.#send();
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    if (!this.#closeSent && this.#options.alive()) this.#options.messages.eof(this.#options.remote);
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#options.gate.leave(this.#send);
+    this.#accountParked(0);
+    this.#parked = undefined;
+    this.#options.inbound.release();
+    this.#sendClose();
+    done(error);
+  }
+
+  /** Sends what window and gate permit of the chunk in hand, and waits for whichever is missing. */
+  readonly #send = (): void => {
+    const parked = this.#parked;
+    if (parked === undefined || this.destroyed) return;
+    const { gate, messages, remote, outbound } = this.#options;
+    let sent = 0;
+    while (sent < parked.chunk.length && this.#outboundWindow > 0 && gate.open) {
+      const size = Math.min(parked.chunk.length - sent, this.#outboundWindow, outbound.maxPacket);
+      messages.data(remote, parked.chunk.subarray(sent, sent + size));
+      this.#outboundWindow -= size;
+      sent += size;
+    }
+    if (sent === parked.chunk.length) {
+      this.#parked = undefined;
+      this.#accountParked(0);
+      parked.done();
+      return;
+    }
+    parked.chunk = parked.chunk.subarray(sent);
+    this.#accountParked(parked.chunk.length);
+    // A closed window is reopened by the far side's adjustment; only a closed gate is waited for in line.
+    if (this.#outboundWindow > 0) gate.wait(this.#send);
+  };
+
+  #accountParked(bytes: number): void {
+    this.#options.budget.giveBack(this.#parkedBytes - bytes);
+    this.#parkedBytes = bytes;
+  }
+
+  /** Credits what has left our buffer towards the local side since the last time. */
+  #credit(): void {
+    const consumed = this.#received - this.readableLength;
+    const bytes = consumed - this.#consumed;
+    if (bytes === 0) return;
+    this.#consumed = consumed;
+    this.#adjust(bytes);
+  }
+
+  #adjust(bytes: number): void {
+    const { inbound, messages, remote, alive } = this.#options;
+    const grant = inbound.consumed(bytes, performance.now());
+    // After its EOF the far side sends nothing; a grant would be noise on the wire.
+    if (grant > 0 && !this.#closeSent && !this.#farSideEnded && alive()) messages.adjustWindow(remote, grant);
+  }
+
+  #sendClose(): void {
+    if (this.#closeSent) return;
+    this.#closeSent = true;
+    if (this.#options.alive()) this.#options.messages.close(this.#options.remote);
+  }
+}

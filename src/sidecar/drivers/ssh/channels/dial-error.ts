@@ -1,0 +1,50 @@
+// Gives each way in which a dial through a bastion fails its code and its sentence. sshd tells the cause only in the free text of
+// CHANNEL_OPEN_FAILURE (strerror and gai_strerror of the bastion), so this is where that text is read. Pure. Neighbour: session.ts.
+import { TunnelError } from '../../../../contract/errors.ts';
+import { type Destination, destinationText } from '../../../../contract/tunnel-config.ts';
+
+/** RFC 4254 §5.1. */
+const administrativelyProhibited = 1;
+const unknownChannelType = 3;
+
+/** The error for a CHANNEL_OPEN_FAILURE; `bastion` as sentences name it. */
+export function openFailure(destination: Destination, bastion: string, reason: number, text: string): TunnelError {
+  const to = destinationText(destination);
+  if (reason === administrativelyProhibited || reason === unknownChannelType) {
+    return new TunnelError(
+      'ForwardingProhibited',
+      `${bastion} does not allow forwarding to ${to}: permit it there (AllowTcpForwarding, PermitOpen, or permitopen in authorized_keys)`,
+    );
+  }
+  if (/refused/i.test(text)) {
+    return new TunnelError(
+      'DestinationRefused',
+      `${to} refuses the connection from ${bastion}: start the service, or correct the port`,
+    );
+  }
+  if (/name resolution|name or service|no address|nodename|servname|resolv/i.test(text)) {
+    return new TunnelError(
+      'DestinationNameNotResolved',
+      `${bastion} cannot resolve the name of ${to}: correct destinationHost, which is resolved there and not in the cluster`,
+    );
+  }
+  if (/timed out/i.test(text)) return timedOut(to, bastion);
+  return new TunnelError(
+    'DestinationUnreachable',
+    'socket' in destination
+      ? `${bastion} cannot open its unix socket ${to}: check that it exists, that the user may open it, and AllowStreamLocalForwarding`
+      : `${bastion} has no way to ${to}: check its route, and its limit of open files`,
+  );
+}
+
+/** The error for a dial whose signal aborted: DestinationTimeout for a deadline, else the caller's own reason. */
+export function dialTimedOut(destination: Destination, bastion: string, reason: unknown): unknown {
+  const isDeadline = reason instanceof Error && reason.name === 'TimeoutError';
+  return isDeadline ? timedOut(destinationText(destination), bastion, reason) : reason;
+}
+
+function timedOut(to: string, bastion: string, cause?: unknown): TunnelError {
+  return new TunnelError('DestinationTimeout', `${to} does not answer ${bastion}: allow the bastion to reach it`, {
+    cause,
+  });
+}

@@ -1,0 +1,141 @@
+// What one Secret lets us log in with: read anew for every connect, parsed once per content, and the last set that each hop accepted
+// kept in memory, so that a botched rotation never ends a working tunnel. No content ever enters an error.
+// Neighbours: ../../secret-files.ts reads, private-key*.ts parse, authentication.ts offers.
+import type { ParsedKey } from 'ssh2';
+import { TunnelError } from '../../../../contract/errors.ts';
+import { secretKeys } from '../../../../contract/secret-keys.ts';
+import type { Credentials } from '../../../../contract/tunnel-config.ts';
+import { readSecretFiles, type SecretFiles, watchSecretFiles } from '../../../base/secret-files.ts';
+import { type Certificate, parseCertificate } from './certificate.ts';
+import { type KnownHosts, parseKnownHosts } from './known-hosts.ts';
+import { isEncrypted, type KeyProblem, parsePrivateKey } from './private-key.ts';
+import { decryptInThread } from './private-key-thread.ts';
+
+/** One consistent content of a Secret, ready to use; at least one of `key` and `password` is there. */
+export interface LoginMaterial {
+  readonly secretName: string;
+  readonly key?: ParsedKey;
+  readonly certificate?: Certificate;
+  readonly password?: string;
+  readonly knownHosts: KnownHosts;
+  /** Equal for equal content. */
+  readonly digest: string;
+}
+
+export class CredentialStore {
+  readonly #credentials: Credentials;
+  #parsed: { readonly digest: string; readonly material: Promise<LoginMaterial> } | undefined;
+  /** By hop, because hops that share a Secret need not know its new content at the same time; the latest login comes last. */
+  readonly #accepted = new Map<string, LoginMaterial>();
+
+  constructor(credentials: Credentials) {
+    this.#credentials = credentials;
+  }
+
+  /** The material as it is on disk now. @throws TunnelError SecretNotFound, SecretKeyMissing, PrivateKeyInvalid or PassphraseWrong. */
+  async current(): Promise<LoginMaterial> {
+    const files = await readSecretFiles(this.#credentials.directory, secretKeys.ssh);
+    if (this.#parsed?.digest !== files.digest) {
+      const material = parseMaterial(this.#credentials.secretName, files);
+      const parsed = { digest: files.digest, material };
+      this.#parsed = parsed;
+      material.catch((error: unknown) => {
+        // With a cause it was our thread that failed, not the content: the next attempt may succeed.
+        if (error instanceof Error && error.cause !== undefined && this.#parsed === parsed) this.#parsed = undefined;
+      });
+    }
+    return this.#parsed.material;
+  }
+
+  /** What may work at the hop besides `current`: the last material that it accepted; while it accepted none, the last that another hop did. */
+  accepted(hop: string, current?: LoginMaterial): LoginMaterial | undefined {
+    const own = this.#accepted.get(hop);
+    if (own !== undefined) return own.digest === current?.digest ? undefined : own;
+    return [...this.#accepted.values()].findLast(({ digest }) => digest !== current?.digest);
+  }
+
+  /** To be told when a hop accepted it; `hop` is a name that stays the same, one for each hop of the config. */
+  accept(hop: string, material: LoginMaterial): void {
+    this.#accepted.delete(hop);
+    this.#accepted.set(hop, material);
+  }
+
+  onChange(listener: () => void): () => void {
+    return watchSecretFiles(this.#credentials.directory, secretKeys.ssh, listener);
+  }
+
+  /** Forgets every key. */
+  forget(): void {
+    this.#parsed = undefined;
+    this.#accepted.clear();
+  }
+}
+
+async function parseMaterial(
+  secretName: string,
+  { exists, files, digest }: SecretFiles<(typeof secretKeys.ssh)[number]>,
+): Promise<LoginMaterial> {
+  if (!exists || Object.keys(files).length === 0) {
+    throw new TunnelError(
+      'SecretNotFound',
+      `Secret ${secretName} does not exist or holds none of the keys ssh-privatekey, identity and password: create it in the PortForward’s namespace`,
+    );
+  }
+  const keyName = files['ssh-privatekey'] === undefined ? 'identity' : 'ssh-privatekey';
+  const keyText = files[keyName];
+  const password = withoutLastNewline(files.password);
+  if (keyText === undefined && password === undefined) {
+    throw new TunnelError(
+      'SecretKeyMissing',
+      `Secret ${secretName} has neither ssh-privatekey (or identity) nor password: add one of them`,
+    );
+  }
+  const key = keyText === undefined ? undefined : await readKey(secretName, keyName, keyText, files.passphrase);
+  const certificate = key === undefined ? undefined : readCertificate(secretName, files['ssh-publickey-cert']);
+  return {
+    secretName,
+    digest,
+    knownHosts: parseKnownHosts(files.known_hosts ?? ''),
+    ...(key === undefined ? {} : { key }),
+    ...(certificate === undefined ? {} : { certificate }),
+    ...(password === undefined ? {} : { password }),
+  };
+}
+
+async function readKey(secretName: string, keyName: string, text: string, phrase?: string): Promise<ParsedKey> {
+  const passphrase = withoutLastNewline(phrase);
+  let key: ParsedKey | KeyProblem;
+  if (isEncrypted(text)) {
+    const decrypted = await decryptInThread(text, passphrase).catch((cause: unknown) => {
+      throw new TunnelError(
+        'PrivateKeyInvalid',
+        `${keyName} of Secret ${secretName} could not be decrypted here: store an unencrypted private key, or give the tunnel more memory`,
+        { cause },
+      );
+    });
+    key = typeof decrypted === 'string' ? parsePrivateKey(decrypted) : decrypted;
+  } else key = parsePrivateKey(text);
+  if (!('problem' in key)) return key;
+  if (key.problem === 'passphrase') {
+    const mend = 'store its passphrase under the key passphrase, or an unencrypted private key';
+    throw new TunnelError('PassphraseWrong', `${keyName} of Secret ${secretName} ${key.detail}: ${mend}`);
+  }
+  const mend = 'store the private key file as ssh-keygen wrote it';
+  throw new TunnelError('PrivateKeyInvalid', `${keyName} of Secret ${secretName} ${key.detail}: ${mend}`);
+}
+
+function readCertificate(secretName: string, text: string | undefined): Certificate | undefined {
+  if (text === undefined || text.trim() === '') return undefined;
+  const certificate = parseCertificate(text);
+  if (certificate !== undefined) return certificate;
+  throw new TunnelError(
+    'PrivateKeyInvalid',
+    `ssh-publickey-cert of Secret ${secretName} is not an OpenSSH user certificate: store the file that ssh-keygen -s wrote`,
+  );
+}
+
+/** Editors and `echo` end a file with a newline that nobody means. */
+function withoutLastNewline(text: string | undefined): string | undefined {
+  const value = text?.replace(/\r?\n$/, '');
+  return value === '' ? undefined : value;
+}

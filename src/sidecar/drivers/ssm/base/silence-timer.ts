@@ -1,0 +1,20 @@
+// The timer of whoever judges a silence: DESIGN promise 4 wants one more turn of reading before anyone is called dead, and a count that
+// begins anew when it was this process that slept. Neighbours: web-socket.ts, smux/open-watch.ts, smux/reading-brake.ts, port-stream.ts.
+import type { Clock } from '../../../../process/clock.ts';
+
+/** A timer that fires this much late says that we were asleep, not the far side. */
+export const lagMs = 1_000;
+
+/** Calls back after `ms`, once what had arrived by then is read. `overslept`: so late that the silence says nothing. */
+export function afterSilence(clock: Clock, ms: number, judge: (overslept: boolean) => void): () => void {
+  const latest = clock.now() + ms + lagMs;
+  let turn: NodeJS.Immediate | undefined;
+  const cancel = clock.after(ms, () => {
+    const overslept = clock.now() > latest;
+    turn = setImmediate(() => judge(overslept));
+  });
+  return () => {
+    cancel();
+    clearImmediate(turn);
+  };
+}

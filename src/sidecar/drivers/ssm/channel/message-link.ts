@@ -1,0 +1,218 @@
+// Messages over whatever socket there is at the moment: reads and writes the binary form, keeps numbering and repetition across sockets,
+// hands on what arrived in order and acknowledges it. It has no timers: its owner calls `transmit` and asks when to call again.
+// Neighbours: message.ts, reliable.ts (what it joins), web-socket.ts (the socket), data-channel.ts (the owner).
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../../../../process/clock.ts';
+import type { Logger } from '../../../../process/log.ts';
+import type { ByteBudget } from '../../../base/byte-budget.ts';
+import { decodeMessage, encodeMessage, type Message, messageType } from './message.ts';
+import { acknowledgement, parseAcknowledgement, parseChannelClosed } from './payload.ts';
+import { ReliableReceiver, ReliableSender } from './reliable.ts';
+import type { DataSocket } from './web-socket.ts';
+
+/** No new messages are made while so much waits for the kernel. */
+const socketBusy = 256 * 1024;
+/** Beyond this acknowledgements are not sent either: the agent repeats, and gets them then. */
+const socketFull = 1024 * 1024;
+const acknowledgeFlags = 3;
+/** While the pod's byte budget is used up, no more than this is sent ahead of its acknowledgement. */
+const scarceBytes = 64 * 1024;
+
+/** A stream message of ours, before it has a number. */
+export interface Outgoing {
+  readonly type: number;
+  readonly payload: Buffer;
+}
+
+export interface LinkOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Counts what is kept until it is acknowledged, and what waits for a gap. */
+  readonly budget: Pick<ByteBudget, 'take' | 'giveBack' | 'free'>;
+}
+
+export interface LinkEvents {
+  /** The next payload of the agent. */
+  deliver(type: number, payload: Buffer): void;
+  /** The agent sent something: it lives. */
+  heard(): void;
+  /** The agent acknowledged something outstanding: it lives, and there may be room for more. */
+  acknowledged(): void;
+  /** The service closed the channel for good. */
+  channelClosed(output: string): void;
+}
+
+export class MessageLink {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #budget: LinkOptions['budget'];
+  readonly #events: LinkEvents;
+  readonly #sender = new ReliableSender();
+  readonly #receiver = new ReliableReceiver();
+  #socket: DataSocket | undefined;
+  #paused = false;
+  #deafUntil = 0;
+  #sentAt: number;
+  #counted = 0;
+  #closed = false;
+
+  constructor({ clock, log, budget }: LinkOptions, events: LinkEvents) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#budget = budget;
+    this.#events = events;
+    this.#sentAt = clock.now();
+  }
+
+  /** When the last new message of ours was made, in milliseconds of the clock. */
+  get sentAt(): number {
+    return this.#sentAt;
+  }
+
+  get socket(): DataSocket | undefined {
+    return this.#socket;
+  }
+
+  get outstanding(): boolean {
+    return this.#sender.outstanding > 0;
+  }
+
+  /** Marks what was sent until now; the function tells whether the agent has all of it. */
+  mark(): () => boolean {
+    return this.#sender.mark();
+  }
+
+  /** True while the agent cannot be heard: there is no socket, or reading is paused. */
+  get deaf(): boolean {
+    return this.#paused || this.#socket === undefined;
+  }
+
+  /** When it was last deaf, in milliseconds of the clock. */
+  get deafUntil(): number {
+    return this.#deafUntil;
+  }
+
+  /** Stops reading, this socket and the next; the only brake on the agent. */
+  pause(): void {
+    this.#paused = true;
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#deafUntil = this.#clock.now();
+    this.#socket?.resume();
+  }
+
+  /** The next socket: what was not acknowledged on the one before goes first. */
+  attach(socket: DataSocket): void {
+    this.#socket = socket;
+    this.#deafUntil = this.#clock.now();
+    if (this.#paused) socket.pause();
+    this.#sender.connected();
+  }
+
+  detach(): void {
+    this.#socket = undefined;
+    this.#sender.disconnected();
+  }
+
+  /** Nothing will be sent or received any more: what was kept is given back. */
+  close(): void {
+    this.detach();
+    this.#closed = true;
+    this.#count();
+  }
+
+  /** One message of the socket. */
+  receive(bytes: Buffer): void {
+    const message = decodeMessage(bytes);
+    if (typeof message === 'string') {
+      this.#log.debug({ malformed: message, bytes: bytes.length }, 'a message was dropped');
+      return;
+    }
+    switch (message.messageType) {
+      case messageType.output:
+        return this.#output(message);
+      case messageType.acknowledge: {
+        const sequence = parseAcknowledgement(message.payload);
+        if (sequence === undefined || !this.#sender.acknowledged(sequence, this.#clock.now())) return;
+        this.#count();
+        return this.#events.acknowledged();
+      }
+      case messageType.channelClosed:
+        return this.#events.channelClosed(parseChannelClosed(message.payload));
+      default:
+        // start_publication and pause_publication tell of the agent's socket; its life is judged by what arrives.
+        this.#log.debug({ type: message.messageType }, 'a message without meaning here');
+    }
+  }
+
+  /** A control message goes at once, whatever window and pace say. */
+  sendNow({ type, payload }: Outgoing): void {
+    this.#socket?.send(this.#number({ type, payload }, this.#clock.now()));
+  }
+
+  /** Repeats what is lost, then sends what `next` gives while window, pace and socket allow. */
+  transmit(now: number, next: () => Outgoing | undefined): void {
+    const socket = this.#socket;
+    if (socket === undefined || this.#busy) return;
+    for (const frame of this.#sender.repetitions(now)) socket.send(frame);
+    while (!this.#busy && !this.#scarce && this.#sender.ready(now)) {
+      const outgoing = next();
+      if (outgoing === undefined) return;
+      socket.send(this.#number(outgoing, now));
+    }
+  }
+
+  /** When to call `transmit` again; undefined when an event will tell (an acknowledgement, a drained socket, a new one). */
+  transmitAt(now: number, wanting: boolean): number | undefined {
+    return this.#busy ? undefined : this.#sender.wakeAt(now, wanting && !this.#scarce);
+  }
+
+  get #busy(): boolean {
+    return (this.#socket?.buffered ?? 0) >= socketBusy;
+  }
+
+  #output(message: Message): void {
+    this.#events.heard();
+    const { acknowledge, deliver } = this.#receiver.receive(message);
+    this.#count();
+    for (const { payloadType, payload } of deliver) this.#events.deliver(payloadType, payload);
+    // Delivery may have ended it all.
+    const socket = this.#socket;
+    if (!acknowledge || socket === undefined || socket.buffered >= socketFull) return;
+    socket.send(
+      this.#encode(messageType.acknowledge, 0, { type: 0, payload: acknowledgement(message) }, acknowledgeFlags),
+    );
+  }
+
+  get #scarce(): boolean {
+    return this.#budget.free === 0 && this.#sender.outstandingBytes >= scarceBytes;
+  }
+
+  #count(): void {
+    const held = this.#closed ? 0 : this.#sender.outstandingBytes + this.#receiver.heldBytes;
+    this.#budget.take(held - this.#counted);
+    this.#counted = held;
+  }
+
+  #number(outgoing: Outgoing, now: number): Buffer {
+    this.#sentAt = now;
+    const frame = this.#sender.send((sequence) => this.#encode(messageType.input, sequence, outgoing, 0), now);
+    this.#count();
+    return frame;
+  }
+
+  #encode(type: string, sequenceNumber: number, { type: payloadType, payload }: Outgoing, flags: number): Buffer {
+    return encodeMessage({
+      messageType: type,
+      sequenceNumber,
+      flags,
+      createdDate: Date.now(),
+      messageId: randomUUID(),
+      payloadType,
+      payload,
+    });
+  }
+}

@@ -1,0 +1,143 @@
+// When a data channel acts. Whatever may change something (a message, a socket, bytes to send, a timer) asks for a turn; the turn sends what
+// is waiting, judges whether the agent lives and plans the next one. So everything that has arrived is read before anyone is called dead.
+// Neighbours: data-channel.ts owns it, message-link.ts sends, liveness.ts judges.
+import type { Clock } from '../../../../process/clock.ts';
+import { Liveness, type Verdict } from './liveness.ts';
+import type { MessageLink, Outgoing } from './message-link.ts';
+import type { DataSocket } from './web-socket.ts';
+
+export interface TurnsOptions {
+  readonly clock: Clock;
+  readonly link: MessageLink;
+  /** True while there is something to send. */
+  readonly wanting: () => boolean;
+  /** The next message, if there is one after all. */
+  readonly next: (now: number) => Outgoing | undefined;
+  /** Asks the agent for a sign of life; false where the protocol has none. */
+  readonly probe: () => boolean;
+  /** The verdict on the agent has changed from `before`. */
+  readonly onVerdict: (verdict: Verdict, before: Verdict) => void;
+}
+
+export class Turns {
+  readonly #options: TurnsOptions;
+  readonly #liveness: Liveness;
+  #heardAt: number;
+  #verdict: Verdict = 'alive';
+  #planned = false;
+  #stopped = false;
+  #cancelTimer: (() => void) | undefined;
+
+  constructor(options: TurnsOptions) {
+    this.#options = options;
+    this.#heardAt = options.clock.now();
+    this.#liveness = new Liveness(this.#heardAt);
+  }
+
+  /** When the agent last gave a sign of life, in milliseconds of the clock. */
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
+  /** What the last turn made of the agent. */
+  get verdict(): Verdict {
+    return this.#verdict;
+  }
+
+  /** Asks for a turn; never calls back at once. */
+  wake(): void {
+    if (this.#planned || this.#stopped) return;
+    this.#planned = true;
+    setImmediate(() => {
+      this.#planned = false;
+      this.#turn();
+    });
+  }
+
+  /** The agent sent something. No turn for each kilobyte of a download: the one that is planned sees it. */
+  heard(): void {
+    this.#progress();
+    if (this.#verdict !== 'alive') this.wake();
+  }
+
+  /** The agent acknowledged something outstanding: it lives, and there may be room for more. */
+  acknowledged(): void {
+    this.#progress();
+    this.wake();
+  }
+
+  /** There is a socket. */
+  attach(socket: DataSocket): void {
+    this.#options.link.attach(socket);
+    this.#liveness.connected(this.#now(), true);
+    this.wake();
+  }
+
+  /** There is none. */
+  detach(): void {
+    this.#options.link.detach();
+    this.#liveness.connected(this.#now(), false);
+    this.wake();
+  }
+
+  /** We read nothing from here on, until `resumeReading`: time stands still for the agent. */
+  pauseReading(): void {
+    this.#options.link.pause();
+    this.#liveness.paused(this.#now());
+  }
+
+  resumeReading(): void {
+    this.#options.link.resume();
+    this.#liveness.resumed(this.#now());
+    this.wake();
+  }
+
+  /** How often an idle agent is asked, in milliseconds; undefined: never. */
+  probeEvery(ms: number | undefined): void {
+    this.#liveness.probeEvery(this.#now(), ms);
+    this.wake();
+  }
+
+  /** No turn begins any more, and nothing is sent. */
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+    this.#options.link.close();
+  }
+
+  #progress(): void {
+    this.#heardAt = this.#now();
+    this.#liveness.progress(this.#heardAt);
+  }
+
+  #turn(): void {
+    if (this.#stopped) return;
+    const { clock, link, wanting, next, probe } = this.#options;
+    const now = this.#now();
+    link.transmit(now, () => next(now));
+    this.#liveness.outstanding(now, link.outstanding);
+    const judgement = this.#liveness.judge(now);
+    this.#judged(judgement.verdict);
+    if (this.#stopped) return;
+    // Its answer to this wakes us again.
+    if (judgement.probe && probe()) return;
+    const at = Math.min(link.transmitAt(now, wanting()) ?? Infinity, judgement.at ?? Infinity);
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    // By way of wake: what has arrived meanwhile is read before anything is called lost or anyone dead.
+    if (at === Infinity) return;
+    this.#liveness.planned(at);
+    this.#cancelTimer = clock.after(Math.max(0, at - now), () => this.wake());
+  }
+
+  #judged(verdict: Verdict): void {
+    const before = this.#verdict;
+    if (verdict === before) return;
+    this.#verdict = verdict;
+    this.#options.onVerdict(verdict, before);
+  }
+
+  #now(): number {
+    return this.#options.clock.now();
+  }
+}

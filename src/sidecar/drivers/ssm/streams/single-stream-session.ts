@@ -1,0 +1,125 @@
+// A port session with an agent that does not multiplex (up to 3.0.196.0): the session's bytes are the connection's bytes.
+// It carries one connection and is then spent: the agent would take another, but nothing tells the late bytes of the first from the
+// early ones of the second. The agent tells no end of the destination either, so a stream ends by its client or with the session.
+// Neighbour: smux/session.ts, the way with any newer agent.
+import { TunnelError } from '../../../../contract/errors.ts';
+import type { Clock } from '../../../../process/clock.ts';
+import { connectRefused, type PortSession, type PortSessionOptions } from '../base/port-session.ts';
+import { type Carrier, PortStream } from '../base/port-stream.ts';
+import { flag } from '../channel/payload.ts';
+
+export class SingleSession implements PortSession, Carrier {
+  readonly clock: Clock;
+  readonly budget: PortSessionOptions['budget'];
+  readonly stuck = false;
+  readonly #options: PortSessionOptions;
+  #stream: PortStream | undefined;
+  #used = false;
+  #error: Error | undefined;
+  /** What the destination said before there was a client: some greet first. */
+  #early: Buffer[] = [];
+  #earlyBytes = 0;
+
+  constructor(options: PortSessionOptions) {
+    this.#options = options;
+    this.clock = options.clock;
+    this.budget = options.budget;
+  }
+
+  get streams(): number {
+    return this.#stream === undefined ? 0 : 1;
+  }
+
+  get hasRoom(): boolean {
+    return !this.#used && this.#error === undefined;
+  }
+
+  get spent(): boolean {
+    return this.#used;
+  }
+
+  get pending(): boolean {
+    return this.#stream?.waiting === true;
+  }
+
+  get deaf(): boolean {
+    return this.#options.channel.deaf;
+  }
+
+  get deafUntil(): number {
+    return this.#options.channel.deafUntil;
+  }
+
+  mark(): () => boolean {
+    return this.#options.channel.mark();
+  }
+
+  open(): PortStream {
+    if (this.#error !== undefined) throw this.#error;
+    if (this.#used)
+      throw new TunnelError('NotConnected', 'the agent is too old for more than one connection in a session');
+    this.#used = true;
+    const stream = new PortStream(0, this);
+    this.#stream = stream;
+    for (const piece of this.#early) stream.deliver(piece);
+    this.#forgetEarly();
+    this.#options.onChange();
+    return stream;
+  }
+
+  receive(bytes: Buffer): void {
+    if (this.#stream !== undefined) this.#stream.deliver(bytes);
+    else if (!this.#used) {
+      if (this.#earlyBytes + bytes.length > earlyLimit) throw new Error('the destination sends before it has a client');
+      this.#early.push(Buffer.from(bytes));
+      this.#earlyBytes += bytes.length;
+      this.budget.take(bytes.length);
+    }
+  }
+
+  connectFailed(): void {
+    this.#stream?.destroy(connectRefused(this.#options.destination));
+  }
+
+  fill(target: Buffer): number {
+    return this.#stream?.takeInto(target, 0, target.length) ?? 0;
+  }
+
+  nop(): boolean {
+    return false;
+  }
+
+  end(error: Error): void {
+    this.#error ??= error;
+    this.#stream?.destroy(error);
+    this.#forgetEarly();
+  }
+
+  // --- what the stream says ---
+
+  hasOutput(): void {
+    this.#options.channel.wake();
+  }
+
+  finish(): void {
+    if (this.#error === undefined) this.#options.channel.sendFlag(flag.disconnectToPort);
+  }
+
+  closed(): void {
+    this.#stream = undefined;
+    this.#options.onChange();
+  }
+
+  fullChanged(stream: PortStream): void {
+    if (stream.full) this.#options.channel.pauseReading();
+    else this.#options.channel.resumeReading();
+  }
+
+  #forgetEarly(): void {
+    this.#early = [];
+    this.budget.giveBack(this.#earlyBytes);
+    this.#earlyBytes = 0;
+  }
+}
+
+const earlyLimit = 64 * 1024;

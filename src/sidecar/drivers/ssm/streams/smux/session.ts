@@ -1,0 +1,208 @@
+// Streams over one ordered byte channel by smux version 1, as the agent's port plugin expects it. No I/O: the channel pulls and hands in.
+// Neighbours: frame.ts (the bytes), port-stream.ts (one stream), read-backpressure.ts (slow readers), open-watch.ts (who waits for the agent's dial).
+import type { Clock } from '../../../../../process/clock.ts';
+import { connectRefused, type PortSession, type PortSessionOptions } from '../../base/port-session.ts';
+import { type Carrier, PortStream } from '../../base/port-stream.ts';
+import { command, FrameParser, frameHeader, maxFrameData, writeFrameHeader } from './frame.ts';
+import { OpenWatch } from './open-watch.ts';
+import { ReadingBrake } from './read-backpressure.ts';
+
+/** Streams at once; the agent queues at most 1,024 that it has not accepted yet. */
+const maxStreams = 500;
+const maxStreamId = 0xffff_fff0;
+/** The most that one stream sends before it is the next one's turn, in bytes. */
+const turnBytes = 4_096;
+
+export class SmuxSession implements PortSession, Carrier {
+  readonly clock: Clock;
+  readonly budget: PortSessionOptions['budget'];
+  readonly #options: PortSessionOptions;
+  readonly #streams = new Map<number, PortStream>();
+  /** Streams with something to send, in the order of their turns. */
+  readonly #turns = new Set<PortStream>();
+  /** Streams whose opening is not sent yet. */
+  readonly #unsent = new Set<number>();
+  readonly #finishes: number[] = [];
+  /** Streams to be opened and ended at once, whose one purpose is the agent's answer. */
+  readonly #questions: number[] = [];
+  readonly #parser: FrameParser;
+  readonly #brake: ReadingBrake;
+  readonly #watch: OpenWatch;
+  #nops = 0;
+  #refusals = 0;
+  #lastId = 1;
+  #error: Error | undefined;
+
+  constructor(options: PortSessionOptions) {
+    this.#options = options;
+    this.clock = options.clock;
+    this.budget = options.budget;
+    this.#brake = new ReadingBrake(options);
+    this.#watch = new OpenWatch({ ...options, ask: () => this.#ask() });
+    this.#parser = new FrameParser({
+      opened: () => undefined,
+      nop: () => undefined,
+      data: (id, piece) => {
+        this.#watch.answered(id);
+        this.#streams.get(id)?.deliver(piece);
+      },
+      finished: (id) => this.#finishedByRemote(id),
+    });
+  }
+
+  get streams(): number {
+    return this.#streams.size;
+  }
+
+  get stuck(): boolean {
+    return this.#watch.stuck;
+  }
+
+  get hasRoom(): boolean {
+    const free = this.#streams.size < maxStreams && this.#lastId < maxStreamId;
+    return this.#error === undefined && free && !this.#brake.on && !this.stuck;
+  }
+
+  get spent(): boolean {
+    return this.#lastId >= maxStreamId;
+  }
+
+  get pending(): boolean {
+    return this.#finishes.length > 0 || this.#questions.length > 0 || this.#nops > 0 || this.#turns.size > 0;
+  }
+
+  get deaf(): boolean {
+    return this.#options.channel.deaf;
+  }
+
+  get deafUntil(): number {
+    return this.#options.channel.deafUntil;
+  }
+
+  mark(): () => boolean {
+    return this.#options.channel.mark();
+  }
+
+  open(): PortStream {
+    if (this.#error !== undefined) throw this.#error;
+    this.#lastId += 2;
+    const stream = new PortStream(this.#lastId, this);
+    this.#streams.set(stream.id, stream);
+    this.#unsent.add(stream.id);
+    this.#brake.streamCount = this.#streams.size;
+    this.hasOutput(stream);
+    return stream;
+  }
+
+  receive(bytes: Buffer): void {
+    if (this.#error === undefined) this.#parser.push(bytes);
+  }
+
+  connectFailed(): void {
+    this.#refusals += 1;
+  }
+
+  nop(): boolean {
+    this.#nops = 1;
+    this.#options.channel.wake();
+    return true;
+  }
+
+  fill(target: Buffer): number {
+    let at = 0;
+    const header = (kind: (typeof command)[keyof typeof command], stream: number, length: number): void => {
+      writeFrameHeader(target, at, { command: kind, stream, length });
+      at += frameHeader;
+    };
+    const left = (): number => target.length - at;
+    while (this.#nops > 0 && left() >= frameHeader) {
+      this.#nops -= 1;
+      header(command.nop, 0, 0);
+    }
+    while (this.#finishes.length > 0 && left() >= frameHeader) {
+      const id = this.#finishes.shift() ?? 0;
+      header(command.finish, id, 0);
+      this.#watch.finished(id);
+    }
+    while (this.#questions.length > 0 && left() >= 2 * frameHeader) {
+      const id = this.#questions.shift() ?? 0;
+      header(command.open, id, 0);
+      header(command.finish, id, 0);
+      this.#watch.opened(id);
+      this.#watch.finished(id);
+    }
+    for (const stream of this.#turns) {
+      // Room for an opening only would make this stream's turn an empty one, again and again.
+      if (left() <= frameHeader) break;
+      this.#turns.delete(stream);
+      if (this.#unsent.delete(stream.id)) {
+        header(command.open, stream.id, 0);
+        this.#watch.opened(stream.id);
+      }
+      const length = stream.waitingBytes(Math.min(turnBytes, maxFrameData, left() - frameHeader));
+      if (length > 0) {
+        header(command.push, stream.id, length);
+        stream.takeInto(target, at, length);
+        at += length;
+      }
+      // At the end of the line: a stream has one turn in a row. Iterating a Set also visits what is added meanwhile.
+      if (stream.waiting) this.#turns.add(stream);
+    }
+    return at;
+  }
+
+  end(error: Error): void {
+    this.#error ??= error;
+    for (const stream of this.#streams.values()) stream.destroy(error);
+    this.#turns.clear();
+    this.#finishes.length = 0;
+    this.#questions.length = 0;
+    this.#brake.release();
+    this.#watch.stop();
+  }
+
+  // --- what streams say ---
+
+  hasOutput(stream: PortStream): void {
+    this.#turns.add(stream);
+    this.#options.channel.wake();
+  }
+
+  finish(stream: PortStream): void {
+    this.#turns.delete(stream);
+    if (this.#unsent.delete(stream.id)) return;
+    this.#finishes.push(stream.id);
+    this.#options.channel.wake();
+  }
+
+  closed(stream: PortStream): void {
+    this.#streams.delete(stream.id);
+    this.#brake.streamCount = this.#streams.size;
+    this.#options.onChange();
+  }
+
+  fullChanged(stream: PortStream): void {
+    this.#brake.changed(stream);
+  }
+
+  #ask(): void {
+    if (this.#lastId >= maxStreamId) return;
+    this.#lastId += 2;
+    this.#questions.push(this.#lastId);
+    this.#options.channel.wake();
+  }
+
+  #finishedByRemote(id: number): void {
+    // The flag names no stream. The agent connects one at a time, so it belongs to the first that then ends without a byte; which may be
+    // one that we have ended meanwhile.
+    const refused = this.#watch.answered(id) && this.#refusals > 0;
+    if (refused) this.#refusals -= 1;
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    if (refused) {
+      stream.destroy(connectRefused(this.#options.destination));
+      return;
+    }
+    stream.finishedByRemote();
+  }
+}

@@ -1,0 +1,184 @@
+// One client's way to a stream: waits a little for a session, dials, and before the client is failed tries what else could carry it:
+// another session when one was lost, the next bastion when the failure lies beyond this one. Until a stream is handed out no byte of
+// the client was sent, so trying again is always safe. Neighbours: tunnel.ts owns the sessions, listener.ts and health/ dial.
+import type { Duplex } from 'node:stream';
+import { type Code, TunnelError } from '../../contract/errors.ts';
+import { destinationText, type Forward } from '../../contract/tunnel-config.ts';
+import type { Clock } from '../../process/clock.ts';
+import { deadline } from '../../process/deadline.ts';
+import { asTunnelError } from './route-attempts.ts';
+import type { PooledSession } from './session-pool.ts';
+
+/** A stream to a destination, with the signal of the session that carries it: it aborts before the stream ends. */
+export interface Dialled {
+  readonly stream: Duplex;
+  readonly signal: AbortSignal;
+  readonly via: string;
+}
+
+export interface DialOptions {
+  readonly signal: AbortSignal;
+  /** How long to wait for a session when there is none, in milliseconds. */
+  readonly holdMs: number;
+}
+
+/** What the dialer needs of the tunnel. */
+export interface SessionSource {
+  pick(avoid: ReadonlySet<PooledSession>): PooledSession | undefined;
+  pickVia(via: string): PooledSession | undefined;
+  /** A session over a route other than `via`, opened for the purpose if need be; undefined if no other route works now. */
+  pickOther(via: string, now: number, signal: AbortSignal): Promise<PooledSession | undefined>;
+  /** A client waits, because no session can take its dial: another is opened if that helps. */
+  wait(): void;
+  /** Why there is no session. */
+  whyNot(): TunnelError;
+  /** True when waiting cannot help: every route needs a person first. */
+  isHopeless(): boolean;
+  /** Calls back after every change of the sessions; returns the unsubscribe. */
+  onChange(listener: () => void): () => void;
+  carry(entry: PooledSession): void;
+  release(entry: PooledSession): void;
+  answered(entry: PooledSession): void;
+  /** The bastion does not allow that destination on this session. */
+  prohibited(entry: PooledSession, forward: Forward): void;
+  dialled(milliseconds: number, failure: Code | undefined): void;
+}
+
+/** Calls back when the stream is closed, be it already: it may break between its opening and the first who could listen. */
+export function whenClosed(stream: Duplex, callback: () => void): void {
+  if (stream.closed) callback();
+  else stream.once('close', callback);
+}
+
+/** Sessions may be lost one after the other while a client waits; this many are tried for it. */
+const maxSessionsTried = 4;
+/** How long a forward that only another bastion could reach goes there first. */
+const preferenceMs = 60_000;
+
+export class Dialer {
+  readonly #source: SessionSource;
+  readonly #dialTimeoutMs: number;
+  readonly #clock: Clock;
+  readonly #preferred = new Map<string, { readonly via: string; readonly until: number }>();
+
+  constructor(source: SessionSource, dialTimeoutMs: number, clock: Clock) {
+    this.#source = source;
+    this.#dialTimeoutMs = dialTimeoutMs;
+    this.#clock = clock;
+  }
+
+  /** A stream to the forward's destination. @throws TunnelError, or the signal's reason. */
+  async dial(forward: Forward, { signal, holdMs }: DialOptions): Promise<Dialled> {
+    const lost = new Set<PooledSession>();
+    let failure: TunnelError | undefined;
+    while (lost.size < maxSessionsTried) {
+      signal.throwIfAborted();
+      const preferred = this.#preferredVia(forward);
+      const entry = preferred ?? this.#source.pick(lost) ?? (await this.#waitForSession(lost, holdMs, signal));
+      if (entry === undefined) throw failure ?? this.#source.whyNot();
+      try {
+        return await this.#dialOver(entry, forward, signal);
+      } catch (cause) {
+        signal.throwIfAborted();
+        failure = asTunnelError(cause, entry.via);
+        if (failure.layer === 'destination') return await this.#dialElsewhere(entry.via, forward, failure, signal);
+        this.#preferred.delete(forward.name);
+        lost.add(entry);
+      }
+    }
+    throw failure ?? this.#source.whyNot();
+  }
+
+  #preferredVia(forward: Forward): PooledSession | undefined {
+    const preferred = this.#preferred.get(forward.name);
+    if (preferred === undefined) return undefined;
+    if (this.#clock.now() < preferred.until) return this.#source.pickVia(preferred.via);
+    this.#preferred.delete(forward.name);
+    return undefined;
+  }
+
+  /** Undefined after `holdMs` without a session, or as soon as waiting cannot help. */
+  async #waitForSession(
+    avoid: ReadonlySet<PooledSession>,
+    holdMs: number,
+    signal: AbortSignal,
+  ): Promise<PooledSession | undefined> {
+    if (holdMs <= 0 || this.#source.isHopeless()) return undefined;
+    using limit = deadline(holdMs, { signal, clock: this.#clock, what: 'waiting for a session' });
+    const found = await new Promise<PooledSession | undefined>((resolve) => {
+      const finish = (entry: PooledSession | undefined): void => {
+        unsubscribe();
+        limit.signal.removeEventListener('abort', onEnd);
+        resolve(entry);
+      };
+      const onEnd = (): void => finish(undefined);
+      const unsubscribe = this.#source.onChange(() => {
+        const entry = this.#source.pick(avoid);
+        if (entry !== undefined || this.#source.isHopeless()) finish(entry);
+      });
+      limit.signal.addEventListener('abort', onEnd);
+      this.#source.wait();
+    });
+    signal.throwIfAborted();
+    return found;
+  }
+
+  async #dialOver(entry: PooledSession, forward: Forward, signal: AbortSignal): Promise<Dialled> {
+    const source = this.#source;
+    const startedAt = this.#clock.now();
+    source.carry(entry);
+    let failure: TunnelError | undefined;
+    try {
+      const stream = await this.#dialBefore(entry, forward, signal);
+      source.answered(entry);
+      whenClosed(stream, () => source.release(entry));
+      return { stream, signal: entry.session.signal, via: entry.via };
+    } catch (cause) {
+      source.release(entry);
+      failure = asTunnelError(cause, entry.via);
+      // Silence proves nothing about the session; every other failure beyond the bastion is an answer of it.
+      if (failure.layer === 'destination' && failure.code !== 'DestinationTimeout') source.answered(entry);
+      if (failure.code === 'ForwardingProhibited') source.prohibited(entry, forward);
+      throw cause;
+    } finally {
+      if (!signal.aborted) source.dialled(this.#clock.now() - startedAt, failure?.code);
+    }
+  }
+
+  async #dialBefore(entry: PooledSession, forward: Forward, signal: AbortSignal): Promise<Duplex> {
+    const seconds = Math.round(this.#dialTimeoutMs / 1000);
+    const where = `${destinationText(forward.destination)} via ${entry.via}`;
+    using limit = deadline(this.#dialTimeoutMs, {
+      signal,
+      clock: this.#clock,
+      // A session that is silent itself says nothing about the destination.
+      reason: () =>
+        entry.session.suspect
+          ? new TunnelError('BastionLost', `the session to ${entry.via} fell silent while ${where} was dialled`)
+          : new TunnelError('DestinationTimeout', `${where} did not answer within ${seconds} s`),
+    });
+    try {
+      const stream = await entry.session.dial(forward.destination, { signal: limit.signal });
+      // A break may come before the bridge listens; an error without listener would end the process.
+      stream.on('error', () => undefined);
+      return stream;
+    } catch (cause) {
+      throw limit.expired ? limit.signal.reason : cause;
+    }
+  }
+
+  /** The same dial through the next bastion; if that fails too, the first failure is what the client hears. */
+  async #dialElsewhere(via: string, forward: Forward, failure: TunnelError, signal: AbortSignal): Promise<Dialled> {
+    const other = await this.#source.pickOther(via, this.#clock.now(), signal);
+    if (other === undefined) throw failure;
+    try {
+      const dialled = await this.#dialOver(other, forward, signal);
+      this.#preferred.set(forward.name, { via: other.via, until: this.#clock.now() + preferenceMs });
+      return dialled;
+    } catch {
+      signal.throwIfAborted();
+      this.#preferred.delete(forward.name);
+      throw failure;
+    }
+  }
+}

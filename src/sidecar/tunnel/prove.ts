@@ -1,0 +1,41 @@
+// Shows that a new session carries dials before an older one stops taking them (DESIGN promise 5): authenticated is not enough, because
+// a bastion may accept a login and forward nothing. Neighbour: trial.ts proves every session that is to replace another.
+import { TunnelError } from '../../contract/errors.ts';
+import type { Forward } from '../../contract/tunnel-config.ts';
+import type { Clock } from '../../process/clock.ts';
+import { deadline } from '../../process/deadline.ts';
+import type { Session } from '../base/driver.ts';
+
+/** Destinations that were silent say nothing; after this many the session's own signs of life decide. */
+const maxAsked = 3;
+
+/**
+ * Resolves when one dial was answered, by success or by a failure beyond the bastion; or when the destinations were silent while the
+ * session was not. @throws TunnelError when the session carries nothing.
+ */
+export async function prove(
+  session: Session,
+  forwards: readonly Forward[],
+  { clock, timeoutMs }: { readonly clock: Clock; readonly timeoutMs: number },
+): Promise<void> {
+  // MySQL counts interrupted handshakes against the bastion's address: it is asked only where there is nothing else.
+  const ordered = forwards.toSorted((a, b) => Number(a.appProtocol === 'mysql') - Number(b.appProtocol === 'mysql'));
+  for (const forward of ordered.slice(0, maxAsked)) {
+    using limit = deadline(timeoutMs, {
+      signal: session.signal,
+      clock,
+      reason: () => new TunnelError('DestinationTimeout', 'no answer'),
+    });
+    try {
+      const stream = await session.dial(forward.destination, { signal: limit.signal });
+      stream.on('error', () => undefined);
+      stream.destroy();
+      return;
+    } catch (error) {
+      if (limit.expired || (error instanceof TunnelError && error.code === 'DestinationTimeout')) continue;
+      if (error instanceof TunnelError && error.layer === 'destination') return;
+      throw error;
+    }
+  }
+  if (session.suspect) throw new TunnelError('BastionLost', `the new session to ${session.via} answers nothing`);
+}

@@ -1,0 +1,198 @@
+// The sessions of one tunnel: the part each plays, the streams it carries and its end. When and where sessions are opened is decided
+// in tunnel.ts. The parts:
+//   live     takes new dials while it is not suspect and has room
+//   trial    authenticated, but not yet proved or not yet trusted; takes dials only if no live session can
+//   spare    to a worse route, for destinations that the better one cannot reach
+//   retired  replaced: carries its open streams to their end and takes no more
+import type { Clock } from '../../process/clock.ts';
+import type { Session } from '../base/driver.ts';
+
+export type Role = 'live' | 'trial' | 'spare' | 'retired';
+
+export interface PooledSession {
+  readonly session: Session;
+  readonly via: string;
+  /** The credentials generation with which it was authenticated, or a later one that proved to change nothing for it. */
+  readonly generation: number;
+  readonly openedAt: number;
+  readonly role: Role;
+  /** Dials under way and streams open: a retired session ends when this falls to 0. */
+  readonly carried: number;
+  readonly lastUsedAt: number;
+  /** One dial of it was answered, by success or by a failure beyond the bastion. */
+  readonly proved: boolean;
+}
+
+type Entry = { -readonly [K in keyof PooledSession]: PooledSession[K] } & { forget: () => void; drain?: () => void };
+
+export interface SessionPoolOptions {
+  readonly clock: Clock;
+  /** What the oldest gets when too many replaced sessions still carry streams. */
+  readonly drainTimeoutMs: number;
+  /** A session ended that was not ended here; it is in the pool no more. */
+  readonly onLost: (entry: PooledSession, reason: unknown) => void;
+  /** A session fell silent, or spoke again. */
+  readonly onSuspectChange: (entry: PooledSession) => void;
+  /** A stream ended or a dial failed: there may be room, or nothing left to wait for. */
+  readonly onRelease: () => void;
+}
+
+/** DESIGN promise 5: so many replaced sessions are kept for their streams. */
+const maxRetired = 4;
+
+export class SessionPool {
+  readonly #options: SessionPoolOptions;
+  readonly #entries = new Set<Entry>();
+  readonly #closing = new Set<Promise<unknown>>();
+
+  constructor(options: SessionPoolOptions) {
+    this.#options = options;
+  }
+
+  add(session: Session, role: Role, generation: number): PooledSession {
+    const now = this.#options.clock.now();
+    const { via, signal } = session;
+    const onAbort = (): void => {
+      if (this.#forget(entry)) this.#options.onLost(entry, signal.reason);
+    };
+    const unsubscribe = session.onSuspectChange(() => this.#options.onSuspectChange(entry));
+    const forget = (): void => {
+      signal.removeEventListener('abort', onAbort);
+      unsubscribe();
+    };
+    const entry: Entry = {
+      session,
+      via,
+      generation,
+      openedAt: now,
+      role,
+      carried: 0,
+      lastUsedAt: now,
+      proved: false,
+      forget,
+    };
+    this.#entries.add(entry);
+    signal.addEventListener('abort', onAbort, { once: true });
+    return entry;
+  }
+
+  all(): readonly PooledSession[] {
+    return [...this.#entries];
+  }
+
+  withRole(role: Role): readonly PooledSession[] {
+    return this.all().filter((entry) => entry.role === role);
+  }
+
+  /** Live sessions that take new dials now, apart from their room. */
+  usable(): readonly PooledSession[] {
+    return this.withRole('live').filter(isResponsive);
+  }
+
+  /** Those that carry nothing and have no room: they took the one connection of their life (Session Manager with an old agent). */
+  spent(): readonly PooledSession[] {
+    return this.usable().filter((entry) => entry.carried === 0 && !entry.session.hasRoom);
+  }
+
+  /** The session for the next dial: the least loaded live one with room; without a live one, a trial. Those of `avoid` are left out. */
+  pick(avoid: ReadonlySet<PooledSession>): PooledSession | undefined {
+    return leastLoaded(this.usable(), avoid) ?? leastLoaded(this.withRole('trial').filter(isResponsive), avoid);
+  }
+
+  /** The session for a dial over exactly that route, whatever its part, if it can take one. */
+  pickVia(via: string): PooledSession | undefined {
+    return leastLoaded(this.#upVia(via), new Set());
+  }
+
+  /** Whether the route could carry clients at this moment. */
+  isUp(via: string): boolean {
+    return this.#upVia(via).length > 0;
+  }
+
+  setRole(entry: PooledSession, role: Exclude<Role, 'retired'>): void {
+    own(entry).role = role;
+  }
+
+  /** Sessions of that generation lack nothing that those of the next one have. */
+  refresh(generation: number): void {
+    for (const entry of this.#entries) if (entry.generation === generation) entry.generation += 1;
+  }
+
+  /** No new dials from now on; ended with its last stream, or after the drain timeout if too many are older than their successors. */
+  retire(entry: PooledSession): void {
+    const retired = own(entry);
+    retired.role = 'retired';
+    if (retired.carried === 0) {
+      this.end(retired);
+      return;
+    }
+    const kept = [...this.#entries].filter((other) => other.role === 'retired' && other.drain === undefined);
+    for (const surplus of kept.slice(0, Math.max(0, kept.length - maxRetired))) {
+      surplus.drain = this.#options.clock.after(this.#options.drainTimeoutMs, () => this.end(surplus));
+    }
+  }
+
+  /** Ends the session and with it every stream. */
+  end(entry: PooledSession): void {
+    if (this.#forget(own(entry))) this.close(entry.session);
+  }
+
+  /** Closes a session, of this pool or not, and remembers that until it is done. */
+  close(session: Session): void {
+    const closing = session.close().finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+  }
+
+  /** Resolves when every session that was ended here is gone. */
+  async closed(): Promise<void> {
+    await Promise.allSettled(this.#closing);
+  }
+
+  carry(entry: PooledSession): void {
+    own(entry).carried += 1;
+    own(entry).lastUsedAt = this.#options.clock.now();
+  }
+
+  release(entry: PooledSession): void {
+    const released = own(entry);
+    released.carried -= 1;
+    released.lastUsedAt = this.#options.clock.now();
+    if (released.role === 'retired' && released.carried === 0) this.end(released);
+    this.#options.onRelease();
+  }
+
+  /** The session answered a dial. True the first time. */
+  answered(entry: PooledSession): boolean {
+    if (entry.proved) return false;
+    own(entry).proved = true;
+    return true;
+  }
+
+  #upVia(via: string): readonly PooledSession[] {
+    return this.all().filter((entry) => entry.via === via && entry.role !== 'retired' && isResponsive(entry));
+  }
+
+  #forget(entry: Entry): boolean {
+    entry.forget();
+    entry.drain?.();
+    return this.#entries.delete(entry);
+  }
+}
+
+export function isResponsive(entry: PooledSession): boolean {
+  return !entry.session.suspect && !entry.session.signal.aborted;
+}
+
+/** Only the pool writes to an entry; to everyone else it is read-only. */
+function own(entry: PooledSession): Entry {
+  return entry as Entry;
+}
+
+function leastLoaded(entries: readonly PooledSession[], avoid: ReadonlySet<PooledSession>): PooledSession | undefined {
+  let best: PooledSession | undefined;
+  for (const entry of entries) {
+    if (!entry.session.hasRoom || avoid.has(entry)) continue;
+    if (best === undefined || entry.carried < best.carried) best = entry;
+  }
+  return best;
+}

@@ -1,0 +1,45 @@
+// A fresh session that is to replace working ones: it takes their place once it has carried a dial, and is ended when it carries none.
+// Neighbours: tunnel.ts opens it, permission-recheck.ts and prove.ts ask it, session-pool.ts makes it live.
+
+import type { Renewal } from './permission-recheck.ts';
+import { prove } from './prove.ts';
+import { asTunnelError } from './route-attempts.ts';
+import type { Routes } from './routes.ts';
+import type { PooledSession, SessionPool } from './session-pool.ts';
+import type { TunnelOptions } from './tunnel-options.ts';
+
+export interface TrialOptions extends Pick<TunnelOptions, 'forwards' | 'connectTimeoutMs' | 'clock' | 'log'> {
+  readonly pool: SessionPool;
+  readonly routes: Routes;
+  readonly renewal: Renewal;
+}
+
+/** Resolves when it is decided; never rejects. One that carries the clients by now, because all others were lost, stays whatever it brought. */
+export async function judgeTrial(entry: PooledSession, options: TrialOptions): Promise<void> {
+  const { forwards, connectTimeoutMs, clock, log, pool, routes, renewal } = options;
+  pool.carry(entry);
+  try {
+    if (!(await renewal.isWorthIt(entry)) && entry.role === 'trial') {
+      // A generation is never taken back: another session may have it already, and would never count as fresh again.
+      pool.refresh(entry.generation - 1);
+      pool.end(entry);
+      return;
+    }
+    await prove(entry.session, forwards, { clock, timeoutMs: connectTimeoutMs });
+    pool.answered(entry);
+  } catch (cause) {
+    // A lost session has told so itself.
+    if (entry.session.signal.aborted || entry.role !== 'trial') return;
+    const error = asTunnelError(cause, entry.via);
+    log.info(
+      { via: entry.via, code: error.code, reason: error.message },
+      'the new session carries no dial and is not used',
+    );
+    const now = clock.now();
+    routes.ranking.failed(entry.via, now);
+    routes.get(entry.via)?.schedule.failed(error, entry.openedAt, now, true);
+    pool.end(entry);
+  } finally {
+    pool.release(entry);
+  }
+}

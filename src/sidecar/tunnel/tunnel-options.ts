@@ -1,0 +1,33 @@
+// What a tunnel is given: its driver, its limits, and who counts what happens to it. Neighbours: main.ts gives, tunnel.ts keeps.
+import type { Code } from '../../contract/errors.ts';
+import type { Forward } from '../../contract/tunnel-config.ts';
+import type { Clock } from '../../process/clock.ts';
+import type { Logger } from '../../process/log.ts';
+import type { Driver } from '../base/driver.ts';
+
+export interface TunnelOptions {
+  readonly driver: Driver;
+  readonly forwards: readonly Forward[];
+  /** Sessions kept to the bastion in use, so that the loss or stall of one hits only its share of the streams. */
+  readonly sessionsWanted: number;
+  readonly mode: 'Persistent' | 'OnDemand';
+  /** OnDemand: how long without a client connection until the sessions are closed. */
+  readonly idleTimeoutMs: number;
+  /** The limit of one dial; OnDemand holds clients as long. */
+  readonly connectTimeoutMs: number;
+  /** The limit of one attempt to connect; that of a dial unless told. */
+  readonly attemptTimeoutMs?: number;
+  /** What the oldest of too many replaced sessions gets before it is ended. */
+  readonly drainTimeoutMs: number;
+  readonly clock: Clock;
+  readonly random?: () => number;
+  readonly log: Logger;
+  readonly observer: TunnelObserver;
+}
+
+export interface TunnelObserver {
+  sessionOpened(): void;
+  sessionLost(code: Code): void;
+  attemptFailed(code: Code): void;
+  dialled(milliseconds: number, failure: Code | undefined): void;
+}

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { ByteBudget } from '../../../../../../src/sidecar/base/byte-budget.ts';
+import {
+  InboundWindow,
+  maxWindowBytes,
+  minWindowBytes,
+} from '../../../../../../src/sidecar/drivers/ssh/channels/inbound-window.ts';
+
+const packet = 32 * 1024;
+
+describe('inbound window', () => {
+  test('grows to 8 MiB for a reader that keeps up, and no further', () => {
+    const budget = new ByteBudget();
+    const window = new InboundWindow(budget, 0);
+    let sent = 0;
+    for (let now = 0; sent < 256 * 1024 * 1024; now += 0.1) {
+      assert.ok(window.received(packet));
+      window.consumed(packet, now);
+      sent += packet;
+    }
+    assert.ok(window.granted > maxWindowBytes * 0.85, `${window.granted}`);
+    assert.ok(window.granted <= maxWindowBytes);
+  });
+
+  test('stays small for a trickle, however long', () => {
+    const window = new InboundWindow(new ByteBudget(), 0);
+    const first = window.granted;
+    for (let now = 0; now < 1_000_000; now += 1000) {
+      window.received(10_000);
+      window.consumed(10_000, now);
+    }
+    assert.ok(window.granted <= first);
+  });
+
+  test('is topped up at a tenth, not at a half', () => {
+    const window = new InboundWindow(new ByteBudget(), 0);
+    const first = window.granted;
+    window.received(first / 8);
+    assert.equal(window.consumed(first / 8, 10_000), first / 8);
+  });
+
+  test('a reader that stops holds no more than its window', () => {
+    const window = new InboundWindow(new ByteBudget(), 0);
+    const first = window.granted;
+    assert.ok(window.received(first));
+    assert.equal(window.received(1), false, 'one byte more is an overrun');
+  });
+
+  test('a thousand stalled readers stay within the budget', () => {
+    const budget = new ByteBudget();
+    const windows = Array.from({ length: 1000 }, () => new InboundWindow(budget, 0));
+    for (const window of windows) window.received(window.granted);
+    assert.ok(budget.used <= budget.total, `${budget.used}`);
+    for (const window of windows) window.release();
+    assert.equal(budget.used, 0);
+  });
+
+  test('busy streams share: those that came first give way to those that came last', () => {
+    const budget = new ByteBudget();
+    const windows: InboundWindow[] = [];
+    let now = 0;
+    const carry = (window: InboundWindow): void => {
+      now += 0.01;
+      const bytes = Math.min(packet, window.granted);
+      window.received(bytes);
+      window.consumed(bytes, now);
+    };
+    for (let count = 0; count < 24; count++) {
+      const window = new InboundWindow(budget, now);
+      windows.push(window);
+      for (let at = 0; at < 1000; at++) carry(window);
+    }
+    for (let at = 0; at < 2000; at++) windows.forEach(carry);
+    assert.ok(budget.used <= budget.total);
+    for (const window of windows) assert.ok(window.granted >= 256 * 1024, `${window.granted}`);
+  });
+
+  test('whatever is received and consumed: never beyond the grant, never stuck, everything given back', () => {
+    const step = fc.record({
+      receive: fc.integer({ min: 0, max: 200_000 }),
+      consume: fc.integer({ min: 0, max: 200_000 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), fc.integer({ min: 1, max: 64 }), (steps, mebibytes) => {
+        const budget = new ByteBudget(mebibytes * 1024 * 1024);
+        const window = new InboundWindow(budget, 0);
+        let buffered = 0;
+        let now = 0;
+        for (const { receive, consume } of steps) {
+          now += 1;
+          const bytes = Math.min(receive, window.granted);
+          assert.ok(window.received(bytes));
+          buffered += bytes;
+          const taken = Math.min(consume, buffered);
+          buffered -= taken;
+          if (taken > 0) window.consumed(taken, now);
+          assert.equal(budget.used, window.granted + buffered);
+          if (buffered === 0 && taken > 0) assert.ok(window.granted >= minWindowBytes / 2, 'the far side may go on');
+        }
+        window.release();
+        window.release();
+        assert.equal(budget.used, 0);
+      }),
+    );
+  });
+});

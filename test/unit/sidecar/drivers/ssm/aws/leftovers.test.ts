@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { eventually } from '../../../../../../lab/base/eventually.ts';
+import { TunnelError } from '../../../../../../src/contract/errors.ts';
+import { endLeftovers, type LeftoversOptions } from '../../../../../../src/sidecar/drivers/ssm/aws/leftovers.ts';
+import { FakeClock } from '../../../../../support/fake-clock.ts';
+import { connect, database, setting, works } from '../driver-world.ts';
+import { silentLog } from '../silent-log.ts';
+
+const reason = 'portforward/shop/orders-db/uid';
+
+class World {
+  readonly clock = new FakeClock();
+  readonly ended: string[] = [];
+  readonly known = new Set<string>();
+  error: TunnelError | undefined;
+  lists = 0;
+  settle: () => void = () => undefined;
+  readonly over = new AbortController();
+
+  run(more: Partial<LeftoversOptions> = {}): Promise<void> {
+    const options: LeftoversOptions = {
+      api: {
+        activeSessions: async () => {
+          this.lists += 1;
+          if (this.error !== undefined) throw this.error;
+          return [
+            { sessionId: 'a', reason },
+            { sessionId: 'b', reason },
+          ];
+        },
+        terminateSession: async (id) => {
+          this.ended.push(id);
+        },
+      },
+      reason,
+      target: undefined,
+      isKnown: (id) => this.known.has(id),
+      startsSettled: async () => undefined,
+      clock: this.clock,
+      log: silentLog,
+      ...more,
+    };
+    return endLeftovers(options, this.over.signal);
+  }
+}
+
+test('a session that was just being started when the list was made is not taken for a leftover', async () => {
+  const world = new World();
+  const run = world.run({
+    startsSettled: async () => {
+      world.known.add('b');
+    },
+  });
+  await run;
+  assert.deepEqual(world.ended, ['a']);
+});
+
+test('what passes is tried again five times at most, what is denied is not, and an abort ends the wait', async () => {
+  const world = new World();
+  world.error = new TunnelError('Throttled', 'slow down');
+  const run = world.run();
+  await world.clock.advance(65_000);
+  assert.equal(world.lists, 3);
+  world.error = undefined;
+  await world.clock.advance(30_000);
+  await run;
+  assert.deepEqual(world.ended, ['a', 'b']);
+
+  const failing = new World();
+  failing.error = new TunnelError('ServiceFailed', 'down');
+  const all = failing.run();
+  await failing.clock.advance(10 * 60_000);
+  await all;
+  assert.equal(failing.lists, 5);
+
+  const denied = new World();
+  denied.error = new TunnelError('AccessDenied', 'no');
+  await denied.run();
+  assert.equal(denied.lists, 1);
+
+  const stopped = new World();
+  stopped.error = new TunnelError('Throttled', 'slow down');
+  const waiting = stopped.run();
+  await stopped.clock.advance(1_000);
+  stopped.over.abort(new Error('closed'));
+  await waiting;
+  assert.equal(stopped.clock.pending, 0);
+});
+
+test('sessions that an earlier container of the pod left are ended after the first one is open; nobody else’s are', async () => {
+  const the = await setting();
+  const ours = 'portforward/shop/orders-db/uid';
+  the.fake.left.push(
+    { sessionId: 'left-1', reason: ours, target: 'i-0abc' },
+    { sessionId: 'sibling', reason: 'portforward/shop/orders-db/other', target: 'i-0abc' },
+    { sessionId: 'longer', reason: `${ours}-2`, target: 'i-0abc' },
+    { sessionId: 'person', reason: '', target: 'i-0abc' },
+    { sessionId: 'operator-0', reason: ours, target: 'i-0abc' },
+    { sessionId: 'left-2', reason: ours, target: 'i-0abc' },
+  );
+  const session = await connect(the);
+  await eventually('the leftovers are ended', () => the.fake.terminated.length >= 2);
+  await works(session, database);
+  assert.deepEqual(the.fake.terminated, ['left-1', 'left-2']);
+  assert.ok(the.fake.calls.indexOf('list') > the.fake.calls.indexOf('start'));
+  await connect(the);
+  assert.equal(the.fake.count('list'), 1);
+});
+
+test('without the permission to list sessions everything works, and it is told once', async () => {
+  const lines: unknown[] = [];
+  const log = { ...silentLog, info: (...line: unknown[]) => lines.push(line) } as typeof silentLog;
+  const the = await setting({ log });
+  the.fake.listError = new TunnelError('AccessDenied', 'lacks ssm:DescribeSessions');
+  const session = await connect(the);
+  await eventually('it is told', () => lines.length > 0);
+  await works(session, database);
+  assert.equal(lines.length, 1);
+  assert.match(JSON.stringify(lines), /not looked for/);
+});

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  keepAliveMs,
+  Liveness,
+  probeMs,
+  type Verdict,
+} from '../../../../../../src/sidecar/drivers/ssm/channel/liveness.ts';
+
+/** Drives a liveness as its owner does: asked when it wishes, answered by an agent that may be silent. */
+class Drive {
+  now = 0;
+  readonly liveness = new Liveness(0);
+  readonly probes: number[] = [];
+  readonly verdicts: { readonly at: number; readonly verdict: Verdict }[] = [];
+  answers = true;
+
+  run(until: number): void {
+    for (;;) {
+      const { verdict, probe, at } = this.liveness.judge(this.now);
+      if (this.verdicts.at(-1)?.verdict !== verdict) this.verdicts.push({ at: this.now, verdict });
+      if (probe) {
+        this.probes.push(this.now);
+        this.liveness.outstanding(this.now, true);
+        if (this.answers) {
+          this.now += 50;
+          this.liveness.progress(this.now);
+          this.liveness.outstanding(this.now, false);
+        }
+        continue;
+      }
+      if (at === undefined || at > until) break;
+      this.now = at;
+    }
+    this.now = until;
+  }
+}
+
+test('an idle agent that answers is asked every 4 s and stays alive', () => {
+  const drive = new Drive();
+  drive.liveness.probeEvery(0, probeMs);
+  drive.run(60_000);
+  assert.deepEqual(drive.verdicts, [{ at: 0, verdict: 'alive' }]);
+  assert.ok(drive.probes.length >= 14 && drive.probes.length <= 15, `${drive.probes.length} probes`);
+});
+
+test('a silent agent is suspect after 8 s, resumed after 25 s and ended after 75 s', () => {
+  const drive = new Drive();
+  drive.liveness.probeEvery(0, probeMs);
+  drive.answers = false;
+  drive.run(100_000);
+  assert.deepEqual(drive.verdicts, [
+    { at: 0, verdict: 'alive' },
+    { at: 8_000, verdict: 'suspect' },
+    { at: 25_000, verdict: 'resume' },
+    { at: 75_000, verdict: 'ended' },
+  ]);
+});
+
+test('progress makes a suspect alive again', () => {
+  const drive = new Drive();
+  drive.liveness.probeEvery(0, probeMs);
+  drive.answers = false;
+  drive.run(10_000);
+  drive.liveness.progress(10_000);
+  assert.equal(drive.liveness.judge(10_000).verdict, 'alive');
+});
+
+test('an unwatched idle session says nothing of its agent; what is outstanding does, from its sending on', () => {
+  const drive = new Drive();
+  drive.run(100_000);
+  assert.deepEqual(drive.verdicts, [{ at: 0, verdict: 'alive' }]);
+  assert.deepEqual(drive.probes, []);
+  drive.liveness.outstanding(100_000, true);
+  drive.run(110_000);
+  assert.deepEqual(drive.verdicts.at(-1), { at: 108_000, verdict: 'suspect' });
+});
+
+test('watching begins to count when it begins', () => {
+  const drive = new Drive();
+  drive.run(100_000);
+  drive.liveness.probeEvery(100_000, probeMs);
+  assert.equal(drive.liveness.judge(100_000).verdict, 'alive');
+  drive.answers = false;
+  drive.run(109_000);
+  assert.deepEqual(drive.verdicts.at(-1), { at: 108_000, verdict: 'suspect' });
+});
+
+test('an old agent is kept alive every 10 s and not taken for silent between', () => {
+  const drive = new Drive();
+  drive.liveness.probeEvery(0, keepAliveMs);
+  drive.run(61_000);
+  assert.deepEqual(drive.verdicts, [{ at: 0, verdict: 'alive' }]);
+  assert.equal(drive.probes.length, 6);
+});
+
+test('an old agent that speaks by itself every 10 s is kept alive all the same', () => {
+  const drive = new Drive();
+  drive.liveness.probeEvery(0, keepAliveMs);
+  for (let at = 9_900; at < 60_000; at += 10_000) {
+    drive.run(at);
+    drive.liveness.progress(at);
+  }
+  assert.ok(drive.probes.length >= 5, `${drive.probes.length} frames in a minute`);
+});
+
+test('time stands still while we do not read', () => {
+  const drive = new Drive();
+  drive.liveness.probeEvery(0, probeMs);
+  drive.answers = false;
+  drive.run(7_000);
+  drive.liveness.paused(7_000);
+  assert.deepEqual(drive.liveness.judge(60_000), { verdict: 'alive', probe: false, at: undefined });
+  drive.liveness.resumed(60_000);
+  drive.now = 60_000;
+  drive.run(62_000);
+  assert.deepEqual(drive.verdicts.at(-1), { at: 61_000, verdict: 'suspect' });
+});
+
+test('a session without a socket counts as silent, watched or not', () => {
+  const drive = new Drive();
+  drive.run(50_000);
+  drive.liveness.connected(50_000, false);
+  drive.run(60_000);
+  assert.deepEqual(drive.verdicts.at(-1), { at: 58_000, verdict: 'suspect' });
+  assert.deepEqual(drive.probes, []);
+});
+
+test('who was asleep himself begins to count anew', () => {
+  const liveness = new Liveness(0);
+  liveness.probeEvery(0, probeMs);
+  assert.equal(liveness.judge(0).at, 4_000);
+  assert.equal(liveness.judge(300_000).verdict, 'alive');
+  assert.equal(liveness.judge(300_000).at, 304_000);
+});
+
+test('a sleep counts from when its owner meant to ask, not from when it had to', () => {
+  const liveness = new Liveness(0);
+  liveness.outstanding(0, true);
+  assert.deepEqual(liveness.judge(9_000), { verdict: 'suspect', probe: false, at: 25_000 });
+  liveness.planned(9_200);
+  assert.equal(liveness.judge(25_500).verdict, 'alive');
+});

@@ -1,0 +1,96 @@
+// The far end of a smux session in tests: takes what the session gives, message by message, and says what the test wants said.
+// It reads and writes frames by hand, not with the driver's codec.
+import { ByteBudget } from '../../../../../../../src/sidecar/base/byte-budget.ts';
+import type {
+  ByteChannel,
+  PortSessionOptions,
+} from '../../../../../../../src/sidecar/drivers/ssm/base/port-session.ts';
+import { SmuxSession } from '../../../../../../../src/sidecar/drivers/ssm/streams/smux/session.ts';
+import { FakeClock, settle } from '../../../../../../support/fake-clock.ts';
+import { type NaiveFrame, naiveFrames } from '../../naive-codec.ts';
+
+export class AgentSide implements ByteChannel {
+  readonly clock = new FakeClock();
+  readonly budget = new ByteBudget();
+  readonly flags: number[] = [];
+  /** Every frame of the session so far. */
+  readonly frames: NaiveFrame[] = [];
+  /** The sizes of the messages that the frames came in. */
+  readonly messages: number[] = [];
+  readonly options: PortSessionOptions;
+  changes = 0;
+  reading = true;
+  pauses = 0;
+  deaf = false;
+  deafUntil = 0;
+  /** Whether the agent acknowledges what it gets. */
+  acknowledges = true;
+  payloadBytes = 1_024;
+
+  constructor() {
+    const onChange = (): void => {
+      this.changes += 1;
+    };
+    this.options = { channel: this, clock: this.clock, budget: this.budget, destination: 'db:5432', onChange };
+  }
+
+  wake(): void {}
+
+  pauseReading(): void {
+    this.reading = false;
+    this.deaf = true;
+    this.pauses += 1;
+  }
+
+  resumeReading(): void {
+    this.reading = true;
+    this.deaf = false;
+    this.deafUntil = this.clock.now();
+  }
+
+  sendFlag(value: number): void {
+    this.flags.push(value);
+  }
+
+  mark(): () => boolean {
+    return () => this.acknowledges;
+  }
+
+  /** Takes messages until the session has no more; returns the new frames. */
+  async take(session: SmuxSession): Promise<readonly NaiveFrame[]> {
+    const before = this.frames.length;
+    await settle();
+    while (session.pending) {
+      const message = Buffer.alloc(this.payloadBytes);
+      const length = session.fill(message);
+      if (length === 0) break;
+      this.messages.push(length);
+      this.frames.push(...naiveFrames(message.subarray(0, length)));
+      await settle();
+    }
+    return this.frames.slice(before);
+  }
+
+  /** All that the session has pushed on that stream. */
+  dataOf(stream: number): Buffer {
+    const pushes = this.frames.filter((frame) => frame.command === 2 && frame.stream === stream);
+    return Buffer.from(pushes.map(({ data }) => data).join(''), 'hex');
+  }
+}
+
+export const push = (stream: number, data: Buffer): Buffer => {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < data.length; at += 32_768) {
+    const piece = data.subarray(at, at + 32_768);
+    parts.push(Buffer.from([1, 2, piece.length % 256, piece.length >> 8, stream % 256, stream >> 8, 0, 0]), piece);
+  }
+  return Buffer.concat(parts);
+};
+
+export const finish = (stream: number): Buffer => Buffer.from([1, 1, 0, 0, stream % 256, stream >> 8, 0, 0]);
+
+/** A session and its far end. */
+export function pair(): { readonly agent: AgentSide; readonly session: SmuxSession } {
+  const agent = new AgentSide();
+  return { agent, session: new SmuxSession(agent.options) };
+}

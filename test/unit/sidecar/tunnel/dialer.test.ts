@@ -1,0 +1,233 @@
+// What a client meets when there is no session, when one is lost under its dial, and when the destination fails behind one bastion.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Duplex } from 'node:stream';
+import { test } from 'node:test';
+import { TunnelError } from '../../../../src/contract/errors.ts';
+import { down, noLogin, orders, refused, settle, world } from './memory-driver.ts';
+
+const never = new AbortController().signal;
+const outcome = async (dial: Promise<{ readonly via: string }>): Promise<string> =>
+  await dial.then(
+    ({ via }) => via,
+    (error: unknown) => (error instanceof TunnelError ? error.code : String(error)),
+  );
+
+test('a client is held for 5 s and then told the reason', async () => {
+  await using w = await world(['a:22']);
+  w.driver.answers.set('a:22', refused('a:22'));
+  w.tunnel.start();
+  let ended = false;
+  const dial = outcome(w.tunnel.dial(orders, never)).finally(() => {
+    ended = true;
+  });
+  await w.clock.advance(4_900);
+  assert.equal(ended, false);
+  await w.clock.advance(200);
+  assert.equal(await dial, 'BastionRefused');
+});
+
+test('a held client is carried as soon as there is a session', async () => {
+  await using w = await world(['a:22']);
+  w.driver.answers.set('a:22', { afterMs: 3_000 });
+  w.tunnel.start();
+  const dial = outcome(w.tunnel.dial(orders, never));
+  await w.clock.advance(3_001);
+  assert.equal(await dial, 'a:22');
+});
+
+test('where only a person can help a client is not held', async () => {
+  await using w = await world(['a:22']);
+  w.driver.answers.set('a:22', noLogin('a:22'));
+  w.tunnel.start();
+  await w.clock.advance(10);
+  assert.equal(await outcome(w.tunnel.dial(orders, never)), 'AuthenticationFailed');
+});
+
+test('a session lost under a dial is replaced by another without the client noticing', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.destinations.set('orders.db:5432', { afterMs: 500 });
+  const dial = outcome(w.tunnel.dial(orders, never));
+  await w.clock.advance(100);
+  w.driver.open.find((session) => session.dials.length > 0)?.lose();
+  await w.clock.advance(600);
+  assert.equal(await dial, 'a:22');
+});
+
+test('a destination that the first bastion cannot reach is dialled through the next, and from then on there first', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.destinations.set('a:22 orders.db:5432', down('orders.db:5432'));
+  assert.equal(await outcome(w.tunnel.dial(orders, never)), 'b:22');
+  const asked = (): number =>
+    w.driver.sessions.filter(({ via }) => via === 'a:22').reduce((sum, { dials }) => sum + dials.length, 0);
+  assert.equal(asked(), 1);
+  assert.equal(await outcome(w.tunnel.dial(orders, never)), 'b:22');
+  assert.equal(asked(), 1, 'the first bastion was not asked again');
+  assert.equal(w.tunnel.snapshot.via, 'a:22', 'other forwards stay where they are');
+  await w.clock.advance(61_000);
+  assert.equal(await outcome(w.tunnel.dial(orders, never)), 'b:22');
+  assert.equal(asked(), 2, 'but is asked again after a minute');
+});
+
+test('a destination that no bastion reaches fails with the first bastion’s reason', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.destinations.set('a:22 orders.db:5432', down('orders.db:5432'));
+  w.driver.destinations.set('b:22 orders.db:5432', new TunnelError('ForwardingProhibited', 'not allowed'));
+  assert.equal(await outcome(w.tunnel.dial(orders, never)), 'DestinationRefused');
+});
+
+test('a spare session is closed a minute after its last use', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.destinations.set('orders.db:5432', down('orders.db:5432'));
+  await outcome(w.tunnel.dial(orders, never));
+  assert.equal(w.driver.open.filter(({ via }) => via === 'b:22').length, 1);
+  await w.clock.advance(61_000);
+  assert.equal(w.driver.open.filter(({ via }) => via === 'b:22').length, 0);
+});
+
+test('a next bastion that is down delays the reason no more than once a minute', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.driver.answers.set('b:22', refused('b:22'));
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.destinations.set('orders.db:5432', down('orders.db:5432'));
+  for (let i = 0; i < 10; i++) assert.equal(await outcome(w.tunnel.dial(orders, never)), 'DestinationRefused');
+  assert.equal(w.driver.attemptsTo('b:22').length, 1);
+});
+
+test('a silent destination fails with its own reason after the connect timeout', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.destinations.set('orders.db:5432', 'silent');
+  const dial = outcome(w.tunnel.dial(orders, never));
+  await w.clock.advance(10_100);
+  assert.equal(await dial, 'DestinationTimeout');
+});
+
+test('a dial that ends with the session’s silence is no verdict on the destination and goes over another session', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.destinations.set('orders.db:5432', 'silent');
+  const dial = outcome(w.tunnel.dial(orders, never));
+  await w.clock.advance(5_000);
+  for (const session of w.driver.open) session.suspect = true;
+  w.driver.destinations.clear();
+  await w.clock.advance(6_000);
+  assert.equal(await dial, 'a:22');
+  assert(!w.counted.includes('dialled DestinationTimeout'));
+});
+
+test('a client that leaves while it is held, or while it is dialled for, leaves nothing behind', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.driver.answers.set('a:22', 'silent');
+  w.driver.answers.set('b:22', 'silent');
+  w.tunnel.start();
+  const leaving = new AbortController();
+  const held = w.tunnel.dial(orders, leaving.signal).catch((error: unknown) => error);
+  await w.clock.advance(10);
+  const reason = new Error('gone');
+  leaving.abort(reason);
+  assert.equal(await held, reason);
+  w.driver.answers.clear();
+  await w.clock.advance(2_000);
+  w.driver.destinations.set('orders.db:5432', 'silent');
+  const second = new AbortController();
+  const dialled = w.tunnel.dial(orders, second.signal).catch((error: unknown) => error);
+  await w.clock.advance(10);
+  second.abort(reason);
+  assert.equal(await dialled, reason);
+  await settle();
+  assert(w.tunnel.sessions.every((entry) => entry.carried === 0));
+});
+
+test('a stream that broke before anyone could listen counts neither as carried nor as a client', async () => {
+  await using w = await world(['a:22'], { mode: 'OnDemand', sessionsWanted: 1 });
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const connect = w.driver.connect.bind(w.driver);
+  w.driver.connect = async (...given) => {
+    const session = await connect(...given);
+    session.dial = async () => {
+      const stream = new Duplex();
+      stream.destroy();
+      await once(stream, 'close');
+      return stream;
+    };
+    return session;
+  };
+  assert.equal(await outcome(w.tunnel.dial(orders, never)), 'a:22');
+  assert.deepEqual(
+    w.tunnel.sessions.map((entry) => entry.carried),
+    [0],
+  );
+  await w.clock.advance(601_000);
+  assert.equal(w.tunnel.snapshot.state, 'Idle');
+});
+
+test('when every session is full another is opened, and ended when it carries nothing any more', async () => {
+  await using w = await world(['a:22']);
+  w.driver.room = 2;
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const dials = await Promise.all(Array.from({ length: 4 }, async () => await w.tunnel.dial(orders, never)));
+  assert.equal(w.driver.open.length, 2);
+  const fifth = w.tunnel.dial(orders, never);
+  await w.clock.advance(10);
+  const { stream } = await fifth;
+  assert.equal(w.driver.open.length, 3);
+  stream.destroy();
+  dials[0]?.stream.destroy();
+  await w.clock.advance(10);
+  assert.equal(w.driver.open.length, 2);
+});
+
+test('clients that come and go while all room is taken bring no session each', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  w.driver.room = 3;
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const dials = await Promise.all(Array.from({ length: 3 }, async () => await w.tunnel.dial(orders, never)));
+  for (let round = 0; round < 50; round += 1) {
+    dials.shift()?.stream.destroy();
+    await w.clock.advance(50);
+    dials.push(await w.tunnel.dial(orders, never));
+    await w.clock.advance(50);
+  }
+  assert.equal(w.driver.attempts.length, 1);
+});
+
+test('a client for whom no session has room and none can be opened is told of the limit', async () => {
+  await using w = await world(['a:22']);
+  w.driver.room = 1;
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.answers.set('a:22', refused('a:22'));
+  const first = await w.tunnel.dial(orders, never);
+  await w.tunnel.dial(orders, never);
+  const third = outcome(w.tunnel.dial(orders, never));
+  await w.clock.advance(100);
+  first.stream.destroy();
+  await w.clock.advance(100);
+  assert.equal(await third, 'a:22', 'a held client gets the room that another left');
+  const fourth = outcome(w.tunnel.dial(orders, never));
+  await w.clock.advance(5_100);
+  assert.equal(await fourth, 'ConnectionLimit');
+});
+
+test('probes do not wait for a session', async () => {
+  await using w = await world(['a:22']);
+  w.driver.answers.set('a:22', 'silent');
+  w.tunnel.start();
+  await settle();
+  assert.equal(await outcome(w.tunnel.probe(orders, never)), 'NotConnected');
+});

@@ -1,0 +1,395 @@
+// DESIGN promise 4 against a driver without a network: when attempts are made, how fast clients are carried again.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TunnelError } from '../../../../src/contract/errors.ts';
+import { lost, noLogin, orders, refused, settle, throttled, world } from './memory-driver.ts';
+
+const never = new AbortController().signal;
+const gaps = (times: readonly number[]): number[] => times.slice(1).map((time, index) => time - (times[index] ?? 0));
+
+test('two sessions are opened to the first bastion and streams are spread over them', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+  assert.equal(w.tunnel.snapshot.via, 'a:22');
+  assert.deepEqual(
+    w.driver.open.map((session) => session.via),
+    ['a:22', 'a:22'],
+  );
+  for (let i = 0; i < 6; i++) await w.tunnel.dial(orders, never);
+  assert.deepEqual(
+    w.driver.open.map((session) => session.streams),
+    [3, 3],
+  );
+});
+
+test('a refused bastion is tried every 0.1 to 1.5 s for five minutes and then at most 15 s apart', async () => {
+  await using w = await world(['a:22'], { random: Math.random });
+  w.driver.answers.set('a:22', refused('a:22'));
+  w.tunnel.start();
+  await w.clock.advance(290_000);
+  const dense = gaps(w.driver.attemptsTo('a:22'));
+  assert(dense.length > 190, `only ${dense.length} attempts in five minutes`);
+  assert(
+    dense.every((gap) => gap >= 100 && gap <= 1_501),
+    `gaps from ${Math.min(...dense)} to ${Math.max(...dense)} ms`,
+  );
+  await w.clock.advance(20_000);
+  const before = w.driver.attempts.length;
+  await w.clock.advance(600_000);
+  const sparse = gaps(w.driver.attemptsTo('a:22').slice(before));
+  assert(
+    sparse.every((gap) => gap <= 15_000),
+    `a gap of ${Math.max(...sparse)} ms`,
+  );
+  assert(sparse.length < 150, `${sparse.length} attempts in ten minutes`);
+  assert.equal(w.tunnel.snapshot.state, 'Failed');
+  assert.equal(w.tunnel.snapshot.error?.code, 'BastionRefused');
+});
+
+test('an attempt that nobody answers is joined by another every second, and never more than three are under way', async () => {
+  await using w = await world(['a:22']);
+  w.driver.answers.set('a:22', 'silent');
+  w.tunnel.start();
+  for (let second = 0; second < 60; second++) {
+    await w.clock.advance(1_000);
+    assert(w.driver.attempts.filter((attempt) => !attempt.ended).length <= 3);
+  }
+  const since = gaps(w.driver.attemptsTo('a:22'));
+  assert(
+    since.every((gap) => gap <= 1_500),
+    `a gap of ${Math.max(...since)} ms without a fresh attempt`,
+  );
+  assert.equal(w.tunnel.snapshot.error?.code, 'BastionTimeout');
+});
+
+test('after a black hole of any length up to five minutes a client is carried within 1.5 s of the return', async () => {
+  for (const outage of [700, 3_300, 9_900, 10_400, 12_600, 60_050, 240_000]) {
+    await using w = await world(['a:22'], { random: Math.random });
+    w.driver.answers.set('a:22', 'silent');
+    w.tunnel.start();
+    await w.clock.advance(outage);
+    w.driver.answers.set('a:22', 'accepts');
+    await w.clock.advance(1_500);
+    assert.equal(w.tunnel.snapshot.state, 'Connected', `after ${outage} ms`);
+  }
+});
+
+test('an attempt that the bastion answers slowly is not joined and not cut short', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  w.driver.answers.set('a:22', { afterMs: 8_000, answersAtOnce: true });
+  w.tunnel.start();
+  await w.clock.advance(8_100);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+  assert.equal(w.driver.attempts.length, 1);
+});
+
+test('an attempt of several steps has the time of all of them', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1, attemptTimeoutMs: 30_000 });
+  w.driver.answers.set('a:22', { afterMs: 28_000, answersAtOnce: true });
+  w.tunnel.start();
+  await w.clock.advance(28_100);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+  assert.equal(w.driver.attempts.length, 1);
+});
+
+test('a bastion that closes before its banner is left alone for at least 5 s', async () => {
+  await using w = await world(['a:22'], { random: Math.random });
+  w.driver.answers.set('a:22', throttled('a:22'));
+  w.tunnel.start();
+  await w.clock.advance(120_000);
+  assert(gaps(w.driver.attemptsTo('a:22')).every((gap) => gap >= 5_000 && gap <= 15_000));
+});
+
+test('refused credentials are tried every minute, and at once when the files change', async () => {
+  await using w = await world(['a:22'], { random: Math.random });
+  w.driver.answers.set('a:22', noLogin('a:22'));
+  w.tunnel.start();
+  await w.clock.advance(300_000);
+  assert(gaps(w.driver.attemptsTo('a:22')).every((gap) => gap >= 50_000 && gap <= 60_000));
+  assert.equal(w.tunnel.snapshot.error?.code, 'AuthenticationFailed');
+  w.driver.answers.set('a:22', 'accepts');
+  w.driver.changeCredentials();
+  await w.clock.advance(100);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+});
+
+test('a silent first bastion delays the second by 250 ms, a refusing one not at all', async () => {
+  {
+    await using w = await world(['a:22', 'b:22']);
+    w.driver.answers.set('a:22', 'silent');
+    w.tunnel.start();
+    await w.clock.advance(260);
+    assert.equal(w.tunnel.snapshot.via, 'b:22');
+    assert.equal(w.driver.attemptsTo('b:22')[0], 250);
+  }
+  {
+    await using w = await world(['a:22', 'b:22']);
+    w.driver.answers.set('a:22', refused('a:22'));
+    w.tunnel.start();
+    await w.clock.advance(1);
+    assert.equal(w.tunnel.snapshot.via, 'b:22');
+  }
+});
+
+test('when the bastion in use is lost the other one carries clients at once', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  w.driver.lose('a:22', 'silent');
+  await w.clock.advance(1);
+  assert.equal(w.tunnel.snapshot.via, 'b:22');
+  assert.deepEqual(
+    w.driver.open.map((session) => session.via),
+    ['b:22', 'b:22'],
+  );
+});
+
+test('a better bastion is returned to after 60 s of unbroken health, by new connections only', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  w.driver.lose('a:22');
+  await w.clock.advance(100);
+  const { stream } = await w.tunnel.dial(orders, never);
+  w.driver.answers.set('a:22', 'accepts');
+  await w.clock.advance(59_000);
+  assert.equal(w.driver.open.filter((session) => session.via === 'a:22').length, 0, 'it goes last for 60 s');
+  await w.clock.advance(2_000);
+  assert.equal(w.driver.open.filter((session) => session.via === 'a:22').length, 1, 'then it is tried');
+  await w.clock.advance(58_000);
+  assert.equal(w.tunnel.snapshot.via, 'b:22', 'but not trusted yet');
+  await w.clock.advance(3_000);
+  assert.equal(w.tunnel.snapshot.via, 'a:22');
+  assert.equal(stream.destroyed, false, 'the old connection lives on');
+  assert.equal(w.driver.open.filter((session) => session.via === 'b:22').length, 1);
+  stream.destroy();
+  await settle();
+  assert.equal(w.driver.open.filter((session) => session.via === 'b:22').length, 0, 'its session ends with it');
+});
+
+test('a better bastion that breaks during its minute of health starts it anew', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  w.driver.lose('a:22');
+  w.driver.answers.set('a:22', 'accepts');
+  await w.clock.advance(90_000);
+  const trial = w.driver.open.find((session) => session.via === 'a:22');
+  assert(trial !== undefined);
+  trial.lose();
+  await w.clock.advance(60_000);
+  assert.equal(w.tunnel.snapshot.via, 'b:22');
+  await w.clock.advance(125_000);
+  assert.equal(w.tunnel.snapshot.via, 'a:22');
+});
+
+test('a session that falls silent takes no new dials and is replaced at once; its streams live on', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  const [first, second] = w.driver.open;
+  assert(first !== undefined && second !== undefined);
+  const { stream } = await w.tunnel.dial(orders, never);
+  const silent = first.streams === 1 ? first : second;
+  silent.suspect = true;
+  await w.clock.advance(10);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+  assert.equal(w.driver.open.length, 3, 'a third was opened');
+  const more = await Promise.all([1, 2, 3, 4].map(async () => await w.tunnel.dial(orders, never)));
+  assert.equal(silent.streams, 1);
+  assert.equal(stream.destroyed, false);
+  silent.suspect = false;
+  await w.clock.advance(10);
+  assert.equal(
+    w.tunnel.sessions.filter((entry) => entry.role === 'live').length,
+    3,
+    'nothing is dropped for its return',
+  );
+  for (const one of [stream, ...more.map((dialled) => dialled.stream)]) one.destroy();
+  await w.clock.advance(10);
+  assert.equal(w.driver.open.length, 2, 'what carries nothing and is too much is ended');
+});
+
+test('while every session is silent the tunnel is not connected and says so', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  w.driver.answers.set('a:22', 'silent');
+  for (const session of w.driver.open) session.suspect = true;
+  await w.clock.advance(1);
+  assert.equal(w.tunnel.snapshot.state, 'Failed');
+  assert.equal(w.tunnel.snapshot.error?.code, 'BastionTimeout');
+  for (const session of w.driver.open) session.suspect = false;
+  await w.clock.advance(1);
+  assert.equal(w.tunnel.snapshot.state, 'Connected', 'their return is enough');
+});
+
+test('silence of the bastion in use lets the other one carry clients', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  w.driver.answers.set('a:22', 'silent');
+  for (const session of w.driver.open) session.suspect = true;
+  await w.clock.advance(300);
+  assert.equal(w.tunnel.snapshot.via, 'b:22');
+});
+
+test('a bastion that admits one session only is used with one, and not hammered for a second', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.open[1]?.lose();
+  w.driver.answers.set('a:22', refused('a:22'));
+  await w.clock.advance(600_000);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+  assert(w.driver.attempts.length < 40, `${w.driver.attempts.length} attempts in ten minutes`);
+});
+
+test('a bastion that drops each session soon after the login is not hammered for ever', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1, random: Math.random });
+  w.tunnel.start();
+  for (let i = 0; i < 4_000; i++) {
+    await w.clock.advance(100);
+    for (const session of w.driver.open) session.lose();
+  }
+  const before = w.driver.attempts.length;
+  for (let i = 0; i < 600; i++) {
+    await w.clock.advance(100);
+    for (const session of w.driver.open) session.lose();
+  }
+  assert(
+    w.driver.attempts.length - before <= 40,
+    `${w.driver.attempts.length - before} attempts in a minute after five minutes of it`,
+  );
+});
+
+test('retries never stop: after an hour without a bastion a return is noticed within 15 s', async () => {
+  await using w = await world(['a:22'], { random: Math.random });
+  w.driver.answers.set('a:22', 'silent');
+  w.tunnel.start();
+  await w.clock.advance(3_600_000);
+  w.driver.answers.set('a:22', 'accepts');
+  await w.clock.advance(15_000);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+});
+
+test('routes that cannot be found are asked for again and told of', async () => {
+  await using w = await world(['a:22']);
+  let fail = true;
+  const { driver } = w;
+  driver.routes = async () => {
+    if (fail) throw new TunnelError('BastionNameNotResolved', 'no instance has the tag Role=bastion');
+    return [{ via: 'a:22' }];
+  };
+  w.tunnel.start();
+  await w.clock.advance(20_000);
+  assert.equal(w.tunnel.snapshot.error?.code, 'BastionNameNotResolved');
+  fail = false;
+  await w.clock.advance(2_000);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+});
+
+test('a question for routes that a person has to mend is asked once a minute, and at once after new credentials', async () => {
+  await using w = await world(['a:22']);
+  const { driver } = w;
+  let asked = 0;
+  let allowed = false;
+  driver.routes = async () => {
+    asked += 1;
+    if (!allowed) throw new TunnelError('AccessDenied', 'ssm:DescribeInstanceInformation is missing');
+    return [{ via: 'a:22' }];
+  };
+  w.tunnel.start();
+  await w.clock.advance(120_000);
+  assert(asked >= 2 && asked <= 4, `asked ${asked} times in two minutes`);
+  allowed = true;
+  driver.changeCredentials();
+  await w.clock.advance(1_000);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+});
+
+test('a replaced instance is found soon, although the old one is still named when the outage begins', async () => {
+  await using w = await world(['i-old']);
+  w.tunnel.start();
+  await w.clock.advance(1_000);
+  w.driver.lose('i-old', 'silent');
+  await w.clock.advance(3_000);
+  w.driver.vias.splice(0, 1, 'i-new');
+  await w.clock.advance(6_000);
+  assert.equal(w.tunnel.snapshot.via, 'i-new');
+});
+
+test('an error of a driver that is no TunnelError does not stop the retries', async () => {
+  await using w = await world(['a:22']);
+  const connect = w.driver.connect.bind(w.driver);
+  let bug = true;
+  w.driver.connect = async (...given) => {
+    if (bug) throw new TypeError('undefined is not a function');
+    return await connect(...given);
+  };
+  w.tunnel.start();
+  await w.clock.advance(1_000);
+  assert.equal(w.tunnel.snapshot.error?.code, 'BastionLost');
+  bug = false;
+  await w.clock.advance(2_000);
+  assert.equal(w.tunnel.snapshot.state, 'Connected');
+});
+
+test('several failing bastions are told in one sentence, with the code that time may mend', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.driver.answers.set('a:22', noLogin('a:22'));
+  w.driver.answers.set('b:22', refused('b:22'));
+  w.tunnel.start();
+  await w.clock.advance(1_000);
+  assert.equal(w.tunnel.snapshot.error?.code, 'BastionRefused');
+  assert.match(w.tunnel.snapshot.error.message, /a:22 does not accept the user; b:22 refuses/);
+});
+
+test('a bastion that waits for a person is no failure of the tunnel while another is still tried', async () => {
+  const missing = new TunnelError('SecretNotFound', 'Secret a does not exist');
+  for (const error of [noLogin('a:22'), missing]) {
+    await using w = await world(['a:22', 'b:22']);
+    w.driver.answers.set('a:22', error);
+    w.driver.answers.set('b:22', { afterMs: 200, answersAtOnce: true });
+    const states: string[] = [];
+    w.tunnel.onChange(() => states.push(w.tunnel.snapshot.state));
+    w.tunnel.start();
+    await w.clock.advance(100);
+    assert.equal(w.tunnel.snapshot.error, undefined);
+    await w.clock.advance(200);
+    assert.deepEqual([...new Set(states)], ['Connecting', 'Connected']);
+  }
+  await using w = await world(['a:22', 'b:22']);
+  w.driver.answers.set('a:22', noLogin('a:22'));
+  w.driver.answers.set('b:22', 'silent');
+  w.tunnel.start();
+  await w.clock.advance(13_000);
+  assert.equal(w.tunnel.snapshot.state, 'Failed', 'and it is one once that has failed too');
+  assert.match(w.tunnel.snapshot.error?.message ?? '', /a:22 does not accept the user; b:22 did not answer/);
+});
+
+test('losses are counted by code', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  w.tunnel.start();
+  await w.clock.advance(0);
+  w.driver.open[0]?.lose(lost('a:22'));
+  await w.clock.advance(1_000);
+  assert.deepEqual(w.counted, ['opened', 'lost BastionLost', 'opened']);
+});
+
+test('sessions that fall silent one after the other do not pile up: what nobody uses is ended once it is replaced', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(0);
+  const stream = await w.tunnel.dial(orders, never);
+  for (let times = 0; times < 20; times += 1) {
+    for (const session of w.driver.open) session.suspect = true;
+    await w.clock.advance(10_000);
+  }
+  // Two that carry, and the one with the stream.
+  assert.equal(w.driver.open.filter((session) => !session.suspect).length, 2);
+  assert(w.driver.open.length <= 3, `${w.driver.open.length} sessions are open`);
+  assert.equal(stream.stream.destroyed, false);
+});
