@@ -1,5 +1,5 @@
-// What a protocol without half-close must do instead (DESIGN §3, the ssm driver): no byte is lost that was sent before an end, and what
-// cannot be told apart is told as an end. Part of the suite: neighbours suite.ts, destinations.ts.
+// What a protocol without half-close must do instead (docs/promises.md, promise 1): no byte is lost that was sent before an end, and an
+// end that the protocol cannot tell from a reset arrives as an end. Part of the suite. Neighbours: suite.ts, destinations.ts.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';

@@ -1,5 +1,6 @@
-// What every driver must do, whatever its protocol (DESIGN §3 "The seam", promises 1, 5, 6). A driver's test calls `driverSuite` with its
-// world; a new driver is done when this passes. Neighbours: world.ts is what it needs, destinations.ts are the services it dials.
+// What every driver must do, whatever its protocol: the interface of src/sidecar/base/driver.ts and docs/promises.md, promises 1, 5 and 6.
+// A driver's test calls `driverSuite` with its world; a new driver is done when this passes.
+// Neighbours: world.ts is what the suite needs of a driver, destinations.ts are the services it dials.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';

@@ -1,5 +1,5 @@
-// How tests judge a time that they promise: the exact figure is printed beside its budget, and three times the budget fails the test
-// (DESIGN §6), because a busy machine is no fault of the tunnel's.
+// How tests judge a promised time (docs/promises.md, promise 4): the exact figure is printed beside its budget, and only three times the
+// budget fails the test, because a busy machine is not the tunnel's fault.
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 

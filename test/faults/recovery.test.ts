@@ -1,5 +1,5 @@
-// DESIGN §5, the budgets of recovery, on a private network of its own with real packet loss: each test asserts three times its budget and
-// prints the exact figure, so that a busy machine fails nothing and a regression is still seen.
+// The limits of recovery (docs/promises.md, promise 4) on a private network of its own with real packet loss. Each test asserts three
+// times its budget and prints the exact figure, so that a busy machine fails nothing and a regression is still seen.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-// The one number that bounds what all streams of a pod may hold in memory (DESIGN promise 10).
+// The one number that bounds what all streams of a pod may hold in memory (docs/promises.md, promise 10).
 // Neighbours: bridge.ts counts what waits for a slow side; drivers count their windows.
 
 /** Bytes that all buffers of a pod may hold together. */

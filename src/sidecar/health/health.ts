@@ -1,4 +1,4 @@
-// Watches every destination through the tunnel (DESIGN §1, "Health of destinations"):
+// Watches every destination through the tunnel (docs/promises.md, promise 2):
 //   Active   asked in its protocol whenever the transport comes up and every interval
 //   Passive  one dial whenever the transport comes up, then the clients' own dials; while it is unreachable also a dial per interval,
 //            because nobody may come who would find out that it is back

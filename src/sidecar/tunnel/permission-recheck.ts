@@ -9,7 +9,7 @@ import { deadline } from '../../process/deadline.ts';
 import type { Session } from '../base/driver.ts';
 import type { PooledSession } from './session-pool.ts';
 
-/** As often as other refusals that a person has to mend (DESIGN promise 4). */
+/** As often as other refusals that a person must fix (docs/promises.md, promise 4). */
 const renewalMs = 60_000;
 
 /** Whether, when and for which destination a fresh session is wanted. */

@@ -1,5 +1,5 @@
-// Shows that a new session carries dials before an older one stops taking them (DESIGN promise 5): authenticated is not enough, because
-// a bastion may accept a login and forward nothing. Neighbour: trial.ts proves every session that is to replace another.
+// Shows that a new session carries dials before an older one stops taking them (docs/promises.md, promise 5): authenticated is not
+// enough, because a bastion may accept a login and forward nothing. Neighbour: trial.ts proves every session that replaces another.
 import { TunnelError } from '../../contract/errors.ts';
 import type { Forward } from '../../contract/tunnel-config.ts';
 import type { Clock } from '../../process/clock.ts';

@@ -2,7 +2,7 @@
 // Neighbours: route-attempts.ts asks it before each attempt; tunnel.ts tells it when an outage begins or credentials changed.
 import type { Code, TunnelError } from '../../contract/errors.ts';
 
-/** DESIGN promise 4: the first minutes of an outage are tried densely, because most outages end in them. */
+/** The first minutes of an outage are tried densely, because most outages end in them (docs/promises.md, promise 4). */
 const denseMs = 5 * 60_000;
 const dense = { minMs: 100, maxMs: 1_500 };
 const sparse = { minMs: 1_500, maxMs: 15_000 };

@@ -1,7 +1,7 @@
 // In which order routes are tried and which one is preferred: pure, with times passed in.
 // Neighbours: tunnel.ts tells it failures and asks for the order.
 
-/** DESIGN promise 4: a route that failed goes last for this long, and a better one is returned to after this long of unbroken health. */
+/** A route that failed goes last for this long, and a better one is used again after this long of unbroken health (docs/promises.md, promise 4). */
 const penaltyMs = 60_000;
 
 /** Remembers which routes failed lately. Routes are known by their `via`. */

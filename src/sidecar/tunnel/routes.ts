@@ -16,7 +16,7 @@ export interface RoutesOptions {
   readonly onChange: () => void;
 }
 
-/** While nothing works, the driver is asked anew after this long, because an instance may have been replaced: soon at first, as DESIGN promise 4 has it. */
+/** While nothing works, the driver is asked for its routes again after this long, because an instance may have been replaced (docs/promises.md, promise 4). */
 const askAgainMs = 5_000;
 const askAgainLaterMs = 15_000;
 const soonMs = 5 * 60_000;

@@ -37,7 +37,7 @@ export interface SessionPoolOptions {
   readonly onRelease: () => void;
 }
 
-/** DESIGN promise 5: so many replaced sessions are kept for their streams. */
+/** How many replaced sessions are kept for their streams (docs/promises.md, promise 5). */
 const maxRetired = 4;
 
 export class SessionPool {

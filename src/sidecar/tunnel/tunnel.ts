@@ -1,5 +1,5 @@
-// Keeps sessions alive over time (DESIGN promises 4 and 5). One method decides: whatever happens (a session opened, lost, fell silent;
-// an attempt failed; credentials changed; a timer fired), #decide looks at the whole state and starts what is due. Nothing is planned
+// Keeps sessions alive over time (docs/promises.md, promises 4 and 5). One method decides: whatever happens (a session opened, lost, fell
+// silent; an attempt failed; credentials changed; a timer fired), #decide looks at the whole state and starts what is due. Nothing is planned
 // ahead, so no event can be missed. Neighbours: routes.ts opens sessions, session-pool.ts holds them, dialer.ts dials over them.
 import { TunnelError } from '../../contract/errors.ts';
 import type { Forward } from '../../contract/tunnel-config.ts';

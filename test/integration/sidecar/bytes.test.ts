@@ -1,4 +1,4 @@
-// DESIGN promise 1 through a real sshd: bytes unchanged both ways, half-close kept, and every break told by a reset.
+// Bytes through a real sshd (docs/promises.md, promise 1): unchanged both ways, half-close kept, and a reset for every break.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';

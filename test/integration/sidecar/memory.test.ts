@@ -1,4 +1,5 @@
-// DESIGN promise 10 and the budgets of §5 on memory: a process of its own, a thousand clients, and a real sshd between.
+// Memory is bounded (docs/promises.md, promise 10) and within the budgets of docs/benchmarks.md: a sidecar in a process of its own, a
+// thousand clients, and a real sshd.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';

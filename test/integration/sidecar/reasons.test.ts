@@ -1,4 +1,4 @@
-// DESIGN promise 3 with the real clients: when no stream can be had, psql, redis-cli, mariadb and curl print our sentence.
+// Reasons reach the real clients (docs/promises.md, promise 3): without a stream, psql, redis-cli, mariadb and curl print our sentence.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { CommandFailed, command } from '../../../lab/process/command.ts';

@@ -1,5 +1,5 @@
 // The workers: takes keys from a WorkQueue, calls `reconcile`, and turns its outcome into the queue's next step as
-// controller-runtime does (DESIGN's walk: reflector → queue → here → `reconcile.ts`).
+// controller-runtime does. On the walk of ARCHITECTURE.md: reflector → queue → here → reconcile.ts.
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../../../process/clock.ts';
 import { DeadlineExceeded, deadline } from '../../../process/deadline.ts';

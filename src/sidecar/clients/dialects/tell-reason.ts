@@ -1,4 +1,4 @@
-// How a client is told why, in its own protocol, when no stream to the destination can be had (DESIGN promise 3). Called only once the
+// Tells a client in its own protocol why there is no stream to the destination (docs/promises.md, promise 3). Called only once the
 // failure is final and no byte of the destination was delivered. Neighbours: listener.ts calls `tellReason`, one file per protocol speaks.
 import type { Socket } from 'node:net';
 import type { TunnelError } from '../../../contract/errors.ts';

@@ -4,7 +4,7 @@
 import type { Clock } from '../../../process/clock.ts';
 import type { DataChannel } from './data-channel.ts';
 
-/** DESIGN promise 5: so many are kept for their streams. */
+/** How many are kept for their streams (docs/promises.md, promise 5). */
 const maxCarrying = 4;
 
 export interface ReplacedOptions {

@@ -1,4 +1,5 @@
-// DESIGN promise 5 against a driver without a network: what replaces a session is proved first, and nothing is dropped for it.
+// Continuity with a driver without a network (docs/promises.md, promise 5): what replaces a session is proved first, and nothing is
+// dropped for it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TunnelError } from '../../../../src/contract/errors.ts';

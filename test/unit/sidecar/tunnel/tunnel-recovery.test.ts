@@ -1,4 +1,4 @@
-// DESIGN promise 4 against a driver without a network: when attempts are made, how fast clients are carried again.
+// Recovery with a driver without a network (docs/promises.md, promise 4): when attempts are made, how fast clients are carried again.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TunnelError } from '../../../../src/contract/errors.ts';

@@ -1,5 +1,5 @@
-// The timer of whoever judges a silence: DESIGN promise 4 wants one more turn of reading before anyone is called dead, and a count that
-// begins anew when it was this process that slept. Neighbours: web-socket.ts, smux/open-watch.ts, smux/reading-brake.ts, port-stream.ts.
+// The timer for judging a silence: one more turn of reading comes before anyone is called dead, and the count starts again when it was
+// this process that slept (docs/promises.md, promise 4). Neighbours: web-socket.ts, smux/open-watch.ts, smux/reading-brake.ts, port-stream.ts.
 import type { Clock } from '../../../../process/clock.ts';
 
 /** A timer that fires this much late says that we were asleep, not the far side. */
