@@ -2,9 +2,9 @@
 // Neighbours: src/controller/rbac.ts and src/contract/secrets.ts (the sources), helm/templates/{rbac,admission-controller}.yaml, ../generate.ts.
 import { stringify } from 'yaml';
 import { secretKeys } from '../../src/contract/secret-keys.ts';
-import { controllerRules, leaseRules, type Rule } from '../../src/controller/rbac.ts';
+import { controllerRules, leaseRules, type PolicyRule } from '../../src/controller/rbac.ts';
 
-const yaml = (rules: readonly Rule[]): string => stringify(rules, { lineWidth: 0, aliasDuplicateObjects: false });
+const yaml = (rules: readonly PolicyRule[]): string => stringify(rules, { lineWidth: 0, aliasDuplicateObjects: false });
 
 /** `helm/templates/_rules.tpl`. */
 export function chartRules(): string {

@@ -12,9 +12,9 @@ import { type KubeObject, keyOf, type ObjectKey } from './kube/base/object.ts';
 import type { Deployment, NetworkPolicy, PodDisruptionBudget, Service, ServiceAccount } from './kube/base/resources.ts';
 import type { ReadStore } from './kube/cache/store.ts';
 import type { RolloutLimiter } from './rollout-limiter.ts';
+import { rollout } from './status/kstatus.ts';
 import { refusalReason } from './status/pod-problems.ts';
 import type { Problem } from './status/problem.ts';
-import { rollout } from './status/progress.ts';
 
 /** The kind of each child. */
 interface ChildKinds {
@@ -36,7 +36,7 @@ export type ChildrenAccess = { readonly [Name in ChildName]: ChildAccess<ChildKi
 /** Name of the index over a child's cache. */
 export const ownerIndex = 'owner';
 
-export interface Ensured {
+export interface EnsureResult {
   /** Why not every object could be written; the first reason, and one that a person must mend before one that may pass. */
   readonly obstacle: Problem | undefined;
   /** The first error that another try may get over: to be thrown once the status tells of the obstacle. */
@@ -54,7 +54,7 @@ const obstacleMs = 30_000;
 /** How soon the garbage collector is expected to have removed a former namesake's child. */
 const collectorMs = 1_000;
 
-export class ChildrenKeeper {
+export class EnsureChildren {
   readonly #access: ChildrenAccess;
   readonly #limiter: RolloutLimiter;
 
@@ -69,8 +69,8 @@ export class ChildrenKeeper {
   }
 
   /** One object that cannot be written keeps no other from being tried. @throws what is no answer of the API server. */
-  async ensure(children: Children, owner: StoredPortForward, signal: AbortSignal): Promise<Ensured> {
-    const trouble = new Trouble();
+  async ensure(children: Children, owner: StoredPortForward, signal: AbortSignal): Promise<EnsureResult> {
+    const trouble = new PassFailures();
     let queued: string | undefined;
     const repaired: string[] = [];
     const settled = hasBeenProgrammed(owner);
@@ -165,7 +165,7 @@ function startsPods(desired: Deployment, live: Deployment | undefined): boolean 
 }
 
 /** What went wrong in one pass. */
-class Trouble {
+class PassFailures {
   obstacle: Problem | undefined;
   failure: Error | undefined;
   againInMs: number | undefined;

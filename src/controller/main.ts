@@ -9,10 +9,10 @@ import { aborted } from '../process/abort.ts';
 import { createLog, type Logger } from '../process/log.ts';
 import { createRegistry } from '../process/metrics.ts';
 import { check, metricsPage, startProbeServer } from '../process/probe-server.ts';
-import { classOf } from './base/portforward.ts';
+import { classNameOf } from './base/portforward.ts';
 import type { Settings } from './base/settings.ts';
 import { appliedAnnotation, fieldManager } from './children/names.ts';
-import { type ChildAccess, ChildrenKeeper } from './ensure-children.ts';
+import { type ChildAccess, EnsureChildren } from './ensure-children.ts';
 import { Applier } from './kube/apply/apply.ts';
 import { kubeMetrics } from './kube/base/metrics.ts';
 import { type KubeObject, type Resource } from './kube/base/object.ts';
@@ -28,7 +28,7 @@ import { TokenBucket } from './kube/base/token-bucket.ts';
 import type { Store } from './kube/cache/store.ts';
 import { EventRecorder } from './kube/events/events.ts';
 import { Elector } from './kube/leaderelection/elector.ts';
-import { kubeOver, writeDeadlineMs } from './kube/rest/kube.ts';
+import { createKubeClient, writeDeadlineMs } from './kube/rest/kube.ts';
 import { loadKubeConfig } from './kube/rest/kube-config.ts';
 import { createTransport, type TransportOptions } from './kube/rest/transport.ts';
 import { Controller } from './kube/workqueue/controller.ts';
@@ -44,7 +44,7 @@ import { type StatusPauses, StatusWriter } from './status-writer.ts';
 import { Watches } from './watches.ts';
 
 /** Where something other than the cluster's own is used: by tests and benchmarks only. */
-export interface Surroundings {
+export interface TestOverrides {
   readonly log?: Logger;
   readonly kubeConfig?: KubeConfig;
   /** Where a pod's admin port is. */
@@ -64,13 +64,13 @@ const expiredLeaderMs = 20_000;
 export async function runController(
   signal: AbortSignal,
   settings: Settings,
-  surroundings: Surroundings = {},
+  overrides: TestOverrides = {},
 ): Promise<void> {
-  const log = surroundings.log ?? createLog({ level: settings.logLevel });
+  const log = overrides.log ?? createLog({ level: settings.logLevel });
   const registry = createRegistry();
   const metrics = kubeMetrics(registry);
-  const config = surroundings.kubeConfig ?? loadKubeConfig(settings.kubeconfig);
-  const { onRequest } = surroundings;
+  const config = overrides.kubeConfig ?? loadKubeConfig(settings.kubeconfig);
+  const { onRequest } = overrides;
   const transport = createTransport({
     config,
     userAgent: 'portforward-controller',
@@ -80,16 +80,16 @@ export async function runController(
   });
   const identity = `${settings.podName}_${randomUUID()}`;
   const elector = new Elector({
-    kube: kubeOver(transport, { lane: 'lease' }),
+    kube: createKubeClient(transport, { connectionClass: 'lease' }),
     lease: { namespace: settings.tunnel.operatorNamespace, name: settings.leaseName },
     identity,
     metrics,
     log,
   });
   const bucket = new TokenBucket({ perSecond: settings.writesPerSecond, burst: 2 * settings.writesPerSecond });
-  const kube = kubeOver(transport, { fence: elector.fence(writeDeadlineMs), bucket });
+  const kube = createKubeClient(transport, { fence: elector.fence(writeDeadlineMs), bucket });
   const events = new EventRecorder({
-    kube: kubeOver(transport),
+    kube: createKubeClient(transport),
     reportingController: `${group}/controller`,
     reportingInstance: identity,
     metrics,
@@ -101,30 +101,30 @@ export async function runController(
   const own = controllerMetrics(registry, {
     statuses: function* () {
       for (const stored of watches.portForwards.values()) {
-        if (classOf(stored) === settings.className) yield stored.status;
+        if (classNameOf(stored) === settings.className) yield stored.status;
       }
     },
     rolloutsWaiting: () => limiter.waiting,
   });
   const reader = new StatuszReader({
-    originOf: surroundings.originOf ?? ((pod) => `http://${hostPort(pod.status?.podIP ?? '', adminPort)}`),
+    originOf: overrides.originOf ?? ((pod) => `http://${hostPort(pod.status?.podIP ?? '', adminPort)}`),
     isOurs: (pod) => {
       const stored = watches.portForwards.get(tunnelOfPod(pod) ?? '');
-      return stored !== undefined && classOf(stored) === settings.className;
+      return stored !== undefined && classNameOf(stored) === settings.className;
     },
     onChange: (pod) => {
       const key = tunnelOfPod(pod);
       if (key !== undefined) queue.add(key);
     },
     reads: own.statuszReads,
-    ...(surroundings.readerTimings === undefined ? {} : { timings: surroundings.readerTimings }),
+    ...(overrides.readerTimings === undefined ? {} : { timings: overrides.readerTimings }),
   });
   const watches: Watches = new Watches({ kube, namespaces: settings.watchNamespaces, queue, reader, metrics, log });
   const child = <T extends KubeObject>(resource: Resource<T>, store: Store<T>): ChildAccess<T> => ({
     store,
     applier: new Applier({ kube, resource, store, fieldManager, hashAnnotation: appliedAnnotation }),
   });
-  const children = new ChildrenKeeper(
+  const children = new EnsureChildren(
     {
       deployment: child(deployments, watches.deployments),
       service: child(services, watches.services),
@@ -136,11 +136,11 @@ export async function runController(
   );
   const statusWriter = new StatusWriter({
     kube,
-    overlay: watches.overlay,
+    latest: watches.latest,
     events,
     writes: own.statusWrites,
     repairs: own.repairs,
-    ...(surroundings.statusPauses === undefined ? {} : { pauses: surroundings.statusPauses }),
+    ...(overrides.statusPauses === undefined ? {} : { pauses: overrides.statusPauses }),
   });
   const refusals = new RefusalRetry(kube);
   const controller = new Controller({
@@ -153,7 +153,7 @@ export async function runController(
     log,
     reconcile: reconciler({
       settings,
-      portForwards: watches.overlay,
+      portForwards: watches.latest,
       podsOf: (key) => watches.podsOf(key),
       children,
       reader,
@@ -188,7 +188,7 @@ export async function runController(
     // A listener that throws ends the watches, and that must end the process.
     await Promise.race([watches.waitForSync(signal), watching]);
     const lead = async (leading: AbortSignal): Promise<void> => {
-      surroundings.onLeading?.({ adminPort: probes.port, queue });
+      overrides.onLeading?.({ adminPort: probes.port, queue });
       await Promise.all([controller.run(leading), reader.run(leading), resync(watches.portForwards, queue, leading)]);
     };
     await Promise.race([

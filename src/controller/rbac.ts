@@ -1,7 +1,7 @@
 // What the controller may do at the API server: exactly this list, from which the chart's roles are generated and against which its
 // ServiceAccount is walked in a test. No verb on Secrets, ever. Data only.
 
-export interface Rule {
+export interface PolicyRule {
   readonly apiGroups: readonly string[];
   readonly resources: readonly string[];
   readonly verbs: readonly string[];
@@ -11,7 +11,7 @@ export interface Rule {
 const owned = ['get', 'list', 'watch', 'create', 'patch', 'delete'] as const;
 
 /** Cluster-wide, or in each watched namespace. */
-export const controllerRules: readonly Rule[] = [
+export const controllerRules: readonly PolicyRule[] = [
   { apiGroups: ['portforward.dev'], resources: ['portforwards'], verbs: ['get', 'list', 'watch'] },
   { apiGroups: ['portforward.dev'], resources: ['portforwards/status'], verbs: ['patch'] },
   // blockOwnerDeletion in owner references needs it where OwnerReferencesPermissionEnforcement is on.
@@ -25,7 +25,7 @@ export const controllerRules: readonly Rule[] = [
 ];
 
 /** In the operator's own namespace only. A Lease cannot be named before it exists, so `create` stands alone. */
-export const leaseRules = (leaseName: string): readonly Rule[] => [
+export const leaseRules = (leaseName: string): readonly PolicyRule[] => [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'update'], resourceNames: [leaseName] },
 ];

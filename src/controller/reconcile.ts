@@ -2,12 +2,12 @@
 // It takes only a key, does not ask what happened, and writes nothing when all is as it shall be; so it may run at any time.
 // Neighbours: portforward.ts (valid or not), children/ (what shall be), ensure-children.ts (make it so), status/ (how it is).
 import { TunnelError } from '../contract/errors.ts';
-import { classOf, type PortForward, type StoredPortForward, validPortForward } from './base/portforward.ts';
+import { classNameOf, type StoredPortForward, type ValidPortForward, validPortForward } from './base/portforward.ts';
 import type { TunnelSettings } from './base/settings.ts';
 import { templateOf } from './children/deployment.ts';
 import { desiredChildren } from './children/index.ts';
 import { childName } from './children/names.ts';
-import type { ChildrenKeeper, Ensured } from './ensure-children.ts';
+import type { EnsureChildren, EnsureResult } from './ensure-children.ts';
 import { keyOf, nameOf, type ObjectKey } from './kube/base/object.ts';
 import type { Pod } from './kube/base/resources.ts';
 import type { Reconcile, ReconcileContext, ReconcileResult } from './kube/workqueue/controller.ts';
@@ -24,7 +24,7 @@ export interface ReconcileDependencies {
   readonly portForwards: { get(key: ObjectKey): StoredPortForward | undefined };
   /** The pods of one PortForward, in whatever state. */
   readonly podsOf: (key: ObjectKey) => readonly Pod[];
-  readonly children: ChildrenKeeper;
+  readonly children: EnsureChildren;
   readonly reader: Pick<StatuszReader, 'reading' | 'isDue'>;
   readonly statusWriter: StatusWriter;
   readonly refusals: RefusalRetry;
@@ -44,12 +44,13 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
     }
     // Making children again would only hold the deletion up.
     if (stored.metadata.deletionTimestamp !== undefined) return {};
-    if (classOf(stored) !== settings.className) return {};
+    if (classNameOf(stored) !== settings.className) return {};
 
     const pods = podsOf(key);
     const anyPodReady = pods.some(isReady);
     const wanted = desired(stored, settings.tunnel, anyPodReady);
-    const ensured = 'refusal' in wanted ? nothing : await children.ensure(wanted.children, stored, context.signal);
+    const ensured =
+      'refusal' in wanted ? nothingEnsured : await children.ensure(wanted.children, stored, context.signal);
 
     const deployment = children.deployment(deploymentKey);
     const tunnels = observe(pods, deployment === undefined ? undefined : templateOf(deployment), reader);
@@ -63,7 +64,7 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
     statusWriter.tell(stored, ensured);
     // Somebody was faster: the next pass, at once, knows what there is to tell.
     if (ensured.failure !== undefined && ensured.obstacle === undefined) throw ensured.failure;
-    const written = unheard(stored, pods, reader)
+    const written = mustKeepStatus(stored, pods, reader)
       ? undefined
       : await statusWriter.write(stored, computeStatus(stored, observation, new Date()), context.signal);
     if ('refusal' in wanted) await children.publishNotReady(!anyPodReady, stored, context.signal);
@@ -74,10 +75,10 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
 }
 
 type Wanted =
-  | { readonly portForward: PortForward; readonly children: ReturnType<typeof desiredChildren> }
-  | { readonly portForward: PortForward | undefined; readonly refusal: { reason: string; message: string } };
+  | { readonly portForward: ValidPortForward; readonly children: ReturnType<typeof desiredChildren> }
+  | { readonly portForward: ValidPortForward | undefined; readonly refusal: { reason: string; message: string } };
 
-const nothing: Ensured = {
+const nothingEnsured: EnsureResult = {
   obstacle: undefined,
   failure: undefined,
   againInMs: undefined,
@@ -86,7 +87,7 @@ const nothing: Ensured = {
 };
 
 function desired(stored: StoredPortForward, settings: TunnelSettings, anyPodReady: boolean): Wanted {
-  let portForward: PortForward | undefined;
+  let portForward: ValidPortForward | undefined;
   try {
     portForward = validPortForward(stored);
     return { portForward, children: desiredChildren(portForward, settings, anyPodReady) };
@@ -114,7 +115,7 @@ function observe(
  * and after a replacement of the ready pods, until one of the new ones is heard: what was known is kept, rather than everything being
  * called unknown for a moment.
  */
-function unheard(
+function mustKeepStatus(
   stored: StoredPortForward,
   pods: readonly Pod[],
   reader: Pick<StatuszReader, 'reading' | 'isDue'>,

@@ -7,11 +7,11 @@ import type { PortForwardStatus } from '../contract/api/status.ts';
 import type { Counter } from '../process/metrics.ts';
 import { portForwards, type StoredPortForward } from './base/portforward.ts';
 import { statusFieldManager } from './children/names.ts';
-import type { Ensured } from './ensure-children.ts';
+import type { EnsureResult } from './ensure-children.ts';
 import { isNotFound } from './kube/base/api-error.ts';
 import { keyOf, type ObjectKey } from './kube/base/object.ts';
-import type { Overlay } from './kube/cache/overlay.ts';
-import type { EventNote, EventRecorder } from './kube/events/events.ts';
+import type { ReadYourWrites } from './kube/cache/read-your-writes.ts';
+import type { EventInput, EventRecorder } from './kube/events/events.ts';
 import type { Kube } from './kube/rest/kube.ts';
 import type { ComputedStatus } from './status/status.ts';
 import { isOnItsWay, transitions } from './transitions.ts';
@@ -19,7 +19,7 @@ import { isOnItsWay, transitions } from './transitions.ts';
 export interface StatusWriterOptions {
   readonly kube: Kube;
   /** Our last writes over the cache: the next pass must see them, or times would jump back. */
-  readonly overlay: Overlay<StoredPortForward>;
+  readonly latest: ReadYourWrites<StoredPortForward>;
   readonly events: Pick<EventRecorder, 'record'>;
   readonly writes?: Counter;
   readonly repairs?: Counter;
@@ -50,7 +50,7 @@ export class StatusWriter {
     { status, changesInMs }: ComputedStatus,
     signal: AbortSignal,
   ): Promise<{ readonly againInMs: number | undefined }> {
-    const { kube, overlay, writes } = this.#options;
+    const { kube, latest, writes } = this.#options;
     if (isDeepStrictEqual(canonical(stored.status), canonical(status))) return { againInMs: changesInMs };
     const key = keyOf(stored.metadata);
     const wait = (this.#writtenAt.get(key) ?? 0) + this.#pause(stored.status, status) - Date.now();
@@ -63,7 +63,7 @@ export class StatusWriter {
     };
     const body = { apiVersion, kind, metadata, status };
     try {
-      overlay.record(await kube.applyStatus(portForwards, body, { signal, fieldManager: statusFieldManager }));
+      latest.record(await kube.applyStatus(portForwards, body, { signal, fieldManager: statusFieldManager }));
     } catch (error) {
       // Deleted meanwhile.
       if (isNotFound(error)) return { againInMs: undefined };
@@ -76,7 +76,7 @@ export class StatusWriter {
   }
 
   /** Events on what a pass had to do with the children. */
-  tell(stored: StoredPortForward, { repaired, queued }: Ensured): void {
+  tell(stored: StoredPortForward, { repaired, queued }: EnsureResult): void {
     for (const note of repaired) {
       this.#options.repairs?.inc();
       this.#record(stored, 'Repair', { type: 'Normal', reason: 'DriftRepaired', note });
@@ -96,7 +96,7 @@ export class StatusWriter {
     return isOnItsWay(before, now) ? detailsMs : 0;
   }
 
-  #record(regarding: StoredPortForward, action: string, note: Pick<EventNote, 'type' | 'reason' | 'note'>): void {
+  #record(regarding: StoredPortForward, action: string, note: Pick<EventInput, 'type' | 'reason' | 'note'>): void {
     this.#options.events.record({ regarding: { ...regarding, apiVersion, kind }, action, ...note });
   }
 }

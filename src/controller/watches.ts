@@ -15,7 +15,7 @@ import {
   serviceAccounts,
   services,
 } from './kube/base/resources.ts';
-import { Overlay } from './kube/cache/overlay.ts';
+import { ReadYourWrites } from './kube/cache/read-your-writes.ts';
 import { type Change, Reflector } from './kube/cache/reflector.ts';
 import { Store } from './kube/cache/store.ts';
 import type { Kube } from './kube/rest/kube.ts';
@@ -38,7 +38,7 @@ const tunnelIndex = 'tunnel';
 export class Watches {
   readonly portForwards: Store<StoredPortForward>;
   /** Our own status writes over the cache. */
-  readonly overlay: Overlay<StoredPortForward>;
+  readonly latest: ReadYourWrites<StoredPortForward>;
   readonly deployments;
   readonly services;
   readonly serviceAccounts;
@@ -55,7 +55,7 @@ export class Watches {
   constructor(options: WatchesOptions) {
     this.#options = options;
     this.portForwards = this.#watch(portForwards, {}, (change) => this.#portForwardChanged(change));
-    this.overlay = new Overlay(this.portForwards);
+    this.latest = new ReadYourWrites(this.portForwards);
     this.deployments = this.#watchChildren(deployments);
     this.services = this.#watchChildren(services);
     this.serviceAccounts = this.#watchChildren(serviceAccounts);
@@ -64,7 +64,7 @@ export class Watches {
     this.#pods = this.#watch(pods, { labelSelector: managedSelector, transform: projectPod }, (change) =>
       this.#podChanged(change),
     );
-    this.#pods.addIndex(tunnelIndex, (pod) => some(tunnelOfPod(pod)));
+    this.#pods.addIndex(tunnelIndex, (pod) => toList(tunnelOfPod(pod)));
   }
 
   /** All caches hold what the API server held at some moment after the start. */
@@ -107,13 +107,13 @@ export class Watches {
       this.#enqueue(keyByLabel(change.object), change);
       if (change.previous !== undefined) this.#enqueue(keyByLabel(change.previous), change);
     });
-    store.addIndex(ownerIndex, (object) => some(controllerOf(object)?.uid));
+    store.addIndex(ownerIndex, (object) => toList(controllerOf(object)?.uid));
     return store;
   }
 
   /** Our own status writes come back here too: a pass that finds nothing to do costs less than telling them from others'. */
   #portForwardChanged(change: Change<StoredPortForward>): void {
-    if (change.type === 'deleted') this.overlay.forget(change.key);
+    if (change.type === 'deleted') this.latest.forget(change.key);
     this.#enqueue(change.key, change);
   }
 
@@ -138,4 +138,4 @@ function keyByLabel({ metadata }: KubeObject): ObjectKey | undefined {
 
 const withoutVersion = (pod: Pod): unknown => ({ ...pod, metadata: { ...pod.metadata, resourceVersion: '' } });
 
-const some = (text: string | undefined): readonly string[] => (text === undefined ? [] : [text]);
+const toList = (text: string | undefined): readonly string[] => (text === undefined ? [] : [text]);

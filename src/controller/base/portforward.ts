@@ -14,7 +14,7 @@ export interface StoredPortForward extends KubeObject {
 }
 
 /** A PortForward whose spec passed the schema: constant defaults are filled in. Its metadata is the API server's. */
-export interface PortForward extends KubeObject {
+export interface ValidPortForward extends KubeObject {
   readonly metadata: ObjectMeta & { readonly namespace: string };
   readonly spec: PortForwardSpec;
 }
@@ -22,7 +22,7 @@ export interface PortForward extends KubeObject {
 export const portForwards: Resource<StoredPortForward> = { group, version, kind, plural, namespaced: true };
 
 /** The valid document in a stored object. @throws TunnelError InvalidSpec, naming each field that is wrong. */
-export function validPortForward(stored: StoredPortForward): PortForward {
+export function validPortForward(stored: StoredPortForward): ValidPortForward {
   const { metadata, spec } = stored;
   if (metadata.namespace === undefined) throw new TypeError(`PortForward ${metadata.name} has no namespace`);
   const parsed = parseStoredPortForward({ apiVersion, kind, metadata: { name: metadata.name }, spec });
@@ -34,7 +34,7 @@ export function validPortForward(stored: StoredPortForward): PortForward {
 }
 
 /** Which install of the operator a stored object asks for. Read without the schema, so that an invalid one still has an owner. */
-export function classOf(stored: StoredPortForward): string {
+export function classNameOf(stored: StoredPortForward): string {
   const { spec } = stored;
   if (typeof spec !== 'object' || spec === null || !('className' in spec)) return '';
   return typeof spec.className === 'string' ? spec.className : '';

@@ -2,11 +2,11 @@
 // Neighbours: settings.ts (the limits), reconcile.ts (refuses with Accepted=False).
 import { checkEndpoints } from '../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../contract/errors.ts';
-import type { PortForward } from '../base/portforward.ts';
+import type { ValidPortForward } from '../base/portforward.ts';
 import type { TunnelSettings } from '../base/settings.ts';
 
 /** @throws TunnelError InsecureHostKeysNotAllowed, EndpointNotAllowed, ServiceTypeNotAllowed or AnnotationNotAllowed, naming the field. */
-export function checkAllowed({ spec }: PortForward, settings: TunnelSettings): void {
+export function checkAllowed({ spec }: ValidPortForward, settings: TunnelSettings): void {
   if (spec.ssh?.hostKeyPolicy === 'InsecureIgnore' && !settings.allowInsecureHostKeys) {
     throw new TunnelError(
       'InsecureHostKeysNotAllowed',

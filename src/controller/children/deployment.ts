@@ -1,7 +1,7 @@
 // The Deployment of a tunnel: replaces pods make-before-break, at most one more than wanted at a time. Pure.
 // Neighbours: pod.ts (its template), rollout-limiter.ts (reads the annotations that are set here).
 import { createHash } from 'node:crypto';
-import type { PortForward } from '../base/portforward.ts';
+import type { ValidPortForward } from '../base/portforward.ts';
 import type { TunnelSettings } from '../base/settings.ts';
 import type { DriverPlan } from '../drivers/driver-plan.ts';
 import type { Deployment, Pod } from '../kube/base/resources.ts';
@@ -12,10 +12,10 @@ import { type PodTemplate, podTemplate } from './pod.ts';
 const progressDeadlineSeconds = 120;
 
 /** Pods that shall run: none while suspended. */
-export const wantedReplicas = ({ spec }: Pick<PortForward, 'spec'>): number => (spec.suspend ? 0 : spec.replicas);
+export const wantedReplicas = ({ spec }: Pick<ValidPortForward, 'spec'>): number => (spec.suspend ? 0 : spec.replicas);
 
 /** @throws TunnelError ConfigTooLarge. */
-export function deployment(portForward: PortForward, plan: DriverPlan, settings: TunnelSettings): Deployment {
+export function deployment(portForward: ValidPortForward, plan: DriverPlan, settings: TunnelSettings): Deployment {
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -31,13 +31,13 @@ export function deployment(portForward: PortForward, plan: DriverPlan, settings:
       progressDeadlineSeconds,
       selector: { matchLabels: selectorLabels(portForward) },
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
-      template: marked(podTemplate(portForward, plan, settings)),
+      template: withTemplateHash(podTemplate(portForward, plan, settings)),
     },
   };
 }
 
 /** The template with its own hash on it, so that each pod tells which template it was made from. */
-function marked(template: PodTemplate): PodTemplate {
+function withTemplateHash(template: PodTemplate): PodTemplate {
   const hash = createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 16);
   return {
     ...template,

@@ -1,7 +1,7 @@
 // (PortForward, settings) → every object that shall exist for it. Pure: the same input gives the same objects, whatever the cluster holds.
 // Neighbours: reconcile.ts (applies them and deletes what is no longer here).
 
-import type { PortForward } from '../base/portforward.ts';
+import type { ValidPortForward } from '../base/portforward.ts';
 import type { TunnelSettings } from '../base/settings.ts';
 import { planDriver } from '../drivers/index.ts';
 import type {
@@ -30,7 +30,11 @@ export interface Children {
 export type ChildName = keyof Children;
 
 /** @throws TunnelError of layer `document` when the document cannot be acted on. */
-export function desiredChildren(portForward: PortForward, settings: TunnelSettings, anyPodReady: boolean): Children {
+export function desiredChildren(
+  portForward: ValidPortForward,
+  settings: TunnelSettings,
+  anyPodReady: boolean,
+): Children {
   checkAllowed(portForward, settings);
   const plan = planDriver(portForward.spec, settings);
   return {

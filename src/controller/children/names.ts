@@ -1,6 +1,6 @@
 // What the objects of one tunnel are called and labelled. Never change a selector label: Deployments cannot follow.
 // Neighbours: the other files of this folder; watches.ts finds owners by these labels.
-import type { PortForward } from '../base/portforward.ts';
+import type { ValidPortForward } from '../base/portforward.ts';
 
 /** Every object of ours carries it; the reflectors select by it. */
 const managedByLabel = 'app.kubernetes.io/managed-by';
@@ -31,30 +31,30 @@ export const childName = ({ metadata }: { readonly metadata: { readonly name: st
   `pf-${metadata.name}`;
 
 /** What applications dial. */
-export const serviceName = ({ metadata, spec }: PortForward): string => spec.service.name ?? metadata.name;
+export const serviceName = ({ metadata, spec }: ValidPortForward): string => spec.service.name ?? metadata.name;
 
 /** Finds the pods of one tunnel. */
-export const selectorLabels = ({ metadata }: Pick<PortForward, 'metadata'>): Record<string, string> => ({
+export const selectorLabels = ({ metadata }: Pick<ValidPortForward, 'metadata'>): Record<string, string> => ({
   [managedByLabel]: managedBy,
   [nameLabel]: metadata.name,
 });
 
 /** The labels of every object of one tunnel. Nothing comes from the PortForward's own labels: Argo CD would prune what it finds labelled as its own. */
-export const commonLabels = (portForward: Pick<PortForward, 'metadata'>): Record<string, string> => ({
+export const commonLabels = (portForward: Pick<ValidPortForward, 'metadata'>): Record<string, string> => ({
   'app.kubernetes.io/name': 'portforward',
   'app.kubernetes.io/component': 'tunnel',
   ...selectorLabels(portForward),
 });
 
 /** The selector as `status.selector` and `kubectl get pods -l` want it. */
-export const selectorText = (portForward: Pick<PortForward, 'metadata'>): string =>
+export const selectorText = (portForward: Pick<ValidPortForward, 'metadata'>): string =>
   Object.entries(selectorLabels(portForward))
     .map(([key, value]) => `${key}=${value}`)
     .join(',');
 
 /** metadata of a child: named, labelled and owned. */
 export const childMetadata = (
-  portForward: PortForward,
+  portForward: ValidPortForward,
   name: string,
   labels: Readonly<Record<string, string>> = {},
   annotations: Readonly<Record<string, string>> = {},

@@ -2,7 +2,7 @@
 // only: an egress allow of ours would undercut a tenant's default-deny. Pure.
 import { effectivePorts } from '../../contract/api/effective.ts';
 import { adminPortName } from '../../contract/pod.ts';
-import type { PortForward } from '../base/portforward.ts';
+import type { ValidPortForward } from '../base/portforward.ts';
 import type { TunnelSettings } from '../base/settings.ts';
 import type { NetworkPolicy } from '../kube/base/resources.ts';
 import { childMetadata, childName, selectorLabels } from './names.ts';
@@ -11,7 +11,7 @@ type Peer = NonNullable<NonNullable<NonNullable<NetworkPolicy['spec']>['ingress'
 
 const sameNamespace: Peer = { podSelector: {} };
 
-export function networkPolicy(portForward: PortForward, settings: TunnelSettings): NetworkPolicy {
+export function networkPolicy(portForward: ValidPortForward, settings: TunnelSettings): NetworkPolicy {
   const controller: Peer = {
     namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': settings.operatorNamespace } },
     podSelector: { matchLabels: { ...settings.controllerPodLabels } },

@@ -17,7 +17,7 @@ import {
 import { secretKeysOf, secretNamesOf } from '../../contract/secrets.ts';
 import type { TunnelConfig } from '../../contract/tunnel-config.ts';
 import { podPlacement, tunnelConfigOf } from '../../contract/tunnel-config-of.ts';
-import type { PortForward } from '../base/portforward.ts';
+import type { ValidPortForward } from '../base/portforward.ts';
 import type { TunnelSettings } from '../base/settings.ts';
 import type { DriverPlan } from '../drivers/driver-plan.ts';
 import { hashOf } from '../kube/base/hash.ts';
@@ -36,7 +36,7 @@ const terminationMarginSeconds = 10;
 
 const defaultResources = { requests: { cpu: '20m', memory: '96Mi' }, limits: { memory: '256Mi' } };
 
-const overHosts: NonNullable<NonNullable<PortForward['spec']['pod']>['topologySpreadConstraints']>[number] = {
+const overHosts: NonNullable<NonNullable<ValidPortForward['spec']['pod']>['topologySpreadConstraints']>[number] = {
   maxSkew: 1,
   topologyKey: 'kubernetes.io/hostname',
   whenUnsatisfiable: 'ScheduleAnyway',
@@ -45,7 +45,7 @@ const overHosts: NonNullable<NonNullable<PortForward['spec']['pod']>['topologySp
 const caDirectory = '/etc/portforward/ca';
 
 /** @throws TunnelError ConfigTooLarge. */
-export function podTemplate(portForward: PortForward, plan: DriverPlan, settings: TunnelSettings): PodTemplate {
+export function podTemplate(portForward: ValidPortForward, plan: DriverPlan, settings: TunnelSettings): PodTemplate {
   const { metadata, spec } = portForward;
   const pod = spec.pod ?? {};
   const reconnectAt = metadata.annotations?.[reconnectAnnotation];
@@ -93,7 +93,7 @@ export function podTemplate(portForward: PortForward, plan: DriverPlan, settings
   };
 }
 
-function container(portForward: PortForward, plan: DriverPlan, settings: TunnelSettings): Container {
+function container(portForward: ValidPortForward, plan: DriverPlan, settings: TunnelSettings): Container {
   const { metadata, spec } = portForward;
   const config = tunnelConfigOf(
     { metadata: { name: metadata.name, namespace: metadata.namespace }, spec },
@@ -164,7 +164,7 @@ function environment(config: string, plan: DriverPlan, settings: TunnelSettings)
   ];
 }
 
-function volumes({ spec }: PortForward, plan: DriverPlan): NonNullable<PodSpec['volumes']> {
+function volumes({ spec }: ValidPortForward, plan: DriverPlan): NonNullable<PodSpec['volumes']> {
   const items = secretKeysOf(spec).map((key) => ({ key, path: key }));
   return [
     { name: 'tmp', emptyDir: { sizeLimit: '16Mi' } },

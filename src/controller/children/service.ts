@@ -2,12 +2,12 @@
 // reaches another forward's destination. Pure.
 // Neighbours: pod.ts (container ports of the same names).
 import { effectivePorts } from '../../contract/api/effective.ts';
-import type { PortForward } from '../base/portforward.ts';
+import type { ValidPortForward } from '../base/portforward.ts';
 import type { Service } from '../kube/base/resources.ts';
 import { childMetadata, selectorLabels, serviceName } from './names.ts';
 
 /** `anyPodReady` false keeps not-ready pods in the endpoints: clients then reach a sidecar and get the reason, not silence. */
-export function service(portForward: PortForward, anyPodReady: boolean): Service {
+export function service(portForward: ValidPortForward, anyPodReady: boolean): Service {
   const { labels, annotations, type } = portForward.spec.service;
   return {
     apiVersion: 'v1',

@@ -5,16 +5,16 @@
 import type { ConditionType } from '../../contract/api/condition.ts';
 import { type EffectivePort, effectivePorts } from '../../contract/api/effective.ts';
 import { destinationText } from '../../contract/tunnel-config.ts';
-import type { PortForward } from '../base/portforward.ts';
+import type { ValidPortForward } from '../base/portforward.ts';
 import { wantedReplicas } from '../children/deployment.ts';
 import type { Deployment } from '../kube/base/resources.ts';
 import { type ObservedTunnel, reasonWord } from './observed-tunnel.ts';
 import { refusedPods } from './pod-problems.ts';
-import { isPassing, isPermanent, type Problem, withMend } from './problem.ts';
+import { isApiServerError, isPermanent, type Problem, withMend } from './problem.ts';
 import { cleanText } from './statusz-answer.ts';
 
 /** A condition without its times and generation. */
-export interface Verdict {
+export interface ConditionVerdict {
   readonly type: ConditionType;
   readonly status: 'True' | 'False' | 'Unknown';
   readonly reason: string;
@@ -24,7 +24,7 @@ export interface Verdict {
 /** All that the conditions are computed from. */
 export interface Observation {
   /** undefined: the stored object does not pass the schema. */
-  readonly portForward: PortForward | undefined;
+  readonly portForward: ValidPortForward | undefined;
   /** Why the document is not acted on. */
   readonly refusal: Problem | undefined;
   /** Why not all of its objects could be written. */
@@ -33,7 +33,7 @@ export interface Observation {
   readonly tunnels: readonly ObservedTunnel[];
 }
 
-type Type<Name extends ConditionType> = Verdict & { readonly type: Name };
+type Type<Name extends ConditionType> = ConditionVerdict & { readonly type: Name };
 
 export const accepted = ({ refusal }: Observation): Type<'Accepted'> =>
   refusal === undefined
@@ -59,7 +59,7 @@ export function programmed({ refusal, obstacle }: Observation): Type<'Programmed
 }
 
 /** Why there shall be no pods at all. */
-export function atRest({ portForward }: Observation): Problem | undefined {
+export function scaledToZeroReason({ portForward }: Observation): Problem | undefined {
   if (portForward === undefined || wantedReplicas(portForward) > 0) return undefined;
   return portForward.spec.suspend
     ? { reason: 'Suspended', message: 'spec.suspend is true: no pods run, the Service is kept.' }
@@ -86,7 +86,7 @@ export function disconnectedBecause({ deployment, tunnels }: Observation): Probl
 
 export function connected(observation: Observation): Type<'Connected'> {
   const type = 'Connected';
-  const rest = atRest(observation);
+  const rest = scaledToZeroReason(observation);
   if (rest !== undefined) return { type, status: 'False', ...rest };
   const { tunnels } = observation;
   const ready = tunnels.filter((tunnel) => tunnel.ready);
@@ -145,7 +145,7 @@ export function destinationReachable(observation: Observation): Type<'Destinatio
   const type = 'DestinationReachable';
   const unknown = (problem: Problem) => ({ type, status: 'Unknown', ...problem }) as const;
   const { portForward, tunnels } = observation;
-  const rest = atRest(observation);
+  const rest = scaledToZeroReason(observation);
   if (rest !== undefined) return unknown(rest);
   if (portForward === undefined) return unknown({ reason: 'NoResultYet', message: 'The document is not valid.' });
   const ports = effectivePorts(portForward.spec).map((port) => ({ name: port.name, ...reachabilityOf(port, tunnels) }));
@@ -192,7 +192,7 @@ export function ready(
 ): Type<'Ready'> {
   const type = 'Ready';
   // A tunnel whose objects were all there once is what its pods make of it while the API server cannot write one of them.
-  const carriesOn = obstacle !== undefined && isPassing(obstacle) && wasWritten;
+  const carriesOn = obstacle !== undefined && isApiServerError(obstacle) && wasWritten;
   for (const problem of [refusal, carriesOn ? undefined : obstacle]) {
     if (problem !== undefined) return { type, status: 'False', ...withMend(problem) };
   }

@@ -15,7 +15,7 @@ const isCode = (reason: string): reason is Code => Object.hasOwn(errorCodes, rea
 export const isPermanent = ({ reason }: Problem): boolean => isCode(reason) && errorCodes[reason].permanent;
 
 /** Whether the API server just could not do it, which says nothing against the document or the objects that are there. */
-export const isPassing = ({ reason }: Problem): boolean => reason === ('ApiServerError' satisfies Code);
+export const isApiServerError = ({ reason }: Problem): boolean => reason === ('ApiServerError' satisfies Code);
 
 /**
  * A problem whose message ends with the mend of its code. What happens at the bastion and behind it is told by the sidecar, whose

@@ -6,7 +6,7 @@ import { type ConditionType, conditionTypes } from '../../contract/api/condition
 import { driverOf, effectivePorts } from '../../contract/api/effective.ts';
 import type { PortForwardPortStatus, PortForwardStatus } from '../../contract/api/status.ts';
 import { destinationText } from '../../contract/tunnel-config.ts';
-import type { PortForward, StoredPortForward } from '../base/portforward.ts';
+import type { StoredPortForward, ValidPortForward } from '../base/portforward.ts';
 import { selectorText, serviceName } from '../children/names.ts';
 import { mergeConditions } from '../kube/base/conditions.ts';
 import {
@@ -18,9 +18,9 @@ import {
   reachabilityOf,
   ready,
 } from './conditions.ts';
+import { progress } from './kstatus.ts';
 import { tunnelEntry } from './observed-tunnel.ts';
-import { isPassing } from './problem.ts';
-import { progress } from './progress.ts';
+import { isApiServerError } from './problem.ts';
 
 export interface ComputedStatus {
   readonly status: PortForwardStatus;
@@ -71,11 +71,11 @@ function wasWritten({ status, metadata }: StoredPortForward): boolean {
   const find = (type: ConditionType) => status?.conditions?.find((each) => each.type === type);
   const [programmedBefore, readyBefore] = [find('Programmed'), find('Ready')];
   if (programmedBefore === undefined || readyBefore === undefined) return false;
-  return programmedBefore.status === 'True' || (isPassing(programmedBefore) && !isPassing(readyBefore));
+  return programmedBefore.status === 'True' || (isApiServerError(programmedBefore) && !isApiServerError(readyBefore));
 }
 
 /** Where clients dial and where that leads. */
-function describe(portForward: PortForward, { tunnels }: Observation): PortForwardStatus {
+function describe(portForward: ValidPortForward, { tunnels }: Observation): PortForwardStatus {
   const address = `${serviceName(portForward)}.${portForward.metadata.namespace}.svc`;
   const ports = effectivePorts(portForward.spec).map(({ name, port, destination }): PortForwardPortStatus => {
     const { reachable, problem } = reachabilityOf({ name, destination }, tunnels);

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { parse, stringify } from 'yaml';
 import { podDisruptionBudgets } from '../../../src/controller/kube/base/resources.ts';
 import { loadKubeConfig } from '../../../src/controller/kube/rest/kube-config.ts';
-import { controllerRules, leaseRules, type Rule } from '../../../src/controller/rbac.ts';
+import { controllerRules, leaseRules, type PolicyRule } from '../../../src/controller/rbac.ts';
 import { ordersDb, type RunningController, World } from './world.ts';
 
 const account = 'system:serviceaccount:operator:portforward';
@@ -77,7 +77,7 @@ test('with these rights alone a tunnel is made, repaired, renamed, scaled down a
 });
 
 /** What the rules say of one resource, verb by verb. */
-function allowed(rules: readonly Rule[], apiGroup: string, resource: string, name: string): string[] {
+function allowed(rules: readonly PolicyRule[], apiGroup: string, resource: string, name: string): string[] {
   return rules
     .filter((rule) => rule.apiGroups.includes(apiGroup) && rule.resources.includes(resource))
     .filter(({ resourceNames }) => resourceNames === undefined || resourceNames.includes(name))

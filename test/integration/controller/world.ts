@@ -19,11 +19,11 @@ import { childName, nameLabel, templateAnnotation } from '../../../src/controlle
 import { kubeMetrics } from '../../../src/controller/kube/base/metrics.ts';
 import type { KubeObject, Resource } from '../../../src/controller/kube/base/object.ts';
 import { deployments, type Pod, pods, services } from '../../../src/controller/kube/base/resources.ts';
-import { type Kube, kubeOver } from '../../../src/controller/kube/rest/kube.ts';
+import { createKubeClient, type Kube } from '../../../src/controller/kube/rest/kube.ts';
 import { loadKubeConfig } from '../../../src/controller/kube/rest/kube-config.ts';
 import { createTransport } from '../../../src/controller/kube/rest/transport.ts';
 import type { WorkQueue } from '../../../src/controller/kube/workqueue/work-queue.ts';
-import { runController, type Surroundings } from '../../../src/controller/main.ts';
+import { runController, type TestOverrides } from '../../../src/controller/main.ts';
 import { silentLog } from '../../../src/process/log.ts';
 import { createRegistry } from '../../../src/process/metrics.ts';
 
@@ -70,7 +70,7 @@ export class World implements AsyncDisposable {
       await server.kubectl(['apply', '--server-side', '-f', crdFile]);
       await server.untilServed('portforwards.portforward.dev');
       await server.kubectl(['create', 'namespace', 'operator']);
-      const world = new World(server, kubeOver(transport));
+      const world = new World(server, createKubeClient(transport));
       world.#closing.push(() => transport.close());
       return world;
     } catch (error) {
@@ -93,10 +93,10 @@ export class World implements AsyncDisposable {
   }
 
   /** Starts a controller and resolves once it leads. */
-  async controller(flags: readonly string[] = [], more: Partial<Surroundings> = {}): Promise<RunningController> {
+  async controller(flags: readonly string[] = [], more: Partial<TestOverrides> = {}): Promise<RunningController> {
     const stop = new AbortController();
     const requests: Request[] = [];
-    const leading = Promise.withResolvers<Parameters<NonNullable<Surroundings['onLeading']>>[0]>();
+    const leading = Promise.withResolvers<Parameters<NonNullable<TestOverrides['onLeading']>>[0]>();
     const settings = readSettings(
       ['--tunnel-image=registry.example/portforward:test', '--operator-namespace=operator', '--admin-port=0', ...flags],
       {},

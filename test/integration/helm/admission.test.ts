@@ -8,7 +8,7 @@ import { type StoredPortForward, validPortForward } from '../../../src/controlle
 import { readSettings } from '../../../src/controller/base/settings.ts';
 import { desiredChildren } from '../../../src/controller/children/index.ts';
 import { appliedAnnotation, fieldManager } from '../../../src/controller/children/names.ts';
-import { marked } from '../../../src/controller/kube/apply/apply.ts';
+import { withAppliedHash } from '../../../src/controller/kube/apply/apply.ts';
 import type { KubeObject } from '../../../src/controller/kube/base/object.ts';
 import type { Deployment } from '../../../src/controller/kube/base/resources.ts';
 import { controllerRules, leaseRules } from '../../../src/controller/rbac.ts';
@@ -120,7 +120,7 @@ function children(): KubeObject[] {
   const wanted = desiredChildren(validPortForward(owner), settings, false);
   return Object.values(wanted)
     .filter((child: KubeObject | undefined) => child !== undefined)
-    .map((child: KubeObject) => marked(child, owner, appliedAnnotation));
+    .map((child: KubeObject) => withAppliedHash(child, owner, appliedAnnotation));
 }
 
 const child = <T extends KubeObject>(wanted: string): T =>
@@ -161,7 +161,7 @@ test('the cage lets through the tunnel of every good document, with every settin
       const wanted = desiredChildren(validPortForward(stored), full, true);
       seen.add(Object.keys(given as object).find((key) => ['ssh', 'ssm', 'fly'].includes(key)) ?? '');
       return Object.values(wanted).flatMap((each: KubeObject | undefined) =>
-        each === undefined ? [] : [marked(each, stored, appliedAnnotation)],
+        each === undefined ? [] : [withAppliedHash(each, stored, appliedAnnotation)],
       );
     } catch (error) {
       // What this install does not allow, or this version has no driver for, is never written.

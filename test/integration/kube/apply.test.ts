@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { eventually } from '../../../lab/base/eventually.ts';
-import { Applier, marked, needsApply, OwnershipConflict } from '../../../src/controller/kube/apply/apply.ts';
+import { Applier, needsApply, OwnershipConflict, withAppliedHash } from '../../../src/controller/kube/apply/apply.ts';
 import { isConflict, isForbidden, isNotFound } from '../../../src/controller/kube/base/api-error.ts';
 import { type KubeObject, keyOf, type Resource } from '../../../src/controller/kube/base/object.ts';
 import {
@@ -60,13 +60,16 @@ test('every kind that was applied reads back as needing nothing, and a second pa
     const live = await api.admin.kube.get(resource, object.metadata, { signal });
     assert.ok(live);
     assert.equal(
-      needsApply(marked(object, owner, hashAnnotation), live, hashAnnotation),
+      needsApply(withAppliedHash(object, owner, hashAnnotation), live, hashAnnotation),
       false,
       `${resource.kind} ${JSON.stringify(live)}`,
     );
     assert.equal((await applier.apply(object, owner, signal)).action, 'unchanged', resource.kind);
     // Not even an apply of the same changes the version, so no watch echoes it.
-    const again = await api.admin.kube.apply(resource, marked(object, owner, hashAnnotation), { signal, fieldManager });
+    const again = await api.admin.kube.apply(resource, withAppliedHash(object, owner, hashAnnotation), {
+      signal,
+      fieldManager,
+    });
     assert.equal(again.metadata.resourceVersion, live.metadata.resourceVersion, resource.kind);
   }
   assert.equal(api.admin.lines.filter(({ msg }) => msg === 'the API server warns').length, 0, 'no Warning header');
@@ -90,7 +93,11 @@ test('drift of each kind is seen and repaired', { timeout }, async () => {
     store.set(keyOf(object.metadata), drifted);
     assert.equal((await applier.apply(object, owner, signal)).action, 'updated', resource.kind);
     const live = await api.admin.kube.get(resource, object.metadata, { signal });
-    assert.equal(needsApply(marked(object, owner, hashAnnotation), live, hashAnnotation), false, resource.kind);
+    assert.equal(
+      needsApply(withAppliedHash(object, owner, hashAnnotation), live, hashAnnotation),
+      false,
+      resource.kind,
+    );
   }
 });
 

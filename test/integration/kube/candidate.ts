@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { kubeMetrics } from '../../../src/controller/kube/base/metrics.ts';
 import { serviceAccounts } from '../../../src/controller/kube/base/resources.ts';
 import { Elector } from '../../../src/controller/kube/leaderelection/elector.ts';
-import { kubeOver } from '../../../src/controller/kube/rest/kube.ts';
+import { createKubeClient } from '../../../src/controller/kube/rest/kube.ts';
 import { loadKubeConfig } from '../../../src/controller/kube/rest/kube-config.ts';
 import { createTransport } from '../../../src/controller/kube/rest/transport.ts';
 import { createLog } from '../../../src/process/log.ts';
@@ -20,14 +20,14 @@ await run(
     const metrics = kubeMetrics(createRegistry());
     const transport = createTransport({ config: loadKubeConfig({ file }), userAgent: identity, metrics, log });
     const elector = new Elector({
-      kube: kubeOver(transport, { lane: 'lease' }),
+      kube: createKubeClient(transport, { connectionClass: 'lease' }),
       lease: { namespace, name: 'operator' },
       identity,
       metrics,
       log,
       timings: { leaseDurationMs: 15_000, renewDeadlineMs: 9_000, retryPeriodMs: 500 },
     });
-    const kube = kubeOver(transport, { fence: elector.fence(1_000) });
+    const kube = createKubeClient(transport, { fence: elector.fence(1_000) });
     await elector.run(async (leading) => {
       let told = false;
       while (!leading.aborted) {

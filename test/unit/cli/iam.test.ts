@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { type IamOptions, iam } from '../../../src/cli/iam.ts';
-import type { PortForward } from '../../../src/controller/base/portforward.ts';
+import type { ValidPortForward } from '../../../src/controller/base/portforward.ts';
 import { serviceAccount } from '../../../src/controller/children/service-account.ts';
 
 let directory: string;
@@ -165,7 +165,7 @@ suite('trust', () => {
   const issuer = 'oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF';
 
   test('the ServiceAccount is the one that the controller makes', () => {
-    const portForward = { metadata: { name: 'orders-db', namespace: 'shop' }, spec: {} } as PortForward;
+    const portForward = { metadata: { name: 'orders-db', namespace: 'shop' }, spec: {} } as ValidPortForward;
     const made = serviceAccount(portForward, { environment: [], caBundle: '', serviceAccountAnnotations: {} })?.metadata
       .name;
     const [statement] = trust(ssm('sessions: 1'));

@@ -1,6 +1,6 @@
 // PortForwards and settings for the tests of this folder.
 import type { PortForwardSpec } from '../../../src/contract/api/portforward.ts';
-import { type PortForward, validPortForward } from '../../../src/controller/base/portforward.ts';
+import { type ValidPortForward, validPortForward } from '../../../src/controller/base/portforward.ts';
 import { readSettings, type TunnelSettings } from '../../../src/controller/base/settings.ts';
 
 /** The README's example. */
@@ -12,8 +12,8 @@ const ordersDb = {
 /** A valid PortForward shop/orders-db; fields of the spec may be replaced, undefined removes one. */
 export function portForward(
   more: { readonly [Field in keyof PortForwardSpec]?: unknown } = {},
-  metadata: Partial<PortForward['metadata']> = {},
-): PortForward {
+  metadata: Partial<ValidPortForward['metadata']> = {},
+): ValidPortForward {
   return validPortForward({
     apiVersion: 'portforward.dev/v1alpha1',
     kind: 'PortForward',

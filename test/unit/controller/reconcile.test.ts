@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StoredPortForward } from '../../../src/controller/base/portforward.ts';
 import { appliedAnnotation } from '../../../src/controller/children/names.ts';
-import { type ChildAccess, ChildrenKeeper, ownerIndex } from '../../../src/controller/ensure-children.ts';
+import { type ChildAccess, EnsureChildren, ownerIndex } from '../../../src/controller/ensure-children.ts';
 import { Applier } from '../../../src/controller/kube/apply/apply.ts';
 import { ApiError } from '../../../src/controller/kube/base/api-error.ts';
 import {
@@ -23,9 +23,9 @@ import {
   serviceAccounts,
   services,
 } from '../../../src/controller/kube/base/resources.ts';
-import { Overlay } from '../../../src/controller/kube/cache/overlay.ts';
+import { ReadYourWrites } from '../../../src/controller/kube/cache/read-your-writes.ts';
 import { Store } from '../../../src/controller/kube/cache/store.ts';
-import type { EventNote } from '../../../src/controller/kube/events/events.ts';
+import type { EventInput } from '../../../src/controller/kube/events/events.ts';
 import { LeadershipLost } from '../../../src/controller/kube/leaderelection/elector.ts';
 import type { Kube } from '../../../src/controller/kube/rest/kube.ts';
 import { reconciler } from '../../../src/controller/reconcile.ts';
@@ -45,7 +45,7 @@ function rig(spec: Parameters<typeof portForward>[0] = {}) {
   const stores = new Map<string, Store<KubeObject>>();
   const asked: string[] = [];
   const failures = new Map<string, Error>();
-  const events: EventNote[] = [];
+  const events: EventInput[] = [];
   let pods: Pod[] = [];
   const readings = new Map<string, Reading>();
   const due = new Set<string>();
@@ -93,7 +93,7 @@ function rig(spec: Parameters<typeof portForward>[0] = {}) {
       applier: new Applier({ kube, resource, store, fieldManager: 'me', hashAnnotation: appliedAnnotation }),
     };
   };
-  const children = new ChildrenKeeper(
+  const children = new EnsureChildren(
     {
       serviceAccount: access(serviceAccounts),
       networkPolicy: access(networkPolicies),
@@ -114,7 +114,7 @@ function rig(spec: Parameters<typeof portForward>[0] = {}) {
     },
     statusWriter: new StatusWriter({
       kube,
-      overlay: new Overlay(new Store<StoredPortForward>()),
+      latest: new ReadYourWrites(new Store<StoredPortForward>()),
       events: { record: (event) => void events.push(event) },
       pauses: { detailsMs: 0, wordingMs: 0 },
     }),

@@ -4,9 +4,9 @@ import { type TestContext, test } from 'node:test';
 import type { PortForwardStatus } from '../../../src/contract/api/status.ts';
 import type { StoredPortForward } from '../../../src/controller/base/portforward.ts';
 import { ApiError } from '../../../src/controller/kube/base/api-error.ts';
-import { Overlay } from '../../../src/controller/kube/cache/overlay.ts';
+import { ReadYourWrites } from '../../../src/controller/kube/cache/read-your-writes.ts';
 import { Store } from '../../../src/controller/kube/cache/store.ts';
-import type { EventNote } from '../../../src/controller/kube/events/events.ts';
+import type { EventInput } from '../../../src/controller/kube/events/events.ts';
 import type { Kube } from '../../../src/controller/kube/rest/kube.ts';
 import type { Observation } from '../../../src/controller/status/conditions.ts';
 import { computeStatus } from '../../../src/controller/status/status.ts';
@@ -19,7 +19,7 @@ function rig(t: TestContext) {
   t.mock.timers.enable({ apis: ['Date'], now: Date.UTC(2026, 0, 1) });
   let live: StoredPortForward = { ...portForward(), status: { observedGeneration: -1 } };
   const written: PortForwardStatus[] = [];
-  const events: EventNote[] = [];
+  const events: EventInput[] = [];
   const applyStatus = async (_: unknown, body: StoredPortForward): Promise<StoredPortForward> => {
     assert.equal(body.metadata.resourceVersion, live.metadata.resourceVersion);
     live = { ...live, status: body.status ?? {} };
@@ -28,7 +28,7 @@ function rig(t: TestContext) {
   };
   const writer = new StatusWriter({
     kube: { applyStatus } as unknown as Kube,
-    overlay: new Overlay(new Store<StoredPortForward>()),
+    latest: new ReadYourWrites(new Store<StoredPortForward>()),
     events: { record: (event) => void events.push(event) },
   });
   const pass = async (seen: Partial<Observation>): Promise<number | undefined> => {
@@ -105,7 +105,7 @@ test('a PortForward that was deleted meanwhile is no failure', async (t) => {
   const applyStatus = () => Promise.reject(new ApiError('PATCH /x', 404, { reason: 'NotFound' }));
   const writer = new StatusWriter({
     kube: { applyStatus } as unknown as Kube,
-    overlay: new Overlay(new Store<StoredPortForward>()),
+    latest: new ReadYourWrites(new Store<StoredPortForward>()),
     events: { record: () => assert.fail('nothing happened') },
   });
   const stored = portForward();

@@ -1,5 +1,5 @@
 // Writes of objects that we own: server-side apply of what differs, and only of that; reads that see our own writes at
-// once; never a take-over of somebody else's object. What "differs" means is `subset.ts`; reads are `overlay.ts`.
+// once; never a take-over of somebody else's object. What "differs" means is `subset.ts`; reads are `read-your-writes.ts`.
 import { ApiError, isConflict, isInvalid } from '../base/api-error.ts';
 import { hashOf } from '../base/hash.ts';
 import {
@@ -11,7 +11,7 @@ import {
   ownedBy,
   type Resource,
 } from '../base/object.ts';
-import { Overlay } from '../cache/overlay.ts';
+import { ReadYourWrites } from '../cache/read-your-writes.ts';
 import type { ReadStore } from '../cache/store.ts';
 import type { Kube } from '../rest/kube.ts';
 import { replaceSpec } from './repair.ts';
@@ -51,17 +51,17 @@ export interface Outcome<T> {
 export class Applier<T extends KubeObject> {
   readonly resource: Resource<T>;
   readonly #options: ApplierOptions<T>;
-  readonly #overlay: Overlay<T>;
+  readonly #latest: ReadYourWrites<T>;
 
   constructor(options: ApplierOptions<T>) {
     this.resource = options.resource;
     this.#options = options;
-    this.#overlay = new Overlay(options.store);
+    this.#latest = new ReadYourWrites(options.store);
   }
 
   /** The object as far as we know it: our own last write or the cache, whichever is newer. */
   get(key: ObjectKey): T | undefined {
-    return this.#overlay.get(key);
+    return this.#latest.get(key);
   }
 
   /**
@@ -73,9 +73,9 @@ export class Applier<T extends KubeObject> {
     const { kube, resource, fieldManager, hashAnnotation } = this.#options;
     const key = keyOf(desired.metadata);
     // The cache is filtered by label, so only the API server knows whether a name is free.
-    const live = this.#overlay.get(key) ?? (await kube.get(resource, desired.metadata, { signal }));
+    const live = this.#latest.get(key) ?? (await kube.get(resource, desired.metadata, { signal }));
     if (live !== undefined && controllerOf(live)?.uid !== owner.metadata.uid) throw new OwnershipConflict(live, owner);
-    const wanted = marked(desired, owner, hashAnnotation);
+    const wanted = withAppliedHash(desired, owner, hashAnnotation);
     if (
       live !== undefined &&
       (live.metadata.deletionTimestamp !== undefined || !needsApply(wanted, live, hashAnnotation))
@@ -95,10 +95,10 @@ export class Applier<T extends KubeObject> {
         return send();
       });
       const object = withoutManagedFields(await applied);
-      this.#overlay.record(object);
+      this.#latest.record(object);
       return { object, action: live === undefined ? 'created' : 'updated' };
     } catch (error) {
-      if (isConflict(error) || isOtherUid(error)) this.#overlay.forget(key);
+      if (isConflict(error) || isOtherUid(error)) this.#latest.forget(key);
       // The API server calls a replaced object "invalid" (422) and a vanished one a "conflict" (409); to us both are the latter.
       throw isOtherUid(error) ? new ApiError('apply', 409, { reason: 'Conflict', message: error.message }) : error;
     }
@@ -107,16 +107,16 @@ export class Applier<T extends KubeObject> {
   /** Makes the live object hold `part` besides what was applied, if `owner` controls it. Throws as `apply` does. */
   async merge(key: ObjectKey, part: object, owner: KubeObject, signal: AbortSignal): Promise<void> {
     const { kube, resource, fieldManager } = this.#options;
-    const live = this.#overlay.get(key);
+    const live = this.#latest.get(key);
     if (live === undefined || controllerOf(live)?.uid !== owner.metadata.uid || isSubset(part, live)) return;
     const patch = { ...part, metadata: { uid: live.metadata.uid } };
     const object = await kube.mergePatch(resource, nameOf(key), patch, { signal, fieldManager });
-    this.#overlay.record(withoutManagedFields(object));
+    this.#latest.record(withoutManagedFields(object));
   }
 
   /** Deletes an object if `owner` controls it; false if there was nothing to do. */
   async delete(key: ObjectKey, owner: KubeObject, signal: AbortSignal): Promise<boolean> {
-    const live = this.#overlay.get(key);
+    const live = this.#latest.get(key);
     if (live === undefined || live.metadata.deletionTimestamp !== undefined) return false;
     const { uid } = live.metadata;
     if (uid === undefined || controllerOf(live)?.uid !== owner.metadata.uid) return false;
@@ -127,7 +127,7 @@ export class Applier<T extends KubeObject> {
       if (isConflict(error)) return false;
       throw error;
     } finally {
-      this.#overlay.forget(key);
+      this.#latest.forget(key);
     }
   }
 }
@@ -141,7 +141,7 @@ export function needsApply(wanted: KubeObject, live: KubeObject | undefined, has
 }
 
 /** `desired` as it is applied: with its controller and the hash of itself. */
-export function marked(desired: KubeObject, owner: KubeObject, hashAnnotation: string): KubeObject {
+export function withAppliedHash(desired: KubeObject, owner: KubeObject, hashAnnotation: string): KubeObject {
   const owned = { ...desired, metadata: { ...desired.metadata, ownerReferences: [ownedBy(owner)] } };
   const annotations = { ...owned.metadata.annotations, [hashAnnotation]: hashOf(owned) };
   return { ...owned, metadata: { ...owned.metadata, annotations } };

@@ -1,7 +1,7 @@
 // Status conditions as Kubernetes means them. Pure: the flow computes what is true now, this file only decides which
 // `lastTransitionTime` that gets.
 
-export interface Condition {
+export interface KubeCondition {
   readonly type: string;
   readonly status: 'True' | 'False' | 'Unknown';
   readonly reason: string;
@@ -11,7 +11,7 @@ export interface Condition {
   readonly lastTransitionTime: string;
 }
 
-export type ConditionNow = Omit<Condition, 'lastTransitionTime'>;
+export type ConditionNow = Omit<KubeCondition, 'lastTransitionTime'>;
 
 /**
  * The conditions to write, in the order of `now`. A condition keeps its `lastTransitionTime` until its `status` flips
@@ -19,10 +19,10 @@ export type ConditionNow = Omit<Condition, 'lastTransitionTime'>;
  * that we wrote ourselves (the overlay's, not the cache's), or times would jump back.
  */
 export function mergeConditions(
-  previous: readonly Condition[] | undefined,
+  previous: readonly KubeCondition[] | undefined,
   now: readonly ConditionNow[],
   date: Date,
-): Condition[] {
+): KubeCondition[] {
   const time = `${date.toISOString().slice(0, 19)}Z`;
   return now.map((condition) => {
     const before = previous?.find(({ type }) => type === condition.type);

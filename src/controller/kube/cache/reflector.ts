@@ -9,7 +9,7 @@ import type { KubeMetrics } from '../base/metrics.ts';
 import { type KubeObject, keyOf, type ObjectKey, type Resource } from '../base/object.ts';
 import type { Kube, Selection } from '../rest/kube.ts';
 import type { WatchStream } from '../rest/watch-stream.ts';
-import { type Change, type Listener, Replica } from './replica.ts';
+import { type Change, type ChangeListener, Replica } from './replica.ts';
 import { Store } from './store.ts';
 
 export interface ReflectorOptions<T extends KubeObject> extends Selection {
@@ -76,7 +76,7 @@ export class Reflector<T extends KubeObject> {
   }
 
   /** Calls `listener` after each change of the store, in order, on the same turn. Add listeners before `run`; one that throws ends `run`. */
-  onChange(listener: Listener<T>): void {
+  onChange(listener: ChangeListener<T>): void {
     this.#replica.listeners.push(listener);
   }
 
@@ -88,7 +88,7 @@ export class Reflector<T extends KubeObject> {
     while (!signal.aborted) {
       const before = this.#resourceVersion;
       try {
-        await this.#session(signal);
+        await this.#listAndWatch(signal);
         refusals = 0;
       } catch (error) {
         if (signal.aborted) return;
@@ -127,7 +127,7 @@ export class Reflector<T extends KubeObject> {
   }
 
   /** One stretch without a pause: reads everything if needed, then watches until the server ends the watch. */
-  async #session(signal: AbortSignal): Promise<void> {
+  async #listAndWatch(signal: AbortSignal): Promise<void> {
     if (this.#resourceVersion === undefined) {
       try {
         await this.#watchList(signal);

@@ -14,10 +14,10 @@ export interface Change<T extends KubeObject> {
   readonly initial: boolean;
 }
 
-export type Listener<T extends KubeObject> = (change: Change<T>) => void;
+export type ChangeListener<T extends KubeObject> = (change: Change<T>) => void;
 
 export class Replica<T extends KubeObject> {
-  readonly listeners: Listener<T>[] = [];
+  readonly listeners: ChangeListener<T>[] = [];
   readonly #store: Store<T>;
   readonly #namespace: string | undefined;
   #filled = false;

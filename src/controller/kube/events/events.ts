@@ -12,7 +12,7 @@ import { type Event, events } from '../base/resources.ts';
 import type { Kube } from '../rest/kube.ts';
 import { SpamFilter } from './spam-filter.ts';
 
-export interface EventNote {
+export interface EventInput {
   /** The object the event is about. */
   readonly regarding: KubeObject;
   readonly related?: KubeObject;
@@ -77,7 +77,7 @@ export class EventRecorder {
   }
 
   /** Notes an event and returns at once. Emit transitions, not states. */
-  record(note: EventNote): void {
+  record(note: EventInput): void {
     const { reportingController } = this.#options;
     const { regarding, related, type, reason, action } = note;
     if (this.#ended || !this.#spam.allows(identityOf(regarding))) {
@@ -230,7 +230,7 @@ export class EventRecorder {
     this.#options.metrics.eventsDropped.inc({ cause });
   }
 
-  #eventOf({ regarding, related, type, reason, action, note }: EventNote): Event {
+  #eventOf({ regarding, related, type, reason, action, note }: EventInput): Event {
     const { reportingController, reportingInstance } = this.#options;
     return {
       apiVersion: 'events.k8s.io/v1',

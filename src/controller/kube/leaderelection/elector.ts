@@ -22,7 +22,7 @@ export interface ElectorTimings {
 }
 
 export interface ElectorOptions {
-  /** Verbs over a transport whose writes are neither fenced nor limited: `kubeOver(transport, { lane: 'lease' })`. */
+  /** Verbs over a transport whose writes are neither fenced nor limited: `createKubeClient(transport, { connectionClass: 'lease' })`. */
   readonly kube: Kube;
   readonly lease: ObjectName & { readonly namespace: string };
   /** Unique per process, such as `${podName}_${uuid}`. */
@@ -90,7 +90,7 @@ export class Elector {
     return this.#leading && this.#clock.now() + ms < this.#validUntil;
   }
 
-  /** A fence for `kubeOver`: throws LeadershipLost unless leadership is valid for another `ms` milliseconds. */
+  /** A fence for `createKubeClient`: throws LeadershipLost unless leadership is valid for another `ms` milliseconds. */
   fence(ms: number): () => void {
     return () => {
       if (!this.validFor(ms))

@@ -1,26 +1,26 @@
-// The sockets to the API server: one undici dispatcher per lane, so that a 10,000-object read never delays the lease.
-// HTTP/1.1 on purpose: lanes stay independent and silence is judged by our own timers.
+// The sockets to the API server: one undici dispatcher per connection class, so that a 10,000-object read never delays the lease.
+// HTTP/1.1 on purpose: the classes stay independent and silence is judged by our own timers.
 import type { DispatcherOptions } from '@kubernetes/client-node';
 import { Agent, type buildConnector, type Dispatcher, ProxyAgent, Socks5ProxyAgent } from 'undici';
 
 /** Connections of their own for ordinary calls, watches and the lease. */
-export type Lane = 'unary' | 'watch' | 'lease';
+export type ConnectionClass = 'unary' | 'watch' | 'lease';
 
 export interface Connections {
-  readonly lanes: Readonly<Record<Lane, Dispatcher>>;
+  readonly byClass: Readonly<Record<ConnectionClass, Dispatcher>>;
   /** Takes no new request, lets open ones end, closes. */
   close(): Promise<void>;
   /** Ends everything now. */
   destroy(): Promise<void>;
 }
 
-interface LaneOptions {
+interface ClassOptions {
   readonly connections?: number;
   /** Longest TCP and TLS handshake. Others wait behind it, so the lease's leaves time for more than one within its renewal. */
   readonly connectMs: number;
 }
 
-const laneOptions: Readonly<Record<Lane, LaneOptions>> = {
+const classOptions: Readonly<Record<ConnectionClass, ClassOptions>> = {
   unary: { connections: 16, connectMs: 5_000 },
   watch: { connectMs: 10_000 },
   lease: { connections: 1, connectMs: 3_000 },
@@ -28,23 +28,23 @@ const laneOptions: Readonly<Record<Lane, LaneOptions>> = {
 
 /** Opens nothing yet; sockets come with the first request. Throws if the kubeconfig's proxy is of a kind we cannot use. */
 export function openConnections(connect: DispatcherOptions): Connections {
-  const lanes = {
-    unary: dispatcher(connect, laneOptions.unary),
-    watch: dispatcher(connect, laneOptions.watch),
-    lease: dispatcher(connect, laneOptions.lease),
+  const byClass = {
+    unary: dispatcher(connect, classOptions.unary),
+    watch: dispatcher(connect, classOptions.watch),
+    lease: dispatcher(connect, classOptions.lease),
   };
-  const all = Object.values(lanes);
+  const all = Object.values(byClass);
   return {
-    lanes,
-    close: async () => void (await Promise.all(all.map((lane) => lane.close()))),
-    destroy: async () => void (await Promise.all(all.map((lane) => lane.destroy()))),
+    byClass,
+    close: async () => void (await Promise.all(all.map((each) => each.close()))),
+    destroy: async () => void (await Promise.all(all.map((each) => each.destroy()))),
   };
 }
 
-function dispatcher(connect: DispatcherOptions, { connectMs, ...lane }: LaneOptions): Dispatcher {
+function dispatcher(connect: DispatcherOptions, { connectMs, ...limits }: ClassOptions): Dispatcher {
   // Deadlines are ours (transport.ts, watch-stream.ts); undici's would only cut them short.
   const options = {
-    ...lane,
+    ...limits,
     allowH2: false,
     keepAliveTimeout: 30_000,
     headersTimeout: 0,

@@ -6,7 +6,7 @@ import type { AgentOptions, RequestOptions } from 'node:https';
 import type { DispatcherOptions, KubeConfig } from '@kubernetes/client-node';
 import { type Clock, systemClock } from '../../../process/clock.ts';
 
-export interface Credentials {
+export interface KubeCredentials {
   /** Headers of every request (Authorization, impersonation). Secret. */
   readonly headers: Readonly<Record<string, string>>;
   /** How to connect, for `connections.ts`. */
@@ -17,10 +17,10 @@ export interface Credentials {
 
 const freshMs = 30_000;
 
-export class CredentialSource {
+export class KubeCredentialSource {
   readonly #config: KubeConfig;
   readonly #clock: Clock;
-  #loading: Promise<Credentials> | undefined;
+  #loading: Promise<KubeCredentials> | undefined;
   #loadedAt = 0;
 
   constructor(config: KubeConfig, clock: Clock = systemClock) {
@@ -29,7 +29,7 @@ export class CredentialSource {
   }
 
   /** The present credentials, at most 30 s old. Rejects if a file cannot be read or an exec plugin fails. */
-  get(): Promise<Credentials> {
+  get(): Promise<KubeCredentials> {
     if (this.#loading !== undefined && this.#clock.now() - this.#loadedAt < freshMs) return this.#loading;
     this.#loadedAt = this.#clock.now();
     const loading = this.#load();
@@ -40,11 +40,11 @@ export class CredentialSource {
   }
 
   /** Makes the next `get` read everything anew: the server refused what we have. */
-  drop(loaded?: Promise<Credentials>): void {
+  drop(loaded?: Promise<KubeCredentials>): void {
     if (loaded === undefined || this.#loading === loaded) this.#loading = undefined;
   }
 
-  async #load(): Promise<Credentials> {
+  async #load(): Promise<KubeCredentials> {
     const options: RequestOptions = {};
     await this.#config.applyToHTTPSOptions(options);
     const headers: Record<string, string> = {};

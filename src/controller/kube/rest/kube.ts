@@ -3,8 +3,8 @@
 import { isNotFound } from '../base/api-error.ts';
 import { apiVersionOf, type KubeObject, type ObjectName, type Resource } from '../base/object.ts';
 import type { TokenBucket } from '../base/token-bucket.ts';
-import type { Lane } from './connections.ts';
-import type { ApiRequest, Call, Transport } from './transport.ts';
+import type { ConnectionClass } from './connections.ts';
+import type { ApiRequest, Call, KubeTransport } from './transport.ts';
 import { openWatch, type WatchStream } from './watch-stream.ts';
 
 export interface Selection {
@@ -50,7 +50,7 @@ export interface WritePolicy {
   /** Each write takes a token first. */
   readonly bucket?: TokenBucket;
   /** `lease`: a connection of its own and no retries, for the elector. */
-  readonly lane?: Extract<Lane, 'lease'>;
+  readonly connectionClass?: Extract<ConnectionClass, 'lease'>;
 }
 
 /** Errors of every verb: `ApiError`, `ApiUnreachable`, `DeadlineExceeded`, the fence's, or the signal's reason. */
@@ -90,22 +90,22 @@ const readDeadlineMs = 15_000;
 const listDeadlineMs = 60_000;
 
 /** Verbs over a transport. `writes` applies to create, replace, apply, patch and delete. */
-export function kubeOver(transport: Transport, writes: WritePolicy = {}): Kube {
+export function createKubeClient(transport: KubeTransport, writes: WritePolicy = {}): Kube {
   return new KubeVerbs(transport, writes);
 }
 
 class KubeVerbs implements Kube {
-  readonly #transport: Transport;
+  readonly #transport: KubeTransport;
   readonly #writes: WritePolicy;
 
-  constructor(transport: Transport, writes: WritePolicy) {
+  constructor(transport: KubeTransport, writes: WritePolicy) {
     this.#transport = transport;
     this.#writes = writes;
   }
 
   async get<T extends KubeObject>(resource: Resource<T>, name: ObjectName, call: Call): Promise<T | undefined> {
     try {
-      return whole(resource, await this.#read(pathOf(resource, name), undefined, readDeadlineMs, call));
+      return withTypeMeta(resource, await this.#read(pathOf(resource, name), undefined, readDeadlineMs, call));
     } catch (error) {
       if (isNotFound(error)) return undefined;
       throw error;
@@ -125,7 +125,7 @@ class KubeVerbs implements Kube {
     )) as WireList;
     const next = list.metadata?.continue;
     return {
-      items: (list.items ?? []).map((item) => whole(resource, item)),
+      items: (list.items ?? []).map((item) => withTypeMeta(resource, item)),
       resourceVersion: list.metadata?.resourceVersion ?? '',
       continue: next === undefined || next === '' ? undefined : next,
     };
@@ -133,22 +133,22 @@ class KubeVerbs implements Kube {
 
   async create<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T> {
     const path = collectionOf(resource, object.metadata.namespace);
-    return whole(resource, await this.#write({ method: 'POST', path, body: object, repeat: 'once' }, call));
+    return withTypeMeta(resource, await this.#write({ method: 'POST', path, body: object, repeat: 'once' }, call));
   }
 
   async replace<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T> {
     const path = pathOf(resource, object.metadata);
-    return whole(resource, await this.#write({ method: 'PUT', path, body: object, repeat: 'once' }, call));
+    return withTypeMeta(resource, await this.#write({ method: 'PUT', path, body: object, repeat: 'once' }, call));
   }
 
   async apply<T extends KubeObject>(resource: Resource<T>, object: Applied, call: ApplyCall): Promise<T> {
-    return whole(resource, await this.#apply(pathOf(resource, object.metadata), object, call));
+    return withTypeMeta(resource, await this.#apply(pathOf(resource, object.metadata), object, call));
   }
 
   async applyStatus<T extends KubeObject>(resource: Resource<T>, object: Applied, call: ApplyCall): Promise<T> {
     if (object.metadata.resourceVersion === undefined)
       throw new TypeError('a status without resourceVersion could land on another object');
-    return whole(resource, await this.#apply(`${pathOf(resource, object.metadata)}/status`, object, call));
+    return withTypeMeta(resource, await this.#apply(`${pathOf(resource, object.metadata)}/status`, object, call));
   }
 
   async mergePatch<T extends KubeObject>(
@@ -161,7 +161,7 @@ class KubeVerbs implements Kube {
     const path = pathOf(resource, name);
     const { fieldManager } = call;
     const query = fieldManager === undefined ? {} : { query: new URLSearchParams({ fieldManager }) };
-    return whole(
+    return withTypeMeta(
       resource,
       await this.#write({ method: 'PATCH', path, ...query, body: patch, contentType, repeat: 'idempotent' }, call),
     );
@@ -205,8 +205,8 @@ class KubeVerbs implements Kube {
       method: 'GET',
       path,
       ...(query === undefined ? {} : { query }),
-      lane: this.#writes.lane ?? 'unary',
-      repeat: this.#writes.lane === 'lease' ? 'never' : 'idempotent',
+      connectionClass: this.#writes.connectionClass ?? 'unary',
+      repeat: this.#writes.connectionClass === 'lease' ? 'never' : 'idempotent',
       signal: call.signal,
       deadlineMs: call.deadlineMs ?? deadlineMs,
     });
@@ -223,13 +223,13 @@ class KubeVerbs implements Kube {
     request: Pick<ApiRequest, 'method' | 'path' | 'query' | 'body' | 'contentType' | 'repeat'>,
     call: Call,
   ): Promise<unknown> {
-    const { fence, bucket, lane } = this.#writes;
+    const { fence, bucket, connectionClass } = this.#writes;
     fence?.();
     const waitedMs = await bucket?.take(call.signal);
     return await this.#transport.request({
       ...request,
-      ...(lane === 'lease' ? { repeat: 'never' as const } : {}),
-      lane: lane ?? 'unary',
+      ...(connectionClass === 'lease' ? { repeat: 'never' as const } : {}),
+      connectionClass: connectionClass ?? 'unary',
       signal: call.signal,
       deadlineMs: call.deadlineMs ?? writeDeadlineMs,
       ...(fence === undefined ? {} : { beforeTry: fence }),
@@ -244,7 +244,7 @@ interface WireList {
 }
 
 /** Items of a list lack apiVersion and kind. */
-function whole<T extends KubeObject>(resource: Resource<T>, object: unknown): T {
+function withTypeMeta<T extends KubeObject>(resource: Resource<T>, object: unknown): T {
   return { ...(object as T), apiVersion: apiVersionOf(resource), kind: resource.kind };
 }
 

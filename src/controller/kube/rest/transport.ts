@@ -7,8 +7,8 @@ import { DeadlineExceeded, deadline } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
 import { ApiError, ApiUnreachable, type StatusBody } from '../base/api-error.ts';
 import type { KubeMetrics } from '../base/metrics.ts';
-import { type Connections, type Lane, openConnections } from './connections.ts';
-import { CredentialSource } from './credentials.ts';
+import { type ConnectionClass, type Connections, openConnections } from './connections.ts';
+import { KubeCredentialSource } from './credentials.ts';
 import { type Repeat, retryDelay } from './retry.ts';
 import { Warnings } from './warnings.ts';
 
@@ -34,7 +34,7 @@ export interface ApiRequest {
   readonly query?: URLSearchParams;
   readonly body?: unknown;
   readonly contentType?: string;
-  readonly lane: Lane;
+  readonly connectionClass: ConnectionClass;
   readonly repeat: Repeat;
   readonly signal: AbortSignal;
   /** For all tries together; for a stream, until its head has come. */
@@ -45,7 +45,7 @@ export interface ApiRequest {
   readonly waitedMs?: number;
 }
 
-export interface Transport {
+export interface KubeTransport {
   /** The response's JSON. Errors: see `Kube`. */
   request(request: ApiRequest): Promise<unknown>;
   /** Resolves with the body once the head says success; it is cut when the signal aborts, and must be read to its end or left by `return`. */
@@ -73,14 +73,14 @@ const unsentCodes = new Set([
 ]);
 
 /** A transport to the current cluster of `config`. Nothing is opened before the first request. Throws if there is no cluster. */
-export function createTransport(options: TransportOptions): Transport {
+export function createTransport(options: TransportOptions): KubeTransport {
   return new HttpTransport(options);
 }
 
-class HttpTransport implements Transport {
+class HttpTransport implements KubeTransport {
   readonly #options: TransportOptions;
   readonly #server: URL;
-  readonly #credentials: CredentialSource;
+  readonly #credentials: KubeCredentialSource;
   readonly #warnings: Warnings;
   #connections: { readonly fingerprint: string; readonly open: Connections } | undefined;
   #closed = false;
@@ -90,7 +90,7 @@ class HttpTransport implements Transport {
     if (cluster === null) throw new Error('the kubeconfig has no current cluster');
     this.#options = options;
     this.#server = new URL(cluster.server);
-    this.#credentials = new CredentialSource(options.config);
+    this.#credentials = new KubeCredentialSource(options.config);
     this.#warnings = new Warnings(options.log, options.metrics, this.#server.host);
   }
 
@@ -158,10 +158,10 @@ class HttpTransport implements Transport {
   }
 
   async #sendOnce(request: ApiRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-    const { method, path, query, body, contentType = 'application/json', lane } = request;
+    const { method, path, query, body, contentType = 'application/json', connectionClass } = request;
     const { metrics, userAgent, onRequest } = this.#options;
     const credentials = await this.#credentials.get();
-    const dispatcher = this.#connectionsFor(credentials).lanes[lane];
+    const dispatcher = this.#connectionsFor(credentials).byClass[connectionClass];
     const url = new URL(this.#server);
     url.pathname = url.pathname.replace(/\/$/, '') + path;
     if (query !== undefined) url.search = query.toString();

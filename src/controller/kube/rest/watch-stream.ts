@@ -2,7 +2,7 @@
 // connection that went silent. What the events mean is the reflector's business.
 
 import type { KubeObject } from '../base/object.ts';
-import type { Call, Transport } from './transport.ts';
+import type { Call, KubeTransport } from './transport.ts';
 
 type WatchEvent<T extends KubeObject> =
   | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; readonly object: T }
@@ -23,7 +23,7 @@ class WatchSilent extends Error {
 
 /** Opens a watch. The stream ends cleanly only if the server ended it; aborting the signal or silence makes it throw. */
 export async function openWatch<T extends KubeObject>(
-  transport: Transport,
+  transport: KubeTransport,
   path: string,
   query: URLSearchParams,
   call: Call & { readonly idleMs?: number },
@@ -38,7 +38,7 @@ export async function openWatch<T extends KubeObject>(
       method: 'GET',
       path,
       query,
-      lane: 'watch',
+      connectionClass: 'watch',
       repeat: 'never',
       signal: silence.signal,
       deadlineMs: call.deadlineMs ?? 30_000,

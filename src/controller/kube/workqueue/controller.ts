@@ -72,15 +72,15 @@ export class Controller {
   /** Works until the signal aborts, lets running reconciles end (at most `drainMs`), closes the queue, then resolves. */
   async run(signal: AbortSignal): Promise<void> {
     const { concurrency = 10, drainMs = 10_000, queue } = this.#options;
-    const impatient = new AbortController();
+    const drainExpired = new AbortController();
     let cancelDrain: (() => void) | undefined;
     const onAbort = (): void => {
-      cancelDrain = this.#clock.after(drainMs, () => impatient.abort(signal.reason));
+      cancelDrain = this.#clock.after(drainMs, () => drainExpired.abort(signal.reason));
     };
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });
     try {
-      await Promise.all(Array.from({ length: concurrency }, () => this.#work(signal, impatient.signal)));
+      await Promise.all(Array.from({ length: concurrency }, () => this.#work(signal, drainExpired.signal)));
     } finally {
       cancelDrain?.();
       signal.removeEventListener('abort', onAbort);
@@ -88,7 +88,7 @@ export class Controller {
     }
   }
 
-  async #work(signal: AbortSignal, impatient: AbortSignal): Promise<void> {
+  async #work(signal: AbortSignal, drainExpired: AbortSignal): Promise<void> {
     const { queue } = this.#options;
     while (!signal.aborted) {
       let work: Work;
@@ -99,18 +99,18 @@ export class Controller {
         throw error;
       }
       try {
-        await this.#reconcileOne(work, impatient);
+        await this.#reconcileOne(work, drainExpired);
       } finally {
         queue.done(work.key);
       }
     }
   }
 
-  async #reconcileOne({ key, priority }: Work, impatient: AbortSignal): Promise<void> {
+  async #reconcileOne({ key, priority }: Work, drainExpired: AbortSignal): Promise<void> {
     const { queue, reconcile, metrics, deadlineMs = 60_000 } = this.#options;
     const log = this.#log.child({ ...nameOf(key), reconcileID: randomUUID() });
     const started = this.#clock.now();
-    using limit = deadline(deadlineMs, { signal: impatient, what: `the reconcile of ${key}` });
+    using limit = deadline(deadlineMs, { signal: drainExpired, what: `the reconcile of ${key}` });
     metrics.activeWorkers.inc(this.#label);
     try {
       const { requeueAfterMs, failure } = await reconcile(key, { signal: limit.signal, log });

@@ -7,8 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { KubeConfig } from '@kubernetes/client-node';
 import { type KubeMetrics, kubeMetrics } from '../../../../src/controller/kube/base/metrics.ts';
-import { type Kube, kubeOver, type WritePolicy } from '../../../../src/controller/kube/rest/kube.ts';
-import { createTransport, type Transport } from '../../../../src/controller/kube/rest/transport.ts';
+import { createKubeClient, type Kube, type WritePolicy } from '../../../../src/controller/kube/rest/kube.ts';
+import { createTransport, type KubeTransport } from '../../../../src/controller/kube/rest/transport.ts';
 import type { Clock } from '../../../../src/process/clock.ts';
 import { createLog } from '../../../../src/process/log.ts';
 import { Registry } from '../../../../src/process/metrics.ts';
@@ -147,7 +147,7 @@ export class ScriptedServer implements AsyncDisposable {
 
 export interface Client extends AsyncDisposable {
   readonly kube: Kube;
-  readonly transport: Transport;
+  readonly transport: KubeTransport;
   readonly metrics: KubeMetrics;
   readonly registry: Registry;
   readonly lines: Record<string, unknown>[];
@@ -171,7 +171,7 @@ export function clientOf(config: KubeConfig, writes: WritePolicy = {}): Client {
   });
   const transport = createTransport({ config, userAgent: 'portforward-test', metrics, log });
   return {
-    kube: kubeOver(transport, writes),
+    kube: createKubeClient(transport, writes),
     transport,
     metrics,
     registry,

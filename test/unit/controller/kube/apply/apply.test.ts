@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Applier, marked, needsApply, OwnershipConflict } from '../../../../../src/controller/kube/apply/apply.ts';
+import {
+  Applier,
+  needsApply,
+  OwnershipConflict,
+  withAppliedHash,
+} from '../../../../../src/controller/kube/apply/apply.ts';
 import { ApiError, isConflict, isForbidden } from '../../../../../src/controller/kube/base/api-error.ts';
 import { hashOf } from '../../../../../src/controller/kube/base/hash.ts';
 import { type KubeObject, keyOf, ownedBy } from '../../../../../src/controller/kube/base/object.ts';
@@ -26,7 +31,7 @@ const live = (
   more: Partial<Service['metadata']> = {},
   spec: Service['spec'] = { selector: { app: 'x' } },
 ): Service => {
-  const { metadata } = marked(desired, owner, hashAnnotation);
+  const { metadata } = withAppliedHash(desired, owner, hashAnnotation);
   return {
     ...desired,
     metadata: { ...metadata, uid: 'uid-1', resourceVersion, ...more },
@@ -93,9 +98,9 @@ test('drift and a changed wish are applied to that very object', async () => {
 
 test('a field that is no longer wanted is found by the hash', () => {
   const before = { ...desired, spec: { ...desired.spec, type: 'ClusterIP' } };
-  const stored = { ...live('1'), ...marked(before, owner, hashAnnotation) };
-  assert.equal(needsApply(marked(before, owner, hashAnnotation), stored, hashAnnotation), false);
-  assert.equal(needsApply(marked(desired, owner, hashAnnotation), stored, hashAnnotation), true);
+  const stored = { ...live('1'), ...withAppliedHash(before, owner, hashAnnotation) };
+  assert.equal(needsApply(withAppliedHash(before, owner, hashAnnotation), stored, hashAnnotation), false);
+  assert.equal(needsApply(withAppliedHash(desired, owner, hashAnnotation), stored, hashAnnotation), true);
 });
 
 test('an object of somebody else is left alone, cached or not', async () => {

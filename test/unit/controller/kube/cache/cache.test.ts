@@ -7,7 +7,7 @@ import {
   keyOf,
   nameOf,
 } from '../../../../../src/controller/kube/base/object.ts';
-import { Overlay } from '../../../../../src/controller/kube/cache/overlay.ts';
+import { ReadYourWrites } from '../../../../../src/controller/kube/cache/read-your-writes.ts';
 import { type Change, Replica } from '../../../../../src/controller/kube/cache/replica.ts';
 import { Store } from '../../../../../src/controller/kube/cache/store.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
@@ -158,38 +158,38 @@ test('after any series of reads and events the store holds exactly what was last
 test('a written object is read back at once, until the cache has caught up or a minute has passed', async () => {
   const clock = new FakeClock();
   const store = new Store<KubeObject>();
-  const overlay = new Overlay(store, clock);
+  const latest = new ReadYourWrites(store, clock);
   store.set('ns/a', object('a', '9'));
-  overlay.record(object('a', '10'));
-  assert.equal(overlay.get('ns/a')?.metadata.resourceVersion, '10');
+  latest.record(object('a', '10'));
+  assert.equal(latest.get('ns/a')?.metadata.resourceVersion, '10');
   store.set('ns/a', object('a', '11'));
-  assert.equal(overlay.get('ns/a')?.metadata.resourceVersion, '11');
+  assert.equal(latest.get('ns/a')?.metadata.resourceVersion, '11');
 
-  overlay.record(object('gone', '12'));
-  assert.equal(overlay.get('ns/gone')?.metadata.resourceVersion, '12');
+  latest.record(object('gone', '12'));
+  assert.equal(latest.get('ns/gone')?.metadata.resourceVersion, '12');
   await clock.advance(60_001);
-  assert.equal(overlay.get('ns/gone'), undefined);
+  assert.equal(latest.get('ns/gone'), undefined);
 
   store.set('ns/c', object('c', '14'));
-  overlay.record(object('c', '15'));
+  latest.record(object('c', '15'));
   store.set('ns/c', object('c', '14', 'uid-c', { seen: 'late' }));
-  assert.equal(overlay.get('ns/c')?.metadata.resourceVersion, '15', 'an update is no end');
+  assert.equal(latest.get('ns/c')?.metadata.resourceVersion, '15', 'an update is no end');
   store.delete('ns/c');
-  assert.equal(overlay.get('ns/c'), undefined, 'what somebody deleted is gone for us too');
+  assert.equal(latest.get('ns/c'), undefined, 'what somebody deleted is gone for us too');
 
-  overlay.record(object('b', '13'));
-  overlay.forget('ns/b');
-  assert.equal(overlay.get('ns/b'), undefined);
+  latest.record(object('b', '13'));
+  latest.forget('ns/b');
+  assert.equal(latest.get('ns/b'), undefined);
 });
 
 test('the answer to a write that comes after the news of the deletion brings nothing back', async () => {
   const clock = new FakeClock();
   const store = new Store<KubeObject>();
-  const overlay = new Overlay(store, clock);
+  const latest = new ReadYourWrites(store, clock);
   store.set('ns/a', object('a', '9', 'old'));
   store.delete('ns/a');
-  overlay.record(object('a', '8', 'old'));
-  assert.equal(overlay.get('ns/a'), undefined);
-  overlay.record(object('a', '10', 'new'));
-  assert.equal(overlay.get('ns/a')?.metadata.uid, 'new', 'another one of that name is none of it');
+  latest.record(object('a', '8', 'old'));
+  assert.equal(latest.get('ns/a'), undefined);
+  latest.record(object('a', '10', 'new'));
+  assert.equal(latest.get('ns/a')?.metadata.uid, 'new', 'another one of that name is none of it');
 });

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ApiError, ApiUnreachable } from '../../../../../src/controller/kube/base/api-error.ts';
 import { kubeMetrics } from '../../../../../src/controller/kube/base/metrics.ts';
 import type { Event } from '../../../../../src/controller/kube/base/resources.ts';
-import { type EventNote, EventRecorder } from '../../../../../src/controller/kube/events/events.ts';
+import { type EventInput, EventRecorder } from '../../../../../src/controller/kube/events/events.ts';
 import type { Kube } from '../../../../../src/controller/kube/rest/kube.ts';
 import { silentLog } from '../../../../../src/process/log.ts';
 import { Registry } from '../../../../../src/process/metrics.ts';
@@ -11,7 +11,7 @@ import { FakeClock, settle } from '../../../../support/fake-clock.ts';
 
 const minute = 60_000;
 
-const noteOf = (name: string, more: Partial<EventNote> = {}): EventNote => ({
+const noteOf = (name: string, more: Partial<EventInput> = {}): EventInput => ({
   regarding: {
     apiVersion: 'g/v1',
     kind: 'Thing',

@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { ApiError, ApiUnreachable, isConflict, isNotFound } from '../../../../../src/controller/kube/base/api-error.ts';
 import { type Service, services } from '../../../../../src/controller/kube/base/resources.ts';
 import { TokenBucket } from '../../../../../src/controller/kube/base/token-bucket.ts';
-import { kubeOver } from '../../../../../src/controller/kube/rest/kube.ts';
+import { createKubeClient } from '../../../../../src/controller/kube/rest/kube.ts';
 import { DeadlineExceeded } from '../../../../../src/process/deadline.ts';
 import { clientOf, configOf, ScriptedServer } from '../scripted-server.ts';
 
@@ -250,7 +250,7 @@ test('a fence stops a write before it leaves, each try anew, and never a read', 
   await using server = await new ScriptedServer().start();
   await using client = clientOf(configOf(server.url));
   let leading = true;
-  const kube = kubeOver(client.transport, {
+  const kube = createKubeClient(client.transport, {
     fence: () => {
       if (!leading) throw new Error('not the leader');
     },
@@ -271,7 +271,7 @@ test('a fence stops a write before it leaves, each try anew, and never a read', 
 test('writes take a token each and their wait is measured, reads take none', { timeout }, async () => {
   await using server = await new ScriptedServer().start();
   await using client = clientOf(configOf(server.url));
-  const kube = kubeOver(client.transport, { bucket: new TokenBucket({ perSecond: 2, burst: 1 }) });
+  const kube = createKubeClient(client.transport, { bucket: new TokenBucket({ perSecond: 2, burst: 1 }) });
   const writes = [1, 2].map(() => kube.apply(services, service, { signal, fieldManager: 'me' }));
   const read = kube.get(services, name, { signal });
   for (let i = 0; i < 3; i++) (await server.next()).answer(200, { metadata: name });
@@ -283,10 +283,10 @@ test('writes take a token each and their wait is measured, reads take none', { t
   assert.ok(!printed.includes('rest_client_rate_limiter_duration_seconds_count{verb="GET"'));
 });
 
-test('the elector’s lane neither retries nor shares a connection', { timeout }, async () => {
+test('the elector’s requests neither retries nor shares a connection', { timeout }, async () => {
   await using server = await new ScriptedServer().start();
   await using client = clientOf(configOf(server.url));
-  const lease = kubeOver(client.transport, { lane: 'lease' });
+  const lease = createKubeClient(client.transport, { connectionClass: 'lease' });
   const ordinary = client.kube.get(services, name, { signal });
   const first = await server.next();
   const urgent = lease.get(services, name, { signal });

@@ -6,8 +6,8 @@
 // Neighbours: conditions.ts (all other conditions), status.ts.
 import type { Condition, PortForwardStatus } from '../../contract/api/status.ts';
 import type { Deployment } from '../kube/base/resources.ts';
-import { atRest, disconnectedBecause, type Observation, type Verdict } from './conditions.ts';
-import { isPassing, isPermanent, type Problem, withMend } from './problem.ts';
+import { type ConditionVerdict, disconnectedBecause, type Observation, scaledToZeroReason } from './conditions.ts';
+import { isApiServerError, isPermanent, type Problem, withMend } from './problem.ts';
 
 /** How long a tunnel may take until it is Ready for the first time. */
 const settlingMs = 120_000;
@@ -16,7 +16,7 @@ type Outlook = Pick<Progress, 'verdict' | 'changesInMs'>;
 
 export interface Progress {
   /** Reconciling=True, Stalled=True, or neither. */
-  readonly verdict: (Verdict & { readonly type: 'Reconciling' | 'Stalled' }) | undefined;
+  readonly verdict: (ConditionVerdict & { readonly type: 'Reconciling' | 'Stalled' }) | undefined;
   /** When time alone will change the verdict. */
   readonly changesInMs: number | undefined;
   /** The 120 s begin now: since when it was Reconciling before counts no more. */
@@ -40,7 +40,7 @@ const reconciling = (message: string, changesInMs?: number, reason: string = set
 
 export function progress(
   observation: Observation,
-  readyNow: Verdict,
+  readyNow: ConditionVerdict,
   generation: number,
   previous: PortForwardStatus | undefined,
   now: Date,
@@ -60,7 +60,7 @@ export function progress(
 
 function outlook(
   observation: Observation,
-  readyNow: Verdict,
+  readyNow: ConditionVerdict,
   settles: boolean,
   before: PortForwardStatus | undefined,
   waitedMs: number,
@@ -69,7 +69,7 @@ function outlook(
   const held = heldBy(observation);
   if (held !== undefined) return isPermanent(held) ? stalled(held) : reconciling(withMend(held).message);
   const unwritten = obstacle === undefined ? none : reconciling(withMend(obstacle).message, undefined, obstacle.reason);
-  if (atRest(observation) !== undefined) return unwritten;
+  if (scaledToZeroReason(observation) !== undefined) return unwritten;
   if (isPermanent(readyNow)) return stalled(readyNow);
   const rolling = rollout(deployment);
   // To replace many pods one by one takes as long as it takes; Kubernetes says when it gets no further.
@@ -94,7 +94,7 @@ const isTrue = (status: PortForwardStatus | undefined, type: string): boolean =>
 
 /** What keeps the document from being acted on, other than the tunnel itself. */
 const heldBy = ({ refusal, obstacle }: Observation): Problem | undefined =>
-  refusal ?? (obstacle === undefined || isPassing(obstacle) ? undefined : obstacle);
+  refusal ?? (obstacle === undefined || isApiServerError(obstacle) ? undefined : obstacle);
 
 /** A new document, or one that was held up or at rest until now. */
 function startsToSettle(
@@ -105,9 +105,9 @@ function startsToSettle(
   const ready = condition(previous, 'Ready');
   if (previous?.observedGeneration !== generation || ready === undefined) return true;
   const was = ['Accepted', 'Programmed'].map((type) => condition(previous, type));
-  const wasHeld = was.some((each) => each?.status === 'False' && !isPassing(each));
+  const wasHeld = was.some((each) => each?.status === 'False' && !isApiServerError(each));
   const wasAtRest = ready.reason === 'Suspended' || ready.reason === 'ScaledToZero';
-  return (wasHeld && heldBy(observation) === undefined) || (wasAtRest && atRest(observation) === undefined);
+  return (wasHeld && heldBy(observation) === undefined) || (wasAtRest && scaledToZeroReason(observation) === undefined);
 }
 
 /**

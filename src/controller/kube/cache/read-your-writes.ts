@@ -7,7 +7,7 @@ import type { ReadStore } from './store.ts';
 /** A watch that has not caught up after this is not waited for any longer. */
 const expiryMs = 60_000;
 
-export class Overlay<T extends KubeObject> {
+export class ReadYourWrites<T extends KubeObject> {
   readonly #store: ReadStore<T>;
   readonly #clock: Clock;
   readonly #written = new Map<ObjectKey, { readonly object: T; readonly expires: number }>();
