@@ -218,7 +218,7 @@ for (const [operation, types] of [
       await driver.close();
       await service.set({ Errors: {} });
       told.push(`${type} → ${code}`);
-      // Ending a session, and looking for leftovers, are done behind a tunnel that works.
+      // Termination a session, and looking for leftovers, are done behind a tunnel that works.
       const behind = operation === 'TerminateSession' || operation === 'DescribeSessions' || passes;
       assert.equal(code === 'connected', behind, `${type} → ${code}`);
       if (type === 'AccessDeniedException' && !behind) assert.match(code, /^(AccessDenied|ResumeDenied)$/);

@@ -1,27 +1,27 @@
 // One Session Manager session as an ordered byte channel that outlives its web sockets: handshake first, then streams; resumed when a
 // socket is gone or the agent silent; ended when nothing will come any more.
-// Neighbours: sockets.ts (one after the other), message-link.ts (messages in order), channel-handshake.ts (the beginning), send-loop.ts (when to act),
-// outbox.ts (what to say), port-session.ts (what is carried).
+// Neighbours: reconnecting-socket.ts (one after the other), message-link.ts (messages in order), channel-handshake.ts (the beginning), send-loop.ts (when to act),
+// outbox.ts (what to say), stream-multiplexer.ts (what is carried).
 import { TunnelError } from '../../../contract/errors.ts';
 import type { ByteBudget } from '../../base/byte-budget.ts';
 import type { ChannelTicket } from './aws/api.ts';
-import type { ByteChannel, PortSession } from './base/port-session.ts';
-import type { Expiry } from './base/session-limits.ts';
-import { type Established, Establishing } from './channel/channel-handshake.ts';
+import type { Expiry } from './base/lifetime-limits.ts';
+import type { ByteChannel, StreamMultiplexer } from './base/stream-multiplexer.ts';
+import { type AgentVerdict, keepAliveMs, probeMs } from './channel/agent-liveness.ts';
+import { ChannelHandshake, type Established } from './channel/channel-handshake.ts';
 import { closedReason } from './channel/closed-reason.ts';
-import type { AgentFacts } from './channel/handshake.ts';
-import { keepAliveMs, probeMs, type Verdict } from './channel/liveness.ts';
+import type { AgentFacts } from './channel/handshake-protocol.ts';
 import { MessageLink } from './channel/message-link.ts';
 import { Outbox } from './channel/outbox.ts';
 import { encodeFlag, flag, parseFlag, payloadType } from './channel/payload.ts';
-import { Turns } from './channel/send-loop.ts';
-import { Opening, type OpeningOptions } from './channel/socket-opener.ts';
-import { Sockets } from './channel/sockets.ts';
-import { Ending } from './channel/termination.ts';
-import { SingleSession } from './streams/single-stream-session.ts';
-import { SmuxSession } from './streams/smux/session.ts';
+import { ReconnectingSocket } from './channel/reconnecting-socket.ts';
+import { SendLoop } from './channel/send-loop.ts';
+import { SocketOpener, type SocketOpenerOptions } from './channel/socket-opener.ts';
+import { Termination } from './channel/termination.ts';
+import { SingleStreamMultiplexer } from './streams/single-stream-multiplexer.ts';
+import { SmuxMultiplexer } from './streams/smux/smux-multiplexer.ts';
 
-export interface DataChannelOptions extends OpeningOptions {
+export interface DataChannelOptions extends SocketOpenerOptions {
   readonly ticket: ChannelTicket;
   readonly remoteHost: boolean;
   /** The node, and what its agent connects to, for sentences. */
@@ -38,11 +38,11 @@ export interface DataChannelOptions extends OpeningOptions {
 
 export class DataChannel implements ByteChannel {
   readonly #options: DataChannelOptions;
-  readonly #sockets: Sockets;
+  readonly #socket: ReconnectingSocket;
   readonly #link: MessageLink;
-  readonly #turns: Turns;
-  readonly #establishing: Establishing;
-  readonly #ending: Ending;
+  readonly #sendLoop: SendLoop;
+  readonly #handshake: ChannelHandshake;
+  readonly #termination: Termination;
   readonly #outbox: Outbox;
   #largeFatal = false;
   readonly #openedAt: number;
@@ -53,9 +53,9 @@ export class DataChannel implements ByteChannel {
   static async open(options: DataChannelOptions, signal: AbortSignal): Promise<DataChannel> {
     const channel = new DataChannel(options);
     try {
-      await channel.#establishing.run((attempt) => channel.#sockets.open(attempt), signal);
+      await channel.#handshake.run((attempt) => channel.#socket.open(attempt), signal);
       // The end may have come with the proof: whoever gets the channel would wait for a signal that has been given.
-      channel.#ending.signal.throwIfAborted();
+      channel.#termination.signal.throwIfAborted();
       return channel;
     } catch (error) {
       channel.#end(error instanceof TunnelError ? error : new TunnelError('NotConnected', 'the attempt was given up'));
@@ -67,32 +67,32 @@ export class DataChannel implements ByteChannel {
   private constructor(options: DataChannelOptions) {
     this.#options = options;
     this.#openedAt = options.clock.now();
-    this.#ending = new Ending(options, options.ticket.sessionId);
+    this.#termination = new Termination(options, options.ticket.sessionId);
     const outbox = new Outbox(options);
     this.#outbox = outbox;
     const link = new MessageLink(options, {
       deliver: (type, payload) => this.#payload(type, payload),
-      heard: () => this.#turns.heard(),
+      heard: () => this.#sendLoop.heard(),
       acknowledged: () => {
-        this.#turns.acknowledged();
-        this.#establishing.acknowledged();
+        this.#sendLoop.acknowledged();
+        this.#handshake.acknowledged();
       },
       channelClosed: (output) => this.#endedByService(closedReason(output, options)),
     });
     this.#link = link;
-    this.#turns = new Turns({
+    this.#sendLoop = new SendLoop({
       clock: options.clock,
       link,
       wanting: () => outbox.wanting,
       next: (now) => outbox.next(now),
-      probe: () => this.#established?.port.nop() === true,
+      probe: () => this.#established?.multiplexer.nop() === true,
       onVerdict: (verdict, before) => this.#judged(verdict, before),
     });
-    this.#establishing = new Establishing({ ...options, link, onComplete: (agent) => this.#complete(agent) });
-    this.#sockets = new Sockets(
-      { ...options, opening: new Opening(options, options.ticket) },
+    this.#handshake = new ChannelHandshake({ ...options, link, onComplete: (agent) => this.#complete(agent) });
+    this.#socket = new ReconnectingSocket(
+      { ...options, opening: new SocketOpener(options, options.ticket) },
       {
-        up: (socket) => this.#turns.attach(socket),
+        up: (socket) => this.#sendLoop.attach(socket),
         message: (bytes) => link.receive(bytes),
         drained: () => {
           if (outbox.wanting || link.outstanding) this.wake();
@@ -106,7 +106,7 @@ export class DataChannel implements ByteChannel {
 
   /** Aborts, with a TunnelError, once nothing will come any more, and before the streams end. */
   get signal(): AbortSignal {
-    return this.#ending.signal;
+    return this.#termination.signal;
   }
 
   get sessionId(): string {
@@ -118,20 +118,20 @@ export class DataChannel implements ByteChannel {
   }
 
   /** The streams. */
-  get port(): PortSession {
-    return this.#use().port;
+  get multiplexer(): StreamMultiplexer {
+    return this.#use().multiplexer;
   }
 
   /** The agent is silent, or hangs in connecting: new streams should go elsewhere. */
   get suspect(): boolean {
-    return this.#turns.verdict !== 'alive' || this.#established?.port.stuck === true;
+    return this.#sendLoop.verdict !== 'alive' || this.#established?.multiplexer.connectHangs === true;
   }
 
   /** The agent lives, but hangs in connecting to the destination. */
-  get stuck(): boolean {
-    if (this.#turns.verdict !== 'alive' || this.#established?.port.stuck !== true) return false;
+  get connectHangs(): boolean {
+    if (this.#sendLoop.verdict !== 'alive' || this.#established?.multiplexer.connectHangs !== true) return false;
     // Where messages of ours wait as well, it is rather the agent that is silent.
-    const silentMs = this.#options.clock.now() - this.#turns.heardAt;
+    const silentMs = this.#options.clock.now() - this.#sendLoop.heardAt;
     return !this.#link.outstanding || silentMs < probeMs + 500;
   }
 
@@ -152,26 +152,26 @@ export class DataChannel implements ByteChannel {
   /** Leaves the socket and resumes the session, as after the service's hourly close. @throws TunnelError if the session ended instead. */
   async renewSocket(): Promise<void> {
     await this.#renew('the socket is renewed');
-    this.#ending.signal.throwIfAborted();
+    this.#termination.signal.throwIfAborted();
   }
 
   /** Ends the session at both ends and every stream. Resolves when nothing is left of it here; never rejects. */
   async close(): Promise<void> {
     const closed = new TunnelError('NotConnected', 'the session was closed');
-    if (!this.#ending.over) await this.#goodbye(closed);
+    if (!this.#termination.over) await this.#goodbye(closed);
     this.#end(closed);
-    await this.#sockets.close();
-    await this.#ending.told();
+    await this.#socket.close();
+    await this.#termination.told();
   }
 
   // --- what the port session asks for ---
 
-  get deaf(): boolean {
-    return this.#link.deaf;
+  get inputPaused(): boolean {
+    return this.#link.inputPaused;
   }
 
-  get deafUntil(): number {
-    return this.#link.deafUntil;
+  get inputPausedUntil(): number {
+    return this.#link.inputPausedUntil;
   }
 
   mark(): () => boolean {
@@ -179,15 +179,15 @@ export class DataChannel implements ByteChannel {
   }
 
   wake(): void {
-    this.#turns.wake();
+    this.#sendLoop.wake();
   }
 
   pauseReading(): void {
-    this.#turns.pauseReading();
+    this.#sendLoop.pauseReading();
   }
 
   resumeReading(): void {
-    this.#turns.resumeReading();
+    this.#sendLoop.resumeReading();
   }
 
   sendFlag(value: number): void {
@@ -196,9 +196,9 @@ export class DataChannel implements ByteChannel {
   }
 
   #down(why: string): boolean {
-    this.#turns.detach();
+    this.#sendLoop.detach();
     if (this.#established !== undefined) return true;
-    this.#establishing.fail(
+    this.#handshake.fail(
       new TunnelError(
         'SessionRefused',
         `the data channel to ${this.#options.target} was closed during the handshake (${why}): look at the log of the SSM agent there`,
@@ -208,30 +208,30 @@ export class DataChannel implements ByteChannel {
   }
 
   async #renew(why: string): Promise<void> {
-    this.#turns.detach();
-    await this.#sockets.renew(why);
+    this.#sendLoop.detach();
+    await this.#socket.renew(why);
   }
 
   // --- what the agent says ---
 
   #payload(type: number, payload: Buffer): void {
-    if (this.#ending.over) return;
+    if (this.#termination.over) return;
     const established = this.#established;
     if (established === undefined) {
-      this.#establishing.receive(type, payload);
+      this.#handshake.receive(type, payload);
       this.wake();
     } else if (type === payloadType.output) {
       try {
-        established.port.receive(payload);
+        established.multiplexer.receive(payload);
       } catch (cause) {
         const sentence = `the SSM agent on ${this.#options.target} broke the protocol of the session: update or restart it`;
         this.#end(new TunnelError('BastionLost', sentence, { cause }));
       }
     } else if (type === payloadType.flag && parseFlag(payload) === flag.connectToPortError)
-      established.port.connectFailed();
+      established.multiplexer.connectFailed();
   }
 
-  #complete(agent: AgentFacts): PortSession {
+  #complete(agent: AgentFacts): StreamMultiplexer {
     const { clock, budget, destination, onChange } = this.#options;
     const options = {
       channel: this,
@@ -243,22 +243,22 @@ export class DataChannel implements ByteChannel {
         onChange();
       },
     };
-    const port = agent.multiplexes ? new SmuxSession(options) : new SingleSession(options);
-    this.#outbox.established = { agent, port };
+    const multiplexer = agent.multiplexes ? new SmuxMultiplexer(options) : new SingleStreamMultiplexer(options);
+    this.#outbox.established = { agent, multiplexer };
     this.#watchAgent();
-    return port;
+    return multiplexer;
   }
 
   /** An idle agent is asked for life only where somebody wants to know, or it would end the session. */
   #watchAgent(): void {
     const established = this.#established;
-    if (established === undefined || this.#ending.over || !established.agent.multiplexes) return;
-    const { agent, port } = established;
-    const watched = this.#options.watchIdle || port.streams > 0;
-    this.#turns.probeEvery(watched ? probeMs : agent.needsKeepAlive ? keepAliveMs : undefined);
+    if (established === undefined || this.#termination.over || !established.agent.multiplexes) return;
+    const { agent, multiplexer } = established;
+    const watched = this.#options.watchIdle || multiplexer.streams > 0;
+    this.#sendLoop.probeEvery(watched ? probeMs : agent.needsKeepAlive ? keepAliveMs : undefined);
   }
 
-  #judged(verdict: Verdict, before: Verdict): void {
+  #judged(verdict: AgentVerdict, before: AgentVerdict): void {
     if (verdict === 'ended') {
       this.#end(
         new TunnelError('BastionLost', `the SSM agent on ${this.#options.target} gave no sign of life for 75 s`),
@@ -281,32 +281,32 @@ export class DataChannel implements ByteChannel {
   // --- the end ---
 
   async #goodbye(reason: TunnelError): Promise<void> {
-    this.#ending.announce(reason);
-    this.#established?.port.end(reason);
+    this.#termination.announce(reason);
+    this.#established?.multiplexer.end(reason);
     if (this.#established === undefined || this.#link.socket === undefined) return;
     this.#link.sendNow({ type: payloadType.flag, payload: encodeFlag(flag.terminateSession) });
     this.wake();
-    await this.#ending.goodbye();
+    await this.#termination.goodbye();
   }
 
   #endedByService(error: TunnelError): void {
-    if (this.#ending.over) return;
+    if (this.#termination.over) return;
     this.#closedByService = true;
-    if (this.#turns.verdict === 'alive' && error.code === 'BastionLost' && !this.#ending.signal.aborted) {
+    if (this.#sendLoop.verdict === 'alive' && error.code === 'BastionLost' && !this.#termination.signal.aborted) {
       this.#expiry = { ageMs: this.ageMs, idleMs: this.#options.clock.now() - this.#link.sentAt };
     }
     this.#end(error);
   }
 
   #end(error: TunnelError): void {
-    if (this.#ending.over) return;
-    this.#largeFatal = this.#outbox.diedOfLarge(this.#turns.heardAt, error);
-    this.#turns.stop();
-    this.#ending.announce(error);
-    this.#establishing.fail(error);
-    this.#established?.port.end(error);
-    void this.#sockets.close();
-    this.#ending.complete(!this.#closedByService);
+    if (this.#termination.over) return;
+    this.#largeFatal = this.#outbox.diedOfLarge(this.#sendLoop.heardAt, error);
+    this.#sendLoop.stop();
+    this.#termination.announce(error);
+    this.#handshake.fail(error);
+    this.#established?.multiplexer.end(error);
+    void this.#socket.close();
+    this.#termination.complete(!this.#closedByService);
     this.#options.onChange();
   }
 }

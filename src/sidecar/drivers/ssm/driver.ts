@@ -18,11 +18,11 @@ import { createEcsApi, type EcsApi } from './aws/ecs.ts';
 import { createIdentity } from './aws/identity.ts';
 import { endLeftovers } from './aws/leftovers.ts';
 import type { SsmRoute } from './aws/ssm-route.ts';
-import { StartGate } from './aws/start-throttle.ts';
+import { StartThrottle } from './aws/start-throttle.ts';
 import { Targets } from './aws/targets.ts';
-import { SessionLimits } from './base/session-limits.ts';
+import { LifetimeLimits } from './base/lifetime-limits.ts';
 import { DataChannel } from './data-channel.ts';
-import { Lane } from './renewing-channel.ts';
+import { RenewingChannel } from './renewing-channel.ts';
 import { SsmSession } from './session.ts';
 
 export interface SsmDriverOptions {
@@ -66,9 +66,9 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
   const api = options.api ?? createSsmApi({ ...calls, endpoint: endpoints.ssm });
   const ecs = options.ecs ?? createEcsApi({ ...calls, endpoint: endpoints.ecs });
   const targets = new Targets({ region, target: config.target, api, ecs, podUid, clock });
-  const gate = new StartGate(random);
+  const gate = new StartThrottle(random);
   const unwatch = new Set<() => void>();
-  const limits = new SessionLimits(config.maxSessionMinutes);
+  const limits = new LifetimeLimits(config.maxSessionMinutes);
   const closed = new AbortController();
   /** Sessions of this process; no longer needed once those of an earlier one are ended. */
   let known: Set<string> | undefined = new Set();
@@ -84,7 +84,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
     { onChange, onAnswer }: { readonly onChange: () => void; readonly onAnswer: (() => void) | undefined },
     signal: AbortSignal,
   ): Promise<DataChannel> => {
-    const end = endOf(destination);
+    const end = destinationFromNode(destination);
     const ticket = await gate.pass(async () => {
       // A start that is given up half-way leaves a session that nobody knows; with its ticket it is ended below.
       const request = { target, ...end, reason };
@@ -141,10 +141,10 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
 
     async connect(route: SsmRoute, { signal, log, onAnswer }: ConnectOptions): Promise<Session> {
       const session = new SsmSession(route.via, clock, (destination, onChange) => {
-        return new Lane({
+        return new RenewingChannel({
           open: (changed, abort) => open(route, destination, log, { onChange: changed, onAnswer }, abort),
           destination: destinationText(destination),
-          remoteHost: endOf(destination).host !== undefined,
+          remoteHost: destinationFromNode(destination).host !== undefined,
           // An agent that multiplexes is sent NOPs.
           lifeMs: ({ agent }) => limits.lifeMs(route.target, persistent && !agent.multiplexes),
           doubtMs: () => limits.doubtMs(route.target),
@@ -203,7 +203,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
 }
 
 /** What the session is started for: no host where the destination is the node itself. */
-function endOf(destination: Destination): { readonly host: string | undefined; readonly port: number } {
+function destinationFromNode(destination: Destination): { readonly host: string | undefined; readonly port: number } {
   if ('socket' in destination) throw new TunnelError('InvalidSpec', 'Session Manager cannot reach a unix socket');
   const { host, port } = destination;
   return { host: isNodeItself(host) ? undefined : host, port };

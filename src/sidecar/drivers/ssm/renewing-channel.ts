@@ -7,9 +7,9 @@ import { Backoff } from '../../../process/backoff.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { PortStream } from './base/port-stream.ts';
 import type { DataChannel } from './data-channel.ts';
-import { Replaced, type ReplacedOptions } from './retired-channels.ts';
+import { RetiredChannels, type RetiredChannelsOptions } from './retired-channels.ts';
 
-export interface LaneOptions extends ReplacedOptions {
+export interface RenewingChannelOptions extends RetiredChannelsOptions {
   /** A session to the destination, open and proved. `onChange` is the channel's. @throws TunnelError, or the signal's reason. */
   readonly open: (onChange: () => void, signal: AbortSignal) => Promise<DataChannel>;
   /** For sentences. */
@@ -34,10 +34,10 @@ const spacingMs = 5_000;
 /** A replacement is wanted this long before a session's time is over. */
 const aheadMs = 60_000;
 
-export class Lane {
-  readonly #options: LaneOptions;
+export class RenewingChannel {
+  readonly #options: RenewingChannelOptions;
   readonly #closed = new AbortController();
-  readonly #replaced: Replaced;
+  readonly #retired: RetiredChannels;
   readonly #retry: Backoff;
   readonly #refusalPause: Backoff;
   #current: DataChannel | undefined;
@@ -52,9 +52,9 @@ export class Lane {
   #refusalsCountFrom = 0;
   #cancelTimer: (() => void) | undefined;
 
-  constructor(options: LaneOptions) {
+  constructor(options: RenewingChannelOptions) {
     this.#options = options;
-    this.#replaced = new Replaced(options);
+    this.#retired = new RetiredChannels(options);
     this.#retry = new Backoff({ ...retryPauses, random: options.random });
     this.#refusalPause = new Backoff({ ...refusalPauses, random: options.random });
   }
@@ -72,7 +72,7 @@ export class Lane {
 
   /** Takes new streams now. */
   get usable(): boolean {
-    return this.heard && this.#current?.port.hasRoom === true;
+    return this.heard && this.#current?.multiplexer.hasRoom === true;
   }
 
   /** The session in use is there, and its agent speaks. */
@@ -81,8 +81,8 @@ export class Lane {
   }
 
   /** The node lives and its agent hangs in connecting: a matter of this destination, not of the node, and mended here. */
-  get stuck(): boolean {
-    return this.#current?.stuck === true;
+  get connectHangs(): boolean {
+    return this.#current?.connectHangs === true;
   }
 
   /** The session in use is over. */
@@ -101,7 +101,7 @@ export class Lane {
   }
 
   get streams(): number {
-    return (this.#current?.port.streams ?? 0) + this.#replaced.streams;
+    return (this.#current?.multiplexer.streams ?? 0) + this.#retired.streams;
   }
 
   /** A stream; waits for a session that is being opened. @throws TunnelError, or the signal's reason. */
@@ -114,12 +114,13 @@ export class Lane {
     if (!this.usable && this.#replacing !== undefined) await abortable(this.#replacing, { signal });
     const current = this.#current;
     if (current === undefined) throw this.#whyNone();
-    if (current.stuck) throw hanging(this.#options.destination);
+    if (current.connectHangs) throw hanging(this.#options.destination);
     if (current.suspect) {
       throw new TunnelError('NotConnected', 'the session to the destination is silent: it is being replaced');
     }
-    if (!current.port.hasRoom) throw new TunnelError('NotConnected', 'the session takes no more streams at the moment');
-    const stream = current.port.open();
+    if (!current.multiplexer.hasRoom)
+      throw new TunnelError('NotConnected', 'the session takes no more streams at the moment');
+    const stream = current.multiplexer.open();
     this.#countRefusals(stream);
     return stream;
   }
@@ -128,20 +129,20 @@ export class Lane {
    * Starts a replacement if one is due. `siblingsLive`: the tunnel does not see that this lane is broken, so it is ours to mend;
    * without it the tunnel replaces the whole.
    */
-  mend(siblingsLive: boolean): void {
+  replaceIfDue(siblingsLive: boolean): void {
     const { clock } = this.#options;
     if (this.#closed.signal.aborted || this.#replacing !== undefined) return;
     const now = clock.now();
     // Full is what it carries, or for moments what a slow client makes of it: nothing is replaced for that unless somebody waits, and nobody loses.
-    const full = this.heard && !this.usable && this.#current?.port.spent === false;
+    const full = this.heard && !this.usable && this.#current?.multiplexer.exhausted === false;
     if (!full) this.#roomWanted = false;
     const broken = !this.usable && !full;
-    const crowded = full && siblingsLive && this.#roomWanted && !this.#replaced.isFull;
+    const crowded = full && siblingsLive && this.#roomWanted && !this.#retired.isFull;
     // Connections would be ended for an address that most likely did not change, and one that did shows itself by refusals.
-    const resolveAt = this.#replaced.isFull ? Number.POSITIVE_INFINITY : this.#resolveAt;
+    const resolveAt = this.#retired.isFull ? Number.POSITIVE_INFINITY : this.#resolveAt;
     const renewAt = Math.min(this.#expiresAt, resolveAt);
     const refused = this.#refusedTooOften(now);
-    const wanted = broken ? siblingsLive || this.stuck : now >= renewAt || refused || crowded;
+    const wanted = broken ? siblingsLive || this.connectHangs : now >= renewAt || refused || crowded;
     if (!wanted) this.#plan(broken ? Number.POSITIVE_INFINITY : renewAt);
     else if (now < this.#nextAttemptAt) this.#plan(this.#nextAttemptAt);
     else {
@@ -156,10 +157,10 @@ export class Lane {
     this.#cancelTimer?.();
     const current = this.#current;
     this.#current = undefined;
-    if (current !== undefined) this.#replaced.end(current);
-    this.#replaced.endAll();
+    if (current !== undefined) this.#retired.end(current);
+    this.#retired.endAll();
     await this.#replacing;
-    await this.#replaced.ended();
+    await this.#retired.ended();
   }
 
   async #replace(): Promise<void> {
@@ -167,14 +168,14 @@ export class Lane {
     try {
       const channel = await open(() => this.#changed(), this.#closed.signal);
       this.#replacing = undefined;
-      if (this.#closed.signal.aborted) this.#replaced.end(channel);
+      if (this.#closed.signal.aborted) this.#retired.end(channel);
       else {
         this.#retry.reset();
         // A session that has no room again and again must not cost the account a session each time.
         this.#nextAttemptAt = clock.now() + spacingMs;
         const before = this.#current;
         this.#take(channel);
-        if (before !== undefined) this.#replaced.add(before);
+        if (before !== undefined) this.#retired.add(before);
         log.info({ sessionId: channel.sessionId }, 'new connections go over a fresh session');
       }
     } catch (error) {
@@ -220,7 +221,7 @@ export class Lane {
   }
 
   #changed(): void {
-    this.#replaced.endIdle();
+    this.#retired.endIdle();
     this.#options.onChange();
   }
 

@@ -7,7 +7,7 @@ import type { DataChannel } from './data-channel.ts';
 /** How many are kept for their streams (docs/promises.md, promise 5). */
 const maxCarrying = 4;
 
-export interface ReplacedOptions {
+export interface RetiredChannelsOptions {
   /** One that carries nothing is kept until it is this old, in milliseconds; usually 0. */
   readonly doubtMs: () => number;
   /** What the oldest of too many gets for its streams, in milliseconds. */
@@ -15,8 +15,8 @@ export interface ReplacedOptions {
   readonly clock: Clock;
 }
 
-export class Replaced {
-  readonly #options: ReplacedOptions;
+export class RetiredChannels {
+  readonly #options: RetiredChannelsOptions;
   readonly #channels = new Set<DataChannel>();
   /** Those of them that are kept although they carry nothing. */
   readonly #kept = new Set<DataChannel>();
@@ -24,14 +24,14 @@ export class Replaced {
   readonly #draining = new Set<DataChannel>();
   readonly #closing = new Set<Promise<void>>();
 
-  constructor(options: ReplacedOptions) {
+  constructor(options: RetiredChannelsOptions) {
     this.#options = options;
   }
 
   /** Streams that they carry. */
   get streams(): number {
     let streams = 0;
-    for (const channel of this.#channels) streams += channel.port.streams;
+    for (const channel of this.#channels) streams += channel.multiplexer.streams;
     return streams;
   }
 
@@ -52,7 +52,7 @@ export class Replaced {
 
   endIdle(): void {
     for (const channel of this.#channels) {
-      if (channel.port.streams === 0 && !this.#kept.has(channel)) this.end(channel);
+      if (channel.multiplexer.streams === 0 && !this.#kept.has(channel)) this.end(channel);
     }
   }
 
@@ -75,7 +75,7 @@ export class Replaced {
 
   /** With streams that nobody means to end, the oldest first. */
   #carrying(): DataChannel[] {
-    return [...this.#channels].filter((channel) => channel.port.streams > 0 && !this.#draining.has(channel));
+    return [...this.#channels].filter((channel) => channel.multiplexer.streams > 0 && !this.#draining.has(channel));
   }
 
   #drain(channel: DataChannel): void {

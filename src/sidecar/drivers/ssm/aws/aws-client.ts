@@ -8,14 +8,14 @@ import type { AwsCredentials } from './sign.ts';
 export type ProxyEnvironment = Readonly<Record<string, string | undefined>>;
 
 /** Gives credentials that are valid now. @throws TunnelError */
-export type CredentialSource = () => Promise<AwsCredentials>;
+export type CredentialProvider = () => Promise<AwsCredentials>;
 
 export interface AwsCallOptions {
   readonly policy: EndpointPolicy;
   /** Empty: AWS's own of the region. */
   readonly endpoint: string;
   /** Gives credentials that are valid now; asked before every call. */
-  readonly credentials: CredentialSource;
+  readonly credentials: CredentialProvider;
   /** No proxy unless told. */
   readonly proxy?: ProxyEnvironment;
   /** Where the keys are, for sentences; undefined: not in a Secret. */

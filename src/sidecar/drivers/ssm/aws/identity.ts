@@ -4,7 +4,7 @@
 import { checkedEndpoint, type EndpointPolicy } from '../../../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { SsmConfig } from '../../../../contract/tunnel-config.ts';
-import { type CredentialSource, type ProxyEnvironment, requestHandlerOptions } from './aws-client.ts';
+import { type CredentialProvider, type ProxyEnvironment, requestHandlerOptions } from './aws-client.ts';
 import { type Action, awsError, credentialsMissing } from './aws-error.ts';
 import type { AwsCredentials } from './sign.ts';
 import { staticKeys } from './static-credentials.ts';
@@ -23,7 +23,7 @@ const aheadMs = 5 * 60_000;
 const usableMs = 30_000;
 
 /** Nothing is loaded or read before the first call. @throws TunnelError EndpointNotAllowed */
-export function createIdentity(config: SsmConfig, options: IdentityOptions): CredentialSource {
+export function createIdentity(config: SsmConfig, options: IdentityOptions): CredentialProvider {
   const { assumeRole, credentials, region, endpoints } = config;
   const { policy, sessionName, environment } = options;
   const endpoint = endpoints.sts === '' ? undefined : checkedEndpoint(endpoints.sts, 'sts', policy).href;
@@ -56,7 +56,7 @@ export function createIdentity(config: SsmConfig, options: IdentityOptions): Cre
     );
   };
   // What was assumed with other keys says nothing of those that are there now.
-  let assumed: { readonly by: string; readonly source: CredentialSource } | undefined;
+  let assumed: { readonly by: string; readonly source: CredentialProvider } | undefined;
   return async () => {
     const own = await base();
     if (assumed?.by !== own.accessKeyId) {
@@ -76,7 +76,7 @@ interface StsSettings {
 }
 
 /** What the surroundings give: first what a pod has on purpose, then the AWS library's own search, as on a laptop. */
-function ownIdentity(clientConfig: StsSettings, { sessionName, environment }: IdentityOptions): CredentialSource {
+function ownIdentity(clientConfig: StsSettings, { sessionName, environment }: IdentityOptions): CredentialProvider {
   const { region } = clientConfig;
   const library = () => import('@aws-sdk/credential-providers');
   const named = (name: string): string | undefined => environment[name] || undefined;
@@ -111,7 +111,7 @@ function ownIdentity(clientConfig: StsSettings, { sessionName, environment }: Id
       }
     });
   }
-  let provider: CredentialSource | undefined;
+  let provider: CredentialProvider | undefined;
   return async () => {
     provider ??= (await library()).fromNodeProviderChain({ clientConfig, roleSessionName: sessionName });
     return await refused({ action: webIdentity, role: 'the tunnel’s role', region }, provider);
@@ -119,7 +119,7 @@ function ownIdentity(clientConfig: StsSettings, { sessionName, environment }: Id
 }
 
 /** Asks the source anew only shortly before the last credentials end, and once at a time; while those live, a failure is no harm. */
-function kept(source: CredentialSource): CredentialSource {
+function kept(source: CredentialProvider): CredentialProvider {
   let last: AwsCredentials | undefined;
   let asking: Promise<AwsCredentials> | undefined;
   return async () => {
@@ -144,7 +144,10 @@ interface RoleCall {
   readonly secretName?: string | undefined;
 }
 
-async function refused({ action, role, region, secretName }: RoleCall, ask: CredentialSource): Promise<AwsCredentials> {
+async function refused(
+  { action, role, region, secretName }: RoleCall,
+  ask: CredentialProvider,
+): Promise<AwsCredentials> {
   try {
     return await ask();
   } catch (error) {

@@ -11,7 +11,7 @@ const attempts = 4;
 /** What becomes of the pause with each start that was not throttled. */
 const easing = 0.9;
 
-export class StartGate {
+export class StartThrottle {
   #last: Promise<unknown> = Promise.resolve();
   #pauseMs = initialPauseMs;
   readonly #random: () => number;

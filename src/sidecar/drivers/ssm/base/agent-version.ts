@@ -1,4 +1,4 @@
-// Versions of the SSM agent, and what each can do. No I/O. Neighbour: handshake.ts, which learns the version.
+// Versions of the SSM agent, and what each can do. No I/O. Neighbour: handshake-protocol.ts, which learns the version.
 
 /** Negative, 0 or positive as `a` is older than, equal to or newer than `b`; undefined unless both are four numbers with dots. */
 export function compareVersions(a: string, b: string): number | undefined {

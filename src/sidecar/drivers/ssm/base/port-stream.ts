@@ -1,4 +1,4 @@
-// One stream to the destination as a Duplex. It knows nothing of frames: its carrier (session.ts, or single-stream-session.ts for old agents) takes
+// One stream to the destination as a Duplex. It knows nothing of frames: its carrier (session.ts, or single-stream-multiplexer.ts for old agents) takes
 // bytes out of it when the channel has room and hands bytes in as they come.
 // The protocol has no half-close and no window per stream; what follows from that is here: the silent end, and the bounded queue.
 import { Duplex } from 'node:stream';
@@ -35,9 +35,9 @@ export interface Carrier {
   /** `full` has changed. */
   fullChanged(stream: PortStream): void;
   /** True while the far side cannot be heard, because the channel is down or we do not read. */
-  readonly deaf: boolean;
+  readonly inputPaused: boolean;
   /** When it was last deaf (milliseconds of the clock); silence of the destination counts from there. */
-  readonly deafUntil: number;
+  readonly inputPausedUntil: number;
   /** Marks what was sent until now; the function tells whether the agent has all of it. */
   mark(): () => boolean;
 }
@@ -246,9 +246,9 @@ export class PortStream extends Duplex {
     const { clock } = this.#carrier;
     this.#cancelSilence = afterSilence(clock, Math.max(0, at - clock.now()), (overslept) => {
       if (overslept) this.#heardAt = clock.now();
-      const silentAt = Math.max(this.#heardAt, this.#carrier.deafUntil) + silenceMs;
+      const silentAt = Math.max(this.#heardAt, this.#carrier.inputPausedUntil) + silenceMs;
       const unread = this.#inbound.length > 0 || this.readableLength > 0;
-      const busy = this.#carrier.deaf || unread || !arrived();
+      const busy = this.#carrier.inputPaused || unread || !arrived();
       if (busy || silentAt > clock.now()) {
         this.#awaitSilence(busy ? clock.now() + silenceMs : silentAt, arrived);
         return;

@@ -1,5 +1,5 @@
 // The timer for judging a silence: one more turn of reading comes before anyone is called dead, and the count starts again when it was
-// this process that slept (docs/promises.md, promise 4). Neighbours: web-socket.ts, smux/open-watch.ts, smux/reading-brake.ts, port-stream.ts.
+// this process that slept (docs/promises.md, promise 4). Neighbours: web-socket.ts, smux/connect-watch.ts, smux/read-backpressure.ts, port-stream.ts.
 import type { Clock } from '../../../../process/clock.ts';
 
 /** A timer that fires this much late says that we were asleep, not the far side. */

@@ -1,10 +1,10 @@
 // The way from a socket to a channel that carries: the handshake, and then the proof that the agent has set up the forwarding, which it tells
 // only by answering. Ends once, well or not, after 20 s at the latest.
-// Neighbours: handshake.ts decides what to answer, data-channel.ts owns it and goes on from there.
+// Neighbours: handshake-protocol.ts decides what to answer, data-channel.ts owns it and goes on from there.
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Clock } from '../../../../process/clock.ts';
-import type { PortSession } from '../base/port-session.ts';
-import { type AgentFacts, Handshake } from './handshake.ts';
+import type { StreamMultiplexer } from '../base/stream-multiplexer.ts';
+import { type AgentFacts, HandshakeProtocol } from './handshake-protocol.ts';
 import type { MessageLink } from './message-link.ts';
 import { payloadType } from './payload.ts';
 
@@ -15,30 +15,30 @@ const proofBytes = 64;
 /** What there is once the handshake is over. */
 export interface Established {
   readonly agent: AgentFacts;
-  readonly port: PortSession;
+  readonly multiplexer: StreamMultiplexer;
 }
 
-export interface EstablishingOptions {
+export interface ChannelHandshakeOptions {
   readonly clock: Clock;
   readonly remoteHost: boolean;
   /** What the session leads to, for sentences. */
   readonly target: string;
   readonly link: MessageLink;
   /** The handshake is over; gives the port session that is to carry the streams. */
-  readonly onComplete: (agent: AgentFacts) => PortSession;
+  readonly onComplete: (agent: AgentFacts) => StreamMultiplexer;
 }
 
-export class Establishing {
-  readonly #options: EstablishingOptions;
-  readonly #handshake: Handshake;
+export class ChannelHandshake {
+  readonly #options: ChannelHandshakeOptions;
+  readonly #handshake: HandshakeProtocol;
   readonly #settled: Promise<void>;
   #settle: (error?: unknown) => void = () => undefined;
   /** Whether the agent has answered what only a working port session answers. */
   #proof: (() => boolean) | undefined;
 
-  constructor(options: EstablishingOptions) {
+  constructor(options: ChannelHandshakeOptions) {
     this.#options = options;
-    this.#handshake = new Handshake(options);
+    this.#handshake = new HandshakeProtocol(options);
     this.#settled = new Promise<void>((resolve, reject) => {
       this.#settle = (error) => (error === undefined ? resolve() : reject(error));
     });
@@ -105,11 +105,11 @@ export class Establishing {
   }
 
   /** The agent answers nothing until it has set up the forwarding, or failed to: only then is the channel open. */
-  #prove(port: PortSession): void {
-    if (!port.nop()) return this.#settle();
+  #prove(multiplexer: StreamMultiplexer): void {
+    if (!multiplexer.nop()) return this.#settle();
     const nop = Buffer.alloc(proofBytes);
     const { link } = this.#options;
-    link.sendNow({ type: payloadType.output, payload: nop.subarray(0, port.fill(nop)) });
+    link.sendNow({ type: payloadType.output, payload: nop.subarray(0, multiplexer.fill(nop)) });
     this.#proof = link.mark();
   }
 }

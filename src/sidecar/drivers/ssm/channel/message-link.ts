@@ -51,7 +51,7 @@ export class MessageLink {
   readonly #receiver = new ReliableReceiver();
   #socket: DataSocket | undefined;
   #paused = false;
-  #deafUntil = 0;
+  #inputPausedUntil = 0;
   #sentAt: number;
   #counted = 0;
   #closed = false;
@@ -83,13 +83,13 @@ export class MessageLink {
   }
 
   /** True while the agent cannot be heard: there is no socket, or reading is paused. */
-  get deaf(): boolean {
+  get inputPaused(): boolean {
     return this.#paused || this.#socket === undefined;
   }
 
-  /** When it was last deaf, in milliseconds of the clock. */
-  get deafUntil(): number {
-    return this.#deafUntil;
+  /** When it was last inputPaused, in milliseconds of the clock. */
+  get inputPausedUntil(): number {
+    return this.#inputPausedUntil;
   }
 
   /** Stops reading, this socket and the next; the only brake on the agent. */
@@ -100,14 +100,14 @@ export class MessageLink {
 
   resume(): void {
     this.#paused = false;
-    this.#deafUntil = this.#clock.now();
+    this.#inputPausedUntil = this.#clock.now();
     this.#socket?.resume();
   }
 
   /** The next socket: what was not acknowledged on the one before goes first. */
   attach(socket: DataSocket): void {
     this.#socket = socket;
-    this.#deafUntil = this.#clock.now();
+    this.#inputPausedUntil = this.#clock.now();
     if (this.#paused) socket.pause();
     this.#sender.connected();
   }

@@ -24,7 +24,7 @@ export class Outbox {
   }
 
   get wanting(): boolean {
-    return this.#flags.length > 0 || this.established?.port.pending === true;
+    return this.#flags.length > 0 || this.established?.multiplexer.pending === true;
   }
 
   flag(value: number): void {
@@ -35,9 +35,9 @@ export class Outbox {
   next(now: number): Outgoing | undefined {
     const value = this.#flags.shift();
     if (value !== undefined) return { type: payloadType.flag, payload: encodeFlag(value) };
-    if (this.established?.port.pending !== true) return undefined;
-    const { agent, port } = this.established;
-    const length = port.fill(this.#scratch.subarray(0, this.#large ? agent.payloadBytes : smallPayload));
+    if (this.established?.multiplexer.pending !== true) return undefined;
+    const { agent, multiplexer } = this.established;
+    const length = multiplexer.fill(this.#scratch.subarray(0, this.#large ? agent.payloadBytes : smallPayload));
     if (length === 0) return undefined;
     if (length > smallPayload) this.#largeSince ??= now;
     return { type: payloadType.output, payload: this.#scratch.subarray(0, length) };

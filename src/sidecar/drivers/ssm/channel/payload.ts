@@ -1,5 +1,5 @@
 // What is inside data channel messages: handshake, acknowledgement, flags, the end of the channel, and the first text message.
-// No I/O, and nothing here throws on what the far side sends. Neighbours: message.ts (the envelope), handshake.ts (who says what when).
+// No I/O, and nothing here throws on what the far side sends. Neighbours: message.ts (the envelope), handshake-protocol.ts (who says what when).
 import { z } from 'zod';
 import { type Message, messageType } from './message.ts';
 

@@ -1,12 +1,12 @@
 // When a data channel acts. Whatever may change something (a message, a socket, bytes to send, a timer) asks for a turn; the turn sends what
 // is waiting, judges whether the agent lives and plans the next one. So everything that has arrived is read before anyone is called dead.
-// Neighbours: data-channel.ts owns it, message-link.ts sends, liveness.ts judges.
+// Neighbours: data-channel.ts owns it, message-link.ts sends, agent-liveness.ts judges.
 import type { Clock } from '../../../../process/clock.ts';
-import { Liveness, type Verdict } from './liveness.ts';
+import { AgentLiveness, type AgentVerdict } from './agent-liveness.ts';
 import type { MessageLink, Outgoing } from './message-link.ts';
 import type { DataSocket } from './web-socket.ts';
 
-export interface TurnsOptions {
+export interface SendLoopOptions {
   readonly clock: Clock;
   readonly link: MessageLink;
   /** True while there is something to send. */
@@ -16,22 +16,22 @@ export interface TurnsOptions {
   /** Asks the agent for a sign of life; false where the protocol has none. */
   readonly probe: () => boolean;
   /** The verdict on the agent has changed from `before`. */
-  readonly onVerdict: (verdict: Verdict, before: Verdict) => void;
+  readonly onVerdict: (verdict: AgentVerdict, before: AgentVerdict) => void;
 }
 
-export class Turns {
-  readonly #options: TurnsOptions;
-  readonly #liveness: Liveness;
+export class SendLoop {
+  readonly #options: SendLoopOptions;
+  readonly #liveness: AgentLiveness;
   #heardAt: number;
-  #verdict: Verdict = 'alive';
+  #verdict: AgentVerdict = 'alive';
   #planned = false;
   #stopped = false;
   #cancelTimer: (() => void) | undefined;
 
-  constructor(options: TurnsOptions) {
+  constructor(options: SendLoopOptions) {
     this.#options = options;
     this.#heardAt = options.clock.now();
-    this.#liveness = new Liveness(this.#heardAt);
+    this.#liveness = new AgentLiveness(this.#heardAt);
   }
 
   /** When the agent last gave a sign of life, in milliseconds of the clock. */
@@ -40,7 +40,7 @@ export class Turns {
   }
 
   /** What the last turn made of the agent. */
-  get verdict(): Verdict {
+  get verdict(): AgentVerdict {
     return this.#verdict;
   }
 
@@ -130,7 +130,7 @@ export class Turns {
     this.#cancelTimer = clock.after(Math.max(0, at - now), () => this.wake());
   }
 
-  #judged(verdict: Verdict): void {
+  #judged(verdict: AgentVerdict): void {
     const before = this.#verdict;
     if (verdict === before) return;
     this.#verdict = verdict;

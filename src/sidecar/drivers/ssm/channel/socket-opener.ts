@@ -9,11 +9,11 @@ import { type Clock, sleep } from '../../../../process/clock.ts';
 import type { Logger } from '../../../../process/log.ts';
 import type { ChannelTicket, SsmApi } from '../aws/api.ts';
 import type { ProxyEnvironment } from '../aws/aws-client.ts';
-import { clientVersion } from './handshake.ts';
+import { clientVersion } from './handshake-protocol.ts';
 import { openDataChannel } from './payload.ts';
 import { DataSocket, type SocketEvents } from './web-socket.ts';
 
-export interface OpeningOptions {
+export interface SocketOpenerOptions {
   readonly api: SsmApi;
   readonly policy: EndpointPolicy;
   /** Where the data channel's host is reached instead; empty: where the service says. */
@@ -26,14 +26,14 @@ export interface OpeningOptions {
 /** No attempt of a resume is worth more time than this: the session ends 75 s after its last sign of life. */
 const openRetries = { initialMs: 200, maxMs: 5_000 };
 
-export class Opening {
-  readonly #options: OpeningOptions;
+export class SocketOpener {
+  readonly #options: SocketOpenerOptions;
   readonly #sessionId: string;
   readonly #streamUrl: string;
   /** One for all sockets of a session. */
   readonly #clientId = randomUUID();
 
-  constructor(options: OpeningOptions, { sessionId, streamUrl }: ChannelTicket) {
+  constructor(options: SocketOpenerOptions, { sessionId, streamUrl }: ChannelTicket) {
     this.#options = options;
     this.#sessionId = sessionId;
     this.#streamUrl = streamUrl;

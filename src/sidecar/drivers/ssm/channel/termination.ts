@@ -1,21 +1,21 @@
 // The end of a session, in its order: first whoever uses it is told, then everything here is given up, and the service hears of it unless
 // the end came from there. Neighbour: data-channel.ts, whose end it is.
 import type { TunnelError } from '../../../../contract/errors.ts';
-import type { OpeningOptions } from './socket-opener.ts';
+import type { SocketOpenerOptions } from './socket-opener.ts';
 
 /** How long a goodbye may take: the agent drains up to 2 s. */
 const goodbyeMs = 3_000;
 const terminateMs = 5_000;
 
-export class Ending {
-  readonly #options: Pick<OpeningOptions, 'api' | 'clock' | 'log'>;
+export class Termination {
+  readonly #options: Pick<SocketOpenerOptions, 'api' | 'clock' | 'log'>;
   readonly #sessionId: string;
   readonly #lost = new AbortController();
   #over = false;
   #onOver: (() => void) | undefined;
   #terminated: Promise<void> | undefined;
 
-  constructor(options: Pick<OpeningOptions, 'api' | 'clock' | 'log'>, sessionId: string) {
+  constructor(options: Pick<SocketOpenerOptions, 'api' | 'clock' | 'log'>, sessionId: string) {
     this.#options = options;
     this.#sessionId = sessionId;
   }

@@ -11,7 +11,7 @@ import { afterSilence } from '../base/silence-timer.ts';
 
 /** Idle timers of NAT gateways and load balancers begin at 60 s. */
 const pingMs = 30_000;
-/** The service itself is gone when not even a pong came for this long. (The agent is judged by liveness.ts.) */
+/** The service itself is gone when not even a pong came for this long. (The agent is judged by agent-liveness.ts.) */
 const silentMs = 75_000;
 const openMs = 10_000;
 /** The largest message: the agent sends 1 KiB, its code knows of 142,000 bytes. */

@@ -68,7 +68,7 @@ async function open(
 
 /** Sends bytes over a new stream, waits for as many back, and gives them. */
 async function echo(channel: DataChannel, bytes: Buffer): Promise<Buffer> {
-  const stream = channel.port.open();
+  const stream = channel.multiplexer.open();
   const got: Buffer[] = [];
   let length = 0;
   const all = new Promise<void>((resolve, reject) => {
@@ -135,7 +135,7 @@ test('loss and doubling of 5 % each way change no byte', async () => {
 test('the hourly close and a cut are resumed under an open stream, with sequence numbers going on', async () => {
   const fake = await service();
   const { channel } = await open(fake);
-  const stream = channel.port.open();
+  const stream = channel.multiplexer.open();
   const got: Buffer[] = [];
   stream.on('data', (chunk: Buffer) => got.push(chunk));
   const sent: Buffer[] = [];
@@ -160,7 +160,7 @@ test('the hourly close and a cut are resumed under an open stream, with sequence
 test('the socket that follows a broken attempt is kept, and the only one', async () => {
   const fake = await service();
   const { channel } = await open(fake);
-  const stream = channel.port.open();
+  const stream = channel.multiplexer.open();
   fake.brokenUpgrades = 1;
   fake.agent.cut();
   stream.write('ping');
@@ -174,7 +174,7 @@ test('the socket that follows a broken attempt is kept, and the only one', async
 test('a session that is gone at the service ends with its streams, after its signal', async () => {
   const fake = await service();
   const { channel } = await open(fake);
-  const stream = channel.port.open();
+  const stream = channel.multiplexer.open();
   let abortedBefore: boolean | undefined;
   stream.on('error', () => {
     abortedBefore = channel.signal.aborted;
@@ -221,7 +221,7 @@ test('bytes that wait for an acknowledgement count against the pod’s budget, a
   const fake = await service();
   fake.agentVersion = '3.3.3572.0';
   const { channel, budget } = await open(fake);
-  const stream = channel.port.open();
+  const stream = channel.multiplexer.open();
   await echo(channel, Buffer.from('x'));
   fake.silent = true;
   budget.take(budget.total - 100_000);
@@ -294,20 +294,20 @@ test('an agent that speaks no smux takes one connection, with raw bytes', async 
   const fake = await service();
   fake.agentVersion = '3.0.100.0';
   const { channel } = await open(fake);
-  const stream = channel.port.open();
+  const stream = channel.multiplexer.open();
   fake.agent.say(Buffer.from('hello'));
   const [greeting] = (await once(stream, 'data')) as [Buffer];
   assert.equal(greeting.toString(), 'hello');
   stream.destroy();
   while (fake.agent.flags.length === 0) await delay(5);
   assert.deepEqual(fake.agent.flags, [1]);
-  assert.equal(channel.port.hasRoom, false);
+  assert.equal(channel.multiplexer.hasRoom, false);
 });
 
 test('a refusal of the agent fails the stream and leaves the session usable', async () => {
   const fake = await service();
   const { channel } = await open(fake);
-  const stream = channel.port.open();
+  const stream = channel.multiplexer.open();
   fake.agent.sendFlag(3);
   fake.agent.say(Buffer.from([1, 1, 0, 0, 3, 0, 0, 0]));
   const [error] = (await once(stream, 'error')) as [unknown];
@@ -329,7 +329,7 @@ test('a silent agent is suspect after 8 s, resumed after 25 s and ended after 75
   const { channel, changes } = await open(fake, { clock });
   await pass(clock, 30_000);
   assert.equal(channel.suspect, false);
-  const stream = channel.port.open();
+  const stream = channel.multiplexer.open();
   fake.silent = true;
   const before = changes();
   // The last sign of life was up to 4 s ago.
@@ -364,7 +364,7 @@ test('an agent that reconnects for 10 s keeps its streams', async () => {
   const fake = await service();
   const clock = new FakeClock();
   const { channel } = await open(fake, { clock });
-  const stream = channel.port.open();
+  const stream = channel.multiplexer.open();
   stream.write('before');
   await once(stream, 'data');
   fake.silent = true;
@@ -390,7 +390,7 @@ test('an idle channel that nobody watches sends nothing', async () => {
 test('a reader that stops holds its stream back and loses nothing', async () => {
   const fake = await service();
   const { channel, budget } = await open(fake);
-  const stream = channel.port.open();
+  const stream = channel.multiplexer.open();
   const bytes = randomBytes(3 * 1024 * 1024);
   const frames: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += 32_000) {
@@ -398,7 +398,7 @@ test('a reader that stops holds its stream back and loses nothing', async () => 
     frames.push(Buffer.from([1, 2, piece.length % 256, piece.length >> 8, 3, 0, 0, 0]), piece);
   }
   fake.agent.say(Buffer.concat(frames));
-  while (!channel.deaf) await delay(5);
+  while (!channel.inputPaused) await delay(5);
   assert.ok(budget.used < 1.2 * 1024 * 1024, `${budget.used} bytes`);
   const got: Buffer[] = [];
   let length = 0;

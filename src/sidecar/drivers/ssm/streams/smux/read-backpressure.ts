@@ -4,15 +4,15 @@
 // Neighbours: stream.ts says when it is full, session.ts holds the streams.
 import { TunnelError } from '../../../../../contract/errors.ts';
 import type { Clock } from '../../../../../process/clock.ts';
-import type { ByteChannel, PortSessionOptions } from '../../base/port-session.ts';
 import type { PortStream } from '../../base/port-stream.ts';
 import { afterSilence } from '../../base/silence-timer.ts';
+import type { ByteChannel, StreamMultiplexerOptions } from '../../base/stream-multiplexer.ts';
 
 const patienceMs = 10_000;
 /** What the socket had read before a pause still comes in its first moments: who gets it then was as slow as those before. */
 const momentsMs = 1_000;
 
-export class ReadingBrake {
+export class ReadBackpressure {
   readonly #channel: ByteChannel;
   readonly #clock: Clock;
   readonly #onChange: () => void;
@@ -26,7 +26,7 @@ export class ReadingBrake {
   #sufferedFrom = Number.NEGATIVE_INFINITY;
 
   /** `onChange`: it was put on, or taken off. */
-  constructor({ channel, clock, onChange }: Pick<PortSessionOptions, 'channel' | 'clock' | 'onChange'>) {
+  constructor({ channel, clock, onChange }: Pick<StreamMultiplexerOptions, 'channel' | 'clock' | 'onChange'>) {
     this.#channel = channel;
     this.#clock = clock;
     this.#onChange = onChange;

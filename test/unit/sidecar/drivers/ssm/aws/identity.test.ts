@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { TunnelError } from '../../../../../../src/contract/errors.ts';
 import type { SsmConfig } from '../../../../../../src/contract/tunnel-config.ts';
-import type { CredentialSource } from '../../../../../../src/sidecar/drivers/ssm/aws/aws-client.ts';
+import type { CredentialProvider } from '../../../../../../src/sidecar/drivers/ssm/aws/aws-client.ts';
 import { createIdentity } from '../../../../../../src/sidecar/drivers/ssm/aws/identity.ts';
 import { AwsFake, stsCredentials, stsRefusal } from './aws-fake.ts';
 
@@ -29,7 +29,7 @@ async function file(name: string, text: string): Promise<string> {
   return join(directory, name);
 }
 
-function identity(environment: Record<string, string>, config: Partial<SsmConfig> = {}): CredentialSource {
+function identity(environment: Record<string, string>, config: Partial<SsmConfig> = {}): CredentialProvider {
   const policy = { region: 'eu-west-1', allowed: [fake.origin] };
   return createIdentity(
     {
@@ -56,7 +56,7 @@ async function staticKeys(accessKeyId: string): Promise<Partial<SsmConfig>> {
   return { credentials: { secretName: 'aws', directory } };
 }
 
-async function refusal(source: CredentialSource): Promise<TunnelError> {
+async function refusal(source: CredentialProvider): Promise<TunnelError> {
   const error = await source().then(
     () => assert.fail('there are credentials'),
     (one: unknown) => one,

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TunnelError } from '../../../../../../src/contract/errors.ts';
-import { StartGate } from '../../../../../../src/sidecar/drivers/ssm/aws/start-throttle.ts';
+import { StartThrottle } from '../../../../../../src/sidecar/drivers/ssm/aws/start-throttle.ts';
 
 const never = new AbortController().signal;
 
 test('sessions are started one after the other, with a pause between, whatever becomes of each', async () => {
-  const gate = new StartGate(() => 0);
+  const gate = new StartThrottle(() => 0);
   const order: string[] = [];
   const ends: number[] = [];
   const start = (name: string, fails: boolean) => async (): Promise<string> => {
@@ -26,7 +26,7 @@ test('sessions are started one after the other, with a pause between, whatever b
 });
 
 test('who is aborted leaves the line at once and holds up nobody', async () => {
-  const gate = new StartGate(() => 0);
+  const gate = new StartThrottle(() => 0);
   let release: () => void = () => undefined;
   const first = gate.pass(
     () =>
@@ -46,7 +46,7 @@ test('who is aborted leaves the line at once and holds up nobody', async () => {
 });
 
 test('where AWS throttles, the pause grows until it does no more, and nobody has failed', async (t) => {
-  const gate = new StartGate(() => 0.5);
+  const gate = new StartThrottle(() => 0.5);
   let lastAt = Number.NEGATIVE_INFINITY;
   let throttled = 0;
   const start = async (): Promise<void> => {
@@ -63,7 +63,7 @@ test('where AWS throttles, the pause grows until it does no more, and nobody has
 });
 
 test('who is throttled again and again is told', async () => {
-  const gate = new StartGate(() => -0.49);
+  const gate = new StartThrottle(() => -0.49);
   let starts = 0;
   const throttled = async (): Promise<void> => {
     starts += 1;

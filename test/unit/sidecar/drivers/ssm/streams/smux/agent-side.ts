@@ -3,9 +3,9 @@
 import { ByteBudget } from '../../../../../../../src/sidecar/base/byte-budget.ts';
 import type {
   ByteChannel,
-  PortSessionOptions,
-} from '../../../../../../../src/sidecar/drivers/ssm/base/port-session.ts';
-import { SmuxSession } from '../../../../../../../src/sidecar/drivers/ssm/streams/smux/session.ts';
+  StreamMultiplexerOptions,
+} from '../../../../../../../src/sidecar/drivers/ssm/base/stream-multiplexer.ts';
+import { SmuxMultiplexer } from '../../../../../../../src/sidecar/drivers/ssm/streams/smux/smux-multiplexer.ts';
 import { FakeClock, settle } from '../../../../../../support/fake-clock.ts';
 import { type NaiveFrame, naiveFrames } from '../../naive-codec.ts';
 
@@ -17,12 +17,12 @@ export class AgentSide implements ByteChannel {
   readonly frames: NaiveFrame[] = [];
   /** The sizes of the messages that the frames came in. */
   readonly messages: number[] = [];
-  readonly options: PortSessionOptions;
+  readonly options: StreamMultiplexerOptions;
   changes = 0;
   reading = true;
   pauses = 0;
-  deaf = false;
-  deafUntil = 0;
+  inputPaused = false;
+  inputPausedUntil = 0;
   /** Whether the agent acknowledges what it gets. */
   acknowledges = true;
   payloadBytes = 1_024;
@@ -38,14 +38,14 @@ export class AgentSide implements ByteChannel {
 
   pauseReading(): void {
     this.reading = false;
-    this.deaf = true;
+    this.inputPaused = true;
     this.pauses += 1;
   }
 
   resumeReading(): void {
     this.reading = true;
-    this.deaf = false;
-    this.deafUntil = this.clock.now();
+    this.inputPaused = false;
+    this.inputPausedUntil = this.clock.now();
   }
 
   sendFlag(value: number): void {
@@ -57,12 +57,12 @@ export class AgentSide implements ByteChannel {
   }
 
   /** Takes messages until the session has no more; returns the new frames. */
-  async take(session: SmuxSession): Promise<readonly NaiveFrame[]> {
+  async take(multiplexer: SmuxMultiplexer): Promise<readonly NaiveFrame[]> {
     const before = this.frames.length;
     await settle();
-    while (session.pending) {
+    while (multiplexer.pending) {
       const message = Buffer.alloc(this.payloadBytes);
-      const length = session.fill(message);
+      const length = multiplexer.fill(message);
       if (length === 0) break;
       this.messages.push(length);
       this.frames.push(...naiveFrames(message.subarray(0, length)));
@@ -90,7 +90,7 @@ export const push = (stream: number, data: Buffer): Buffer => {
 export const finish = (stream: number): Buffer => Buffer.from([1, 1, 0, 0, stream % 256, stream >> 8, 0, 0]);
 
 /** A session and its far end. */
-export function pair(): { readonly agent: AgentSide; readonly session: SmuxSession } {
+export function pair(): { readonly agent: AgentSide; readonly multiplexer: SmuxMultiplexer } {
   const agent = new AgentSide();
-  return { agent, session: new SmuxSession(agent.options) };
+  return { agent, multiplexer: new SmuxMultiplexer(agent.options) };
 }

@@ -17,7 +17,7 @@ export interface Expiry {
   readonly idleMs: number;
 }
 
-export class SessionLimits {
+export class LifetimeLimits {
   readonly #configuredMs: number | undefined;
   /** By target: preferences differ by account and region, and a target is in one of each. */
   readonly #ages = new Map<string, number>();

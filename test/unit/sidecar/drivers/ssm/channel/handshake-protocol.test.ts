@@ -4,9 +4,9 @@ import type { Code } from '../../../../../../src/contract/errors.ts';
 import { abilitiesOf, compareVersions } from '../../../../../../src/sidecar/drivers/ssm/base/agent-version.ts';
 import {
   clientVersion,
-  Handshake,
+  HandshakeProtocol,
   type HandshakeStep,
-} from '../../../../../../src/sidecar/drivers/ssm/channel/handshake.ts';
+} from '../../../../../../src/sidecar/drivers/ssm/channel/handshake-protocol.ts';
 import { payloadType } from '../../../../../../src/sidecar/drivers/ssm/channel/payload.ts';
 import { vectorPayload } from '../golden.ts';
 
@@ -29,7 +29,7 @@ function refusal(step: HandshakeStep): { code: Code; message: string; response: 
 }
 
 test('a port session is accepted, and complete once the agent says so', () => {
-  const handshake = new Handshake({ remoteHost: true, target: 'i-0abc' });
+  const handshake = new HandshakeProtocol({ remoteHost: true, target: 'i-0abc' });
   const answer = handshake.receive(payloadType.handshakeRequest, request('3.3.987.0'));
   if (answer.kind !== 'answer') assert.fail(answer.kind);
   const expected = vectorPayload('handshake-response').toString().replace('1.2.814.0', clientVersion);
@@ -48,7 +48,7 @@ test('a port session is accepted, and complete once the agent says so', () => {
 });
 
 test('a doubled request or completion, and stream data, change nothing', () => {
-  const handshake = new Handshake({ remoteHost: false, target: 'i-0abc' });
+  const handshake = new HandshakeProtocol({ remoteHost: false, target: 'i-0abc' });
   assert.equal(handshake.receive(payloadType.handshakeComplete, Buffer.from('{}')).kind, 'nothing');
   assert.equal(handshake.receive(payloadType.output, Buffer.from('x')).kind, 'nothing');
   assert.equal(handshake.receive(payloadType.handshakeRequest, request('3.3.987.0')).kind, 'answer');
@@ -58,7 +58,7 @@ test('a doubled request or completion, and stream data, change nothing', () => {
 });
 
 test('KMS encryption is refused with its own reason, and the agent is told so for each action in its order', () => {
-  const handshake = new Handshake({ remoteHost: false, target: 'i-0abc' });
+  const handshake = new HandshakeProtocol({ remoteHost: false, target: 'i-0abc' });
   const actions = [{ ActionType: 'KMSEncryption', ActionParameters: { KMSKeyId: 'key' } }, portSession];
   const { code, response } = refusal(handshake.receive(payloadType.handshakeRequest, request('3.3.987.0', actions)));
   assert.equal(code, 'EncryptionDemanded');
@@ -72,7 +72,7 @@ test('KMS encryption is refused with its own reason, and the agent is told so fo
   });
   assert.equal(
     refusal(
-      new Handshake({ remoteHost: false, target: 'i-0abc' }).receive(
+      new HandshakeProtocol({ remoteHost: false, target: 'i-0abc' }).receive(
         payloadType.encryptionChallengeRequest,
         Buffer.from('{"Challenge":"x"}'),
       ),
@@ -90,7 +90,7 @@ test('a shell session, an unknown action, no action and what cannot be read are 
     request('new', [portSession]),
     Buffer.from('{'),
   ]) {
-    const handshake = new Handshake({ remoteHost: false, target: 'i-0abc' });
+    const handshake = new HandshakeProtocol({ remoteHost: false, target: 'i-0abc' });
     const { code, message } = refusal(handshake.receive(payloadType.handshakeRequest, payload));
     assert.equal(code, 'SessionRefused');
     assert.match(message, /^the SSM agent on i-0abc .*: .*\bupdate\b/);
@@ -100,11 +100,12 @@ test('a shell session, an unknown action, no action and what cannot be read are 
 test('an agent that would connect to its own port instead of the other host’s is too old', () => {
   const old = request('3.1.1260.0');
   assert.equal(
-    refusal(new Handshake({ remoteHost: true, target: 'i-0abc' }).receive(payloadType.handshakeRequest, old)).code,
+    refusal(new HandshakeProtocol({ remoteHost: true, target: 'i-0abc' }).receive(payloadType.handshakeRequest, old))
+      .code,
     'AgentTooOld',
   );
   assert.equal(
-    new Handshake({ remoteHost: false, target: 'i-0abc' }).receive(payloadType.handshakeRequest, old).kind,
+    new HandshakeProtocol({ remoteHost: false, target: 'i-0abc' }).receive(payloadType.handshakeRequest, old).kind,
     'answer',
   );
 });

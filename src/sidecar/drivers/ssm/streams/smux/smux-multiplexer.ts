@@ -1,11 +1,15 @@
 // Streams over one ordered byte channel by smux version 1, as the agent's port plugin expects it. No I/O: the channel pulls and hands in.
-// Neighbours: frame.ts (the bytes), port-stream.ts (one stream), read-backpressure.ts (slow readers), open-watch.ts (who waits for the agent's dial).
+// Neighbours: frame.ts (the bytes), port-stream.ts (one stream), read-backpressure.ts (slow readers), connect-watch.ts (who waits for the agent's dial).
 import type { Clock } from '../../../../../process/clock.ts';
-import { connectRefused, type PortSession, type PortSessionOptions } from '../../base/port-session.ts';
 import { type Carrier, PortStream } from '../../base/port-stream.ts';
+import {
+  connectRefused,
+  type StreamMultiplexer,
+  type StreamMultiplexerOptions,
+} from '../../base/stream-multiplexer.ts';
+import { ConnectWatch } from './connect-watch.ts';
 import { command, FrameParser, frameHeader, maxFrameData, writeFrameHeader } from './frame.ts';
-import { OpenWatch } from './open-watch.ts';
-import { ReadingBrake } from './read-backpressure.ts';
+import { ReadBackpressure } from './read-backpressure.ts';
 
 /** Streams at once; the agent queues at most 1,024 that it has not accepted yet. */
 const maxStreams = 500;
@@ -13,10 +17,10 @@ const maxStreamId = 0xffff_fff0;
 /** The most that one stream sends before it is the next one's turn, in bytes. */
 const turnBytes = 4_096;
 
-export class SmuxSession implements PortSession, Carrier {
+export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
   readonly clock: Clock;
-  readonly budget: PortSessionOptions['budget'];
-  readonly #options: PortSessionOptions;
+  readonly budget: StreamMultiplexerOptions['budget'];
+  readonly #options: StreamMultiplexerOptions;
   readonly #streams = new Map<number, PortStream>();
   /** Streams with something to send, in the order of their turns. */
   readonly #turns = new Set<PortStream>();
@@ -26,19 +30,19 @@ export class SmuxSession implements PortSession, Carrier {
   /** Streams to be opened and ended at once, whose one purpose is the agent's answer. */
   readonly #questions: number[] = [];
   readonly #parser: FrameParser;
-  readonly #brake: ReadingBrake;
-  readonly #watch: OpenWatch;
+  readonly #backpressure: ReadBackpressure;
+  readonly #watch: ConnectWatch;
   #nops = 0;
   #refusals = 0;
   #lastId = 1;
   #error: Error | undefined;
 
-  constructor(options: PortSessionOptions) {
+  constructor(options: StreamMultiplexerOptions) {
     this.#options = options;
     this.clock = options.clock;
     this.budget = options.budget;
-    this.#brake = new ReadingBrake(options);
-    this.#watch = new OpenWatch({ ...options, ask: () => this.#ask() });
+    this.#backpressure = new ReadBackpressure(options);
+    this.#watch = new ConnectWatch({ ...options, ask: () => this.#ask() });
     this.#parser = new FrameParser({
       opened: () => undefined,
       nop: () => undefined,
@@ -54,16 +58,16 @@ export class SmuxSession implements PortSession, Carrier {
     return this.#streams.size;
   }
 
-  get stuck(): boolean {
-    return this.#watch.stuck;
+  get connectHangs(): boolean {
+    return this.#watch.connectHangs;
   }
 
   get hasRoom(): boolean {
     const free = this.#streams.size < maxStreams && this.#lastId < maxStreamId;
-    return this.#error === undefined && free && !this.#brake.on && !this.stuck;
+    return this.#error === undefined && free && !this.#backpressure.on && !this.connectHangs;
   }
 
-  get spent(): boolean {
+  get exhausted(): boolean {
     return this.#lastId >= maxStreamId;
   }
 
@@ -71,12 +75,12 @@ export class SmuxSession implements PortSession, Carrier {
     return this.#finishes.length > 0 || this.#questions.length > 0 || this.#nops > 0 || this.#turns.size > 0;
   }
 
-  get deaf(): boolean {
-    return this.#options.channel.deaf;
+  get inputPaused(): boolean {
+    return this.#options.channel.inputPaused;
   }
 
-  get deafUntil(): number {
-    return this.#options.channel.deafUntil;
+  get inputPausedUntil(): number {
+    return this.#options.channel.inputPausedUntil;
   }
 
   mark(): () => boolean {
@@ -89,7 +93,7 @@ export class SmuxSession implements PortSession, Carrier {
     const stream = new PortStream(this.#lastId, this);
     this.#streams.set(stream.id, stream);
     this.#unsent.add(stream.id);
-    this.#brake.streamCount = this.#streams.size;
+    this.#backpressure.streamCount = this.#streams.size;
     this.hasOutput(stream);
     return stream;
   }
@@ -157,7 +161,7 @@ export class SmuxSession implements PortSession, Carrier {
     this.#turns.clear();
     this.#finishes.length = 0;
     this.#questions.length = 0;
-    this.#brake.release();
+    this.#backpressure.release();
     this.#watch.stop();
   }
 
@@ -177,12 +181,12 @@ export class SmuxSession implements PortSession, Carrier {
 
   closed(stream: PortStream): void {
     this.#streams.delete(stream.id);
-    this.#brake.streamCount = this.#streams.size;
+    this.#backpressure.streamCount = this.#streams.size;
     this.#options.onChange();
   }
 
   fullChanged(stream: PortStream): void {
-    this.#brake.changed(stream);
+    this.#backpressure.changed(stream);
   }
 
   #ask(): void {

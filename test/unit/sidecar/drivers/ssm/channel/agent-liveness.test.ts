@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  AgentLiveness,
+  type AgentVerdict,
   keepAliveMs,
-  Liveness,
   probeMs,
-  type Verdict,
-} from '../../../../../../src/sidecar/drivers/ssm/channel/liveness.ts';
+} from '../../../../../../src/sidecar/drivers/ssm/channel/agent-liveness.ts';
 
 /** Drives a liveness as its owner does: asked when it wishes, answered by an agent that may be silent. */
 class Drive {
   now = 0;
-  readonly liveness = new Liveness(0);
+  readonly liveness = new AgentLiveness(0);
   readonly probes: number[] = [];
-  readonly verdicts: { readonly at: number; readonly verdict: Verdict }[] = [];
+  readonly verdicts: { readonly at: number; readonly verdict: AgentVerdict }[] = [];
   answers = true;
 
   run(until: number): void {
@@ -127,7 +127,7 @@ test('a session without a socket counts as silent, watched or not', () => {
 });
 
 test('who was asleep himself begins to count anew', () => {
-  const liveness = new Liveness(0);
+  const liveness = new AgentLiveness(0);
   liveness.probeEvery(0, probeMs);
   assert.equal(liveness.judge(0).at, 4_000);
   assert.equal(liveness.judge(300_000).verdict, 'alive');
@@ -135,7 +135,7 @@ test('who was asleep himself begins to count anew', () => {
 });
 
 test('a sleep counts from when its owner meant to ask, not from when it had to', () => {
-  const liveness = new Liveness(0);
+  const liveness = new AgentLiveness(0);
   liveness.outstanding(0, true);
   assert.deepEqual(liveness.judge(9_000), { verdict: 'suspect', probe: false, at: 25_000 });
   liveness.planned(9_200);

@@ -1,5 +1,5 @@
 // What the data channel carries once the handshake is over: streams over one ordered byte channel. Two ways, the agent's age decides:
-// smux/session.ts with many streams, single-stream-session.ts with one. The channel pulls bytes when it has room; nothing is pushed at it.
+// smux/smux-multiplexer.ts with many streams, single-stream-multiplexer.ts with one. The channel pulls bytes when it has room; nothing is pushed at it.
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Clock } from '../../../../process/clock.ts';
 import type { ByteBudget } from '../../../base/byte-budget.ts';
@@ -15,14 +15,14 @@ export interface ByteChannel {
   /** Sends a flag of payload.ts, in order with the bytes. */
   sendFlag(value: number): void;
   /** True while the agent cannot be heard: the socket is down, or reading is paused. */
-  readonly deaf: boolean;
-  /** When it was last deaf, in milliseconds of the clock. */
-  readonly deafUntil: number;
+  readonly inputPaused: boolean;
+  /** When input was last paused, in milliseconds of the clock. */
+  readonly inputPausedUntil: number;
   /** Marks what was sent until now; the function tells whether the agent has acknowledged all of it. */
   mark(): () => boolean;
 }
 
-export interface PortSessionOptions {
+export interface StreamMultiplexerOptions {
   readonly channel: ByteChannel;
   readonly clock: Clock;
   readonly budget: Pick<ByteBudget, 'take' | 'giveBack' | 'free'>;
@@ -32,7 +32,7 @@ export interface PortSessionOptions {
   readonly onChange: () => void;
 }
 
-export interface PortSession {
+export interface StreamMultiplexer {
   /** A stream to the session's destination. Resolves nothing: the protocol gives no sign of success, a refusal fails the stream. */
   open(): PortStream;
   /** Bytes of the agent, in order. @throws when they break the protocol: the session is of no use then. */
@@ -46,10 +46,10 @@ export interface PortSession {
   /** Asks for an acknowledgement without any effect; false where the protocol has no such thing. */
   nop(): boolean;
   /** The agent hangs in connecting to the destination: no new stream would be served. */
-  readonly stuck: boolean;
+  readonly connectHangs: boolean;
   readonly hasRoom: boolean;
   /** It will never have room again. */
-  readonly spent: boolean;
+  readonly exhausted: boolean;
   readonly streams: number;
   /** Ends every stream with that error; nothing is sent for it. */
   end(error: Error): void;

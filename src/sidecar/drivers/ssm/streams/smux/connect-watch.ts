@@ -3,8 +3,8 @@
 // Where every client waits and none ends its stream, the agent is asked: by a stream that is opened and ended at once.
 // Neighbour: session.ts tells what it sends and hears.
 import type { Clock } from '../../../../../process/clock.ts';
-import type { ByteChannel } from '../../base/port-session.ts';
 import { afterSilence } from '../../base/silence-timer.ts';
+import type { ByteChannel } from '../../base/stream-multiplexer.ts';
 
 /** An opening this old, and ended since, without any sign of the agent: it hangs. One not ended, this old: the agent is asked. */
 const stuckMs = 5_000;
@@ -18,7 +18,7 @@ interface Opening {
   finishedAt?: number;
 }
 
-export interface OpenWatchOptions {
+export interface ConnectWatchOptions {
   readonly channel: ByteChannel;
   readonly clock: Clock;
   /** `stuck` has changed. */
@@ -27,23 +27,23 @@ export interface OpenWatchOptions {
   readonly ask: () => void;
 }
 
-export class OpenWatch {
-  readonly #options: OpenWatchOptions;
+export class ConnectWatch {
+  readonly #options: ConnectWatchOptions;
   /** Sent and not answered, in the order in which they were sent, which is the order in which the agent takes them. */
   readonly #openings = new Map<number, Opening>();
-  #stuck = false;
+  #connectHangs = false;
   #askFrom = Number.NEGATIVE_INFINITY;
   /** When we last slept so long that nobody could be heard. */
   #sleptUntil = Number.NEGATIVE_INFINITY;
   #timerAt = Number.POSITIVE_INFINITY;
   #cancel: (() => void) | undefined;
 
-  constructor(options: OpenWatchOptions) {
+  constructor(options: ConnectWatchOptions) {
     this.#options = options;
   }
 
-  get stuck(): boolean {
-    return this.#stuck;
+  get connectHangs(): boolean {
+    return this.#connectHangs;
   }
 
   opened(id: number): void {
@@ -67,7 +67,7 @@ export class OpenWatch {
       this.#openings.delete(earlier);
       if (earlier === id) break;
     }
-    if (this.#stuck) this.#judge();
+    if (this.#connectHangs) this.#judge();
     else if (this.#openings.size === 0) this.#plan(Number.POSITIVE_INFINITY);
     return true;
   }
@@ -80,14 +80,16 @@ export class OpenWatch {
   /** When there is to be a sign of the agent, or it hangs; for an opening not ended, when it is asked. */
   #dueAt({ openedAt, finishedAt }: Opening): number {
     // While nobody could be heard, nobody was silent.
-    const deaf = Math.max(this.#options.channel.deafUntil, this.#sleptUntil);
-    const at = Math.max(openedAt, deaf) + stuckMs;
-    return finishedAt === undefined ? Math.max(at, this.#askFrom) : Math.max(at, Math.max(finishedAt, deaf) + endMs);
+    const inputPaused = Math.max(this.#options.channel.inputPausedUntil, this.#sleptUntil);
+    const at = Math.max(openedAt, inputPaused) + stuckMs;
+    return finishedAt === undefined
+      ? Math.max(at, this.#askFrom)
+      : Math.max(at, Math.max(finishedAt, inputPaused) + endMs);
   }
 
   #planFor(opening: Opening): void {
     const at = this.#dueAt(opening);
-    if (!this.#stuck && at < this.#timerAt) this.#plan(at);
+    if (!this.#connectHangs && at < this.#timerAt) this.#plan(at);
   }
 
   #plan(at: number): void {
@@ -96,7 +98,7 @@ export class OpenWatch {
     this.#cancel = undefined;
     this.#timerAt = at;
     if (!Number.isFinite(at)) return;
-    const wait = channel.deaf ? stuckMs : Math.max(0, at - clock.now());
+    const wait = channel.inputPaused ? stuckMs : Math.max(0, at - clock.now());
     this.#cancel = afterSilence(clock, wait, (overslept) => {
       if (overslept) this.#sleptUntil = clock.now();
       this.#judge();
@@ -113,14 +115,14 @@ export class OpenWatch {
       if (opening.finishedAt === undefined) askAt = Math.min(askAt, at);
       else hangAt = Math.min(hangAt, at);
     }
-    const stuck = !channel.deaf && hangAt <= now;
+    const connectHangs = !channel.inputPaused && hangAt <= now;
     // A stream that we have ended is a question already.
     const isAsked = hangAt !== Number.POSITIVE_INFINITY;
-    const asks = !isAsked && !channel.deaf && askAt <= now;
+    const asks = !isAsked && !channel.inputPaused && askAt <= now;
     if (asks) this.#askFrom = askAt = now + askPauseMs;
-    this.#plan(stuck ? Number.POSITIVE_INFINITY : isAsked ? hangAt : askAt);
-    if (stuck !== this.#stuck) {
-      this.#stuck = stuck;
+    this.#plan(connectHangs ? Number.POSITIVE_INFINITY : isAsked ? hangAt : askAt);
+    if (connectHangs !== this.#connectHangs) {
+      this.#connectHangs = connectHangs;
       onChange();
     }
     if (asks) ask();

@@ -14,17 +14,17 @@ const endedMs = 75_000;
  * `alive`; `suspect` after 8 s without progress: no new streams here; `resume` after 25 s: the socket is to be replaced;
  * `ended` after 75 s: nothing will come any more.
  */
-export type Verdict = 'alive' | 'suspect' | 'resume' | 'ended';
+export type AgentVerdict = 'alive' | 'suspect' | 'resume' | 'ended';
 
 export interface Judgement {
-  readonly verdict: Verdict;
+  readonly verdict: AgentVerdict;
   /** Send a NOP now. */
   readonly probe: boolean;
   /** When to ask again at the latest; undefined when only an event can change anything. */
   readonly at: number | undefined;
 }
 
-export class Liveness {
+export class AgentLiveness {
   #lastProgress: number;
   #probeEvery: number | undefined;
   #connected = true;
@@ -122,7 +122,7 @@ export class Liveness {
     else this.#silentFrom ??= watched ? this.#lastProgress : now;
   }
 
-  #verdict(now: number): Verdict {
+  #verdict(now: number): AgentVerdict {
     const silence = this.#silentFrom === undefined ? 0 : now - this.#silentFrom;
     if (silence >= endedMs) return 'ended';
     if (silence >= resumeMs) return 'resume';

@@ -41,17 +41,17 @@ function codeOf(error: Error | undefined): string | undefined {
 }
 
 test('streams are 3, 5, 7, and opening and first bytes travel in one message', async () => {
-  const { agent, session } = pair();
-  session.open().write('hello');
-  session.open();
-  const frames = await agent.take(session);
+  const { agent, multiplexer } = pair();
+  multiplexer.open().write('hello');
+  multiplexer.open();
+  const frames = await agent.take(multiplexer);
   assert.deepEqual(frames, [
     { command: 0, stream: 3, data: '' },
     { command: 2, stream: 3, data: Buffer.from('hello').toString('hex') },
     { command: 0, stream: 5, data: '' },
   ]);
   assert.equal(agent.messages.length, 1);
-  assert.equal(session.streams, 2);
+  assert.equal(multiplexer.streams, 2);
 });
 
 test('bytes go both ways unchanged, however messages and chunks are cut', async () => {
@@ -61,21 +61,21 @@ test('bytes go both ways unchanged, however messages and chunks are cut', async 
       fc.integer({ min: 16, max: 3_000 }),
       fc.integer({ min: 1, max: 3_000 }),
       async (writes, payloadBytes, cut) => {
-        const { agent, session } = pair();
+        const { agent, multiplexer } = pair();
         agent.payloadBytes = payloadBytes;
-        const stream = session.open();
+        const stream = multiplexer.open();
         const seen = reader(stream);
         for (const bytes of writes) stream.write(bytes);
-        await agent.take(session);
+        await agent.take(multiplexer);
         const all = Buffer.concat(writes);
         assert.ok(agent.dataOf(3).equals(all));
         assert.ok(agent.messages.every((length) => length > 0 && length <= payloadBytes));
         const answer = Buffer.concat([push(3, all), finish(3)]);
-        for (let at = 0; at < answer.length; at += cut) session.receive(answer.subarray(at, at + cut));
+        for (let at = 0; at < answer.length; at += cut) multiplexer.receive(answer.subarray(at, at + cut));
         await settle();
         assert.ok(seen.bytes().equals(all));
         assert.deepEqual([seen.end, seen.error, seen.closed], [true, undefined, true]);
-        assert.equal(session.streams, 0);
+        assert.equal(multiplexer.streams, 0);
         assert.equal(agent.budget.used, 0);
         assert.equal(agent.clock.pending, 0);
       },
@@ -85,35 +85,35 @@ test('bytes go both ways unchanged, however messages and chunks are cut', async 
 });
 
 test('streams take turns: a small request is not behind a large upload', async () => {
-  const { session } = pair();
-  session.open().write(randomBytes(200_000));
-  session.open().write('ping');
+  const { multiplexer } = pair();
+  multiplexer.open().write(randomBytes(200_000));
+  multiplexer.open().write('ping');
   const message = Buffer.alloc(16_384);
-  session.fill(message);
+  multiplexer.fill(message);
   assert.ok(message.includes('ping'));
 });
 
 test('a writer is held back while the channel takes nothing', async () => {
-  const { agent, session } = pair();
-  const stream = session.open();
+  const { agent, multiplexer } = pair();
+  const stream = multiplexer.open();
   let writes = 0;
   while (stream.write(randomBytes(16_384))) writes += 1;
   assert.ok(writes < 8);
   const drained = once(stream, 'drain');
-  await agent.take(session);
+  await agent.take(multiplexer);
   await drained;
   assert.equal(agent.dataOf(3).length, (writes + 1) * 16_384);
 });
 
 test('an upload fills its messages, also where the pieces it comes in end', async () => {
-  const { agent, session } = pair();
+  const { agent, multiplexer } = pair();
   agent.payloadBytes = 16_384;
-  const stream = session.open();
+  const stream = multiplexer.open();
   const all = randomBytes(16 * 65_536);
   Readable.from(Array.from({ length: 16 }, (_, index) => all.subarray(index * 65_536, (index + 1) * 65_536))).pipe(
     stream,
   );
-  await agent.take(session);
+  await agent.take(multiplexer);
   assert.ok(agent.dataOf(3).equals(all));
   assert.deepEqual(
     agent.messages.slice(0, -1).filter((length) => length < 16_000),
@@ -123,18 +123,18 @@ test('an upload fills its messages, also where the pieces it comes in end', asyn
 });
 
 test('what a client said before its end is sent, however long that takes, and only then is silence counted', async () => {
-  const { agent, session } = pair();
-  const stream = session.open();
+  const { agent, multiplexer } = pair();
+  const stream = multiplexer.open();
   const seen = reader(stream);
   const said = randomBytes(20_000);
   stream.end(said);
   await settle();
   agent.payloadBytes = 16_384;
   const message = Buffer.alloc(agent.payloadBytes);
-  agent.frames.push(...naiveFrames(message.subarray(0, session.fill(message))));
+  agent.frames.push(...naiveFrames(message.subarray(0, multiplexer.fill(message))));
   await agent.clock.advance(60_000);
   assert.equal(stream.destroyed, false);
-  await agent.take(session);
+  await agent.take(multiplexer);
   assert.ok(agent.dataOf(3).equals(said));
   await agent.clock.advance(1_900);
   assert.equal(stream.destroyed, false);
@@ -143,63 +143,63 @@ test('what a client said before its end is sent, however long that takes, and on
 });
 
 test('an end of the destination is a clean end after all its bytes, and ends our side too', async () => {
-  const { agent, session } = pair();
-  const stream = session.open();
-  await agent.take(session);
-  session.receive(Buffer.concat([push(3, Buffer.from('bye')), finish(3)]));
+  const { agent, multiplexer } = pair();
+  const stream = multiplexer.open();
+  await agent.take(multiplexer);
+  multiplexer.receive(Buffer.concat([push(3, Buffer.from('bye')), finish(3)]));
   await settle();
   const seen = reader(stream);
   await settle();
   assert.deepEqual([seen.bytes().toString(), seen.end, seen.error, seen.closed], ['bye', true, undefined, true]);
-  assert.deepEqual(await agent.take(session), [{ command: 1, stream: 3, data: '' }]);
+  assert.deepEqual(await agent.take(multiplexer), [{ command: 1, stream: 3, data: '' }]);
 });
 
 test('a client’s end becomes an end for the agent once the destination was silent for 2 s, and is no clean end', async () => {
-  const { agent, session } = pair();
-  const stream = session.open();
+  const { agent, multiplexer } = pair();
+  const stream = multiplexer.open();
   const seen = reader(stream);
   stream.end('question');
-  await agent.take(session);
+  await agent.take(multiplexer);
   await agent.clock.advance(1_500);
-  session.receive(push(3, Buffer.from('answer')));
+  multiplexer.receive(push(3, Buffer.from('answer')));
   await agent.clock.advance(1_900);
   assert.equal(seen.closed, false);
   assert.equal(agent.frames.at(-1)?.command, 2);
   await agent.clock.advance(200);
   assert.equal(codeOf(seen.error), 'DestinationTimeout');
   assert.equal(seen.end, false);
-  assert.deepEqual(await agent.take(session), [{ command: 1, stream: 3, data: '' }]);
+  assert.deepEqual(await agent.take(multiplexer), [{ command: 1, stream: 3, data: '' }]);
   assert.equal(agent.clock.pending, 0);
 });
 
 test('a client’s end is clean when the destination ends within its time', async () => {
-  const { agent, session } = pair();
-  const stream = session.open();
+  const { agent, multiplexer } = pair();
+  const stream = multiplexer.open();
   const seen = reader(stream);
   stream.end('question');
-  await agent.take(session);
-  session.receive(Buffer.concat([push(3, Buffer.from('answer')), finish(3)]));
+  await agent.take(multiplexer);
+  multiplexer.receive(Buffer.concat([push(3, Buffer.from('answer')), finish(3)]));
   await settle();
   assert.deepEqual([seen.bytes().toString(), seen.end, seen.error, seen.closed], ['answer', true, undefined, true]);
   assert.equal(agent.clock.pending, 0);
 });
 
 test('the 2 s of silence do not run while the agent cannot be heard, has not got everything, or was not read', async () => {
-  const { agent, session } = pair();
-  const stream = session.open();
+  const { agent, multiplexer } = pair();
+  const stream = multiplexer.open();
   stream.on('error', () => undefined);
   stream.end('question');
-  await agent.take(session);
-  agent.deaf = true;
+  await agent.take(multiplexer);
+  agent.inputPaused = true;
   await agent.clock.advance(10_000);
   assert.equal(stream.destroyed, false);
-  agent.deaf = false;
-  agent.deafUntil = agent.clock.now();
+  agent.inputPaused = false;
+  agent.inputPausedUntil = agent.clock.now();
   agent.acknowledges = false;
   await agent.clock.advance(10_000);
   assert.equal(stream.destroyed, false);
   agent.acknowledges = true;
-  session.receive(push(3, Buffer.from('answer')));
+  multiplexer.receive(push(3, Buffer.from('answer')));
   await agent.clock.advance(10_000);
   assert.equal(stream.destroyed, false);
   stream.resume();
@@ -208,36 +208,36 @@ test('the 2 s of silence do not run while the agent cannot be heard, has not got
 });
 
 test('a client that breaks off ends the stream at the agent at once, and late bytes are discarded', async () => {
-  const { agent, session } = pair();
-  const stream = session.open();
-  const other = reader(session.open());
+  const { agent, multiplexer } = pair();
+  const stream = multiplexer.open();
+  const other = reader(multiplexer.open());
   stream.write(randomBytes(50_000));
-  session.fill(Buffer.alloc(1_024));
+  multiplexer.fill(Buffer.alloc(1_024));
   stream.destroy();
-  const frames = await agent.take(session);
+  const frames = await agent.take(multiplexer);
   assert.deepEqual(
     frames.filter((frame) => frame.stream === 3),
     [{ command: 1, stream: 3, data: '' }],
   );
-  session.receive(Buffer.concat([push(3, Buffer.from('late')), push(5, Buffer.from('mine'))]));
+  multiplexer.receive(Buffer.concat([push(3, Buffer.from('late')), push(5, Buffer.from('mine'))]));
   await settle();
   assert.equal(other.bytes().toString(), 'mine');
 });
 
 test('a stream that was closed before it was opened at the agent costs no frame', async () => {
-  const { agent, session } = pair();
-  session.open().destroy();
-  assert.deepEqual(await agent.take(session), []);
-  assert.equal(session.streams, 0);
+  const { agent, multiplexer } = pair();
+  multiplexer.open().destroy();
+  assert.deepEqual(await agent.take(multiplexer), []);
+  assert.equal(multiplexer.streams, 0);
 });
 
 test('flag 3 fails the first stream that then ends without a byte, before its first byte', async () => {
-  const { agent, session } = pair();
-  const streams = [reader(session.open()), reader(session.open()), reader(session.open())];
-  await agent.take(session);
-  session.receive(push(3, Buffer.from('a')));
-  session.connectFailed();
-  session.receive(Buffer.concat([finish(3), finish(5), finish(7)]));
+  const { agent, multiplexer } = pair();
+  const streams = [reader(multiplexer.open()), reader(multiplexer.open()), reader(multiplexer.open())];
+  await agent.take(multiplexer);
+  multiplexer.receive(push(3, Buffer.from('a')));
+  multiplexer.connectFailed();
+  multiplexer.receive(Buffer.concat([finish(3), finish(5), finish(7)]));
   await settle();
   assert.deepEqual(
     streams.map(({ end, error }) => [end, codeOf(error)]),
@@ -250,10 +250,10 @@ test('flag 3 fails the first stream that then ends without a byte, before its fi
 });
 
 test('the end of the session destroys every stream with its error, and no stream is opened after it', async () => {
-  const { agent, session } = pair();
-  const streams = [reader(session.open()), reader(session.open())];
-  await agent.take(session);
-  session.end(new TunnelError('BastionLost', 'gone'));
+  const { agent, multiplexer } = pair();
+  const streams = [reader(multiplexer.open()), reader(multiplexer.open())];
+  await agent.take(multiplexer);
+  multiplexer.end(new TunnelError('BastionLost', 'gone'));
   await settle();
   assert.deepEqual(
     streams.map(({ end, error, closed }) => [end, codeOf(error), closed]),
@@ -262,70 +262,70 @@ test('the end of the session destroys every stream with its error, and no stream
       [false, 'BastionLost', true],
     ],
   );
-  assert.throws(() => session.open(), /gone/);
-  assert.equal(session.hasRoom, false);
-  assert.equal(session.pending, false);
+  assert.throws(() => multiplexer.open(), /gone/);
+  assert.equal(multiplexer.hasRoom, false);
+  assert.equal(multiplexer.pending, false);
   assert.equal(agent.clock.pending, 0);
 });
 
 test('a client that reads nothing is reset after 10 s, the others of its session only waited', async () => {
-  const { agent, session } = pair();
-  const slow = session.open();
+  const { agent, multiplexer } = pair();
+  const slow = multiplexer.open();
   const slowSeen = { error: undefined as Error | undefined };
   slow.on('error', (error) => {
     slowSeen.error = error;
   });
-  const other = reader(session.open());
-  await agent.take(session);
+  const other = reader(multiplexer.open());
+  await agent.take(multiplexer);
   for (let sent = 0; agent.reading; sent += 32_768) {
-    session.receive(push(3, randomBytes(32_768)));
+    multiplexer.receive(push(3, randomBytes(32_768)));
     assert.ok(sent < 2 * 1024 * 1024, 'reading was never paused');
   }
   assert.ok(agent.budget.used <= 1024 * 1024 + 32_768);
   await agent.clock.advance(9_900);
   assert.equal(slowSeen.error, undefined);
-  assert.equal(session.hasRoom, false);
+  assert.equal(multiplexer.hasRoom, false);
   await agent.clock.advance(200);
   assert.equal(codeOf(slowSeen.error), 'ConnectionLimit');
   assert.equal(agent.reading, true);
-  assert.equal(session.hasRoom, true);
+  assert.equal(multiplexer.hasRoom, true);
   assert.equal(agent.budget.used, 0);
-  session.receive(push(5, Buffer.from('on we go')));
+  multiplexer.receive(push(5, Buffer.from('on we go')));
   await settle();
   assert.equal(other.bytes().toString(), 'on we go');
   assert.equal(agent.pauses, 1);
 });
 
 test('a client that read nothing through the pause of another has had its time: it is reset once it is full', async () => {
-  const { agent, session } = pair();
-  const [first, second, late] = [session.open(), session.open(), session.open()];
-  await agent.take(session);
-  session.receive(push(5, randomBytes(100_000)));
-  while (agent.reading) session.receive(push(3, randomBytes(32_768)));
+  const { agent, multiplexer } = pair();
+  const [first, second, late] = [multiplexer.open(), multiplexer.open(), multiplexer.open()];
+  await agent.take(multiplexer);
+  multiplexer.receive(push(5, randomBytes(100_000)));
+  while (agent.reading) multiplexer.receive(push(3, randomBytes(32_768)));
   await agent.clock.advance(10_100);
   assert.deepEqual([first.destroyed, second.destroyed], [true, false]);
   for (let sent = 0; !second.destroyed; sent += 32_768) {
-    session.receive(push(5, randomBytes(32_768)));
+    multiplexer.receive(push(5, randomBytes(32_768)));
     assert.ok(sent < 2 * 1024 * 1024, 'it was never reset');
   }
   assert.equal(codeOf(second.errored ?? undefined), 'ConnectionLimit');
   assert.equal(agent.pauses, 1);
   assert.equal(agent.reading, true);
   // Who had nothing to read in that pause has a time of its own.
-  while (agent.reading) session.receive(push(7, randomBytes(32_768)));
+  while (agent.reading) multiplexer.receive(push(7, randomBytes(32_768)));
   assert.equal(late.destroyed, false);
   assert.equal(agent.pauses, 2);
 });
 
 test('a slow client alone on its session is never reset; one that joins it is, 10 s later, no more held up', async () => {
-  const { agent, session } = pair();
-  const slow = session.open();
-  await agent.take(session);
-  while (agent.reading) session.receive(push(3, randomBytes(32_768)));
+  const { agent, multiplexer } = pair();
+  const slow = multiplexer.open();
+  await agent.take(multiplexer);
+  while (agent.reading) multiplexer.receive(push(3, randomBytes(32_768)));
   await agent.clock.advance(60_000);
   assert.equal(slow.destroyed, false);
-  assert.equal(session.hasRoom, false);
-  session.open();
+  assert.equal(multiplexer.hasRoom, false);
+  multiplexer.open();
   await agent.clock.advance(9_900);
   assert.equal(slow.destroyed, false);
   await agent.clock.advance(200);
@@ -334,157 +334,157 @@ test('a slow client alone on its session is never reset; one that joins it is, 1
 });
 
 test('a slow client that reads again loses nothing, and reading goes on', async () => {
-  const { agent, session } = pair();
-  const slow = session.open();
-  await agent.take(session);
+  const { agent, multiplexer } = pair();
+  const slow = multiplexer.open();
+  await agent.take(multiplexer);
   const sent: Buffer[] = [];
   while (agent.reading) {
     const bytes = randomBytes(32_768);
     sent.push(bytes);
-    session.receive(push(3, bytes));
+    multiplexer.receive(push(3, bytes));
   }
   await agent.clock.advance(5_000);
   const seen = reader(slow);
   while (!agent.reading || agent.budget.used > 0) await settle();
-  session.receive(finish(3));
+  multiplexer.receive(finish(3));
   await settle();
   assert.ok(seen.bytes().equals(Buffer.concat(sent)));
   assert.equal(seen.end, true);
 });
 
 test('while the pod’s byte budget is used up, 64 KiB are enough to pause', async () => {
-  const { agent, session } = pair();
-  session.open();
-  await agent.take(session);
+  const { agent, multiplexer } = pair();
+  multiplexer.open();
+  await agent.take(multiplexer);
   agent.budget.take(agent.budget.total);
-  session.receive(push(3, randomBytes(60_000)));
+  multiplexer.receive(push(3, randomBytes(60_000)));
   assert.equal(agent.reading, true);
-  session.receive(push(3, randomBytes(10_000)));
+  multiplexer.receive(push(3, randomBytes(10_000)));
   assert.equal(agent.reading, false);
 });
 
 test('an agent that never answers the end of a stream hangs in connecting: no new streams until it speaks', async () => {
-  const { agent, session } = pair();
-  const probe = session.open();
-  const waiting = session.open();
-  await agent.take(session);
+  const { agent, multiplexer } = pair();
+  const probe = multiplexer.open();
+  const waiting = multiplexer.open();
+  await agent.take(multiplexer);
   await agent.clock.advance(3_000);
   probe.destroy();
-  await agent.take(session);
+  await agent.take(multiplexer);
   await agent.clock.advance(1_900);
-  assert.equal(session.stuck, false);
+  assert.equal(multiplexer.connectHangs, false);
   await agent.clock.advance(200);
-  assert.equal(session.stuck, true);
-  assert.equal(session.hasRoom, false);
+  assert.equal(multiplexer.connectHangs, true);
+  assert.equal(multiplexer.hasRoom, false);
   assert.equal(waiting.destroyed, false);
-  session.receive(finish(3));
+  multiplexer.receive(finish(3));
   await settle();
-  assert.equal(session.stuck, false);
-  assert.equal(session.hasRoom, true);
+  assert.equal(multiplexer.connectHangs, false);
+  assert.equal(multiplexer.hasRoom, true);
 });
 
 test('where clients only wait, the agent is asked, and one that answers does not hang', async () => {
-  const { agent, session } = pair();
-  session.open().write('are you there');
-  await agent.take(session);
+  const { agent, multiplexer } = pair();
+  multiplexer.open().write('are you there');
+  await agent.take(multiplexer);
   await agent.clock.advance(4_900);
-  assert.equal(session.pending, false);
+  assert.equal(multiplexer.pending, false);
   await agent.clock.advance(200);
-  assert.deepEqual(await agent.take(session), [
+  assert.deepEqual(await agent.take(multiplexer), [
     { command: 0, stream: 5, data: '' },
     { command: 1, stream: 5, data: '' },
   ]);
-  session.receive(finish(5));
+  multiplexer.receive(finish(5));
   await agent.clock.advance(60_000);
-  assert.equal(session.stuck, false);
-  assert.equal(session.pending, false, 'the stream is known to be connected: it may be silent as long as it likes');
+  assert.equal(multiplexer.connectHangs, false);
+  assert.equal(multiplexer.pending, false, 'the stream is known to be connected: it may be silent as long as it likes');
 });
 
 test('an agent that leaves the question unanswered hangs, until it answers', async () => {
-  const { agent, session } = pair();
-  session.open().write('are you there');
-  await agent.take(session);
+  const { agent, multiplexer } = pair();
+  multiplexer.open().write('are you there');
+  await agent.take(multiplexer);
   await agent.clock.advance(5_000);
-  await agent.take(session);
+  await agent.take(multiplexer);
   await agent.clock.advance(4_900);
-  assert.equal(session.stuck, false);
+  assert.equal(multiplexer.connectHangs, false);
   await agent.clock.advance(200);
-  assert.equal(session.stuck, true);
-  session.receive(finish(5));
-  assert.equal(session.stuck, false);
+  assert.equal(multiplexer.connectHangs, true);
+  multiplexer.receive(finish(5));
+  assert.equal(multiplexer.connectHangs, false);
 });
 
 test('destinations that say nothing are asked no more often than every 15 s', async () => {
-  const { agent, session } = pair();
+  const { agent, multiplexer } = pair();
   let questions = 0;
   for (let second = 0; second < 60; second += 1) {
-    session.open().write('a message that nobody answers');
-    for (const { command, stream } of await agent.take(session)) {
+    multiplexer.open().write('a message that nobody answers');
+    for (const { command, stream } of await agent.take(multiplexer)) {
       if (command !== 1) continue;
       questions += 1;
-      session.receive(finish(stream));
+      multiplexer.receive(finish(stream));
     }
     await agent.clock.advance(1_000);
   }
   assert.ok(questions >= 3 && questions <= 4, `${questions} questions`);
-  assert.equal(session.stuck, false);
+  assert.equal(multiplexer.connectHangs, false);
 });
 
 test('a refusal of a stream that we had ended is not taken for the next one’s', async () => {
-  const { agent, session } = pair();
-  session.open().destroy();
-  const probe = session.open();
+  const { agent, multiplexer } = pair();
+  multiplexer.open().destroy();
+  const probe = multiplexer.open();
   probe.write('x');
-  await agent.take(session);
+  await agent.take(multiplexer);
   probe.destroy();
-  const next = session.open();
+  const next = multiplexer.open();
   next.write('y');
-  await agent.take(session);
-  session.connectFailed();
-  session.receive(finish(probe.id));
-  session.receive(finish(next.id));
+  await agent.take(multiplexer);
+  multiplexer.connectFailed();
+  multiplexer.receive(finish(probe.id));
+  multiplexer.receive(finish(next.id));
   next.resume();
   await once(next, 'end');
 });
 
 test('what had arrived while we slept is read before the agent is held to hang', async () => {
-  const { agent, session } = pair();
-  const stream = session.open();
-  await agent.take(session);
+  const { agent, multiplexer } = pair();
+  const stream = multiplexer.open();
+  await agent.take(multiplexer);
   await agent.clock.advance(5_500);
   stream.destroy();
-  await agent.take(session);
+  await agent.take(multiplexer);
   agent.clock.oversleep(1_300);
-  session.receive(finish(3));
-  assert.equal(session.stuck, false);
+  multiplexer.receive(finish(3));
+  assert.equal(multiplexer.connectHangs, false);
   await settle();
   assert.equal(agent.changes, 1, 'only the end of the stream is news');
 });
 
 test('who slept long does not take the silence for the agent’s or the destination’s, and counts anew', async () => {
-  const { agent, session } = pair();
-  const ended = session.open();
-  const finished = reader(session.open().end('question'));
-  await agent.take(session);
+  const { agent, multiplexer } = pair();
+  const ended = multiplexer.open();
+  const finished = reader(multiplexer.open().end('question'));
+  await agent.take(multiplexer);
   ended.destroy();
-  await agent.take(session);
+  await agent.take(multiplexer);
   agent.clock.oversleep(20_000);
   await settle();
-  assert.equal(session.stuck, false);
+  assert.equal(multiplexer.connectHangs, false);
   assert.equal(finished.error, undefined);
   await agent.clock.advance(1_900);
   assert.equal(finished.error, undefined);
   await agent.clock.advance(200);
   assert.equal(codeOf(finished.error), 'DestinationTimeout');
   await agent.clock.advance(3_000);
-  assert.equal(session.stuck, true);
+  assert.equal(multiplexer.connectHangs, true);
 });
 
 test('a client that had no chance to read, because nobody ran here, is not reset', async () => {
-  const { agent, session } = pair();
-  const [slow] = [session.open(), session.open()];
-  await agent.take(session);
-  while (agent.reading) session.receive(push(3, randomBytes(32_768)));
+  const { agent, multiplexer } = pair();
+  const [slow] = [multiplexer.open(), multiplexer.open()];
+  await agent.take(multiplexer);
+  while (agent.reading) multiplexer.receive(push(3, randomBytes(32_768)));
   agent.clock.oversleep(12_000);
   await settle();
   assert.equal(slow.destroyed, false);
@@ -493,32 +493,32 @@ test('a client that had no chance to read, because nobody ran here, is not reset
   assert.equal(agent.reading, true);
   while (agent.reading) {
     slow.pause();
-    session.receive(push(3, randomBytes(32_768)));
+    multiplexer.receive(push(3, randomBytes(32_768)));
   }
   await agent.clock.advance(10_100);
   assert.equal(slow.destroyed, true);
 });
 
 test('a keep-alive frame is sent once, however often it was asked for', async () => {
-  const { agent, session } = pair();
-  session.nop();
-  session.nop();
-  assert.deepEqual(await agent.take(session), [{ command: 3, stream: 0, data: '' }]);
+  const { agent, multiplexer } = pair();
+  multiplexer.nop();
+  multiplexer.nop();
+  assert.deepEqual(await agent.take(multiplexer), [{ command: 3, stream: 0, data: '' }]);
 });
 
 test('2,000 streams opened and closed one after the other leave nothing behind', async () => {
-  const { agent, session } = pair();
+  const { agent, multiplexer } = pair();
   for (let round = 0; round < 2_000; round += 1) {
-    const stream = session.open();
+    const stream = multiplexer.open();
     stream.end('x');
-    session.fill(Buffer.alloc(1_024));
-    session.receive(Buffer.concat([push(stream.id, Buffer.from('y')), finish(stream.id)]));
+    multiplexer.fill(Buffer.alloc(1_024));
+    multiplexer.receive(Buffer.concat([push(stream.id, Buffer.from('y')), finish(stream.id)]));
     stream.resume();
     await once(stream, 'close');
   }
-  await agent.take(session);
-  assert.equal(session.streams, 0);
-  assert.equal(session.pending, false);
+  await agent.take(multiplexer);
+  assert.equal(multiplexer.streams, 0);
+  assert.equal(multiplexer.pending, false);
   assert.equal(agent.clock.pending, 0);
   assert.equal(agent.budget.used, 0);
 });

@@ -1,18 +1,18 @@
 // A port session with an agent that does not multiplex (up to 3.0.196.0): the session's bytes are the connection's bytes.
-// It carries one connection and is then spent: the agent would take another, but nothing tells the late bytes of the first from the
+// It carries one connection and is then exhausted: the agent would take another, but nothing tells the late bytes of the first from the
 // early ones of the second. The agent tells no end of the destination either, so a stream ends by its client or with the session.
-// Neighbour: smux/session.ts, the way with any newer agent.
+// Neighbour: smux/smux-multiplexer.ts, the way with any newer agent.
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Clock } from '../../../../process/clock.ts';
-import { connectRefused, type PortSession, type PortSessionOptions } from '../base/port-session.ts';
 import { type Carrier, PortStream } from '../base/port-stream.ts';
+import { connectRefused, type StreamMultiplexer, type StreamMultiplexerOptions } from '../base/stream-multiplexer.ts';
 import { flag } from '../channel/payload.ts';
 
-export class SingleSession implements PortSession, Carrier {
+export class SingleStreamMultiplexer implements StreamMultiplexer, Carrier {
   readonly clock: Clock;
-  readonly budget: PortSessionOptions['budget'];
-  readonly stuck = false;
-  readonly #options: PortSessionOptions;
+  readonly budget: StreamMultiplexerOptions['budget'];
+  readonly connectHangs = false;
+  readonly #options: StreamMultiplexerOptions;
   #stream: PortStream | undefined;
   #used = false;
   #error: Error | undefined;
@@ -20,7 +20,7 @@ export class SingleSession implements PortSession, Carrier {
   #early: Buffer[] = [];
   #earlyBytes = 0;
 
-  constructor(options: PortSessionOptions) {
+  constructor(options: StreamMultiplexerOptions) {
     this.#options = options;
     this.clock = options.clock;
     this.budget = options.budget;
@@ -34,7 +34,7 @@ export class SingleSession implements PortSession, Carrier {
     return !this.#used && this.#error === undefined;
   }
 
-  get spent(): boolean {
+  get exhausted(): boolean {
     return this.#used;
   }
 
@@ -42,12 +42,12 @@ export class SingleSession implements PortSession, Carrier {
     return this.#stream?.waiting === true;
   }
 
-  get deaf(): boolean {
-    return this.#options.channel.deaf;
+  get inputPaused(): boolean {
+    return this.#options.channel.inputPaused;
   }
 
-  get deafUntil(): number {
-    return this.#options.channel.deafUntil;
+  get inputPausedUntil(): number {
+    return this.#options.channel.inputPausedUntil;
   }
 
   mark(): () => boolean {

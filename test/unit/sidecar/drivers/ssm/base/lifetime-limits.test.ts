@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SessionLimits } from '../../../../../../src/sidecar/drivers/ssm/base/session-limits.ts';
+import { LifetimeLimits } from '../../../../../../src/sidecar/drivers/ssm/base/lifetime-limits.ts';
 
 const minute = 60_000;
 
 test('nothing is limited that is not known, but a session that says nothing lasts 20 minutes as a rule', () => {
-  const limits = new SessionLimits(0);
+  const limits = new LifetimeLimits(0);
   assert.equal(limits.lifeMs('i-1', false), Number.POSITIVE_INFINITY);
   assert.equal(limits.lifeMs('i-1', true), 20 * minute);
 });
 
 test('the age at which a busy session was ended is the limit of its target, rounded down to the minute', () => {
-  const limits = new SessionLimits(0);
+  const limits = new LifetimeLimits(0);
   limits.expired('i-1', { ageMs: 60 * minute + 59_000, idleMs: 3_900 });
   assert.equal(limits.lifeMs('i-1', false), 60 * minute);
   assert.equal(limits.lifeMs('i-1', true), 20 * minute);
@@ -21,20 +21,20 @@ test('the age at which a busy session was ended is the limit of its target, roun
 });
 
 test('a session that was ended while it said nothing tells the idle timeout, not the limit of its age', () => {
-  const limits = new SessionLimits(0);
+  const limits = new LifetimeLimits(0);
   limits.expired('i-1', { ageMs: 47 * minute, idleMs: 5 * minute + 1 });
   assert.equal(limits.lifeMs('i-1', false), Number.POSITIVE_INFINITY);
   assert.equal(limits.lifeMs('i-1', true), 5 * minute);
 });
 
 test('an end within the first two minutes teaches nothing: an agent that ends each minute is no limit', () => {
-  const limits = new SessionLimits(0);
+  const limits = new LifetimeLimits(0);
   limits.expired('i-1', { ageMs: 119_000, idleMs: 0 });
   assert.equal(limits.lifeMs('i-1', false), Number.POSITIVE_INFINITY);
 });
 
 test('a limit that a session outlives is forgotten', () => {
-  const limits = new SessionLimits(0);
+  const limits = new LifetimeLimits(0);
   limits.expired('i-1', { ageMs: 3 * minute, idleMs: 0 });
   limits.lived('i-1', 4 * minute);
   assert.equal(limits.lifeMs('i-1', false), 3 * minute);
@@ -43,7 +43,7 @@ test('a limit that a session outlives is forgotten', () => {
 });
 
 test('a learned limit is doubted until a session was two minutes older', () => {
-  const limits = new SessionLimits(0);
+  const limits = new LifetimeLimits(0);
   assert.equal(limits.doubtMs('i-1'), 0);
   limits.expired('i-1', { ageMs: 3 * minute, idleMs: 0 });
   const until = limits.doubtMs('i-1');
@@ -53,7 +53,7 @@ test('a learned limit is doubted until a session was two minutes older', () => {
 });
 
 test('the document’s own limit stands', () => {
-  const limits = new SessionLimits(90);
+  const limits = new LifetimeLimits(90);
   limits.expired('i-1', { ageMs: 10 * minute, idleMs: 0 });
   assert.equal(limits.doubtMs('i-1'), 0);
   assert.equal(limits.lifeMs('i-1', false), 90 * minute);

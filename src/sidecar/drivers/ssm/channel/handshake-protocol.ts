@@ -32,20 +32,20 @@ export type HandshakeStep =
   | { readonly kind: 'complete'; readonly agent: AgentFacts }
   | { readonly kind: 'refused'; readonly error: TunnelError; readonly payload?: Buffer };
 
-export interface HandshakeOptions {
+export interface HandshakeProtocolOptions {
   /** Whether the session is to reach another host than the instance itself. */
   readonly remoteHost: boolean;
   /** What the session leads to, for sentences. */
   readonly target: string;
 }
 
-export class Handshake {
+export class HandshakeProtocol {
   readonly #remoteHost: boolean;
   readonly #target: string;
   #agent: { readonly version: string; readonly abilities: AgentAbilities } | undefined;
   #over = false;
 
-  constructor({ remoteHost, target }: HandshakeOptions) {
+  constructor({ remoteHost, target }: HandshakeProtocolOptions) {
     this.#remoteHost = remoteHost;
     this.#target = target;
   }

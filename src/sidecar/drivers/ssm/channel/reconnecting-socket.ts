@@ -3,10 +3,10 @@
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Logger } from '../../../../process/log.ts';
 import type { ChannelTicket } from '../aws/api.ts';
-import type { Opening } from './socket-opener.ts';
+import type { SocketOpener } from './socket-opener.ts';
 import type { DataSocket, SocketEvents } from './web-socket.ts';
 
-export interface SocketsEvents {
+export interface ReconnectingSocketEvents {
   /** There is a socket; what it brings comes afterwards. */
   up(socket: DataSocket): void;
   message(bytes: Buffer): void;
@@ -26,24 +26,24 @@ interface Handlers extends SocketEvents {
   readonly early: Buffer[];
 }
 
-export interface SocketsOptions {
-  readonly opening: Opening;
+export interface ReconnectingSocketOptions {
+  readonly opening: SocketOpener;
   readonly ticket: ChannelTicket;
   readonly log: Logger;
 }
 
-export class Sockets {
-  readonly #options: SocketsOptions;
-  readonly #events: SocketsEvents;
+export class ReconnectingSocket {
+  readonly #options: ReconnectingSocketOptions;
+  readonly #events: ReconnectingSocketEvents;
   readonly #closed = new AbortController();
   #handlers: Handlers | undefined;
   #socket: DataSocket | undefined;
   #resuming: Promise<void> | undefined;
   readonly #leaving = new Set<Promise<void>>();
-  /** Sockets in a row that were gone before they brought a message: each makes the next wait longer. */
+  /** ReconnectingSocket in a row that were gone before they brought a message: each makes the next wait longer. */
   #barren = 0;
 
-  constructor(options: SocketsOptions, events: SocketsEvents) {
+  constructor(options: ReconnectingSocketOptions, events: ReconnectingSocketEvents) {
     this.#options = options;
     this.#events = events;
   }
