@@ -1,5 +1,5 @@
-// `portforward open`: the same tunnel from the same document, on this machine, without a cluster. Reads on in sidecar/main.ts, which does
-// the work; here it gets its document, its Secrets, its local ports, and a person who reads along.
+// `portforward open`: the same tunnel from the same document, on this machine, without a cluster. sidecar/sidecar.ts does the
+// work; this file gives it its document, its Secrets, its local ports, and prints what happens.
 // Neighbours: documents.ts, local-secrets.ts, cluster-secrets.ts, port-mapping.ts, state-lines.ts.
 import { randomUUID } from 'node:crypto';
 import { parsePortForward } from '../contract/api/parse.ts';
@@ -12,7 +12,7 @@ import { destinationText, hostPort, type TunnelConfig } from '../contract/tunnel
 import { tunnelConfigOf } from '../contract/tunnel-config-of.ts';
 import { createLog, type Logger } from '../process/log.ts';
 import { run } from '../process/run.ts';
-import { type Sidecar, startSidecar } from '../sidecar/main.ts';
+import { type Sidecar, startSidecar } from '../sidecar/sidecar.ts';
 import { nameOf } from './check.ts';
 import { type FileDocument, readDocuments } from './documents.ts';
 import { type LocalSecret, materialise, PrivateDirectory } from './local-secrets.ts';
@@ -173,7 +173,7 @@ async function clusterOf(context: string, signal: AbortSignal) {
 
 async function listening(config: TunnelConfig, { address }: OpenOptions, log: Logger): Promise<Sidecar> {
   try {
-    return await startSidecar(config, { podUid: randomUUID(), address, log });
+    return await startSidecar(config, { podUid: randomUUID(), address, log, environment: process.env });
   } catch (error) {
     const { code, port } = error as NodeJS.ErrnoException & { readonly port?: number };
     const forward = config.forwards.find(({ listenPort }) => listenPort === port);

@@ -1,33 +1,33 @@
-// The sidecar's series for Prometheus, all named portforward_tunnel_*. Gauges are read when Prometheus asks, counters are told.
-// Neighbours: main.ts registers them and hands the observers to tunnel and listeners.
+// The sidecar's series for Prometheus, all named portforward_tunnel_*. Gauges are read when Prometheus asks; counters are incremented as things happen.
+// Neighbours: sidecar.ts makes them and hands the observers to tunnel and listeners.
 import type { Code } from '../contract/errors.ts';
 import { Counter, Gauge, Histogram, type Registry } from '../process/metrics.ts';
 import type { ByteBudget } from './base/byte-budget.ts';
 import type { Traffic } from './clients/bridge.ts';
-import type { ConnectionLimit, ListenerObserver } from './clients/listener.ts';
+import type { ConnectionCount, ListenerObserver } from './clients/listener.ts';
 import type { Health } from './health/health.ts';
 import { isResponsive, type PooledSession } from './tunnel/session-pool.ts';
 import type { TunnelObserver } from './tunnel/tunnel-options.ts';
 
 const prefix = 'portforward_tunnel_';
 
-/** What the gauges look at; set once all parts exist. */
-export interface Measured {
+/** What the gauges read. */
+export interface GaugeSources {
   readonly sessions: () => readonly PooledSession[];
   readonly isReady: () => boolean;
   readonly health: Health;
   readonly forwards: readonly string[];
-  readonly limit: ConnectionLimit;
+  readonly connections: ConnectionCount;
   readonly budget: ByteBudget;
-  /** Whether the driver's ciphers run natively; undefined where the driver has none. */
+  /** Whether the driver's ciphers run natively; undefined if the driver has none. */
   readonly nativeCrypto: boolean | undefined;
 }
 
 export interface TunnelMetrics {
   readonly tunnel: TunnelObserver;
   readonly listener: ListenerObserver;
-  /** Begins to show the gauges. */
-  measure(measured: Measured): void;
+  /** Adds the gauges. Called once, as soon as their sources exist. */
+  showGauges(sources: GaugeSources): void;
 }
 
 export function createTunnelMetrics(registry: Registry): TunnelMetrics {
@@ -84,12 +84,12 @@ export function createTunnelMetrics(registry: Registry): TunnelMetrics {
       },
       reset: (port, cause) => resets.inc({ port, cause }),
     },
-    measure: (measured) => measure(measured, registers),
+    showGauges: (sources) => addGauges(sources, registers),
   };
 }
 
-function measure(measured: Measured, registers: Registry[]): void {
-  const { sessions, isReady, health, forwards, limit, budget, nativeCrypto } = measured;
+function addGauges(sources: GaugeSources, registers: Registry[]): void {
+  const { sessions, isReady, health, forwards, connections, budget, nativeCrypto } = sources;
   const gauge = (name: string, help: string, read: () => number): Gauge =>
     new Gauge({
       name: `${prefix}${name}`,
@@ -100,8 +100,8 @@ function measure(measured: Measured, registers: Registry[]): void {
       },
     });
   gauge('ready', '1 while the pod is ready.', () => Number(isReady()));
-  gauge('open_connections', 'Client connections open now.', () => limit.open);
-  gauge('max_connections', 'The most client connections that the pod carries.', () => limit.max);
+  gauge('open_connections', 'Client connections open now.', () => connections.open);
+  gauge('max_connections', 'The most client connections that the pod carries.', () => connections.max);
   gauge('buffered_bytes', 'Bytes counted against the memory budget of the pod.', () => budget.used);
   if (nativeCrypto !== undefined) {
     gauge('native_crypto', '1 if ssh’s ciphers run natively, 0 if in slower JavaScript.', () => Number(nativeCrypto));

@@ -1,5 +1,6 @@
-// What the sidecar says of itself on the admin port: /statusz for the controller, /readyz and /livez for the kubelet.
+// What the sidecar reports about itself on the admin port: /statusz for the controller, /readyz and /livez for the kubelet.
 // Neighbours: contract/tunnel-status.ts is the document, tunnel.ts and health/ the truth behind it, process/probe-server.ts serves it.
+import { defined } from '../contract/defined.ts';
 import { destinationText, type Forward, type TunnelConfig } from '../contract/tunnel-config.ts';
 import type { PortStatus, TunnelStatus } from '../contract/tunnel-status.ts';
 import type { Registry } from '../process/metrics.ts';
@@ -12,7 +13,7 @@ export interface StatusSources {
   readonly health: Pick<Health, 'of'>;
   readonly forwards: readonly Forward[];
   readonly readinessPolicy: TunnelConfig['healthCheck']['readinessPolicy'];
-  /** Set when the process was asked to stop. */
+  /** When the process was asked to stop; undefined before. */
   readonly drainingSince: () => Date | undefined;
 }
 
@@ -24,8 +25,7 @@ export function statusOf({ snapshot, health, forwards, drainingSince }: StatusSo
     version: 1,
     state: draining === undefined ? state : 'Draining',
     since: (draining ?? since).toISOString(),
-    ...(via === undefined ? {} : { via }),
-    ...(error === undefined ? {} : { reason: error.code, message: sentence(error.message) }),
+    ...defined({ via, reason: error?.code, message: error && sentence(error.message) }),
     ...facts,
     ports: forwards.map((forward) => portStatusOf(forward, health)),
   };
@@ -38,7 +38,7 @@ function portStatusOf({ name, destination }: Forward, health: Pick<Health, 'of'>
     name,
     destination: destinationText(destination),
     reachable: reachability?.reachable ?? null,
-    ...(failure === undefined ? {} : { reason: failure.code, message: sentence(failure.message) }),
+    ...defined({ reason: failure?.code, message: failure && sentence(failure.message) }),
   };
 }
 
@@ -47,15 +47,17 @@ function sentence(text: string): string {
   return text.length <= 1024 ? text : `${text.slice(0, 1023)}…`;
 }
 
-/** Why the pod is not ready; undefined while it is: transport up or idle on demand, and with the policy Destination every judged port reachable. */
+/** Why the pod is not ready; undefined while it is: connected or idle on demand, and under the policy Destination every checked port reachable. */
 export function whyNotReady(sources: StatusSources): { readonly reason: string; readonly message: string } | undefined {
   const { state, ports, reason, message } = statusOf(sources);
   if (state === 'Idle') return undefined;
   if (state === 'Draining') return { reason: 'Draining', message: 'the pod is shutting down' };
   if (state !== 'Connected') return { reason: reason ?? 'NotConnected', message: message ?? 'there is no session yet' };
   if (sources.readinessPolicy === 'Transport') return undefined;
-  const judged = new Set(sources.forwards.filter((forward) => forward.health !== 'Off').map((forward) => forward.name));
-  const missing = ports.find((port) => judged.has(port.name) && port.reachable !== true);
+  const checked = new Set(
+    sources.forwards.filter((forward) => forward.health !== 'Off').map((forward) => forward.name),
+  );
+  const missing = ports.find((port) => checked.has(port.name) && port.reachable !== true);
   if (missing === undefined) return undefined;
   return {
     reason: missing.reason ?? 'NotChecked',
@@ -66,7 +68,7 @@ export function whyNotReady(sources: StatusSources): { readonly reason: string; 
 /** The pages of the admin port. */
 export function adminRoutes(sources: StatusSources, registry: Registry): Readonly<Record<string, Route>> {
   return {
-    // Answering at all is the proof: the event loop turns.
+    // An answer alone proves that the event loop runs.
     '/livez': () => jsonAnswer(200, { live: true }),
     '/readyz': () => {
       const problem = whyNotReady(sources);

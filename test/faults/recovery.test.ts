@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Bastion, type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
-import { type Sidecar } from '../../src/sidecar/main.ts';
+import { type Sidecar } from '../../src/sidecar/sidecar.ts';
 import {
   openSidecar,
   portOf,

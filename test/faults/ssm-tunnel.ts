@@ -1,6 +1,6 @@
 // A tunnel in this process through a Session Manager service of its own: what the ssm tests of this folder begin with.
 // Neighbours: test/support/ssm (the service), ssm-database.ts (behind it), ssm-clients.ts (who uses it), ../integration/sidecar (what both share).
-import type { Sidecar } from '../../src/sidecar/main.ts';
+import type { Sidecar } from '../../src/sidecar/sidecar.ts';
 import { openSidecar, portOf, ssmTunnelConfig, untilConnected } from '../integration/sidecar/sidecar-world.ts';
 import { SecretDirectory } from '../integration/ssh/ssh-world.ts';
 import { type Seen, SessionManager, type Switches } from '../support/ssm/session-manager.ts';

@@ -1,19 +1,20 @@
-// Joins a client's socket and a stream to a destination: bytes both ways, unchanged and in order, until both sides have ended.
+// Joins a client's socket and a stream to a destination: carries bytes both ways, unchanged and in order, until both sides have ended.
 //
 // - Half-close is kept: the end of one side ends the other's write side only.
-// - Every break that our side can know reaches the client as RST, never as a clean end: half a result must not look like a whole one.
+// - Every break that we can know of reaches the client as RST, never as a clean end: half a result must not look like a whole one.
 // - A client that breaks off takes the stream with it.
-// - What waits for a slow side is bounded per connection, and counted against the pod's byte budget.
+// - The bytes that wait for a slow side are bounded per connection and counted against the pod's byte budget.
 //
-// Written with 'data' events and not `pipeline`: that would end the client with FIN when the far side breaks (measured), and it costs
-// more per chunk. Neighbours: listener.ts calls it, dialer.ts gave the stream, kernel-table.ts tells what a slow client has not taken.
+// Uses 'data' events instead of `pipeline`, which ends the client with FIN when the far side breaks (measured) and costs more per chunk.
+// Neighbours: listener.ts calls it, dialer.ts opens the stream, kernel-table.ts knows what a slow client has not taken.
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TunnelError } from '../../contract/errors.ts';
+import { onAbort } from '../../process/abort.ts';
 import type { ByteBudget } from '../base/byte-budget.ts';
 import { kernelRow } from '../base/kernel-table.ts';
 import { reset } from '../base/reset.ts';
-import { Unanswered } from './replay-buffer.ts';
+import { ReplayBuffer } from './replay-buffer.ts';
 
 /** Bytes carried so far by all connections of one forward, for metrics. */
 export interface Traffic {
@@ -24,142 +25,163 @@ export interface Traffic {
 export interface BridgeOptions {
   /** The pod's memory for waiting bytes. */
   readonly budget: ByteBudget;
-  /** Added to as bytes come. */
+  /** Incremented as bytes arrive. */
   readonly traffic: Traffic;
   /** Called with the destination's first byte. */
-  readonly onAnswer?: () => void;
+  readonly onAnswer?: (() => void) | undefined;
 }
 
-/** How the two were parted. `failure` is undefined if both sides ended cleanly. */
+/** How the connection ended. `failure` is undefined if both sides ended cleanly. */
 export interface BridgeResult {
   readonly bytesToDestination: number;
   readonly bytesToClient: number;
-  /** Who broke off, if anyone did. */
+  /** The side that broke off, if any. */
   readonly brokenBy?: 'client' | 'destination' | 'session';
   readonly failure?: unknown;
   /**
-   * The destination refused before its first byte (a driver whose dial resolves early tells it so late): the client is still there, has
-   * got nothing, and what it sent is to be read from it again.
+   * The destination refused before its first byte (known only now if the driver's dial resolves early): the client is still open, has
+   * received nothing, and everything that it sent can be read from it again.
    */
   readonly refusal?: TunnelError;
 }
 
 /**
- * The far side has closed both directions although the client still sends: its bytes are dropped for this long, and as long again while
- * it has not taken the last answer. An earlier RST would make what our kernel still holds of that vanish.
+ * The far side has closed both directions although the client still sends: the client's bytes are dropped for this long, and for as long
+ * again while it has not taken the last answer. An earlier RST would make the rest of that answer, still in our kernel, vanish.
  */
 const lingerMs = 30_000;
 
 /**
  * Carries bytes until both sides have ended or one broke off. `session` aborts before the stream of a lost session ends.
- * The client must be paused, so that what it sent early is still to come. Never rejects; both ends are closed when it resolves,
- * but for the client of a refusal.
+ * The client must be paused, so that nothing of what it sent early is lost. Never rejects. When it resolves, both ends are closed;
+ * only after a refusal the client is still open.
  */
 export async function bridge(
   client: Socket,
   remote: Duplex,
   session: AbortSignal,
-  { budget, traffic, onAnswer }: BridgeOptions,
+  options: BridgeOptions,
 ): Promise<BridgeResult> {
-  const unanswered = new Unanswered(budget);
-  const refused = Promise.withResolvers<TunnelError>();
-  let refusal: TunnelError | undefined;
-  let brokenBy: BridgeResult['brokenBy'];
-  let failure: unknown;
-  let linger: NodeJS.Timeout | undefined;
-  const toClient = new OneWay(remote, client, budget, {
-    onChunk: () => {
-      if (toClient.bytes > 0) return;
-      unanswered.forget();
-      onAnswer?.();
-    },
-    onCarried: (bytes) => (traffic.toClient += bytes),
-  });
-  const toDestination = new OneWay(client, remote, budget, {
-    onChunk: (chunk) => unanswered.keep(chunk),
-    onCarried: (bytes) => (traffic.toDestination += bytes),
-  });
-
-  const breakOff = (by: NonNullable<BridgeResult['brokenBy']>, cause: unknown): void => {
-    if (brokenBy !== undefined) return;
-    brokenBy = by;
-    failure = cause;
-    if (cause instanceof TunnelError && cause.layer === 'destination' && unanswered.isWhole && client.readable) {
-      refusal = cause;
-      toClient.stop();
-      toDestination.stop();
-      client.pause();
-      unanswered.returnTo(client);
-      refused.resolve(cause);
-    } else {
-      reset(client);
-    }
-    if (!remote.destroyed) remote.destroy();
-  };
-
-  const clientClosed = new Promise<void>((resolve) => {
-    client.on('error', (error) => breakOff('client', error));
-    client.once('close', () => {
-      if (!remote.destroyed && !(client.readableEnded && client.writableFinished)) breakOff('client', undefined);
-      resolve();
-    });
-  });
-  const remoteClosed = new Promise<void>((resolve) => {
-    const lingerOn = (): void => {
-      linger = setTimeout(() => void endLinger(), lingerMs);
-    };
-    const endLinger = async (): Promise<void> => {
-      const isSlow = await hasToTake(client);
-      if (isSlow && !client.destroyed) lingerOn();
-      else reset(client);
-    };
-    const discard = (): void => {
-      toDestination.discard();
-      lingerOn();
-    };
-    remote.on('error', (error) => breakOff('destination', error));
-    remote.once('close', () => {
-      if (!remote.readableEnded) {
-        breakOff('destination', new TunnelError('BastionLost', 'the stream was closed without an end'));
-      } else if (!client.readableEnded && !client.destroyed) {
-        discard();
-      }
-      resolve();
-    });
-  });
-  const onSessionLost = (): void => {
-    // Its end came before, and the whole answer is on its way: only the client's drain is still awaited, which needs no session.
-    if (remote.destroyed && remote.readableEnded && remote.errored === null) return;
-    breakOff('session', session.reason);
-  };
-
-  if (session.aborted) onSessionLost();
-  else session.addEventListener('abort', onSessionLost, { once: true });
-  // The client may have gone, and the stream may have broken, before anyone listened.
-  if (client.destroyed || remote.destroyed) breakOff(client.destroyed ? 'client' : 'destination', remote.errored);
-  if (refusal === undefined) {
-    toClient.start();
-    toDestination.start();
-  }
-
-  const waits: Promise<unknown>[] = [];
-  if (!client.closed) waits.push(Promise.race([clientClosed, refused.promise]));
-  if (!remote.closed) waits.push(remoteClosed);
-  await Promise.all(waits);
-  clearTimeout(linger);
-  session.removeEventListener('abort', onSessionLost);
-  toClient.stop();
-  toDestination.stop();
-  unanswered.forget();
-  return {
-    bytesToDestination: toDestination.bytes,
-    bytesToClient: toClient.bytes,
-    ...(brokenBy === undefined ? {} : { brokenBy, failure }),
-    ...(refusal === undefined ? {} : { refusal }),
-  };
+  return await new Bridge(client, remote, session, options).carry();
 }
 
-/** Whether something for the client, its end included, still waits here or in our kernel. Of that only Linux tells. */
+type Break = Required<Pick<BridgeResult, 'brokenBy' | 'failure'>> & Pick<BridgeResult, 'refusal'>;
+
+class Bridge {
+  readonly #client: Socket;
+  readonly #remote: Duplex;
+  readonly #session: AbortSignal;
+  readonly #sentEarly: ReplayBuffer;
+  readonly #toClient: OneWay;
+  readonly #toDestination: OneWay;
+  /** Resolved when the client is closed, or belongs to the caller again after a refusal. */
+  readonly #clientDone = Promise.withResolvers<void>();
+  readonly #remoteDone = Promise.withResolvers<void>();
+  #broken: Break | undefined;
+  #lingering: NodeJS.Timeout | undefined;
+
+  constructor(client: Socket, remote: Duplex, session: AbortSignal, { budget, traffic, onAnswer }: BridgeOptions) {
+    this.#client = client;
+    this.#remote = remote;
+    this.#session = session;
+    this.#sentEarly = new ReplayBuffer(budget);
+    this.#toClient = new OneWay(remote, client, budget, {
+      onChunk: () => {
+        if (this.#toClient.bytes > 0) return;
+        this.#sentEarly.forget();
+        onAnswer?.();
+      },
+      onCarried: (bytes) => (traffic.toClient += bytes),
+    });
+    this.#toDestination = new OneWay(client, remote, budget, {
+      onChunk: (chunk) => this.#sentEarly.keep(chunk),
+      onCarried: (bytes) => (traffic.toDestination += bytes),
+    });
+  }
+
+  async carry(): Promise<BridgeResult> {
+    const client = this.#client;
+    const remote = this.#remote;
+    client.on('error', (error) => this.#break('client', error));
+    client.once('close', () => this.#onClientClosed());
+    remote.on('error', (error) => this.#break('destination', error));
+    remote.once('close', () => this.#onRemoteClosed());
+    using _ = onAbort(this.#session, (reason) => this.#onSessionLost(reason));
+    // The client may have left, and the stream may have broken, before these listeners were there.
+    if (client.destroyed || remote.destroyed) this.#break(client.destroyed ? 'client' : 'destination', remote.errored);
+    if (this.#broken?.refusal === undefined) {
+      this.#toClient.start();
+      this.#toDestination.start();
+    }
+
+    if (!client.closed) await this.#clientDone.promise;
+    if (!remote.closed) await this.#remoteDone.promise;
+    clearTimeout(this.#lingering);
+    this.#toClient.stop();
+    this.#toDestination.stop();
+    this.#sentEarly.forget();
+    return { bytesToDestination: this.#toDestination.bytes, bytesToClient: this.#toClient.bytes, ...this.#broken };
+  }
+
+  #onClientClosed(): void {
+    const client = this.#client;
+    const isClean = client.readableEnded && client.writableFinished;
+    if (!this.#remote.destroyed && !isClean) this.#break('client', undefined);
+    this.#clientDone.resolve();
+  }
+
+  #onRemoteClosed(): void {
+    const client = this.#client;
+    if (!this.#remote.readableEnded) {
+      this.#break('destination', new TunnelError('BastionLost', 'the stream was closed without an end'));
+    } else if (!client.readableEnded && !client.destroyed) {
+      this.#toDestination.discard();
+      this.#linger();
+    }
+    this.#remoteDone.resolve();
+  }
+
+  #onSessionLost(reason: unknown): void {
+    const { destroyed, readableEnded, errored } = this.#remote;
+    // The stream ended before, and the whole answer is on its way: the client only has to take it, which needs no session.
+    if (destroyed && readableEnded && errored === null) return;
+    this.#break('session', reason);
+  }
+
+  #break(brokenBy: Break['brokenBy'], failure: unknown): void {
+    if (this.#broken !== undefined) return;
+    const mayReplay = this.#sentEarly.isComplete && this.#client.readable;
+    if (failure instanceof TunnelError && failure.layer === 'destination' && mayReplay) {
+      this.#broken = { brokenBy, failure, refusal: failure };
+      this.#refuse();
+    } else {
+      this.#broken = { brokenBy, failure };
+      reset(this.#client);
+    }
+    if (!this.#remote.destroyed) this.#remote.destroy();
+  }
+
+  /** Leaves the client as if nothing had been read from it. */
+  #refuse(): void {
+    this.#toClient.stop();
+    this.#toDestination.stop();
+    this.#client.pause();
+    this.#sentEarly.returnTo(this.#client);
+    this.#clientDone.resolve();
+  }
+
+  #linger(): void {
+    this.#lingering = setTimeout(() => void this.#endLinger(), lingerMs);
+  }
+
+  async #endLinger(): Promise<void> {
+    const isSlow = await hasToTake(this.#client);
+    if (isSlow && !this.#client.destroyed) this.#linger();
+    else reset(this.#client);
+  }
+}
+
+/** True if data or FIN for the client is still unsent or unacknowledged (the latter is known on Linux only). */
 async function hasToTake(client: Socket): Promise<boolean> {
   if (!client.writableFinished) return true;
   const row = await kernelRow(client);
@@ -167,19 +189,19 @@ async function hasToTake(client: Socket): Promise<boolean> {
 }
 
 interface OneWayObserver {
-  /** Before the chunk is passed on, or dropped because nobody takes it. */
+  /** Called before the chunk is passed on, or dropped because nobody takes it. */
   onChunk(chunk: Buffer): void;
   onCarried(bytes: number): void;
 }
 
-/** One direction: passes chunks on as they come and stops reading while the other side is slow. */
+/** One direction: passes chunks on as they arrive and stops reading while the other side is slow. */
 class OneWay {
   bytes = 0;
   readonly #from: Duplex;
   readonly #to: Duplex;
   readonly #budget: ByteBudget;
   readonly #observer: OneWayObserver;
-  /** What waits at `to` and was counted against the budget. */
+  /** Bytes that wait at `to` and are counted against the budget. */
   #counted = 0;
   #corked = false;
   #stopped = false;
@@ -206,7 +228,7 @@ class OneWay {
     this.#count(0);
   }
 
-  /** The destination takes no more: what still comes is read and dropped. */
+  /** The destination takes no more: whatever still arrives is read and dropped. */
   discard(): void {
     this.stop();
     this.#from.on('data', () => undefined);
@@ -217,20 +239,20 @@ class OneWay {
     const to = this.#to;
     this.#observer.onChunk(chunk);
     if (to.destroyed || to.writableEnded) {
-      // Its own 'close' ends the bridge; until then nothing more is read for it.
+      // Its 'close' event ends the bridge; until then nothing more is read for it.
       this.#from.pause();
       return;
     }
     this.bytes += chunk.length;
     this.#observer.onCarried(chunk.length);
     if (!this.#corked) {
-      // Chunks of one turn leave in one system call.
+      // Sends the chunks of one turn in one system call.
       this.#corked = true;
       to.cork();
       process.nextTick(this.#uncork);
     }
     if (this.#budget.spare > 0) {
-      // Enough for one call, or a source that never lets the turn end.
+      // A false here: enough for one call, or a source that never lets the turn end.
       if (!to.write(chunk)) this.#uncork();
     } else {
       // The pod's memory is scarce: nothing more is read before this chunk has left.

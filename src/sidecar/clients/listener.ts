@@ -1,7 +1,9 @@
-// One forward's local port: accepts clients, waits for a stream to the destination, bridges; or tells the client why not. It never closes
-// during an outage, so clients always meet someone who knows the reason. Neighbours: tunnel.ts dials, bridge.ts carries, dialects/ speak.
+// One forward's local port: accepts clients, waits for a stream to the destination and bridges both; or tells the client why not.
+// Keeps listening during outages, so that clients get the reason instead of a refused port.
+// Neighbours: tunnel.ts dials, bridge.ts carries the bytes, dialects/ tell the reason.
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { defined } from '../../contract/defined.ts';
 import { TunnelError } from '../../contract/errors.ts';
 import type { Forward } from '../../contract/tunnel-config.ts';
 import type { Logger } from '../../process/log.ts';
@@ -21,8 +23,8 @@ export interface ListenerObserver {
   reset(forward: string, cause: ResetCause): void;
 }
 
-/** Counts the clients of a whole pod. */
-export class ConnectionLimit {
+/** Counts the client connections of a whole pod, all forwards together. */
+export class ConnectionCount {
   readonly max: number;
   open = 0;
 
@@ -33,20 +35,20 @@ export class ConnectionLimit {
 
 export interface ListenerOptions {
   readonly forward: Forward;
-  /** `127.0.0.1` on a laptop; undefined: every address, IPv4 and IPv6 where the pod has both. */
-  readonly address?: string;
+  /** `127.0.0.1` on a laptop. Default: every address, IPv4 and IPv6 if the pod has both. */
+  readonly address?: string | undefined;
   readonly dial: (forward: Forward, signal: AbortSignal) => Promise<Dialled>;
-  /** A dial that resolved says nothing of the destination yet: its first byte does, or a refusal before that. */
+  /** True if a resolved dial proves nothing about the destination yet; only its first byte, or a refusal before that, does. */
   readonly blindDials: boolean;
-  /** Told of each dial's outcome, for the health of the destination. */
+  /** Called with each dial's outcome, for the health of the destination. */
   readonly onDial: (forward: Forward, failure: TunnelError | undefined) => void;
-  readonly limit: ConnectionLimit;
+  readonly connections: ConnectionCount;
   readonly budget: ByteBudget;
   readonly log: Logger;
   readonly observer: ListenerObserver;
 }
 
-/** A client that vanished without a word is noticed after this long of silence (plus the kernel's probes). */
+/** A client that vanished silently is noticed after this long (plus the kernel's probes). */
 const keepAliveMs = 30_000;
 
 export class Listener {
@@ -57,8 +59,8 @@ export class Listener {
 
   private constructor(options: ListenerOptions) {
     this.#options = options;
-    // allowHalfOpen: an end of one direction is carried on, not answered. pauseOnConnect: what the client sends early stays in the
-    // kernel until there is someone to send it to.
+    // allowHalfOpen: the end of one direction is passed on, not answered. pauseOnConnect: what the client sends early stays in the
+    // kernel until there is a stream for it.
     this.#server = createServer({
       allowHalfOpen: true,
       pauseOnConnect: true,
@@ -70,12 +72,12 @@ export class Listener {
     this.#server.on('error', (error) => options.log.warn({ error }, 'the listener reported an error'));
   }
 
-  /** Listens and resolves once it does; rejects if the port is taken. */
+  /** Resolves once it listens; rejects if the port is taken. */
   static async open(options: ListenerOptions): Promise<Listener> {
     const listener = new Listener(options);
     const { listenPort } = options.forward;
     const server = listener.#server;
-    server.listen({ port: listenPort, ...(options.address === undefined ? {} : { host: options.address }) });
+    server.listen(defined({ port: listenPort, host: options.address }));
     await once(server, 'listening');
     return listener;
   }
@@ -84,18 +86,13 @@ export class Listener {
     return this.#options.forward;
   }
 
-  /** The address that was taken. */
+  /** The address that it listens on. */
   get address(): { readonly host: string; readonly port: number } {
     const { address, port } = this.#server.address() as AddressInfo;
     return { host: address, port };
   }
 
-  /** Clients connected now. */
-  get clients(): number {
-    return this.#clients.size;
-  }
-
-  /** Accepts no more; those connected stay. */
+  /** Accepts no new clients; the connected ones stay. */
   stopAccepting(): void {
     this.#server.close();
   }
@@ -106,7 +103,7 @@ export class Listener {
     await new Promise<void>((resolve) => this.#emptied.add(resolve));
   }
 
-  /** Ends the port and every client, with a reset. Resolves when they are gone. */
+  /** Closes the port and resets every client. Resolves when they are gone. */
   async close(): Promise<void> {
     this.stopAccepting();
     for (const [client, abort] of this.#clients) {
@@ -118,26 +115,26 @@ export class Listener {
   }
 
   async #serve(client: Socket): Promise<void> {
-    const { forward, limit, observer, log } = this.#options;
+    const { forward, connections, observer, log } = this.#options;
     client.on('error', () => undefined);
-    if (limit.open >= limit.max) {
+    if (connections.open >= connections.max) {
       log.debug({ forward: forward.name }, 'client refused: the pod carries its maximum of connections');
       observer.reset(forward.name, 'limit');
       reset(client);
       return;
     }
     const abort = new AbortController();
-    limit.open += 1;
+    connections.open += 1;
     this.#clients.set(client, abort);
     observer.accepted(forward.name);
     try {
       await this.#carry(client, abort.signal);
     } catch (error) {
-      // Only a bug comes here; one client's must not become everyone's.
-      log.error({ error, forward: forward.name }, 'a connection failed in an unforeseen way');
+      // Only a bug gets here; it must not affect other clients.
+      log.error({ error, forward: forward.name }, 'a connection failed unexpectedly');
       reset(client);
     } finally {
-      limit.open -= 1;
+      connections.open -= 1;
       this.#clients.delete(client);
       if (this.#clients.size === 0) {
         for (const resolve of this.#emptied) resolve();
@@ -155,30 +152,30 @@ export class Listener {
     const result = await bridge(client, dialled.stream, dialled.signal, {
       budget,
       traffic,
-      ...(blindDials ? { onAnswer: () => onDial(forward, undefined) } : {}),
+      onAnswer: blindDials ? () => onDial(forward, undefined) : undefined,
     });
     if (result.refusal !== undefined) {
       await this.#refuse(client, result.refusal, signal);
       return;
     }
-    // A client that `close` has reset is counted there.
+    // `close` counts the clients that it resets.
     if (!signal.aborted && (result.brokenBy === 'session' || result.brokenBy === 'destination')) {
       observer.reset(forward.name, result.brokenBy);
     }
     log.debug(
-      {
+      defined({
         forward: forward.name,
         via: dialled.via,
         bytesToDestination: result.bytesToDestination,
         bytesToClient: result.bytesToClient,
         durationMs: Math.round(performance.now() - startedAt),
-        ...(result.brokenBy === undefined ? {} : { brokenBy: result.brokenBy }),
-      },
+        brokenBy: result.brokenBy,
+      }),
       'connection ended',
     );
   }
 
-  /** The stream for this client; undefined after the client was told why there is none. */
+  /** The stream for this client; undefined if there is none, after the client was told why. */
   async #dial(client: Socket, signal: AbortSignal): Promise<Dialled | undefined> {
     const { forward, dial, blindDials, onDial } = this.#options;
     try {
@@ -192,7 +189,7 @@ export class Listener {
     }
   }
 
-  /** The client learns why there is no stream for it. Resolves when it is gone. */
+  /** Tells the client why there is no stream for it. Resolves when the client is gone. */
   async #refuse(client: Socket, error: TunnelError, signal: AbortSignal): Promise<void> {
     const { forward, onDial, observer, log } = this.#options;
     if (!signal.aborted) onDial(forward, error);

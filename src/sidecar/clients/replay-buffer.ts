@@ -1,29 +1,29 @@
-// What a client sent while the destination was still silent, kept for the case of a refusal.
-// Neighbours: bridge.ts keeps it, dialects/ read it again after a refusal.
+// Keeps what a client sent before the destination's first byte, so that after a refusal it can be read again.
+// Neighbours: bridge.ts fills it; after a refusal dialects/ read the client's first message.
 import type { Socket } from 'node:net';
 import type { ByteBudget } from '../base/byte-budget.ts';
 
-/** So much is kept: more than a first message has. */
-const maxUnanswered = 16 * 1024;
+/** More than any first message has. */
+const maxBytes = 16 * 1024;
 
-export class Unanswered {
+export class ReplayBuffer {
   readonly #budget: ByteBudget;
   #chunks: Buffer[] = [];
   #bytes = 0;
-  #isWhole = true;
+  #isComplete = true;
 
   constructor(budget: ByteBudget) {
     this.#budget = budget;
   }
 
-  /** True while everything is kept. */
-  get isWhole(): boolean {
-    return this.#isWhole;
+  /** True while it holds everything that the client sent. */
+  get isComplete(): boolean {
+    return this.#isComplete;
   }
 
   keep(chunk: Buffer): void {
-    if (!this.#isWhole) return;
-    if (this.#bytes + chunk.length > maxUnanswered) {
+    if (!this.#isComplete) return;
+    if (this.#bytes + chunk.length > maxBytes) {
       this.forget();
       return;
     }
@@ -33,13 +33,13 @@ export class Unanswered {
   }
 
   forget(): void {
-    this.#isWhole = false;
+    this.#isComplete = false;
     this.#chunks = [];
     this.#budget.giveBack(this.#bytes);
     this.#bytes = 0;
   }
 
-  /** The client is as if nothing had been read of it. */
+  /** Puts everything back, as if nothing had been read from the client. */
   returnTo(client: Socket): void {
     if (this.#bytes > 0) client.unshift(Buffer.concat(this.#chunks));
     this.forget();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import type { Sidecar } from '../../../src/sidecar/main.ts';
+import type { Sidecar } from '../../../src/sidecar/sidecar.ts';
 import { type Service, echo as sendBack, serve } from '../../driver-suite/destinations.ts';
 import {
   type Bastion,

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
-import type { Sidecar } from '../../../src/sidecar/main.ts';
+import type { Sidecar } from '../../../src/sidecar/sidecar.ts';
 import {
   type Bastion,
   client,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type Postgres, startPostgres } from '../../../lab/private-network/postgres.ts';
 import { CommandFailed } from '../../../lab/process/command.ts';
-import type { Sidecar } from '../../../src/sidecar/main.ts';
+import type { Sidecar } from '../../../src/sidecar/sidecar.ts';
 import {
   type Bastion,
   openSidecar,

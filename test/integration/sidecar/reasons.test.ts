@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { CommandFailed, command } from '../../../lab/process/command.ts';
-import type { Sidecar } from '../../../src/sidecar/main.ts';
+import type { Sidecar } from '../../../src/sidecar/sidecar.ts';
 import { closedPort } from '../../driver-suite/destinations.ts';
 import {
   type Bastion,

@@ -1,5 +1,5 @@
 // A sidecar in this process before real bastions, for the tests beside and for test/faults.
-// Neighbours: lab/private-network (the servers), src/sidecar/main.ts (what is tested).
+// Neighbours: lab/private-network (the servers), src/sidecar/sidecar.ts (what is tested).
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Postgres } from '../../../lab/private-network/postgres.ts';
@@ -7,7 +7,7 @@ import { type Sshd, startSshd } from '../../../lab/private-network/sshd.ts';
 import { command } from '../../../lab/process/command.ts';
 import { type Forward, type TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { createLog, type Logger } from '../../../src/process/log.ts';
-import { type Sidecar, startSidecar } from '../../../src/sidecar/main.ts';
+import { type Sidecar, startSidecar } from '../../../src/sidecar/sidecar.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import type { SessionManager } from '../../support/ssm/session-manager.ts';
 import { hopTo, SecretDirectory, userKey } from '../ssh/ssh-world.ts';
@@ -113,7 +113,13 @@ function testLog(): Logger {
 }
 
 export async function openSidecar(config: TunnelConfig, log: Logger = testLog()): Promise<Sidecar> {
-  return await startSidecar(config, { podUid: 'test', log, address: '127.0.0.1', adminPort: 0 });
+  return await startSidecar(config, {
+    podUid: 'test',
+    log,
+    environment: process.env,
+    address: '127.0.0.1',
+    adminPort: 0,
+  });
 }
 
 /** Resolves once `ready()` is true of the sidecar; looked at after every change and every 50 ms. @throws after `timeoutMs`, with the status. */

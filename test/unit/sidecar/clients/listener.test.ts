@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { TunnelError } from '../../../../src/contract/errors.ts';
 import { silentLog } from '../../../../src/process/log.ts';
 import { ByteBudget } from '../../../../src/sidecar/base/byte-budget.ts';
-import { ConnectionLimit, Listener, type ResetCause } from '../../../../src/sidecar/clients/listener.ts';
+import { ConnectionCount, Listener, type ResetCause } from '../../../../src/sidecar/clients/listener.ts';
 import { orders } from '../tunnel/memory-driver.ts';
 
 test('a client that the drain resets is counted once, although its session ends with it', async () => {
@@ -24,7 +24,7 @@ test('a client that the drain resets is counted once, although its session ends 
     },
     blindDials: false,
     onDial: () => undefined,
-    limit: new ConnectionLimit(1),
+    connections: new ConnectionCount(1),
     budget: new ByteBudget(),
     log: silentLog(),
     observer: {

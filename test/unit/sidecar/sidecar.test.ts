@@ -6,7 +6,7 @@ import { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { silentLog } from '../../../src/process/log.ts';
-import { type Sidecar, startSidecar } from '../../../src/sidecar/main.ts';
+import { type Sidecar, startSidecar } from '../../../src/sidecar/sidecar.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { ManualClock, MemoryDriver, orders } from './tunnel/memory-driver.ts';
 
@@ -36,6 +36,7 @@ async function sidecarBefore(clock: ManualClock, destination: () => Duplex): Pro
   };
   const sidecar = await startSidecar(config, {
     podUid: 'uid-1',
+    environment: {},
     log: silentLog(),
     address: '127.0.0.1',
     clock,
