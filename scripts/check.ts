@@ -1,5 +1,6 @@
-// Everything that can be judged without running the product: types, lint with the import rules, format, unused code, generated files,
-// the chart. Runs all steps even after a failure, so that one run shows everything; `--fix` first mends what a tool can mend.
+// Everything that can be judged without running the product: types, lint with the import rules, format, unused code, the rules of the
+// house, generated files, the chart. Runs all steps even after a failure, so that one run shows everything; `--fix` first repairs what a
+// tool can repair.
 // Neighbour: test.ts runs it as the first tier.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -13,7 +14,7 @@ const code = ['src', 'lab', 'test', 'scripts'];
 interface Step {
   readonly name: string;
   readonly command: readonly string[];
-  /** The same tool, asked to mend what it finds. */
+  /** The same tool, asked to repair what it finds. */
   readonly fix?: readonly string[];
 }
 
@@ -30,6 +31,7 @@ const steps: Step[] = [
     fix: [bin('biome'), 'check', '--write', ...code],
   },
   { name: 'unused code', command: [bin('knip')] },
+  { name: 'house rules', command: [process.execPath, 'scripts/house-rules.ts'] },
   {
     name: 'generated files',
     command: [process.execPath, 'scripts/generate.ts', '--check'],
@@ -48,8 +50,8 @@ if (helm !== undefined && existsSync(join(root, 'helm', 'Chart.yaml'))) {
 
 const fix = process.argv.includes('--fix');
 const failed: string[] = [];
-for (const { name, command, fix: mend } of steps) {
-  if (fix && mend !== undefined) execute(mend, 'ignore');
+for (const { name, command, fix: repair } of steps) {
+  if (fix && repair !== undefined) execute(repair, 'ignore');
   const started = performance.now();
   const passed = execute(command, 'inherit');
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
@@ -57,7 +59,7 @@ for (const { name, command, fix: mend } of steps) {
   if (!passed) failed.push(name);
 }
 if (failed.length > 0) {
-  console.log(`check failed: ${failed.join(', ')}${fix ? '' : '; npm run fix mends what a tool can mend'}`);
+  console.log(`check failed: ${failed.join(', ')}${fix ? '' : '; npm run fix repairs what a tool can repair'}`);
   process.exitCode = 1;
 }
 

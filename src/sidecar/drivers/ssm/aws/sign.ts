@@ -1,6 +1,6 @@
 // The signature of the web socket's upgrade request: AWS's Signature Version 4 in headers, over exactly host, date and session token.
 // No I/O. Neighbours: api.ts has the credentials, web-socket.ts sends the headers, aws-endpoint.ts has checked the address before.
-import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
+import { Hash } from '@smithy/core/serde';
 import { SignatureV4 } from '@smithy/signature-v4';
 
 export interface AwsCredentials {
@@ -30,7 +30,7 @@ export async function signUpgrade(url: URL, options: SigningOptions): Promise<Re
     service: 'ssmmessages',
     region: options.region,
     credentials: options.credentials,
-    sha256: Sha256,
+    sha256: Hash.bind(null, 'sha256'),
     applyChecksum: false,
   });
   const { headers } = await signer.sign(
@@ -46,38 +46,4 @@ export async function signUpgrade(url: URL, options: SigningOptions): Promise<Re
   );
   const { host: _host, ...signed } = headers;
   return signed;
-}
-
-/** SHA-256, keyed or not, in the shape that the signer takes. */
-class Sha256 {
-  readonly #key: Uint8Array | undefined;
-  #hash: Hash | Hmac;
-
-  constructor(key?: string | ArrayBuffer | ArrayBufferView) {
-    this.#key = key === undefined ? undefined : bytesOf(key);
-    this.#hash = this.#start();
-  }
-
-  update(data: string | ArrayBuffer | ArrayBufferView): void {
-    this.#hash.update(bytesOf(data));
-  }
-
-  digest(): Promise<Uint8Array> {
-    return Promise.resolve(this.#hash.digest());
-  }
-
-  reset(): void {
-    this.#hash = this.#start();
-  }
-
-  #start(): Hash | Hmac {
-    return this.#key === undefined ? createHash('sha256') : createHmac('sha256', this.#key);
-  }
-}
-
-function bytesOf(data: string | ArrayBuffer | ArrayBufferView): Uint8Array {
-  if (typeof data === 'string') return Buffer.from(data);
-  return ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data);
 }
