@@ -3,6 +3,7 @@
 // Neighbours: controller/tunnel-config.ts and cli/ compute it from a PortForward; sidecar/main.ts parses it.
 import { z } from 'zod';
 import { TunnelError } from './errors.ts';
+import { hostPort } from './ip-address.ts';
 
 const seconds = z.number().nonnegative();
 
@@ -134,9 +135,4 @@ export function parseTunnelConfig(text: string): TunnelConfig {
 export function destinationText(destination: Destination): string {
   if ('socket' in destination) return destination.socket;
   return hostPort(destination.host, destination.port);
-}
-
-/** `host:port`, with brackets around an IPv6 address. */
-export function hostPort(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

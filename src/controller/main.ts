@@ -3,8 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { group, kind } from '../contract/api/names.ts';
+import { hostPort } from '../contract/ip-address.ts';
 import { adminPort } from '../contract/pod.ts';
-import { hostPort } from '../contract/tunnel-config.ts';
 import { aborted } from '../process/abort.ts';
 import { createLog, type Logger } from '../process/log.ts';
 import { createRegistry } from '../process/metrics.ts';

@@ -1,20 +1,21 @@
-// What the kernel tells of one TCP connection in its table. Linux only; elsewhere there is nothing to read.
-// Neighbours: bridge.ts asks what a client has still to take, drivers/ssh/kernel-evidence.ts whether a bastion acknowledges.
+// What the kernel's table says about one TCP connection. Linux only; other systems have no such table.
+// Neighbours: clients/bridge.ts asks what a client has not taken yet, drivers/ssh/channels/kernel-evidence.ts whether a bastion acknowledges.
 import { readFile } from 'node:fs/promises';
 import { isIPv4, type Socket } from 'node:net';
+import { parseIPv4, parseIPv6 } from '../../contract/ip-address.ts';
 
 export interface KernelRow {
   /** Hexadecimal: `01` is ESTABLISHED. */
   readonly state: string;
-  /** Bytes that were sent and not acknowledged yet, those that the far side has no room for among them; an end counts as one. */
+  /** Bytes that are sent or waiting to be sent, and not acknowledged yet; a FIN counts as one. */
   readonly unacknowledged: number;
-  /** How often the oldest of them was sent again without an answer. */
+  /** How often the oldest of these bytes was sent again without an answer. */
   readonly retransmits: number;
-  /** How often a far side without room was asked for some without an answer. */
+  /** How often a far side with a full window was probed without an answer. */
   readonly probes: number;
 }
 
-/** The socket's row; undefined where there is none. */
+/** The socket's row; undefined if there is none. */
 export async function kernelRow(socket: Socket): Promise<KernelRow | undefined> {
   const { localAddress, localPort, remoteAddress, remotePort } = socket;
   if (localAddress === undefined || localPort === undefined) return undefined;
@@ -29,16 +30,16 @@ export async function kernelRow(socket: Socket): Promise<KernelRow | undefined> 
 
 const reading = new Map<string, Promise<string>>();
 
-/** Who asks while the table is being read gets the same text: many clients may ask at once, and a busy node's table is long. */
+/** Callers during one read share its text: many clients may ask at once, and the table of a busy node is long. */
 async function tableOf(file: string): Promise<string> {
-  const begun = reading.get(file);
-  if (begun !== undefined) return await begun;
+  const current = reading.get(file);
+  if (current !== undefined) return await current;
   const table = readFile(file, 'latin1').finally(() => reading.delete(file));
   reading.set(file, table);
   return await table;
 }
 
-/** The row in the table's text; columns as in the kernel's Documentation/networking/proc_net_tcp.rst. */
+/** The row for this pair of ends; columns as in the kernel's Documentation/networking/proc_net_tcp.rst. */
 export function rowOf(table: string, local: string, remote: string): KernelRow | undefined {
   const at = table.indexOf(` ${local} ${remote} `);
   if (at === -1) return undefined;
@@ -56,24 +57,22 @@ export function rowOf(table: string, local: string, remote: string): KernelRow |
   };
 }
 
-/** An end of a connection as the table writes it: 32-bit words of the address in the machine's (little-endian) order, then the port. */
+/** One end of a connection as the table writes it: 32-bit words of the address in the machine's (little-endian) order, then the port. */
 export function endpoint(address: string, port: number): string {
   const words: string[] = [];
-  const bytes = isIPv4(address) ? address.split('.').map(Number) : bytesOfIPv6(address);
-  for (let at = 0; at < bytes.length; at += 4) {
-    const word = bytes.slice(at, at + 4).reverse();
-    words.push(word.map((byte) => byte.toString(16).padStart(2, '0')).join(''));
-  }
+  const bytes = bytesOf(address);
+  for (let at = 0; at < bytes.length; at += 4)
+    words.push(
+      bytes
+        .subarray(at, at + 4)
+        .reverse()
+        .toString('hex'),
+    );
   return `${words.join('')}:${port.toString(16).padStart(4, '0')}`.toUpperCase();
 }
 
-function bytesOfIPv6(address: string): number[] {
-  // The URL parser writes an embedded IPv4 address as hexadecimal groups and drops no information but the zone.
-  const plain = new URL(`http://[${address.split('%')[0]}]`).hostname.slice(1, -1);
-  const [head = '', tail] = plain.split('::');
-  const groups = (part: string) => (part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16)));
-  const front = groups(head);
-  const back = tail === undefined ? [] : groups(tail);
-  const all = [...front, ...Array<number>(8 - front.length - back.length).fill(0), ...back];
-  return all.flatMap((group) => [group >> 8, group & 255]);
+/** The address in network order. Sockets write a zone after the address; the table has none. */
+function bytesOf(address: string): Buffer {
+  const [digits, number] = isIPv4(address) ? [8, parseIPv4(address)] : [32, parseIPv6(address.replace(/%.*$/, ''))];
+  return Buffer.from((number ?? 0n).toString(16).padStart(digits, '0'), 'hex');
 }

@@ -1,6 +1,7 @@
 // The order in which bastions are preferred. Pure. Neighbour: driver.ts.
 import { createHash } from 'node:crypto';
-import { type Hop, hostPort, type SshConfig } from '../../../contract/tunnel-config.ts';
+import { hostPort } from '../../../contract/ip-address.ts';
+import type { Hop, SshConfig } from '../../../contract/tunnel-config.ts';
 import type { Route } from '../../base/driver.ts';
 
 /** One bastion, reached through the configured jump hosts. */

@@ -32,6 +32,7 @@ test('addresses are written as the kernel does', () => {
   assert.equal(endpoint('::1', 22), '00000000000000000000000001000000:0016');
   assert.equal(endpoint('::ffff:127.0.0.1', 8080), '0000000000000000FFFF00000100007F:1F90');
   assert.equal(endpoint('2001:db8::8', 1), 'B80D0120000000000000000008000000:0001');
+  assert.equal(endpoint('fe80::1%eth0', 1), '000080FE000000000000000001000000:0001', 'without the zone');
 });
 
 for (const [listening, host] of [

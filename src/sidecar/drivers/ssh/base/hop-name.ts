@@ -1,6 +1,7 @@
 // How sentences name a machine on the way. Neighbours: every file of this driver that throws.
+
+import { hostPort } from '../../../../contract/ip-address.ts';
 import type { Hop } from '../../../../contract/tunnel-config.ts';
-import { hostPort } from '../../../../contract/tunnel-config.ts';
 
 export type HopRole = 'bastion' | 'jump host';
 

@@ -2,7 +2,8 @@
 // first. Neighbours: connect.ts makes it, channel-stream.ts is one stream, session-watch.ts tells suspicion and death, dial-error.ts
 // names what sshd refuses.
 import { TunnelError } from '../../../../contract/errors.ts';
-import { type Destination, destinationText, type Hop, hostPort } from '../../../../contract/tunnel-config.ts';
+import { hostPort } from '../../../../contract/ip-address.ts';
+import { type Destination, destinationText, type Hop } from '../../../../contract/tunnel-config.ts';
 import type { Logger } from '../../../../process/log.ts';
 import type { ByteBudget } from '../../../base/byte-budget.ts';
 import type { Session } from '../../../base/driver.ts';
