@@ -39,7 +39,7 @@ export interface ListenerOptions {
   readonly address?: string | undefined;
   readonly dial: (forward: Forward, signal: AbortSignal) => Promise<Dialled>;
   /** True if a resolved dial proves nothing about the destination yet; only its first byte, or a refusal before that, does. */
-  readonly blindDials: boolean;
+  readonly optimisticDials: boolean;
   /** Called with each dial's outcome, for the health of the destination. */
   readonly onDial: (forward: Forward, failure: TunnelError | undefined) => void;
   readonly connections: ConnectionCount;
@@ -144,7 +144,7 @@ export class Listener {
   }
 
   async #carry(client: Socket, signal: AbortSignal): Promise<void> {
-    const { forward, budget, observer, log, blindDials, onDial } = this.#options;
+    const { forward, budget, observer, log, optimisticDials, onDial } = this.#options;
     const startedAt = performance.now();
     const dialled = await this.#dial(client, signal);
     if (dialled === undefined) return;
@@ -152,7 +152,7 @@ export class Listener {
     const result = await bridge(client, dialled.stream, dialled.signal, {
       budget,
       traffic,
-      onAnswer: blindDials ? () => onDial(forward, undefined) : undefined,
+      onAnswer: optimisticDials ? () => onDial(forward, undefined) : undefined,
     });
     if (result.refusal !== undefined) {
       await this.#refuse(client, result.refusal, signal);
@@ -177,10 +177,10 @@ export class Listener {
 
   /** The stream for this client; undefined if there is none, after the client was told why. */
   async #dial(client: Socket, signal: AbortSignal): Promise<Dialled | undefined> {
-    const { forward, dial, blindDials, onDial } = this.#options;
+    const { forward, dial, optimisticDials, onDial } = this.#options;
     try {
       const dialled = await dial(forward, signal);
-      if (!blindDials) onDial(forward, undefined);
+      if (!optimisticDials) onDial(forward, undefined);
       return dialled;
     } catch (error) {
       if (!(error instanceof TunnelError)) throw error;

@@ -17,7 +17,7 @@ export interface OpenedDriver {
   /** Whether its ciphers run natively; absent where it has none of its own. */
   readonly nativeCrypto?: boolean;
   /** Its dial resolves before the destination has answered; a refusal fails the stream before its first byte. */
-  readonly blindDials?: boolean;
+  readonly optimisticDials?: boolean;
 }
 
 export interface DriverSurroundings {
@@ -52,7 +52,7 @@ const drivers: { readonly [N in DriverName]: Open<N> } = {
       drainTimeoutMs: connection.drainTimeoutSeconds * 1000,
       reason: `portforward/${namespace}/${name}/${surroundings.podUid}`,
     });
-    return { driver, sessionsWanted: ssm.sessions, connectTimeoutMs: ssmConnectMs, blindDials: true };
+    return { driver, sessionsWanted: ssm.sessions, connectTimeoutMs: ssmConnectMs, optimisticDials: true };
   },
 };
 

@@ -18,7 +18,7 @@ export interface HealthOptions {
   readonly forwards: readonly Forward[];
   readonly config: TunnelConfig['healthCheck'];
   /** A dial that resolved says nothing of the destination yet. */
-  readonly blindDials: boolean;
+  readonly optimisticDials: boolean;
   readonly clock: Clock;
   readonly random?: () => number;
   readonly log: Logger;
@@ -121,7 +121,7 @@ export class Health {
   }
 
   async #question(forward: Forward): Promise<void> {
-    const { tunnel, clock, config, blindDials } = this.#options;
+    const { tunnel, clock, config, optimisticDials } = this.#options;
     const where = destinationText(forward.destination);
     const late = (): TunnelError =>
       new TunnelError(
@@ -131,7 +131,7 @@ export class Health {
     using limit = deadline(config.timeoutSeconds * 1000, { signal: this.#stop.signal, clock, reason: late });
     const { stream } = await tunnel.probe(forward, limit.signal);
     const patience = { clock, ms: Math.min(refusalMs, config.timeoutSeconds * 500) };
-    await probe(forward, stream, limit.signal, blindDials ? patience : undefined);
+    await probe(forward, stream, limit.signal, optimisticDials ? patience : undefined);
   }
 
   #record(watched: Watched, failure: TunnelError | undefined): void {

@@ -22,7 +22,7 @@ test('a client that the drain resets is counted once, although its session ends 
       const stream = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
       return { stream, signal: session.signal, via: 'a:22' };
     },
-    blindDials: false,
+    optimisticDials: false,
     onDial: () => undefined,
     connections: new ConnectionCount(1),
     budget: new ByteBudget(),

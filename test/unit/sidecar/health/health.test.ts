@@ -55,7 +55,7 @@ interface Watch {
 function watch(
   health: Forward['health'],
   appProtocol: Forward['appProtocol'] = 'postgresql',
-  blindDials = false,
+  optimisticDials = false,
 ): Watch {
   const clock = new ManualClock();
   const tunnel = new FakeTunnel();
@@ -64,7 +64,7 @@ function watch(
     tunnel,
     forwards: [{ ...orders, health, appProtocol }],
     config: { intervalSeconds: 10, timeoutSeconds: 3, failureThreshold: 3, readinessPolicy: 'Transport' },
-    blindDials,
+    optimisticDials,
     clock,
     random: () => 0,
     log: silentLog(),
