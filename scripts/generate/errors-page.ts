@@ -1,7 +1,8 @@
 // docs/errors.md: every reason that a person can meet in a condition, an Event, a log line or a database client's error.
-// Neighbours: src/contract/errors.ts (the codes), src/contract/api/condition.ts (the reasons that are no errors).
+// Neighbours: src/contract/error-codes.ts (the codes), src/contract/api/condition.ts (the reasons that are no errors).
 import { conditionReasons } from '../../src/contract/api/condition.ts';
-import { type ErrorCode, errorCodes } from '../../src/contract/errors.ts';
+import type { ErrorCode } from '../../src/contract/error-code.ts';
+import { errorCodes } from '../../src/contract/error-codes.ts';
 
 const layers: Readonly<Record<ErrorCode['layer'], string>> = {
   document: 'The document',
@@ -11,12 +12,12 @@ const layers: Readonly<Record<ErrorCode['layer'], string>> = {
   client: 'Clients',
 };
 
-const section = ([code, { permanent, meaning, cause, mend }]: [string, ErrorCode]): string => `### ${code}
+const section = ([code, { permanent, meaning, cause, remedy }]: [string, ErrorCode]): string => `### ${code}
 
 ${meaning}
 
 - Likely cause: ${cause}
-- What to do: ${mend}
+- What to do: ${remedy}
 - ${permanent ? 'Permanent: it stays until something is changed; every change is tried by itself.' : 'Transient: it is tried again by itself.'}
 `;
 
@@ -28,7 +29,7 @@ export function errorsPage(): string {
     return `## ${title}\n\n${sections.join('\n')}`;
   });
   const others = Object.entries(conditionReasons).map(([reason, meaning]) => `| ${reason} | ${meaning} |`);
-  return `<!-- Generated from src/contract/errors.ts and src/contract/api/condition.ts by \`npm run generate\`; do not edit. -->
+  return `<!-- Generated from src/contract/error-codes.ts and src/contract/api/condition.ts by \`npm run generate\`; do not edit. -->
 # Reasons
 
 \`kubectl get pf -o wide\` shows the reason of the condition Ready, \`kubectl describe pf\` all conditions with their sentences. The

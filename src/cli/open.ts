@@ -156,11 +156,7 @@ async function prepared(
 function checkAwsEndpoints({ ssm }: PortForward['spec'], allowed: readonly string[]): void {
   if (ssm === undefined) return;
   try {
-    checkEndpoints(ssm.endpoints, {
-      region: ssm.region,
-      allowed,
-      mend: 'correct it, or trust it with --allow-endpoint',
-    });
+    checkEndpoints(ssm.endpoints, { region: ssm.region, allowed });
   } catch (cause) {
     if (!(cause instanceof TunnelError)) throw cause;
     throw new UsageError(cause.message, { cause });

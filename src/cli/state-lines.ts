@@ -1,6 +1,7 @@
 // What a person at the terminal reads of a running tunnel: a line whenever something changed, and nothing twice.
 // Neighbours: open.ts prints them, contract/tunnel-status.ts is what they are made of, local-secrets.ts says where a Secret is here.
-import { type Code, errorCodes } from '../contract/errors.ts';
+import { errorCodes } from '../contract/error-codes.ts';
+import type { Code } from '../contract/errors.ts';
 import type { TunnelStatus } from '../contract/tunnel-status.ts';
 import { emptySecret, type LocalSecret } from './local-secrets.ts';
 
@@ -64,7 +65,7 @@ export function hopeless(
   { secrets, keys }: SecretsHere = { secrets: new Map(), keys: [] },
 ): string | undefined {
   if (state !== 'Failed' || reason === undefined || !Object.hasOwn(errorCodes, reason)) return undefined;
-  const { permanent, mend, layer } = errorCodes[reason as Code];
+  const { permanent, remedy, layer } = errorCodes[reason as Code];
   if (layer === 'destination' || (!permanent && !hopelessHere.includes(reason))) return undefined;
   if (reason === 'CredentialsMissing') {
     return `${reason}: this machine has no AWS credentials that work: sign in as for the AWS command line (aws sso login; AWS_PROFILE chooses), or name a Secret in spec.ssm.secretRef`;
@@ -75,6 +76,6 @@ export function hopeless(
   }
   const origins = [...secrets].map(([name, { origin }]) => `${name} is ${origin}`).join(', ');
   const where = reason === 'SecretKeyMissing' && origins !== '' ? ` (${origins})` : '';
-  // The sentence ends with its mend; the code's own would say it again.
-  return `${reason}: ${message ?? mend}${where}`;
+  // The sentence ends with its remedy; the code's own would say it again.
+  return `${reason}: ${message ?? remedy}${where}`;
 }

@@ -1,5 +1,6 @@
 // Which addresses may get signed requests and session tokens: AWS's own for the region, over TLS, or those that the operator's
 // administrator allowed. Checked before anything is signed, because an address may come from the document or from the far side. No I/O.
+import { errorCodes } from './error-codes.ts';
 import { TunnelError } from './errors.ts';
 
 const suffixes = [
@@ -18,8 +19,6 @@ export interface EndpointPolicy {
   readonly region: string;
   /** Origins allowed besides AWS's: `https://vpce.example.com:8443`. `http` only on a loopback address. */
   readonly allowed: readonly string[];
-  /** What the sentence of a refusal ends with; undefined: what a cluster's administrator can do. */
-  readonly mend?: string;
 }
 
 /** The address as a URL if it may be used for the service. @throws TunnelError EndpointNotAllowed with the address's origin only. */
@@ -39,7 +38,7 @@ export function checkedEndpoint(text: string, service: AwsService, policy: Endpo
   }
   throw new TunnelError(
     'EndpointNotAllowed',
-    `${originOf(text)} is neither AWS’s ${service} of ${policy.region} nor an allowed endpoint: ${policy.mend ?? 'correct it, or let the operator’s administrator allow it'}`,
+    `${originOf(text)} is neither AWS’s ${service} of ${policy.region} nor an allowed endpoint. ${errorCodes.EndpointNotAllowed.remedy}`,
   );
 }
 

@@ -11,7 +11,7 @@ const portStatusSchema = z.object({
   destination: text.optional(),
   /** The last result of a probe or a client's dial; null: not known (no result yet, health Off, or Idle). */
   reachable: z.boolean().nullable(),
-  /** An error code of contract/errors.ts when not reachable; a code this version does not know is kept as text. */
+  /** An error code of contract/error-codes.ts when not reachable; a code this version does not know is kept as text. */
   reason: text.optional(),
   message: text.optional(),
 });

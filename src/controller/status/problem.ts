@@ -1,10 +1,11 @@
-// How a condition speaks: the sentence of whoever saw the problem, and what mends it.
-// Neighbours: contract/errors.ts (the mends), conditions.ts.
-import { type Code, errorCodes } from '../../contract/errors.ts';
+// How a condition speaks: the sentence of whoever saw the problem, and the remedy.
+// Neighbours: contract/error-codes.ts (the remedies), conditions.ts.
+import { errorCodes } from '../../contract/error-codes.ts';
+import type { Code } from '../../contract/errors.ts';
 
 /** Something that is wrong: a word to search for and a sentence. */
 export interface Problem {
-  /** A code of contract/errors.ts, or one that only a newer sidecar knows. */
+  /** A code of contract/error-codes.ts, or one that only a newer sidecar knows. */
   readonly reason: string;
   readonly message: string;
 }
@@ -18,14 +19,14 @@ export const isPermanent = ({ reason }: Problem): boolean => isCode(reason) && e
 export const isApiServerError = ({ reason }: Problem): boolean => reason === ('ApiServerError' satisfies Code);
 
 /**
- * A problem whose message ends with the mend of its code. What happens at the bastion and behind it is told by the sidecar, whose
- * sentences name the mend themselves.
+ * A problem whose message ends with the remedy of its code. What happens at the bastion and behind it is told by the sidecar, whose
+ * sentences name the remedy themselves.
  */
 export function withMend(problem: Problem): Problem {
   const { reason, message } = problem;
   if (!isCode(reason)) return problem;
-  const { mend, layer } = errorCodes[reason];
-  if (message !== '' && (message.includes(mend) || layer === 'bastion' || layer === 'destination')) return problem;
-  if (message === '') return { reason, message: mend };
-  return { reason, message: `${message}${/[.!?]$/.test(message) ? '' : '.'} ${mend}` };
+  const { remedy, layer } = errorCodes[reason];
+  if (message !== '' && (message.includes(remedy) || layer === 'bastion' || layer === 'destination')) return problem;
+  if (message === '') return { reason, message: remedy };
+  return { reason, message: `${message}${/[.!?]$/.test(message) ? '' : '.'} ${remedy}` };
 }

@@ -50,8 +50,8 @@ suite('ssm.md', () => {
   });
 
   test('the reasons that send their reader to it name a page that is there', () => {
-    const sent = Object.values(ssmErrorCodes).filter(({ mend }) => mend.includes('docs/'));
+    const sent = Object.values(ssmErrorCodes).filter(({ remedy }) => remedy.includes('docs/'));
     assert.ok(sent.length >= 2);
-    assert.ok(sent.every(({ mend }) => mend.includes(page.path)));
+    assert.ok(sent.every(({ remedy }) => remedy.includes(page.path)));
   });
 });

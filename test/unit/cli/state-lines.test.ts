@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { hopeless, StateLines } from '../../../src/cli/state-lines.ts';
-import { type Code, errorCodes } from '../../../src/contract/errors.ts';
+import { errorCodes } from '../../../src/contract/error-codes.ts';
+import type { Code } from '../../../src/contract/errors.ts';
 import type { TunnelStatus } from '../../../src/contract/tunnel-status.ts';
 
 const status = (more: Partial<TunnelStatus>): TunnelStatus => ({
@@ -55,7 +56,7 @@ test('only what a person must mend ends the command: permanent failures of the w
 test('what ends the command says the code and what happened, and no mend beside the one of that sentence', () => {
   assert.equal(hopeless(failed('HostKeyUnknown')), 'HostKeyUnknown: what happened');
   const { message: _, ...silent } = failed('HostKeyUnknown');
-  assert.equal(hopeless(silent), `HostKeyUnknown: ${errorCodes.HostKeyUnknown.mend}`);
+  assert.equal(hopeless(silent), `HostKeyUnknown: ${errorCodes.HostKeyUnknown.remedy}`);
 });
 
 test('keys that are not there are told by the place where they are sought on this machine', () => {

@@ -1,7 +1,7 @@
 // Every situation of a tunnel and the conditions that it gives: one row each.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { errorCodes } from '../../../../src/contract/errors.ts';
+import { errorCodes } from '../../../../src/contract/error-codes.ts';
 import type { Observation } from '../../../../src/controller/status/conditions.ts';
 import { observeTunnel } from '../../../../src/controller/status/observed-tunnel.ts';
 import { computeStatus } from '../../../../src/controller/status/status.ts';
@@ -521,7 +521,7 @@ test('a failure of the tunnel is told with the sentence of the sidecar, which na
 test('a failure without a sentence is told by its mend', () => {
   const tunnels = [lostTunnel(failing('BastionRefused', ''))];
   const { conditions } = computeStatus(stored(), observation({ tunnels }), now).status;
-  assert.equal(conditions?.find(({ type }) => type === 'Ready')?.message, errorCodes.BastionRefused.mend);
+  assert.equal(conditions?.find(({ type }) => type === 'Ready')?.message, errorCodes.BastionRefused.remedy);
 });
 
 test('status names address, ports, destinations, vias, pods and selector', () => {

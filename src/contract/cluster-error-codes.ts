@@ -1,0 +1,133 @@
+// The reasons that need no bastion: what is wrong with the document, and what the cluster refuses.
+// Neighbour: error-codes.ts takes them into the closed list.
+import { code } from './error-code.ts';
+
+/** In the order of the walk from the document to the running pod. */
+export const clusterErrorCodes = {
+  InvalidSpec: code(
+    'document',
+    'permanent',
+    'The stored PortForward does not pass the rules of the installed operator.',
+    'It was stored before a rule was tightened, or the CRD is older than the operator.',
+    'Correct the field that the message names and apply the document again.',
+  ),
+  DriverNotAvailable: code(
+    'document',
+    'permanent',
+    'This version of the operator has no driver for the chosen block.',
+    'The document uses fly with an operator that does not carry that driver yet.',
+    'Use ssh or ssm, or upgrade the operator.',
+  ),
+  ConfigTooLarge: code(
+    'document',
+    'permanent',
+    'The tunnel configuration exceeds 100 KiB.',
+    'It travels to the pod as one environment variable, which the kernel limits to 128 KiB.',
+    'Move knownHosts into the Secret, or split the ports over several PortForwards.',
+  ),
+  AnnotationNotAllowed: code(
+    'document',
+    'permanent',
+    'An annotation in spec.pod or spec.service has a prefix that the operator does not pass on.',
+    'Only prefixes of the chart value allowedAnnotationPrefixes are copied to pods and Services.',
+    'Remove the annotation, or ask the operator’s administrator to allow the prefix.',
+  ),
+  ServiceTypeNotAllowed: code(
+    'document',
+    'permanent',
+    'The Service type is not allowed by this operator.',
+    'LoadBalancer and NodePort expose the tunnel outside the cluster; the chart value allowedServiceTypes lists what is permitted.',
+    'Use ClusterIP, or ask the operator’s administrator to allow the type.',
+  ),
+  InsecureHostKeysNotAllowed: code(
+    'document',
+    'permanent',
+    'hostKeyPolicy InsecureIgnore is not allowed by this operator.',
+    'The operator runs without --allow-insecure-host-keys.',
+    'Put the bastion’s host key into spec.ssh.knownHosts and use hostKeyPolicy Strict.',
+  ),
+  ResourceConflict: code(
+    'cluster',
+    'permanent',
+    'An object that the tunnel needs exists already and belongs to someone else.',
+    'A Service, Deployment or other object of that name was made by hand or by another controller.',
+    'Delete or rename that object, or choose another spec.service.name. It is looked at again every 30 s.',
+  ),
+  Forbidden: code(
+    'cluster',
+    'permanent',
+    'The API server does not allow the operator to write an object of the tunnel.',
+    'The operator’s role lacks a verb, or an admission policy refused the object.',
+    'Compare the role with the chart’s, and read the message for the policy that refused.',
+  ),
+  ApiServerError: code(
+    'cluster',
+    'transient',
+    'The API server could not write an object of the tunnel.',
+    'An admission webhook does not answer, or the API server is overloaded or out of reach.',
+    'Read the message, and repair the webhook or the API server that it names.',
+  ),
+  QuotaExceeded: code(
+    'cluster',
+    'transient',
+    'A ResourceQuota or LimitRange of the namespace refuses the tunnel’s pods.',
+    'The namespace has used its pods, CPU or memory.',
+    'Raise the quota, or lower spec.replicas or spec.pod.resources.',
+  ),
+  PodSecurityViolation: code(
+    'cluster',
+    'transient',
+    'Pod Security admission refuses the tunnel’s pods.',
+    'The namespace enforces a level or version that the pod does not meet.',
+    'Tunnel pods meet the level restricted: set the namespace’s label pod-security.kubernetes.io/enforce-version to a version before the rule of the message, or upgrade the operator.',
+  ),
+  PodRefused: code(
+    'cluster',
+    'transient',
+    'The API server refuses to create the tunnel’s pods.',
+    'An admission webhook or policy, or a missing priority class or service account.',
+    'Exempt the tunnel’s pods from the webhook or policy that the message names, or correct spec.pod.priorityClassName or serviceAccountName.',
+  ),
+  Unschedulable: code(
+    'cluster',
+    'transient',
+    'No node takes the tunnel’s pod.',
+    'Node selector, tolerations, affinity or free resources do not fit any node.',
+    'Correct spec.pod, or add a node that fits.',
+  ),
+  ImagePullFailed: code(
+    'cluster',
+    'transient',
+    'The tunnel’s image cannot be pulled.',
+    'The image name is wrong, the registry does not answer, or the pull secret is missing.',
+    'Correct the chart value image, or spec.pod.imagePullSecrets.',
+  ),
+  PodFailed: code(
+    'cluster',
+    'transient',
+    'The tunnel’s container does not start or ends again and again.',
+    'The image does not fit the node, or memory is too small.',
+    'Read the message, then kubectl logs of the pod.',
+  ),
+  PodStarting: code(
+    'cluster',
+    'transient',
+    'The tunnel’s pod is being started.',
+    'It was just created, or is being replaced.',
+    'Wait; if it stays, kubectl describe the pod.',
+  ),
+  StatusUnreadable: code(
+    'cluster',
+    'transient',
+    'The operator cannot read the state of a tunnel pod.',
+    'A NetworkPolicy or the network keeps the operator from the pods’ admin port.',
+    'Allow the operator’s namespace to reach port 9808 of the tunnel pods.',
+  ),
+  ConfigUnreadable: code(
+    'document',
+    'permanent',
+    'The sidecar cannot read its configuration.',
+    'The operator and the image are of versions that do not fit together.',
+    'Give operator and tunnels the same image version.',
+  ),
+};

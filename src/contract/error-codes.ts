@@ -1,0 +1,181 @@
+// The closed list of what can go wrong, shared by both halves: the sidecar's errors, the conditions' reasons, docs/errors.md and the
+// log all use these codes. Machines switch on the code, never on a text; people read the sentence and the remedy. A remedy is written
+// here and nowhere else.
+// Neighbours: errors.ts makes errors of the codes, scripts/generate/errors-page.ts makes docs/errors.md of them.
+import { clusterErrorCodes } from './cluster-error-codes.ts';
+import { code, type ErrorCode } from './error-code.ts';
+import { ssmErrorCodes } from './ssm-error-codes.ts';
+
+/** Every code, in the order of the walk from the document to the destination. */
+export const errorCodes = {
+  ...clusterErrorCodes,
+  SecretNotFound: code(
+    'bastion',
+    'transient',
+    'The Secret does not exist, or holds none of the documented keys.',
+    'It was not created yet, has another name, or lives in another namespace.',
+    'Create it in the PortForward’s namespace with the keys of docs/secrets.md. It is picked up without a restart.',
+  ),
+  SecretKeyMissing: code(
+    'bastion',
+    'transient',
+    'The Secret exists, but a key that is needed is not in it.',
+    'For ssh, neither ssh-privatekey (or identity) nor password is there.',
+    'Add the key that the message names.',
+  ),
+  PrivateKeyInvalid: code(
+    'bastion',
+    'permanent',
+    'The private key cannot be read.',
+    'It is cut off, a public key, or in a format that ssh does not use.',
+    'Store the private key file as ssh-keygen wrote it, with its last newline.',
+  ),
+  PassphraseWrong: code(
+    'bastion',
+    'permanent',
+    'The private key is encrypted and the passphrase does not open it.',
+    'The key passphrase is missing from the Secret, or is not the key’s.',
+    'Store the passphrase under the key passphrase, or an unencrypted private key.',
+  ),
+  PasswordNotTrusted: code(
+    'bastion',
+    'permanent',
+    'A password is not sent to this bastion.',
+    'Its host key is not in the Secret’s own known_hosts: only who holds the Secret may say which host gets its password.',
+    'Add the bastion’s line to the key known_hosts of the same Secret.',
+  ),
+  BastionNameNotResolved: code(
+    'bastion',
+    'transient',
+    'The bastion’s name cannot be resolved.',
+    'The name is misspelt, or the cluster’s DNS does not know it.',
+    'Correct spec.ssh.bastions[].host, or the DNS.',
+  ),
+  BastionRefused: code(
+    'bastion',
+    'transient',
+    'The bastion refuses the connection.',
+    'sshd does not run there, or listens on another port.',
+    'Correct host and port, or start sshd.',
+  ),
+  BastionUnreachable: code(
+    'bastion',
+    'transient',
+    'There is no route to the bastion.',
+    'Network down, or no route from the cluster.',
+    'Check routes and firewalls between the nodes and the bastion.',
+  ),
+  BastionTimeout: code(
+    'bastion',
+    'transient',
+    'The bastion does not answer.',
+    'A firewall drops the packets, or the machine is down.',
+    'Allow the cluster’s egress addresses to reach the bastion’s port.',
+  ),
+  BastionRefusing: code(
+    'bastion',
+    'transient',
+    'The bastion closes the connection before it greets.',
+    'sshd is at MaxStartups, penalizes this address, or a load balancer has no backend.',
+    'Wait for it; if it stays, raise MaxStartups or exempt the cluster (PerSourcePenaltyExemptList).',
+  ),
+  BastionLost: code(
+    'bastion',
+    'transient',
+    'The session to the bastion was lost.',
+    'The network broke, sshd was restarted, or the bastion stopped answering.',
+    'None is needed: the tunnel reconnects by itself.',
+  ),
+  HandshakeFailed: code(
+    'bastion',
+    'permanent',
+    'The bastion and the tunnel have no algorithm in common, or the handshake broke.',
+    'sshd allows only algorithms that are not supported here, or something that is not sshd answers.',
+    'Correct host and port, if something else answers there; else enable a current key exchange, cipher and host key type in its sshd_config.',
+  ),
+  HostKeyUnknown: code(
+    'bastion',
+    'permanent',
+    'The bastion’s host key is not known.',
+    'Neither spec.ssh.knownHosts nor the Secret’s known_hosts has a line for this host and port.',
+    'Compare the fingerprint of the message with the bastion’s, then add the line (ssh-keyscan prints it).',
+  ),
+  HostKeyChanged: code(
+    'bastion',
+    'permanent',
+    'The bastion presented another host key than the known one.',
+    'The bastion was reinstalled, or someone is between.',
+    'Find out which; then replace the line in known_hosts.',
+  ),
+  HostKeyRevoked: code(
+    'bastion',
+    'permanent',
+    'The bastion presented a host key that known_hosts marks as revoked.',
+    'An old or stolen key is in use.',
+    'Give the bastion a new host key and add its line.',
+  ),
+  AuthenticationFailed: code(
+    'bastion',
+    'permanent',
+    'The bastion does not accept the user with these credentials.',
+    'The public key is not in authorized_keys, the user name is wrong, or the password changed.',
+    'Correct spec.ssh.user or the Secret. A change of the Secret is tried at once.',
+  ),
+  ...ssmErrorCodes,
+  ForwardingProhibited: code(
+    'destination',
+    'permanent',
+    'The bastion does not allow forwarding to the destination.',
+    'AllowTcpForwarding, PermitOpen or the authorized_keys line forbids it.',
+    'Permit the destination on the bastion (permitopen="host:port").',
+  ),
+  DestinationNameNotResolved: code(
+    'destination',
+    'transient',
+    'The bastion cannot resolve the destination’s name.',
+    'The name is misspelt, or the bastion’s DNS does not know it.',
+    'Correct spec.ports[].destinationHost. The name is resolved on the bastion, not in the cluster.',
+  ),
+  DestinationRefused: code(
+    'destination',
+    'transient',
+    'The destination refuses the connection.',
+    'Nothing listens on that port, or the database is down.',
+    'Start the service, or correct spec.ports[].destinationPort.',
+  ),
+  DestinationUnreachable: code(
+    'destination',
+    'transient',
+    'The bastion has no way to the destination, or could not open a connection.',
+    'No route, or the bastion is out of file descriptors.',
+    'Check the route and the firewall from the bastion to the destination, and the bastion’s limit of open files.',
+  ),
+  DestinationTimeout: code(
+    'destination',
+    'transient',
+    'The destination does not answer.',
+    'A firewall between bastion and destination drops the packets, or the machine is down.',
+    'Allow the bastion to reach the destination.',
+  ),
+  DestinationNotSpeaking: code(
+    'destination',
+    'transient',
+    'The destination accepts connections but does not answer in its protocol.',
+    'Another service listens there, or the database is starting or overloaded.',
+    'Check spec.ports[].appProtocol and the database.',
+  ),
+  NotConnected: code(
+    'bastion',
+    'transient',
+    'There is no session yet.',
+    'The tunnel is starting or reconnecting.',
+    'Wait; if it stays, the condition Connected names the cause.',
+  ),
+  ConnectionLimit: code(
+    'client',
+    'transient',
+    'A client was refused because the pod carries its maximum of connections.',
+    'spec.connection.maxConnections is reached.',
+    'Raise it, or add replicas.',
+  ),
+} satisfies Record<string, ErrorCode>;
