@@ -1,0 +1,50 @@
+// The map is the house: ARCHITECTURE.md names every room, and what it and CONTRIBUTING.md name exists. Diagrams count too.
+// Neighbours: links.test.ts (links and paths of all pages), scripts/rooms.ts (the rooms).
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { suite, test } from 'node:test';
+import { rooms } from '../../../scripts/rooms.ts';
+import { root } from './markdown.ts';
+
+const pages = ['ARCHITECTURE.md', 'CONTRIBUTING.md'] as const;
+const textOf = (page: string): string => readFileSync(join(root, page), 'utf8');
+const files = globSync(['{src,test,lab,scripts,helm,crds,docs}/**/*', '*.*'], { cwd: root });
+const paths = new Set(files);
+const names = new Set(files.map((file) => basename(file)));
+
+/** What a page names that does not exist, as `file.ts` or `some/folder/file.ts` (from the root), and as `call()`. */
+function missing(text: string, sources: string): string[] {
+  const named = text.match(/(?<![\w./<>*-])[\w./-]*\w\.(?:ts|mjs|json|yaml)\b(?![/\w])/g) ?? [];
+  const calls = [...text.matchAll(/`(?:\w+\.)?(\w+)\([^)`]*\)`/g)].map(([, name = '']) => name);
+  return [
+    ...named.filter((file) => !(file.includes('/') ? paths.has(file) : names.has(file))),
+    ...calls.filter((name) => !new RegExp(`\\b${name}[(<]`).test(sources)),
+  ];
+}
+
+suite('the map of the house', () => {
+  const sources = files
+    .filter((file) => file.startsWith('src/') && file.endsWith('.ts'))
+    .map((file) => textOf(file))
+    .join('\n');
+
+  for (const page of pages) {
+    test(`every file and function that ${page} names exists`, () => {
+      assert.deepEqual(missing(textOf(page), sources), []);
+    });
+  }
+
+  test('what does not exist is noticed, in a sentence and in a diagram', () => {
+    const text =
+      'See `src/controller/reconcile.ts`, `bridge.ts`, `src/nowhere/bridge.ts` and `session.fly()`.\n```\nnowhere.ts → tunnel.ts\n```\n';
+    assert.deepEqual(missing(text, sources), ['src/nowhere/bridge.ts', 'nowhere.ts', 'fly']);
+  });
+
+  test('the table of rooms in ARCHITECTURE.md has every room of scripts/rooms.ts, and no other', () => {
+    const rows = [...textOf('ARCHITECTURE.md').matchAll(/^\| `((?:src|lab)[\w/-]*)` \|/gm)].map(
+      ([, room = '']) => room,
+    );
+    assert.deepEqual(rows.toSorted(), Object.keys(rooms).toSorted());
+  });
+});
