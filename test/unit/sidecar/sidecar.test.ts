@@ -7,8 +7,9 @@ import { test } from 'node:test';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { silentLog } from '../../../src/process/log.ts';
 import { type Sidecar, startSidecar } from '../../../src/sidecar/sidecar.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
-import { ManualClock, MemoryDriver, orders } from './tunnel/memory-driver.ts';
+import { MemoryDriver, orders } from './tunnel/memory-driver.ts';
 
 const config: TunnelConfig = {
   version: 1,
@@ -22,7 +23,7 @@ const config: TunnelConfig = {
 };
 
 /** A running sidecar whose destinations are these streams; they end with their session. */
-async function sidecarBefore(clock: ManualClock, destination: () => Duplex): Promise<Sidecar> {
+async function sidecarBefore(clock: FakeClock, destination: () => Duplex): Promise<Sidecar> {
   const driver = new MemoryDriver(clock, ['a:22']);
   const open = driver.connect.bind(driver);
   driver.connect = async (...given) => {
@@ -49,7 +50,7 @@ async function sidecarBefore(clock: ManualClock, destination: () => Duplex): Pro
 test('a client that ended and a destination that takes no more bytes do not keep the drain from its end', {
   timeout: 30_000,
 }, async () => {
-  const clock = new ManualClock();
+  const clock = new FakeClock();
   // It has sent its end and leaves what comes where it is.
   const silent = (): Duplex =>
     new Duplex({
@@ -73,7 +74,7 @@ test('a client that ended and a destination that takes no more bytes do not keep
 });
 
 test('what is open is reset when the limit of this stop is over, whatever the document says of others', async () => {
-  const clock = new ManualClock();
+  const clock = new FakeClock();
   const sidecar = await sidecarBefore(
     clock,
     () => new Duplex({ read: () => undefined, write: (_c, _e, done) => done() }),
@@ -86,5 +87,5 @@ test('what is open is reset when the limit of this stop is over, whatever the do
     clock.advance(1),
   ]);
   assert.equal(broken[0].code, 'ECONNRESET');
-  assert.equal(clock.waiting, 0);
+  assert.equal(clock.pending, 0);
 });

@@ -9,7 +9,8 @@ import { Health } from '../../../../src/sidecar/health/health.ts';
 import { probe } from '../../../../src/sidecar/health/probe.ts';
 import { Reachability } from '../../../../src/sidecar/health/reachability.ts';
 import type { TunnelSnapshot } from '../../../../src/sidecar/tunnel/snapshot.ts';
-import { down, ManualClock, orders } from '../tunnel/memory-driver.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+import { down, orders } from '../tunnel/memory-driver.ts';
 
 /** A tunnel as health sees it: up or not, and destinations that answer as told. */
 class FakeTunnel {
@@ -46,7 +47,7 @@ function answering(text: string): Duplex {
 }
 
 interface Watch {
-  readonly clock: ManualClock;
+  readonly clock: FakeClock;
   readonly tunnel: FakeTunnel;
   readonly health: Health;
   readonly changes: () => number;
@@ -57,7 +58,7 @@ function watch(
   appProtocol: Forward['appProtocol'] = 'postgresql',
   optimisticDials = false,
 ): Watch {
-  const clock = new ManualClock();
+  const clock = new FakeClock();
   const tunnel = new FakeTunnel();
   let changes = 0;
   const watching = new Health({
@@ -90,7 +91,7 @@ test('Active: asked when the transport comes up and every interval, and not whil
   await w.clock.advance(60_000);
   assert.equal(w.tunnel.asked.length, 4);
   w.health.close();
-  assert.equal(w.clock.waiting, 0);
+  assert.equal(w.clock.pending, 0);
 });
 
 test('Active: failures count once they are three in a row after a success, the mend at once', async () => {
@@ -239,7 +240,7 @@ test('where a dial tells nothing, a refusal has time to come, and silence, a byt
   const tcp: Forward = { ...orders, appProtocol: 'tcp' };
   const { signal } = new AbortController();
   for (const happens of ['a refusal', 'silence', 'a byte', 'an end'] as const) {
-    const clock = new ManualClock();
+    const clock = new FakeClock();
     const [near, far] = duplexPair();
     near.on('error', () => undefined);
     const asked = probe(tcp, near, signal, { clock, ms: 2_000 });
@@ -253,7 +254,7 @@ test('where a dial tells nothing, a refusal has time to come, and silence, a byt
     else if (happens === 'an end') far.end();
     else await clock.advance(200);
     assert.equal(await outcome, happens === 'a refusal' ? refusal : 'reachable', happens);
-    assert.equal(clock.waiting, 0);
+    assert.equal(clock.pending, 0);
   }
   const [near] = duplexPair();
   near.on('error', () => undefined);

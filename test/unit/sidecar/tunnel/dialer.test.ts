@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { TunnelError } from '../../../../src/contract/errors.ts';
-import { down, noLogin, orders, refused, settle, world } from './memory-driver.ts';
+import { settle } from '../../../support/fake-clock.ts';
+import { down, noLogin, orders, refused, world } from './memory-driver.ts';
 
 const never = new AbortController().signal;
 const outcome = async (dial: Promise<{ readonly via: string }>): Promise<string> =>

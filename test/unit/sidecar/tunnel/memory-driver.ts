@@ -1,62 +1,16 @@
-// A driver without a network and a clock that moves when it is told to, so that minutes of outage are tested in milliseconds. It keeps
-// the seam's promises (src/sidecar/base/driver.ts); the suites of test/driver-suite judge the real ones.
+// A driver without a network, on a clock that moves when it is told to, so that minutes of outage are tested in milliseconds. It keeps the
+// promises of the seam (src/sidecar/base/driver.ts). Neighbours: test/driver-suite judges the real drivers, world() is used by every test
+// of the tunnel.
 import { type Duplex, duplexPair } from 'node:stream';
-import { setImmediate as turn } from 'node:timers/promises';
 import { TunnelError } from '../../../../src/contract/errors.ts';
 import { destinationText, type Forward } from '../../../../src/contract/tunnel-config.ts';
-import type { Clock } from '../../../../src/process/clock.ts';
+import { abortable, aborted, anyOf } from '../../../../src/process/abort.ts';
+import { sleep } from '../../../../src/process/clock.ts';
 import { silentLog } from '../../../../src/process/log.ts';
 import type { ConnectOptions, Destination, Driver, Route, Session } from '../../../../src/sidecar/base/driver.ts';
 import { Tunnel } from '../../../../src/sidecar/tunnel/tunnel.ts';
 import type { TunnelOptions } from '../../../../src/sidecar/tunnel/tunnel-options.ts';
-
-/** Starts at 0; timers fire only within `advance`, in order, each followed by what it causes. */
-export class ManualClock implements Clock {
-  #now = 0;
-  #nextId = 0;
-  readonly #timers = new Map<number, { readonly at: number; readonly callback: () => void }>();
-
-  now(): number {
-    return this.#now;
-  }
-
-  date(): Date {
-    return new Date(this.#now);
-  }
-
-  after(ms: number, callback: () => void): () => void {
-    const id = this.#nextId++;
-    this.#timers.set(id, { at: this.#now + ms, callback });
-    return () => this.#timers.delete(id);
-  }
-
-  /** Timers that wait now: none may be left when everything is closed. */
-  get waiting(): number {
-    return this.#timers.size;
-  }
-
-  async advance(ms: number): Promise<void> {
-    const end = this.#now + ms;
-    await settle();
-    for (;;) {
-      const due = [...this.#timers]
-        .filter(([, timer]) => timer.at <= end)
-        .toSorted((a, b) => a[1].at - b[1].at || a[0] - b[0])[0];
-      if (due === undefined) break;
-      this.#timers.delete(due[0]);
-      this.#now = Math.max(this.#now, due[1].at);
-      due[1].callback();
-      await settle();
-    }
-    this.#now = end;
-    await settle();
-  }
-}
-
-/** Lets everything happen that waits for nothing but turns of the event loop. */
-export async function settle(): Promise<void> {
-  for (let i = 0; i < 4; i++) await turn();
-}
+import { FakeClock, settle } from '../../../support/fake-clock.ts';
 
 /** How a bastion or destination answers: at once, after so many milliseconds, never, or with an error. */
 export type Answer =
@@ -74,7 +28,7 @@ export interface Attempt {
 }
 
 export class MemoryDriver implements Driver {
-  readonly clock: ManualClock;
+  readonly clock: FakeClock;
   readonly vias: string[];
   readonly answers = new Map<string, Answer>();
   /** By destination, or by `via destination` where they differ. */
@@ -85,7 +39,7 @@ export class MemoryDriver implements Driver {
   room = 500;
   readonly #listeners = new Set<() => void>();
 
-  constructor(clock: ManualClock, vias: readonly string[]) {
+  constructor(clock: FakeClock, vias: readonly string[]) {
     this.clock = clock;
     this.vias = [...vias];
   }
@@ -192,7 +146,8 @@ export class MemorySession implements Session {
     this.dials.push(text);
     const { destinations, clock } = this.#driver;
     const answer = destinations.get(`${this.via} ${text}`) ?? destinations.get(text) ?? 'accepts';
-    await answered(clock, answer, AbortSignal.any([signal, this.signal]));
+    using either = anyOf(signal, this.signal);
+    await answered(clock, answer, either.signal);
     const [near, far] = duplexPair();
     this.#streams.set(near, far);
     far.on('error', () => undefined);
@@ -215,18 +170,15 @@ export class MemorySession implements Session {
   }
 }
 
-async function answered(clock: ManualClock, answer: Answer, signal: AbortSignal, onAnswer?: () => void): Promise<void> {
+async function answered(clock: FakeClock, answer: Answer, signal: AbortSignal, onAnswer?: () => void): Promise<void> {
   if (answer === 'accepts') {
     onAnswer?.();
     return;
   }
   if (answer instanceof TunnelError) throw answer;
-  await new Promise<void>((resolve, reject) => {
-    const cancel = answer === 'silent' ? undefined : clock.after(answer.afterMs, resolve);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    signal.addEventListener('abort', () => cancel?.(), { once: true });
-    if (answer !== 'silent' && answer.answersAtOnce === true) onAnswer?.();
-  });
+  if (answer !== 'silent' && answer.answersAtOnce === true) onAnswer?.();
+  if (answer === 'silent') await abortable(aborted(signal), { signal });
+  else await sleep(answer.afterMs, { signal, clock });
 }
 
 export const refused = (via: string): TunnelError => new TunnelError('BastionRefused', `${via} refuses the connection`);
@@ -248,16 +200,16 @@ export const orders: Forward = {
 };
 
 export interface World extends AsyncDisposable {
-  readonly clock: ManualClock;
+  readonly clock: FakeClock;
   readonly driver: MemoryDriver;
   readonly tunnel: Tunnel;
   /** Every event that the tunnel counted. */
   readonly counted: string[];
 }
 
-/** A started tunnel over a memory driver; after the test nothing of it may be left. `random` is the middle unless told. */
+/** A started tunnel over a memory driver; after the test nothing of it may be left. Default of `random`: always the middle. */
 export async function world(vias: readonly string[], options: Partial<TunnelOptions> = {}): Promise<World> {
-  const clock = new ManualClock();
+  const clock = new FakeClock();
   const driver = new MemoryDriver(clock, vias);
   const counted: string[] = [];
   const tunnel = new Tunnel({
@@ -289,7 +241,7 @@ export async function world(vias: readonly string[], options: Partial<TunnelOpti
       await settle();
       if (driver.open.length > 0) throw new Error(`${driver.open.length} sessions are still open`);
       if (driver.attempts.some((attempt) => !attempt.ended)) throw new Error('an attempt is still under way');
-      if (clock.waiting > 0) throw new Error(`${clock.waiting} timers are still waiting`);
+      if (clock.pending > 0) throw new Error(`${clock.pending} timers are still waiting`);
     },
   };
 }

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TunnelError } from '../../../../src/contract/errors.ts';
-import { down, noLogin, orders, refused, settle, type World, world } from './memory-driver.ts';
+import { settle } from '../../../support/fake-clock.ts';
+import { down, noLogin, orders, refused, type World, world } from './memory-driver.ts';
 
 const never = new AbortController().signal;
 

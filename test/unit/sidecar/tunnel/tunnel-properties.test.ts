@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { TunnelError } from '../../../../src/contract/errors.ts';
+import { settle } from '../../../support/fake-clock.ts';
 import {
   type Answer,
   down,
@@ -12,7 +13,6 @@ import {
   noLogin,
   orders,
   refused,
-  settle,
   throttled,
   type World,
   world,

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TunnelError } from '../../../../src/contract/errors.ts';
-import { lost, noLogin, orders, refused, settle, throttled, world } from './memory-driver.ts';
+import { settle } from '../../../support/fake-clock.ts';
+import { lost, noLogin, orders, refused, throttled, world } from './memory-driver.ts';
 
 const never = new AbortController().signal;
 const gaps = (times: readonly number[]): number[] => times.slice(1).map((time, index) => time - (times[index] ?? 0));
