@@ -6,9 +6,10 @@ import { dirname, join } from 'node:path';
 import { Child } from '../process/child.ts';
 import { command } from '../process/command.ts';
 import { onFreePorts } from '../process/ports.ts';
+import { asUser, isOnlyUser } from '../process/user.ts';
 
 export interface PostgresOptions {
-  /** Listen address; 127.0.0.1 unless told. */
+  /** Listen address. Default: 127.0.0.1. */
   readonly host?: string;
   readonly port?: number;
   /** Run it in this network namespace. */
@@ -47,12 +48,15 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const programs = dirname(program);
   const uid = Number(await command('id', ['-u', 'postgres']));
   const gid = Number(await command('id', ['-g', 'postgres']));
+  const [front = '', ...asOther] = asUser(uid, gid);
   const directory = mkdtempSync(join(tmpdir(), 'portforward-pg-'));
-  chownSync(directory, uid, gid);
+  // The only user has it already, and can give it to nobody else.
+  const give = (file: string): void => (isOnlyUser() ? undefined : chownSync(file, uid, gid));
+  give(directory);
   const data = join(directory, 'data');
   const password = 'correct-horse';
   const asPostgres = (name: string, args: readonly string[], input?: string): Promise<string> =>
-    command('setpriv', [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--', join(programs, name), ...args], {
+    command(front, [...asOther, join(programs, name), ...args], {
       cwd: directory,
       ...(input === undefined ? {} : { input }),
     });
@@ -83,7 +87,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       '/CN=orders.db.internal',
     ];
     await command('openssl', [...certificate, '-keyout', join(data, 'server.key'), '-out', join(data, 'server.crt')]);
-    for (const name of ['server.key', 'server.crt']) chownSync(join(data, name), uid, gid);
+    for (const name of ['server.key', 'server.crt']) give(join(data, name));
   }
   const host = options.host ?? '127.0.0.1';
   let port = options.port ?? 0;
@@ -100,7 +104,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       ssl: options.ssl === true ? 'on' : 'off',
     };
     const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-    const own = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--', program, '-D', data, ...flags];
+    const own = [front, ...asOther, program, '-D', data, ...flags];
     const [first = '', ...rest] =
       options.namespace === undefined ? own : ['ip', 'netns', 'exec', options.namespace, ...own];
     child = new Child('postgres', first, rest, { cwd: directory, stopSignal: 'SIGQUIT' });

@@ -10,11 +10,13 @@ import { Child } from '../process/child.ts';
 import { command } from '../process/command.ts';
 import { onFreePorts } from '../process/ports.ts';
 import { descendantsOf, signalProcess } from '../process/proc.ts';
+import { asUser, isOnlyUser } from '../process/user.ts';
+import { type OwnFile, ownEtc } from './own-etc.ts';
 
 export interface SshdOptions {
-  /** Listen address; 127.0.0.1 unless told. */
+  /** Listen address. Default: 127.0.0.1. */
   readonly host?: string;
-  /** A free port unless told. */
+  /** Default: a free port. */
   readonly port?: number;
   /** Lines for sshd_config that come before ours, so that they win (sshd takes the first value). */
   readonly config?: readonly string[];
@@ -49,7 +51,7 @@ export interface Sshd {
   readonly user: 'tunnel';
   /** Temporary, removed by `stop`. */
   readonly directory: string;
-  /** `<name> ssh-ed25519 AAAA…`; the name is `[host]:port` unless given. */
+  /** `<name> ssh-ed25519 AAAA…`; the name is by default `[host]:port`. */
   knownHosts(options?: { readonly name?: string; readonly types?: readonly HostKeyType[] }): string;
   /** SHA256:… of a host key. */
   fingerprint(type?: HostKeyType): Promise<string>;
@@ -72,6 +74,9 @@ export interface Sshd {
   log(): readonly string[];
   stop(): Promise<void>;
 }
+
+/** User and group of `tunnel`. */
+const tunnelId = 65_533;
 
 const hostKeyTypes: readonly HostKeyType[] = ['ed25519', 'rsa', 'ecdsa'];
 
@@ -100,7 +105,7 @@ export async function generateKey(
   };
 }
 
-/** Resolves when it answers. Needs root: user, password and names are laid over /etc in a mount namespace of its own. */
+/** Resolves when it answers. Needs root, or to be the root of a user namespace: its users and names are an /etc of its own in a mount namespace. */
 export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   if (process.getuid?.() !== 0) throw new Error('the test sshd needs root (user, password and names of its own)');
   const directory = mkdtempSync(join(tmpdir(), 'portforward-sshd-'));
@@ -115,20 +120,16 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
 
   await makeHostKeys();
   authorize(options.authorizedKeys ?? []);
-  await writeUsers(directory, options.password);
-  const names = Object.entries({ localhost: '127.0.0.1', ...options.hosts }).map(([name, ip]) => `${ip} ${name}`);
-  writeFileSync(join(directory, 'hosts'), `${names.join('\n')}\n::1 localhost\n`);
-  // No name but these, whatever the machine would ask, and however long that would take.
-  writeFileSync(join(directory, 'nsswitch.conf'), 'passwd: files\nshadow: files\ngroup: files\nhosts: files\n');
+  const mountEtc = ownEtc(directory, await etcFiles(options));
   mkdirSync('/run/sshd', { recursive: true });
 
   let child: Child;
   const launch = async (): Promise<void> => {
-    const overlays = ['passwd', 'shadow', 'group', 'hosts', 'nsswitch.conf']
-      .filter((name) => existsSync(`/etc/${name}`))
-      .map((name) => `mount --bind ${directory}/${name} /etc/${name}`);
     const limit = options.openFiles === undefined ? [] : [`ulimit -Sn ${options.openFiles}`];
-    const script = [...overlays, ...limit, `exec /usr/sbin/sshd -D -e -f ${directory}/sshd_config`].join(' && ');
+    // Root's sshd changes to its users. Where there is one user only, that one is `tunnel` itself.
+    const user = isOnlyUser() ? asUser(tunnelId, tunnelId) : [];
+    const sshd = ['exec', ...user, '/usr/sbin/sshd', '-D', '-e', '-f', `${directory}/sshd_config`].join(' ');
+    const script = [mountEtc, ...limit, sshd].join(' && ');
     // In a process namespace of its own: its end takes every session with it, one that is being forked at that moment too.
     const own = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child'];
     const shell = ['unshare', ...own, 'sh', '-c', script];
@@ -221,12 +222,19 @@ function sshdConfig(directory: string, host: string, port: number, options: Sshd
   ].join('\n')}\n`;
 }
 
-/** The machine's own users plus `tunnel`: sshd needs its privilege separation user, and more where the machine has it. */
-async function writeUsers(directory: string, password: string | undefined): Promise<void> {
+/** What differs from the machine's /etc: one more user, `tunnel` (sshd's own users are the machine's), and the only names that resolve. */
+async function etcFiles({ password, hosts }: SshdOptions): Promise<Readonly<Record<string, OwnFile>>> {
   const hash =
     password === undefined ? '*' : (await command('openssl', ['passwd', '-6', '-stdin'], { input: password })).trim();
   const own = (name: string): string => (existsSync(`/etc/${name}`) ? readFileSync(`/etc/${name}`, 'utf8').trim() : '');
-  writeFileSync(join(directory, 'passwd'), `${own('passwd')}\ntunnel:x:65533:65533::/nonexistent:/bin/sh\n`);
-  writeFileSync(join(directory, 'shadow'), `${own('shadow')}\ntunnel:${hash}:19000::::::\n`, { mode: 0o600 });
-  writeFileSync(join(directory, 'group'), `${own('group')}\ntunnel:x:65533:\n`);
+  const names = Object.entries({ localhost: '127.0.0.1', ...hosts }).map(([name, ip]) => `${ip} ${name}`);
+  return {
+    passwd: { content: `${own('passwd')}\ntunnel:x:${tunnelId}:${tunnelId}::/nonexistent:/bin/sh\n` },
+    // Passwords are for root's sshd only: no other may read the machine's.
+    ...(isOnlyUser() ? {} : { shadow: { content: `${own('shadow')}\ntunnel:${hash}:19000::::::\n`, mode: 0o600 } }),
+    group: { content: `${own('group')}\ntunnel:x:${tunnelId}:\n` },
+    hosts: { content: `${names.join('\n')}\n::1 localhost\n` },
+    // No name but these, whatever the machine would ask, and however long that would take.
+    'nsswitch.conf': { content: 'passwd: files\nshadow: files\ngroup: files\nhosts: files\n' },
+  };
 }
