@@ -1,6 +1,7 @@
-// The sessions to a destination that another has replaced: each lives for the streams that it carries. An idle one is ended, unless its age is
-// to tell something first; of more than four that carry streams the oldest is drained.
-// Neighbours: renewing-channel.ts replaces them, data-channel.ts is one of them.
+// The data channels to a destination that another has replaced: each lives on for the streams that it carries. An idle one is ended, unless
+// it is kept to disprove a learned limit; when more than four carry streams, the oldest is drained.
+// Neighbours: renewing-channel.ts retires them, data-channel.ts is one of them.
+import { onAbort } from '../../../process/abort.ts';
 import type { Clock } from '../../../process/clock.ts';
 import type { DataChannel } from './data-channel.ts';
 
@@ -8,9 +9,9 @@ import type { DataChannel } from './data-channel.ts';
 const maxCarrying = 4;
 
 export interface RetiredChannelsOptions {
-  /** One that carries nothing is kept until it is this old, in milliseconds; usually 0. */
-  readonly doubtMs: () => number;
-  /** What the oldest of too many gets for its streams, in milliseconds. */
+  /** A channel that carries nothing is kept until this age, in milliseconds; usually 0. */
+  readonly keepUntilAgeMs: () => number;
+  /** How long the streams of the oldest of too many may go on, in milliseconds. */
   readonly drainTimeoutMs: number;
   readonly clock: Clock;
 }
@@ -18,9 +19,9 @@ export interface RetiredChannelsOptions {
 export class RetiredChannels {
   readonly #options: RetiredChannelsOptions;
   readonly #channels = new Set<DataChannel>();
-  /** Those of them that are kept although they carry nothing. */
+  /** Kept although they carry nothing. */
   readonly #kept = new Set<DataChannel>();
-  /** Those of them that end although they carry streams. */
+  /** Will end although they carry streams. */
   readonly #draining = new Set<DataChannel>();
   readonly #closing = new Set<Promise<void>>();
 
@@ -28,22 +29,22 @@ export class RetiredChannels {
     this.#options = options;
   }
 
-  /** Streams that they carry. */
+  /** How many streams they carry. */
   get streams(): number {
     let streams = 0;
     for (const channel of this.#channels) streams += channel.multiplexer.streams;
     return streams;
   }
 
-  /** True while one more would have the oldest drained. */
+  /** True if one more would cause the oldest to be drained. */
   get isFull(): boolean {
     return this.#carrying().length >= maxCarrying;
   }
 
-  /** Another is in use already: what this one carries lives on. */
+  /** Call it once another channel is in use. The streams of this one live on. */
   add(channel: DataChannel): void {
     this.#channels.add(channel);
-    channel.signal.addEventListener('abort', () => this.#channels.delete(channel));
+    onAbort(channel.signal, () => this.#channels.delete(channel));
     this.#keep(channel);
     this.endIdle();
     const carrying = this.#carrying();
@@ -56,7 +57,7 @@ export class RetiredChannels {
     }
   }
 
-  /** Ends a session, of these or not, and remembers that until it is done. */
+  /** Ends a channel, whether it was added or not; `ended` waits for it. */
   end(channel: DataChannel): void {
     this.#channels.delete(channel);
     const closing = channel.close();
@@ -68,12 +69,12 @@ export class RetiredChannels {
     for (const channel of this.#channels) this.end(channel);
   }
 
-  /** Resolves when every session that was ended here is gone; never rejects. */
+  /** Resolves when every channel that was ended here is gone; never rejects. */
   async ended(): Promise<void> {
     await Promise.all(this.#closing);
   }
 
-  /** With streams that nobody means to end, the oldest first. */
+  /** Those that carry streams and are not being drained, the oldest first. */
   #carrying(): DataChannel[] {
     return [...this.#channels].filter((channel) => channel.multiplexer.streams > 0 && !this.#draining.has(channel));
   }
@@ -82,9 +83,9 @@ export class RetiredChannels {
     this.#listFor(this.#options.drainTimeoutMs, this.#draining, channel, () => this.end(channel));
   }
 
-  /** A limit that was learned from another's accident would have sessions renewed for ever, because none would outlive it. */
+  /** A limit that was learned from an accident is disproved only by a channel that outlives it; otherwise it would stay for ever. */
   #keep(channel: DataChannel): void {
-    const left = this.#options.doubtMs() - channel.ageMs;
+    const left = this.#options.keepUntilAgeMs() - channel.ageMs;
     if (left > 0) this.#listFor(left, this.#kept, channel, () => this.endIdle());
   }
 
@@ -94,7 +95,7 @@ export class RetiredChannels {
       list.delete(channel);
       over();
     });
-    channel.signal.addEventListener('abort', () => {
+    onAbort(channel.signal, () => {
       cancel();
       list.delete(channel);
     });

@@ -1,15 +1,15 @@
-// One node as a Session: a channel for each destination. It is suspect when no channel hears its agent: then the tunnel replaces the whole, perhaps
-// through another node. It is over when every channel is, and none has an earlier session that still carries streams. A single broken channel
-// among living ones is mended here, and so is one whose agent hangs in connecting to its destination.
+// One node as a Session: a renewing channel for each destination. It is suspect when no channel hears its agent: then the tunnel replaces the
+// whole session, perhaps through another node. It is over when no channel is left and no retired one carries streams. A single broken channel
+// beside working ones is replaced here, and so is one whose agent hangs while it connects to the destination.
 // Neighbours: driver.ts opens it, renewing-channel.ts does the work.
 import type { Duplex } from 'node:stream';
 import { TunnelError } from '../../../contract/errors.ts';
-import { abortable } from '../../../process/abort.ts';
+import { abortable, anyOf } from '../../../process/abort.ts';
 import { type Clock, sleep } from '../../../process/clock.ts';
 import type { Destination, Session } from '../../base/driver.ts';
 import type { RenewingChannel } from './renewing-channel.ts';
 
-/** How long the channels that are up wait for those that are not. */
+/** How long the channels that are open wait for those that are not. */
 const stragglersMs = 10_000;
 
 export class SsmSession implements Session {
@@ -20,13 +20,13 @@ export class SsmSession implements Session {
   readonly #newChannel: (destination: Destination) => RenewingChannel;
   readonly #over = new AbortController();
   readonly #listeners = new Set<() => void>();
-  /** The one that stands for the others in status. */
+  /** The one whose facts are in status. */
   #first: RenewingChannel | undefined;
   #suspect = false;
   #started = false;
   #judging = false;
 
-  /** `newChannel` gives a channel that is not started; its `onChange` calls `changed`. */
+  /** `newChannel` makes a channel that is not started; its `onChange` calls `changed`. */
   constructor(
     via: string,
     clock: Clock,
@@ -38,9 +38,9 @@ export class SsmSession implements Session {
   }
 
   /**
-   * Opens the channels. Resolves when each is up or has failed, but at the latest 10 s after the first is up: the others follow, and one
-   * that failed is tried again, because its siblings need not wait for it. @throws TunnelError if none came up, or the signal's reason;
-   * nothing is left open then.
+   * Opens the channels. Resolves when each is open or has failed, at the latest 10 s after the first is open: the others follow, and a
+   * failed one is tried again, because the others need not wait for it. @throws TunnelError if none could be opened, or the signal's
+   * reason; nothing is left open then.
    */
   async start(destinations: readonly Destination[], signal: AbortSignal): Promise<void> {
     const starts = destinations.map((destination) => this.#addChannel(destination, signal));
@@ -63,7 +63,7 @@ export class SsmSession implements Session {
     this.#changed();
   }
 
-  /** Resumes the first channel's session on a new socket, which proves that it may. @throws TunnelError if it may not. */
+  /** Resumes the first channel on a new socket, which proves the permission to do so. @throws TunnelError if it is missing. */
   async renewSocket(): Promise<void> {
     await this.#first?.current?.renewSocket();
   }
@@ -102,7 +102,7 @@ export class SsmSession implements Session {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Resolves before the destination has answered: the protocol tells only refusals, which fail the stream before its first byte. */
+  /** Resolves before the destination has answered: the protocol reports only refusals, which fail the stream before its first byte. */
   async dial(destination: Destination, { signal }: { readonly signal: AbortSignal }): Promise<Duplex> {
     this.#over.signal.throwIfAborted();
     const channel = this.#channels.get(keyOf(destination)) ?? (await this.#addChannel(destination, signal));
@@ -115,7 +115,7 @@ export class SsmSession implements Session {
     await Promise.all([...this.#channels.values()].map((channel) => channel.close()));
   }
 
-  /** The channel to a destination, started by whoever asks first. */
+  /** The channel to a destination, started by the first caller. */
   async #addChannel(destination: Destination, signal: AbortSignal): Promise<RenewingChannel> {
     const key = keyOf(destination);
     const starting = this.#starting.get(key);
@@ -123,7 +123,8 @@ export class SsmSession implements Session {
     const channel = this.#newChannel(destination);
     const start = (async () => {
       try {
-        await channel.start(AbortSignal.any([signal, this.#over.signal]));
+        using either = anyOf(signal, this.#over.signal);
+        await channel.start(either.signal);
         this.#over.signal.throwIfAborted();
         return channel;
       } catch (error) {
@@ -131,7 +132,7 @@ export class SsmSession implements Session {
         throw error;
       } finally {
         this.#starting.delete(key);
-        // One that failed stays, to be mended.
+        // One that failed stays and is tried again.
         if (signal.aborted || this.#over.signal.aborted) await channel.close();
         else this.#channels.set(key, channel);
         this.#changed();
@@ -142,7 +143,7 @@ export class SsmSession implements Session {
   }
 
   #changed(): void {
-    // Mending a channel may call back at once.
+    // Replacing a channel may call back at once.
     if (!this.#started || this.#judging || this.#over.signal.aborted) return;
     this.#judging = true;
     const channels = [...this.#channels.values()];
@@ -167,7 +168,7 @@ export class SsmSession implements Session {
   }
 }
 
-/** A channel whose agent hangs in connecting says nothing against the node: it is mended while clients are told. */
+/** A channel whose agent hangs while it connects says nothing against the node: it is replaced while clients get the reason. */
 const canDial = (channel: RenewingChannel): boolean => channel.usable || channel.connectHangs;
 
 const lossOf = (channels: readonly RenewingChannel[]): TunnelError | undefined =>

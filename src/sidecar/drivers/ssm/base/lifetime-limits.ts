@@ -42,7 +42,7 @@ export class LifetimeLimits {
   }
 
   /** How old a session should be let become, in milliseconds, so that a limit which was wrongly learned is disproved; 0 if none was learned. */
-  doubtMs(target: string): number {
+  disproofAgeMs(target: string): number {
     const age = this.#configuredMs === undefined ? this.#ages.get(target) : undefined;
     // A timer may be a moment early.
     return age === undefined ? 0 : age + doubtAgeMs + 1_000;

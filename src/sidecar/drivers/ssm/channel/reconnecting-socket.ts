@@ -27,7 +27,7 @@ interface Handlers extends SocketEvents {
 }
 
 export interface ReconnectingSocketOptions {
-  readonly opening: SocketOpener;
+  readonly opener: SocketOpener;
   readonly ticket: ChannelTicket;
   readonly log: Logger;
 }
@@ -51,7 +51,7 @@ export class ReconnectingSocket {
   /** The first socket, with the ticket of the start. @throws TunnelError, or the signal's reason. */
   async open(signal: AbortSignal): Promise<void> {
     const handlers = this.#newHandlers();
-    this.#attach(await this.#options.opening.open(this.#options.ticket, handlers, signal), handlers);
+    this.#attach(await this.#options.opener.open(this.#options.ticket, handlers, signal), handlers);
   }
 
   /** Leaves the socket, if there is one, for the next. Resolves when there is one, or there will be none; never rejects. */
@@ -71,13 +71,13 @@ export class ReconnectingSocket {
   }
 
   async #resume(why: string): Promise<void> {
-    const { opening, log, ticket } = this.#options;
+    const { opener, log, ticket } = this.#options;
     log.info({ sessionId: ticket.sessionId, why }, 'resuming the session on another socket');
     const handlers = this.#newHandlers();
     this.#handlers = undefined;
     this.#leave(false);
     try {
-      const socket = await opening.reopen(handlers, this.#barren, this.#closed.signal);
+      const socket = await opener.reopen(handlers, this.#barren, this.#closed.signal);
       this.#barren += 1;
       this.#resuming = undefined;
       if (socket !== undefined) this.#attach(socket, handlers);

@@ -2,7 +2,8 @@
 // is waiting, judges whether the agent lives and plans the next one. So everything that has arrived is read before anyone is called dead.
 // Neighbours: data-channel.ts owns it, message-link.ts sends, agent-liveness.ts judges.
 import type { Clock } from '../../../../process/clock.ts';
-import { AgentLiveness, type AgentVerdict } from './agent-liveness.ts';
+import { AgentLiveness } from './agent-liveness.ts';
+import type { AgentVerdict } from './agent-silence.ts';
 import type { MessageLink, Outgoing } from './message-link.ts';
 import type { DataSocket } from './web-socket.ts';
 
@@ -10,7 +11,7 @@ export interface SendLoopOptions {
   readonly clock: Clock;
   readonly link: MessageLink;
   /** True while there is something to send. */
-  readonly wanting: () => boolean;
+  readonly hasOutput: () => boolean;
   /** The next message, if there is one after all. */
   readonly next: (now: number) => Outgoing | undefined;
   /** Asks the agent for a sign of life; false where the protocol has none. */
@@ -112,7 +113,7 @@ export class SendLoop {
 
   #turn(): void {
     if (this.#stopped) return;
-    const { clock, link, wanting, next, probe } = this.#options;
+    const { clock, link, hasOutput, next, probe } = this.#options;
     const now = this.#now();
     link.transmit(now, () => next(now));
     this.#liveness.outstanding(now, link.outstanding);
@@ -121,7 +122,7 @@ export class SendLoop {
     if (this.#stopped) return;
     // Its answer to this wakes us again.
     if (judgement.probe && probe()) return;
-    const at = Math.min(link.transmitAt(now, wanting()) ?? Infinity, judgement.at ?? Infinity);
+    const at = Math.min(link.transmitAt(now, hasOutput()) ?? Infinity, judgement.at ?? Infinity);
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
     // By way of wake: what has arrived meanwhile is read before anything is called lost or anyone dead.

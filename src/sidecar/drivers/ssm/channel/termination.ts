@@ -1,21 +1,24 @@
-// The end of a session, in its order: first whoever uses it is told, then everything here is given up, and the service hears of it unless
-// the end came from there. Neighbour: data-channel.ts, whose end it is.
+// The end of a data channel in its order: first its users are told, then everything here is given up, and the service is told unless it
+// ended the channel itself. Neighbour: data-channel.ts, whose end it is.
 import type { TunnelError } from '../../../../contract/errors.ts';
+import { onAbort } from '../../../../process/abort.ts';
+import { deadline } from '../../../../process/deadline.ts';
 import type { SocketOpenerOptions } from './socket-opener.ts';
 
-/** How long a goodbye may take: the agent drains up to 2 s. */
+/** The longest wait for the agent after our goodbye: it drains up to 2 s. */
 const goodbyeMs = 3_000;
 const terminateMs = 5_000;
 
+type TerminationOptions = Pick<SocketOpenerOptions, 'api' | 'clock' | 'log'>;
+
 export class Termination {
-  readonly #options: Pick<SocketOpenerOptions, 'api' | 'clock' | 'log'>;
+  readonly #options: TerminationOptions;
   readonly #sessionId: string;
   readonly #lost = new AbortController();
-  #over = false;
-  #onOver: (() => void) | undefined;
-  #terminated: Promise<void> | undefined;
+  readonly #complete = new AbortController();
+  #report: Promise<void> | undefined;
 
-  constructor(options: Pick<SocketOpenerOptions, 'api' | 'clock' | 'log'>, sessionId: string) {
+  constructor(options: TerminationOptions, sessionId: string) {
     this.#options = options;
     this.#sessionId = sessionId;
   }
@@ -25,42 +28,44 @@ export class Termination {
     return this.#lost.signal;
   }
 
-  /** True once everything is given up; follows the signal, at once unless we say goodbye. */
+  /** True once everything is given up: together with the signal, or after our goodbye. */
   get over(): boolean {
-    return this.#over;
+    return this.#complete.signal.aborted;
   }
 
-  /** Tells that nothing will come any more; the first reason counts. */
+  /** Nothing will come any more; only the first reason counts. */
   announce(reason: TunnelError): void {
     this.#lost.abort(reason);
   }
 
-  /** Marks that everything is given up. `tellService`: it does not know of the end. */
-  complete(tellService: boolean): void {
-    const { api, log } = this.#options;
-    this.#over = true;
-    if (tellService) {
-      // Else it stays in the account's list, and on the instance, until its idle timeout.
-      this.#terminated = api
-        .terminateSession(this.#sessionId, AbortSignal.timeout(terminateMs))
-        .catch((error: unknown) => log.debug({ sessionId: this.#sessionId, error }, 'the session could not be ended'));
-    }
-    this.#onOver?.();
+  /** Everything is given up. `serviceKnows`: the service ended the channel itself. */
+  complete(serviceKnows: boolean): void {
+    this.#complete.abort();
+    if (!serviceKnows) this.#report = this.#tellService();
   }
 
   /** Resolves when the service has closed the channel, which it does once the agent has ended its side; after 3 s at the latest. */
   async goodbye(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const cancel = this.#options.clock.after(goodbyeMs, resolve);
-      this.#onOver = () => {
-        cancel();
-        resolve();
-      };
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#options.clock.after(goodbyeMs, resolve);
+    using _ = onAbort(this.#complete.signal, () => resolve());
+    await promise;
+    cancel();
   }
 
   /** Resolves when the service was told, or could not be. */
-  async told(): Promise<void> {
-    await this.#terminated;
+  async reported(): Promise<void> {
+    await this.#report;
+  }
+
+  /** Otherwise the session stays in the account's list, and on the node, until its idle timeout. */
+  async #tellService(): Promise<void> {
+    const { api, log } = this.#options;
+    using limit = deadline(terminateMs, { what: 'the end of the session' });
+    try {
+      await api.terminateSession(this.#sessionId, limit.signal);
+    } catch (error) {
+      log.debug({ sessionId: this.#sessionId, error }, 'the session could not be ended');
+    }
   }
 }

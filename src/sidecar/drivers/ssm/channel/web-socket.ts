@@ -4,6 +4,7 @@ import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { WebSocket } from 'ws';
 import { TunnelError } from '../../../../contract/errors.ts';
+import { abortable } from '../../../../process/abort.ts';
 import type { Clock } from '../../../../process/clock.ts';
 import type { ProxyEnvironment } from '../aws/aws-client.ts';
 import { upgradeRefused } from '../aws/aws-error.ts';
@@ -14,6 +15,8 @@ const pingMs = 30_000;
 /** The service itself is gone when not even a pong came for this long. (The agent is judged by agent-liveness.ts.) */
 const silentMs = 75_000;
 const openMs = 10_000;
+/** The longest wait for the answer to our goodbye. */
+const goodbyeMs = 1_000;
 /** The largest message: the agent sends 1 KiB, its code knows of 142,000 bytes. */
 const maxMessage = 1024 * 1024;
 
@@ -60,31 +63,11 @@ export class DataSocket {
     });
     // Before it is open: the first message may come with the answer to the upgrade.
     const opened = new DataSocket(socket, options);
-    let abort: () => void = () => undefined;
     try {
-      await new Promise<void>((resolve, reject) => {
-        abort = () => reject(signal.reason);
-        signal.addEventListener('abort', abort);
-        socket.once('open', resolve);
-        socket.once('unexpected-response', (_request, response: IncomingMessage) => {
-          response.resume();
-          reject(upgradeRefused(response.statusCode ?? 0, response.headers.date, new Date(), url.host));
-        });
-        socket.once('error', (cause) => {
-          reject(
-            new TunnelError(
-              'ServiceFailed',
-              `the data channel at ${url.host} cannot be opened${codeOf(cause)}: look at the tunnel’s way to that endpoint`,
-              { cause },
-            ),
-          );
-        });
-      });
+      await abortable(upgraded(socket, url.host), { signal });
     } catch (error) {
       await opened.close();
       throw error;
-    } finally {
-      signal.removeEventListener('abort', abort);
     }
     opened.#watch();
     return opened;
@@ -185,7 +168,25 @@ export class DataSocket {
   }
 }
 
-const goodbyeMs = 1_000;
+/** Resolves once the upgrade was answered. @throws TunnelError */
+async function upgraded(socket: WebSocket, host: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  socket.once('open', resolve);
+  socket.once('unexpected-response', (_request, response: IncomingMessage) => {
+    response.resume();
+    reject(upgradeRefused(response.statusCode ?? 0, response.headers.date, new Date(), host));
+  });
+  socket.once('error', (cause) => {
+    reject(
+      new TunnelError(
+        'ServiceFailed',
+        `the data channel at ${host} cannot be opened${codeOf(cause)}: look at the tunnel’s way to that endpoint`,
+        { cause },
+      ),
+    );
+  });
+  await promise;
+}
 
 function bytesOf(data: Buffer | ArrayBuffer | Buffer[]): Buffer {
   if (Array.isArray(data)) return Buffer.concat(data);

@@ -398,7 +398,7 @@ test('a reader that stops holds its stream back and loses nothing', async () => 
     frames.push(Buffer.from([1, 2, piece.length % 256, piece.length >> 8, 3, 0, 0, 0]), piece);
   }
   fake.agent.say(Buffer.concat(frames));
-  while (!channel.inputPaused) await delay(5);
+  while (channel.multiplexer.hasRoom) await delay(5);
   assert.ok(budget.used < 1.2 * 1024 * 1024, `${budget.used} bytes`);
   const got: Buffer[] = [];
   let length = 0;

@@ -87,7 +87,7 @@ export class FakeService extends Switches implements SsmApi {
     return `ws://127.0.0.1:${address?.port}`;
   }
 
-  /** ReconnectingSocket that are open now. */
+  /** Sockets that are open now. */
   get sockets(): number {
     return this.#server?.clients.size ?? 0;
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../../../../../../lab/base/eventually.ts';
 import { TunnelError } from '../../../../../../src/contract/errors.ts';
-import { endLeftovers, type LeftoversOptions } from '../../../../../../src/sidecar/drivers/ssm/aws/leftovers.ts';
+import { Leftovers } from '../../../../../../src/sidecar/drivers/ssm/aws/leftovers.ts';
 import { FakeClock } from '../../../../../support/fake-clock.ts';
 import { connect, database, setting, works } from '../driver-world.ts';
 import { silentLog } from '../silent-log.ts';
@@ -12,14 +12,14 @@ const reason = 'portforward/shop/orders-db/uid';
 class World {
   readonly clock = new FakeClock();
   readonly ended: string[] = [];
-  readonly known = new Set<string>();
   error: TunnelError | undefined;
   lists = 0;
-  settle: () => void = () => undefined;
+  /** Becomes known while sessions that are being started settle. */
+  startedMeanwhile: string | undefined;
   readonly over = new AbortController();
 
-  run(more: Partial<LeftoversOptions> = {}): Promise<void> {
-    const options: LeftoversOptions = {
+  async run(): Promise<void> {
+    const leftovers = new Leftovers({
       api: {
         activeSessions: async () => {
           this.lists += 1;
@@ -35,24 +35,21 @@ class World {
       },
       reason,
       target: undefined,
-      isKnown: (id) => this.known.has(id),
-      startsSettled: async () => undefined,
+      startsSettled: async () => {
+        if (this.startedMeanwhile !== undefined) leftovers.started(this.startedMeanwhile);
+      },
       clock: this.clock,
       log: silentLog,
-      ...more,
-    };
-    return endLeftovers(options, this.over.signal);
+    });
+    leftovers.end(this.over.signal);
+    await leftovers.settled();
   }
 }
 
 test('a session that was just being started when the list was made is not taken for a leftover', async () => {
   const world = new World();
-  const run = world.run({
-    startsSettled: async () => {
-      world.known.add('b');
-    },
-  });
-  await run;
+  world.startedMeanwhile = 'b';
+  await world.run();
   assert.deepEqual(world.ended, ['a']);
 });
 

@@ -44,17 +44,17 @@ test('a limit that a session outlives is forgotten', () => {
 
 test('a learned limit is doubted until a session was two minutes older', () => {
   const limits = new LifetimeLimits(0);
-  assert.equal(limits.doubtMs('i-1'), 0);
+  assert.equal(limits.disproofAgeMs('i-1'), 0);
   limits.expired('i-1', { ageMs: 3 * minute, idleMs: 0 });
-  const until = limits.doubtMs('i-1');
+  const until = limits.disproofAgeMs('i-1');
   assert.ok(until > 5 * minute && until < 5.1 * minute);
   limits.lived('i-1', until);
-  assert.equal(limits.doubtMs('i-1'), 0);
+  assert.equal(limits.disproofAgeMs('i-1'), 0);
 });
 
 test('the document’s own limit stands', () => {
   const limits = new LifetimeLimits(90);
   limits.expired('i-1', { ageMs: 10 * minute, idleMs: 0 });
-  assert.equal(limits.doubtMs('i-1'), 0);
+  assert.equal(limits.disproofAgeMs('i-1'), 0);
   assert.equal(limits.lifeMs('i-1', false), 90 * minute);
 });

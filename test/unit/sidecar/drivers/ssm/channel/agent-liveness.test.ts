@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  AgentLiveness,
-  type AgentVerdict,
-  keepAliveMs,
-  probeMs,
-} from '../../../../../../src/sidecar/drivers/ssm/channel/agent-liveness.ts';
+import { AgentLiveness } from '../../../../../../src/sidecar/drivers/ssm/channel/agent-liveness.ts';
+import type { AgentVerdict } from '../../../../../../src/sidecar/drivers/ssm/channel/agent-silence.ts';
+import { keepAliveMs, probeMs } from '../../../../../../src/sidecar/drivers/ssm/channel/probe-schedule.ts';
 
 /** Drives a liveness as its owner does: asked when it wishes, answered by an agent that may be silent. */
 class Drive {

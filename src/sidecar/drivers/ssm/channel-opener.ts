@@ -1,0 +1,134 @@
+// Opens data channels and learns from how they ended: the account's limits, and nodes that cannot take large messages.
+// Neighbours: driver.ts has one for all its sessions, start-throttle.ts paces the starts, data-channel.ts is what it opens.
+import type { EndpointPolicy } from '../../../contract/aws-endpoint.ts';
+import { TunnelError } from '../../../contract/errors.ts';
+import { isNodeItself } from '../../../contract/ssm-documents.ts';
+import { destinationText } from '../../../contract/tunnel-config.ts';
+import { onAbort } from '../../../process/abort.ts';
+import type { Clock } from '../../../process/clock.ts';
+import { outlasting } from '../../../process/deadline.ts';
+import type { Logger } from '../../../process/log.ts';
+import type { ByteBudget } from '../../base/byte-budget.ts';
+import type { Destination } from '../../base/driver.ts';
+import type { ChannelTicket, SsmApi } from './aws/api.ts';
+import type { ProxyEnvironment } from './aws/aws-client.ts';
+import type { SsmRoute } from './aws/ssm-route.ts';
+import { StartThrottle } from './aws/start-throttle.ts';
+import { LifetimeLimits } from './base/lifetime-limits.ts';
+import { DataChannel } from './data-channel.ts';
+
+/** AWS answers a start in about a second; the answer to an abandoned start is awaited for this long, because the session must be ended. */
+const startGraceMs = 3_000;
+
+export interface ChannelOpenerOptions {
+  readonly api: SsmApi;
+  readonly policy: EndpointPolicy;
+  /** Where the data channel's host is reached instead; empty: at the address that the service names. */
+  readonly endpoint: string;
+  readonly proxy: ProxyEnvironment;
+  /** What the account's session list shows as the reason. */
+  readonly reason: string;
+  /** True if idle agents are asked whether they live. */
+  readonly persistent: boolean;
+  /** The document's own limit; 0: learned. */
+  readonly maxSessionMinutes: number;
+  readonly budget: ByteBudget;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Called with the id of each session that AWS has started for us. */
+  readonly onStarted: (sessionId: string) => void;
+}
+
+export interface OpenRequest {
+  readonly log: Logger;
+  readonly onChange: () => void;
+  /** AWS has answered. */
+  readonly onAnswer: (() => void) | undefined;
+}
+
+export class ChannelOpener {
+  readonly #options: ChannelOpenerOptions;
+  readonly #throttle: StartThrottle;
+  readonly #limits: LifetimeLimits;
+  /** Nodes whose channels died soon after large messages: they get small ones from then on. */
+  readonly #smallOnly = new Set<string>();
+
+  constructor(options: ChannelOpenerOptions) {
+    this.#options = options;
+    this.#throttle = new StartThrottle(options.random);
+    this.#limits = new LifetimeLimits(options.maxSessionMinutes);
+  }
+
+  /** A data channel to the destination through the node, open and proved. @throws TunnelError, or the signal's reason. */
+  async open(
+    { target }: SsmRoute,
+    destination: Destination,
+    { log, onChange, onAnswer }: OpenRequest,
+    signal: AbortSignal,
+  ): Promise<DataChannel> {
+    const { persistent } = this.#options;
+    const ticket = await this.#start(target, destination, signal);
+    onAnswer?.();
+    const channel = await DataChannel.open(
+      {
+        ...this.#options,
+        log,
+        onChange,
+        ticket,
+        remoteHost: isRemoteHost(destination),
+        target,
+        destination: destinationText(destination),
+        largePayloads: !this.#smallOnly.has(target),
+        watchIdle: persistent,
+      },
+      signal,
+    );
+    onAbort(channel.signal, () => this.#learn(target, channel));
+    return channel;
+  }
+
+  /** How long a channel to the node may live, in milliseconds; Infinity if no limit is known. */
+  lifeMs(target: string, { agent }: DataChannel): number {
+    // An agent that multiplexes is sent NOPs, so its channel is never idle for the service.
+    return this.#limits.lifeMs(target, this.#options.persistent && !agent.multiplexes);
+  }
+
+  /** The age, in milliseconds, up to which an idle channel is worth keeping to disprove a learned limit; 0: none. */
+  disproofAgeMs(target: string): number {
+    return this.#limits.disproofAgeMs(target);
+  }
+
+  /** Resolves once every session that is being started now has been reported to `onStarted`. */
+  async startsSettled(signal: AbortSignal): Promise<void> {
+    await this.#throttle.pass(async () => undefined, signal);
+  }
+
+  async #start(target: string, destination: Destination, signal: AbortSignal): Promise<ChannelTicket> {
+    const { api, reason, clock, onStarted } = this.#options;
+    const request = { target, ...destinationFromNode(destination), reason };
+    return await this.#throttle.pass(async () => {
+      // An abandoned start leaves a session that nobody knows; with its ticket the opening below ends it.
+      const ticket = await outlasting(startGraceMs, { signal, clock }, (late) => api.startSession(request, late));
+      onStarted(ticket.sessionId);
+      return ticket;
+    }, signal);
+  }
+
+  #learn(target: string, channel: DataChannel): void {
+    if (channel.diedOfLargePayloads) this.#smallOnly.add(target);
+    this.#limits.lived(target, channel.ageMs);
+    if (channel.expiry !== undefined) this.#limits.expired(target, channel.expiry);
+  }
+}
+
+/** True if the destination is not the node itself. @throws TunnelError InvalidSpec for a unix socket */
+export function isRemoteHost(destination: Destination): boolean {
+  return destinationFromNode(destination).host !== undefined;
+}
+
+/** The destination as the node sees it: without a host if it is the node itself. */
+function destinationFromNode(destination: Destination): { readonly host: string | undefined; readonly port: number } {
+  if ('socket' in destination) throw new TunnelError('InvalidSpec', 'Session Manager cannot reach a unix socket');
+  const { host, port } = destination;
+  return { host: isNodeItself(host) ? undefined : host, port };
+}
