@@ -12,7 +12,7 @@ import type { SsmConfig } from '../../../src/contract/tunnel-config.ts';
 import { tunnelConfigOf } from '../../../src/contract/tunnel-config-of.ts';
 import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
 import { createSsmApi } from '../../../src/sidecar/drivers/ssm/aws/api.ts';
-import type { Action } from '../../../src/sidecar/drivers/ssm/aws/aws-error.ts';
+import type { Action } from '../../../src/sidecar/drivers/ssm/aws/aws-reasons.ts';
 import { createIdentity } from '../../../src/sidecar/drivers/ssm/aws/identity.ts';
 import { createSsmDriver } from '../../../src/sidecar/drivers/ssm/driver.ts';
 import { corpus } from '../../corpus/corpus.ts';

@@ -4,7 +4,8 @@ import type { SSMClient } from '@aws-sdk/client-ssm';
 import { TunnelError } from '../../../../contract/errors.ts';
 import { portDocument, remoteHostDocument } from '../../../../contract/ssm-documents.ts';
 import { type AwsCallOptions, awsCall, clientSettings } from './aws-client.ts';
-import { type Action, isSessionGone } from './aws-error.ts';
+import { isSessionGone } from './aws-error.ts';
+import type { Action } from './aws-reasons.ts';
 import { signUpgrade } from './sign.ts';
 
 /** What a session is to reach, seen from the instance. */

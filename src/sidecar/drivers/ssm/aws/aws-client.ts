@@ -1,7 +1,8 @@
 // What all calls to AWS have in common: where they go, as whom, through which proxy, how long they may take, and what their failures mean.
 // Neighbours: api.ts and ecs.ts make the calls, identity.ts the ones for credentials, aws-error.ts gives the reasons.
 import { checkedEndpoint, type EndpointPolicy } from '../../../../contract/aws-endpoint.ts';
-import { type Action, awsError } from './aws-error.ts';
+import { awsError } from './aws-error.ts';
+import type { Action } from './aws-reasons.ts';
 import type { AwsCredentials } from './sign.ts';
 
 /** The pod's environment as far as it names a proxy: HTTPS_PROXY, NO_PROXY, in both spellings. */

@@ -2,7 +2,7 @@
 // is loaded with the first call, and only by tunnels whose target is a task. Neighbour: ecs-target.ts makes routes of the answer.
 import type { ECSClient, Task } from '@aws-sdk/client-ecs';
 import { type AwsCallOptions, awsCall, clientSettings } from './aws-client.ts';
-import type { Action } from './aws-error.ts';
+import type { Action } from './aws-reasons.ts';
 
 /** A container of a running service: all by name except the task. */
 export interface EcsTarget {

@@ -5,7 +5,8 @@ import { checkedEndpoint, type EndpointPolicy } from '../../../../contract/aws-e
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { SsmConfig } from '../../../../contract/tunnel-config.ts';
 import { type CredentialProvider, type ProxyEnvironment, requestHandlerOptions } from './aws-client.ts';
-import { type Action, awsError, credentialsMissing } from './aws-error.ts';
+import { awsError, credentialsMissing } from './aws-error.ts';
+import type { Action } from './aws-reasons.ts';
 import type { AwsCredentials } from './sign.ts';
 import { staticKeys } from './static-credentials.ts';
 

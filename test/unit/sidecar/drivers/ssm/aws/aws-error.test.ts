@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  type Action,
-  awsError,
-  isSessionGone,
-  upgradeRefused,
-} from '../../../../../../src/sidecar/drivers/ssm/aws/aws-error.ts';
+import { awsError, isSessionGone, upgradeRefused } from '../../../../../../src/sidecar/drivers/ssm/aws/aws-error.ts';
+import type { Action } from '../../../../../../src/sidecar/drivers/ssm/aws/aws-reasons.ts';
 
 function failure(name: string, message = 'arn:aws:sts::123456789012:assumed-role/someone', status = 400): Error {
   return Object.assign(new Error(message), { name, $metadata: { httpStatusCode: status } });
