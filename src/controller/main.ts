@@ -54,7 +54,7 @@ export interface TestOverrides {
   /** Sees every request to the API server. */
   readonly onRequest?: TransportOptions['onRequest'];
   /** Told when this process leads and its caches are filled; with the port that the probes are on. */
-  readonly onLeading?: (running: { readonly adminPort: number; readonly queue: WorkQueue }) => void;
+  readonly onLeading?: (running: { readonly adminPort: number }) => void;
 }
 
 /** Sets the pace of a pod's liveness: a leader whose lease ended this long ago should not be here any more. */
@@ -188,7 +188,7 @@ export async function runController(
     // A listener that throws ends the watches, and that must end the process.
     await Promise.race([watches.waitForSync(signal), watching]);
     const lead = async (leading: AbortSignal): Promise<void> => {
-      overrides.onLeading?.({ adminPort: probes.port, queue });
+      overrides.onLeading?.({ adminPort: probes.port });
       await Promise.all([controller.run(leading), reader.run(leading), resync(watches.portForwards, queue, leading)]);
     };
     await Promise.race([

@@ -25,7 +25,7 @@ export interface ReconcileDependencies {
   /** The pods of one PortForward, in whatever state. */
   readonly podsOf: (key: ObjectKey) => readonly Pod[];
   readonly children: EnsureChildren;
-  readonly reader: Pick<StatuszReader, 'reading' | 'isDue'>;
+  readonly reader: Pick<StatuszReader, 'reading' | 'isAwaited'>;
   readonly statusWriter: StatusWriter;
   readonly refusals: RefusalRetry;
   /** Called for a PortForward that is gone. */
@@ -118,7 +118,7 @@ function observe(
 function mustKeepStatus(
   stored: StoredPortForward,
   pods: readonly Pod[],
-  reader: Pick<StatuszReader, 'reading' | 'isDue'>,
+  reader: Pick<StatuszReader, 'reading' | 'isAwaited'>,
 ): boolean {
   const { status, metadata } = stored;
   if (status?.observedGeneration !== metadata.generation) return false;
@@ -129,7 +129,7 @@ function mustKeepStatus(
     return reading?.status === undefined && reading?.unreadable === undefined;
   });
   const ready = pods.filter((pod) => isReady(pod) && isRunning(pod));
-  return silent || (wasReady(stored) && ready.length > 0 && ready.every((pod) => reader.isDue(pod)));
+  return silent || (wasReady(stored) && ready.length > 0 && ready.every((pod) => reader.isAwaited(pod)));
 }
 
 function requeue(...delays: readonly (number | undefined)[]): ReconcileResult {

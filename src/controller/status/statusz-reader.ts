@@ -1,8 +1,9 @@
 // Asks tunnel pods how they are: GET /statusz on their admin port, often while something is wrong or just changed, seldom while all is
 // well. What a pod answers is not trusted: deadline, size limit, no redirects, texts cleaned and cut.
-// Neighbours: watches.ts (tells it of pods), statusz-answer.ts (what an answer means), observed-tunnel.ts (uses the readings).
+// Neighbours: watches.ts (reports pods to it), statusz-answer.ts (parses an answer), observed-tunnel.ts (uses the readings).
 import { Agent, request } from 'undici';
 import { aborted } from '../../process/abort.ts';
+import { type Clock, systemClock } from '../../process/clock.ts';
 import { DeadlineExceeded, deadline } from '../../process/deadline.ts';
 import type { Counter } from '../../process/metrics.ts';
 import { keyOf, type ObjectKey } from '../kube/base/object.ts';
@@ -13,14 +14,15 @@ import { maxAnswerBytes, parseAnswer } from './statusz-answer.ts';
 export interface ReaderTimings {
   /** After a pod's readiness changed. */
   readonly changedMs: number;
-  /** Between reads of a pod that is not ready, or one of whose ports is not known to be reachable, */
+  /** Between reads of a pod that is not ready, or whose ports are not all known to be reachable. */
   readonly notReadyMs: number;
-  /** and when nothing of it has changed for `longMs`. */
+  /** The same once nothing about the pod has changed for `longMs`. */
   readonly longNotReadyMs: number;
   readonly longMs: number;
-  /** Between reads of a ready pod, at least; more with many pods, so that there are at most `readsPerSecond`. */
+  /** Minimum between reads of a ready pod; longer with many pods, so that there are at most `readsPerSecond`. */
   readonly readyMs: number;
   readonly readsPerSecond: number;
+  /** Limit of one read, from the TCP handshake to the last byte. */
   readonly deadlineMs: number;
 }
 
@@ -36,38 +38,46 @@ const standardTimings: ReaderTimings = {
 
 const maxInFlight = 64;
 
-/** One failed read may be the network's mood; from the second in a row on a pod counts as unreadable. */
+/** One failed read may be a lost packet; a pod counts as unreadable from the second failure in a row on. */
 const failuresUntilUnreadable = 2;
 
 export interface StatuszReaderOptions {
   /** Where a pod's admin port is. */
   readonly originOf: (pod: Pod) => string;
-  /** Whether this install asks the pod at all, decided when its turn has come; another one's NetworkPolicy would not let us in. */
+  /** Whether the pod belongs to this install, decided when its turn comes; another install's NetworkPolicy would not let us in. */
   readonly isOurs: (pod: Pod) => boolean;
-  /** Called when what is known of a pod has changed, and when it was heard after its readiness changed. */
+  /** Called when what is known of a pod has changed, and when an awaited pod was read (see `isAwaited`). */
   readonly onChange: (pod: Pod) => void;
   readonly reads?: Counter<'result'>;
-  readonly timings?: ReaderTimings;
+  readonly timings?: ReaderTimings | undefined;
+  readonly clock?: Clock;
 }
 
 interface Entry {
   pod: Pod;
-  timer: NodeJS.Timeout | undefined;
+  /** Cancels the timer of its next read, if any. */
+  cancel: () => void;
   reading: Reading | undefined;
+  /** Failed reads in a row. */
   failures: number;
   /** When its readiness or what it says last changed. */
   changedAt: number;
-  /** How often its readiness changed, its appearance included, and after how many of these it was heard. */
-  changes: number;
-  heard: number;
+  /**
+   * A time: its readiness changed then (or it appeared), and no read that began later has ended well or proved it unreadable. `reading`
+   * may describe the state before, so status must not be decided by it alone, the pod is read at the pace of one that is not ready, and
+   * the next outcome is reported even if it says the same.
+   * undefined: `reading` is of the present readiness; only a different one is reported.
+   */
+  awaitedSince: number | undefined;
   busy: boolean;
 }
 
 export class StatuszReader {
   readonly #options: StatuszReaderOptions;
   readonly #timings: ReaderTimings;
+  readonly #clock: Clock;
   readonly #entries = new Map<ObjectKey, Entry>();
-  /** Pods that are due, in order; a Set, because each waits once. */
+  /** Pods whose turn has come, in order; a Set, because each waits once. */
   readonly #due = new Set<Entry>();
   readonly #agent = new Agent({ connections: 1, keepAliveTimeout: 1_000, allowH2: false, maxOrigins: Infinity });
   #inFlight = 0;
@@ -76,18 +86,19 @@ export class StatuszReader {
   constructor(options: StatuszReaderOptions) {
     this.#options = options;
     this.#timings = options.timings ?? standardTimings;
+    this.#clock = options.clock ?? systemClock;
   }
 
-  /** What was read of a pod; undefined until the first read ended. */
+  /** What was last read of a pod; undefined until the first read has ended. */
   reading(pod: Pod): Reading | undefined {
     const entry = this.#entries.get(keyOf(pod.metadata));
     return entry?.pod.metadata.uid === pod.metadata.uid ? entry?.reading : undefined;
   }
 
-  /** Whether the pod's readiness changed and it was not heard since. */
-  isDue(pod: Pod): boolean {
+  /** Whether the pod's readiness changed and it has not been read since. */
+  isAwaited(pod: Pod): boolean {
     const entry = this.#entries.get(keyOf(pod.metadata));
-    return entry !== undefined && entry.pod.metadata.uid === pod.metadata.uid && entry.heard < entry.changes;
+    return entry?.pod.metadata.uid === pod.metadata.uid && entry?.awaitedSince !== undefined;
   }
 
   /** Pods that are followed. */
@@ -95,7 +106,7 @@ export class StatuszReader {
     return this.#entries.size;
   }
 
-  /** Follows a pod as it is now. `initial`: it was there before us, so its turn comes some time within the usual interval. */
+  /** Follows a pod as it is now. `initial`: it existed before us, so its first read comes at a random time within the usual interval. */
   track(pod: Pod, initial = false): void {
     const key = keyOf(pod.metadata);
     let entry = this.#entries.get(key);
@@ -103,9 +114,10 @@ export class StatuszReader {
       this.forget(pod);
       entry = undefined;
     }
+    const now = this.#clock.now();
     if (entry === undefined) {
-      const counts = { failures: 0, changes: 1, heard: 0 };
-      entry = { pod, timer: undefined, reading: undefined, changedAt: Date.now(), busy: false, ...counts };
+      const unread = { reading: undefined, failures: 0, changedAt: now, awaitedSince: now };
+      entry = { pod, cancel: () => undefined, busy: false, ...unread };
       this.#entries.set(key, entry);
       this.#schedule(entry, initial ? this.#firstPause(entry) : this.#timings.changedMs);
       return;
@@ -116,12 +128,12 @@ export class StatuszReader {
     entry.pod = pod;
     if (!began && !ended && isReady(before) === isReady(pod) && before.status?.podIP === pod.status?.podIP) return;
     if (began) {
-      // What was heard of a former process, or was not, says nothing of this one.
+      // Answers and failures of the former process say nothing about this one.
       entry.reading = undefined;
       entry.failures = 0;
     }
-    entry.changes += 1;
-    entry.changedAt = Date.now();
+    entry.awaitedSince = now;
+    entry.changedAt = now;
     this.#schedule(entry, this.#timings.changedMs);
   }
 
@@ -129,7 +141,7 @@ export class StatuszReader {
     const key = keyOf(pod.metadata);
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
-    clearTimeout(entry.timer);
+    entry.cancel();
     this.#due.delete(entry);
     this.#entries.delete(key);
   }
@@ -141,18 +153,18 @@ export class StatuszReader {
     for (const entry of this.#entries.values()) this.#schedule(entry, this.#firstPause(entry));
     await aborted(signal);
     this.#signal = undefined;
-    for (const entry of this.#entries.values()) clearTimeout(entry.timer);
+    for (const entry of this.#entries.values()) entry.cancel();
     this.#due.clear();
     await this.#agent.destroy();
   }
 
   #schedule(entry: Entry, ms: number): void {
-    clearTimeout(entry.timer);
+    entry.cancel();
     if (this.#signal === undefined || !isRunning(entry.pod)) return;
-    entry.timer = setTimeout(() => {
+    entry.cancel = this.#clock.after(ms, () => {
       this.#due.add(entry);
       this.#work();
-    }, ms);
+    });
   }
 
   #work(): void {
@@ -166,28 +178,28 @@ export class StatuszReader {
       }
       this.#inFlight += 1;
       entry.busy = true;
-      const { changes } = entry;
+      const { awaitedSince } = entry;
       void this.#read(entry, this.#signal).finally(() => {
         this.#inFlight -= 1;
         entry.busy = false;
         if (this.#entries.get(keyOf(entry.pod.metadata)) === entry) {
-          this.#schedule(entry, entry.changes === changes ? this.#pause(entry) : this.#timings.changedMs);
+          const changedMeanwhile = entry.awaitedSince !== undefined && entry.awaitedSince !== awaitedSince;
+          this.#schedule(entry, changedMeanwhile ? this.#timings.changedMs : this.#pause(entry));
         }
         this.#work();
       });
     }
   }
 
-  #pause({ pod, reading, changedAt, heard, changes }: Entry): number {
+  #pause({ pod, reading, changedAt, awaitedSince }: Entry): number {
     const { notReadyMs, longMs, longNotReadyMs } = this.#timings;
-    const isLong = Date.now() - changedAt > longMs;
-    const isDue = heard < changes;
-    if (isReady(pod) && (isLong || (isSettled(reading) && !isDue)))
+    const isLong = this.#clock.now() - changedAt > longMs;
+    if (isReady(pod) && (isLong || (isSettled(reading) && awaitedSince === undefined)))
       return this.#readyPause() * (0.8 + 0.4 * Math.random());
     return isLong ? longNotReadyMs : notReadyMs;
   }
 
-  /** Of a pod that was there before us: all of them at once would be too many. */
+  /** Of a pod that existed before us: to read all of them at once would be too much. */
   #firstPause({ pod }: Entry): number {
     return isReady(pod) ? this.#readyPause() * Math.random() : this.#timings.changedMs;
   }
@@ -199,24 +211,28 @@ export class StatuszReader {
 
   /** Never rejects. */
   async #read(entry: Entry, signal: AbortSignal): Promise<void> {
-    const { pod, changes } = entry;
+    const { pod, awaitedSince } = entry;
     const origin = this.#options.originOf(pod);
     try {
-      using limit = deadline(this.#timings.deadlineMs, { signal, what: 'reading the status' });
+      using limit = deadline(this.#timings.deadlineMs, {
+        signal,
+        clock: this.#clock,
+        what: 'reading the status',
+      });
       const status = parseAnswer(await this.#fetch(`${origin}/statusz`, limit.signal));
       entry.failures = 0;
       this.#options.reads?.inc({ result: 'success' });
-      this.#note(entry, { status, unreadable: undefined }, changes);
+      this.#note(entry, { status, unreadable: undefined }, awaitedSince);
     } catch (error) {
       if (signal.aborted) return;
       entry.failures += 1;
       this.#options.reads?.inc({ result: 'error' });
       if (entry.failures < failuresUntilUnreadable) {
-        this.#note(entry, { status: entry.reading?.status, unreadable: undefined }, entry.heard);
+        this.#note(entry, { status: entry.reading?.status, unreadable: undefined }, undefined);
         return;
       }
       const unreadable = `the status of pod ${pod.metadata.name} cannot be read from ${origin}: ${why(error)}`;
-      this.#note(entry, { status: undefined, unreadable }, changes);
+      this.#note(entry, { status: undefined, unreadable }, awaitedSince);
     }
   }
 
@@ -233,15 +249,14 @@ export class StatuszReader {
     return Buffer.concat(chunks).toString('utf8');
   }
 
-  /** `heard`: after how many changes of its readiness the pod was asked. */
-  #note(entry: Entry, reading: Reading, heard: number): void {
+  /** `answers`: the `awaitedSince` that the read began with, if its outcome is an answer to that; a later change stays unanswered. */
+  #note(entry: Entry, reading: Reading, answers: number | undefined): void {
     const before = entry.reading;
     const same = before !== undefined && JSON.stringify(before) === JSON.stringify(reading);
-    const awaited = entry.heard < heard;
     entry.reading = reading;
-    entry.heard = heard;
-    if (!same) entry.changedAt = Date.now();
-    if (!same || awaited) this.#options.onChange(entry.pod);
+    if (entry.awaitedSince === answers) entry.awaitedSince = undefined;
+    if (!same) entry.changedAt = this.#clock.now();
+    if (!same || answers !== undefined) this.#options.onChange(entry.pod);
   }
 }
 

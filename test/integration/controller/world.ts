@@ -22,7 +22,6 @@ import { deployments, type Pod, pods, services } from '../../../src/controller/k
 import { createKubeClient, type Kube } from '../../../src/controller/kube/rest/kube.ts';
 import { loadKubeConfig } from '../../../src/controller/kube/rest/kube-config.ts';
 import { createTransport } from '../../../src/controller/kube/rest/transport.ts';
-import type { WorkQueue } from '../../../src/controller/kube/workqueue/work-queue.ts';
 import { runController, type TestOverrides } from '../../../src/controller/main.ts';
 import { silentLog } from '../../../src/process/log.ts';
 import { createRegistry } from '../../../src/process/metrics.ts';
@@ -40,7 +39,6 @@ export interface RunningController {
   readonly requests: readonly Request[];
   /** Those that write. */
   writes(): readonly Request[];
-  readonly queue: WorkQueue;
   readonly adminPort: number;
   stop(): Promise<void>;
 }
@@ -122,7 +120,7 @@ export class World implements AsyncDisposable {
       ...more,
     });
     ended.catch(leading.reject);
-    const { adminPort, queue } = await leading.promise;
+    const { adminPort } = await leading.promise;
     let stopped = false;
     const end = async (): Promise<void> => {
       if (stopped) return;
@@ -134,7 +132,6 @@ export class World implements AsyncDisposable {
     return {
       requests,
       writes: () => requests.filter(({ method }) => method !== 'GET'),
-      queue,
       adminPort,
       stop: end,
     };
@@ -205,7 +202,7 @@ export class World implements AsyncDisposable {
     let since = Date.now();
     let seen = controller.requests.length;
     await this.until('the controller is quiet', async () => {
-      if (!controller.queue.idle || controller.requests.length !== seen) {
+      if (!(await isIdle(controller)) || controller.requests.length !== seen) {
         since = Date.now();
         seen = controller.requests.length;
       }
@@ -386,6 +383,14 @@ export class FakePod {
     this.#server.close();
     this.#server.closeAllConnections();
   }
+}
+
+/** By its own series: no key is ready and no worker has one. */
+async function isIdle({ adminPort }: RunningController): Promise<boolean> {
+  const page = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`, { signal: limit() })).text();
+  const counts = [...page.matchAll(/^(?:workqueue_depth|controller_runtime_active_workers)\{.*\} (\d+)$/gm)];
+  assert.equal(counts.length, 3, 'two priorities and the workers');
+  return counts.every(([, count]) => count === '0');
 }
 
 /** A tunnel that carries everything. */

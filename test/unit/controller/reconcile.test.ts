@@ -110,7 +110,7 @@ function rig(spec: Parameters<typeof portForward>[0] = {}) {
     children,
     reader: {
       reading: ({ metadata }) => readings.get(metadata.name),
-      isDue: ({ metadata }) => due.has(metadata.name),
+      isAwaited: ({ metadata }) => due.has(metadata.name),
     },
     statusWriter: new StatusWriter({
       kube,

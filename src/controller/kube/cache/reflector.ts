@@ -1,5 +1,7 @@
 // Keeps a Store equal to what the API server holds of one kind: WatchList or list, then watch for ever. It never stops by
 // itself; every failure is waited out while the old cache is served. client-go's Reflector is the model.
+import { defined } from '../../../contract/defined.ts';
+import { abortable } from '../../../process/abort.ts';
 import { Backoff } from '../../../process/backoff.ts';
 import { type Clock, sleep, systemClock } from '../../../process/clock.ts';
 import { deadline } from '../../../process/deadline.ts';
@@ -58,12 +60,8 @@ export class Reflector<T extends KubeObject> {
     this.#options = options;
     this.resource = options.resource;
     this.store = options.store ?? new Store<T>();
-    const { namespace, labelSelector, fieldSelector } = options;
-    this.#selection = {
-      ...(namespace === undefined ? {} : { namespace }),
-      ...(labelSelector === undefined ? {} : { labelSelector }),
-      ...(fieldSelector === undefined ? {} : { fieldSelector }),
-    };
+    const { namespace, labelSelector } = options;
+    this.#selection = defined({ namespace, labelSelector });
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
     this.#log = options.log.child({ resource: options.resource.plural });
@@ -113,12 +111,8 @@ export class Reflector<T extends KubeObject> {
   async waitForSync(signal: AbortSignal, withinMs = 120_000): Promise<void> {
     const what = `the first read of ${this.resource.plural}`;
     using limit = deadline(withinMs, { signal, what });
-    const ended = Promise.withResolvers<never>();
-    const onAbort = (): void => ended.reject(limit.signal.reason);
-    if (limit.signal.aborted) onAbort();
-    else limit.signal.addEventListener('abort', onAbort, { once: true });
     try {
-      await Promise.race([this.#firstSync.promise, ended.promise]);
+      await abortable(this.#firstSync.promise, limit);
     } catch (error) {
       signal.throwIfAborted();
       const last = this.#lastError instanceof Error ? `: ${this.#lastError.message}` : '';

@@ -1,6 +1,8 @@
 // Events for people (`kubectl describe`): events.k8s.io/v1, repeats merged into a series, floods cut off. Recording
 // never waits and never fails; an Event is worth less than the work it tells of. client-go's broadcaster is the model.
 import { randomBytes } from 'node:crypto';
+import { defined } from '../../../contract/defined.ts';
+import { abortable } from '../../../process/abort.ts';
 import { type Clock, sleep, systemClock } from '../../../process/clock.ts';
 import { deadline } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
@@ -15,7 +17,6 @@ import { SpamFilter } from './spam-filter.ts';
 export interface EventInput {
   /** The object the event is about. */
   readonly regarding: KubeObject;
-  readonly related?: KubeObject;
   readonly type: 'Normal' | 'Warning';
   /** UpperCamelCase, why. */
   readonly reason: string;
@@ -79,19 +80,12 @@ export class EventRecorder {
   /** Notes an event and returns at once. Emit transitions, not states. */
   record(note: EventInput): void {
     const { reportingController } = this.#options;
-    const { regarding, related, type, reason, action } = note;
+    const { regarding, type, reason, action } = note;
     if (this.#ended || !this.#spam.allows(identityOf(regarding))) {
       this.#drop(this.#ended ? 'ended' : 'spam');
       return;
     }
-    const key = JSON.stringify([
-      type,
-      action,
-      reason,
-      reportingController,
-      identityOf(regarding),
-      related && identityOf(related),
-    ]);
+    const key = JSON.stringify([type, action, reason, reportingController, identityOf(regarding)]);
     const series: Series = this.#series.get(key) ?? {
       event: this.#eventOf(note),
       count: 0,
@@ -122,7 +116,7 @@ export class EventRecorder {
       await this.#write(series, signal);
     }
     this.#ended = true;
-    using limit = deadline(flushMs, { what: 'writing the last events' });
+    using limit = deadline(flushMs, { clock: this.#clock, what: 'writing the last events' });
     for (const series of this.#queue) {
       if (limit.signal.aborted) break;
       await this.#write(series, limit.signal);
@@ -211,11 +205,8 @@ export class EventRecorder {
 
   async #somethingQueued(signal: AbortSignal): Promise<void> {
     const queued = Promise.withResolvers<void>();
-    const wake = (): void => queued.resolve();
-    this.#wake = wake;
-    signal.addEventListener('abort', wake, { once: true });
-    await queued.promise;
-    signal.removeEventListener('abort', wake);
+    this.#wake = queued.resolve;
+    await abortable(queued.promise, { signal }).catch(() => undefined);
     this.#wake = undefined;
   }
 
@@ -230,7 +221,7 @@ export class EventRecorder {
     this.#options.metrics.eventsDropped.inc({ cause });
   }
 
-  #eventOf({ regarding, related, type, reason, action, note }: EventInput): Event {
+  #eventOf({ regarding, type, reason, action, note }: EventInput): Event {
     const { reportingController, reportingInstance } = this.#options;
     return {
       apiVersion: 'events.k8s.io/v1',
@@ -244,7 +235,6 @@ export class EventRecorder {
       action,
       note: cut(note, maxNoteBytes),
       regarding: referenceTo(regarding),
-      ...(related === undefined ? {} : { related: referenceTo(related) }),
     };
   }
 }
@@ -256,14 +246,7 @@ function nameAfter(name: string): string {
 
 function referenceTo({ apiVersion, kind, metadata }: KubeObject): NonNullable<Event['regarding']> {
   const { name, namespace, uid, resourceVersion } = metadata;
-  return {
-    apiVersion,
-    kind,
-    name,
-    ...(namespace === undefined ? {} : { namespace }),
-    ...(uid === undefined ? {} : { uid }),
-    ...(resourceVersion === undefined ? {} : { resourceVersion }),
-  };
+  return defined({ apiVersion, kind, name, namespace, uid, resourceVersion });
 }
 
 /** The same object at any of its versions. */

@@ -1,5 +1,6 @@
 // Leader election by a Lease, with client-go's rules: of several replicas one works, the others keep their caches warm.
 // Another's lease is judged only by how long we ourselves have seen it unchanged, never by the times written in it.
+import { onAbort } from '../../../process/abort.ts';
 import { backoffDelay } from '../../../process/backoff.ts';
 import { type Clock, sleep, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
@@ -70,11 +71,6 @@ export class Elector {
     this.#options.metrics.leaderSlowpath.inc({ name: options.lease.name }, 0);
   }
 
-  /** Whether `lead` runs. */
-  get isLeader(): boolean {
-    return this.#leading;
-  }
-
   /** Who held the lease when we last looked; '' when nobody did. */
   get holder(): string {
     return this.#observed?.record.holder ?? '';
@@ -106,9 +102,7 @@ export class Elector {
     if (!(await this.#acquire(signal))) return;
     this.#lead(true);
     const leading = new AbortController();
-    const onAbort = (): void => leading.abort(signal.reason);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
+    using _ = onAbort(signal, (reason) => leading.abort(reason));
     const ended = new AbortController();
     const led = lead(leading.signal).finally(() => ended.abort());
     // Renewed until the work has ended, not until it was asked to: what is being drained still writes.
@@ -131,7 +125,6 @@ export class Elector {
     } finally {
       ended.abort();
       this.#lead(false);
-      signal.removeEventListener('abort', onAbort);
     }
   }
 

@@ -11,7 +11,6 @@ export interface Selection {
   /** Absent: all namespaces. */
   readonly namespace?: string;
   readonly labelSelector?: string;
-  readonly fieldSelector?: string;
 }
 
 interface ListQuery extends Selection {
@@ -248,10 +247,9 @@ function withTypeMeta<T extends KubeObject>(resource: Resource<T>, object: unkno
   return { ...(object as T), apiVersion: apiVersionOf(resource), kind: resource.kind };
 }
 
-function selectionOf({ labelSelector, fieldSelector }: Selection): URLSearchParams {
+function selectionOf({ labelSelector }: Selection): URLSearchParams {
   const parameters = new URLSearchParams();
   if (labelSelector !== undefined) parameters.set('labelSelector', labelSelector);
-  if (fieldSelector !== undefined) parameters.set('fieldSelector', fieldSelector);
   return parameters;
 }
 

@@ -1,7 +1,10 @@
-// HTTP to the API server: connections, credentials, deadlines, retries, metrics. It carries raw wire JSON and knows no
-// verbs (`kube.ts`). Why not the client library's: it opens a connection per request, drops unknown fields and never retries.
+// HTTP to the API server: connections, credentials, deadlines, retries, metrics. It carries raw JSON and knows no verbs. The client
+// library's own transport opens a connection per request, drops unknown fields and never retries.
+// Neighbours: kube.ts (the verbs), connections.ts (sockets), credentials.ts, retry.ts.
 import type { KubeConfig } from '@kubernetes/client-node';
 import { type Dispatcher, request as send } from 'undici';
+import { defined } from '../../../contract/defined.ts';
+import { abortable, onAbort } from '../../../process/abort.ts';
 import { sleep } from '../../../process/clock.ts';
 import { DeadlineExceeded, deadline } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
@@ -117,20 +120,17 @@ class HttpTransport implements KubeTransport {
   }
 
   async stream(request: ApiRequest): Promise<AsyncIterable<Uint8Array>> {
+    // Undici takes one signal for head and body; the deadline covers the head only.
     const cut = new AbortController();
-    const onAbort = (): void => cut.abort(request.signal.reason);
+    const listening = onAbort(request.signal, (reason) => cut.abort(reason));
     try {
-      // The deadline covers the head only; after it the stream belongs to its reader.
-      using limit = deadline(request.deadlineMs, { signal: request.signal, what: `${request.method} ${request.path}` });
-      const onLimit = (): void => cut.abort(limit.signal.reason);
-      limit.signal.addEventListener('abort', onLimit, { once: true });
+      using head = deadline(request.deadlineMs, { what: `${request.method} ${request.path}` });
+      using _ = onAbort(head.signal, (reason) => cut.abort(reason));
       const { body } = await this.#send(request, cut.signal);
-      limit.signal.removeEventListener('abort', onLimit);
-      request.signal.addEventListener('abort', onAbort, { once: true });
-      body.once('close', () => request.signal.removeEventListener('abort', onAbort));
-      if (request.signal.aborted) onAbort();
+      body.once('close', () => listening[Symbol.dispose]());
       return explainedBody(request, body, cut.signal);
     } catch (error) {
+      listening[Symbol.dispose]();
       throw explain(request, error, cut.signal);
     }
   }
@@ -140,10 +140,7 @@ class HttpTransport implements KubeTransport {
     const open = this.#connections?.open;
     if (open === undefined) return;
     using limit = deadline(withinMs, { what: 'closing the connections' });
-    const late = new Promise<void>((resolve) =>
-      limit.signal.addEventListener('abort', () => resolve(), { once: true }),
-    );
-    await Promise.race([open.close(), late]);
+    await abortable(open.close(), limit).catch(() => undefined);
     await open.destroy();
   }
 
@@ -169,7 +166,7 @@ class HttpTransport implements KubeTransport {
     const host = this.#server.host;
     const endTimer = metrics.requestDuration.startTimer({ verb: method, host });
     try {
-      const sent = send(url, {
+      const response = await send(url, {
         method,
         dispatcher,
         signal,
@@ -177,11 +174,10 @@ class HttpTransport implements KubeTransport {
           accept: 'application/json',
           'user-agent': userAgent,
           ...credentials.headers,
-          ...(body === undefined ? {} : { 'content-type': contentType }),
+          ...defined({ 'content-type': body === undefined ? undefined : contentType }),
         },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...defined({ body: body === undefined ? undefined : JSON.stringify(body) }),
       });
-      const response = await orAborted(sent, signal);
       metrics.requestsTotal.inc({ code: String(response.statusCode), method, host });
       this.#warnings.note(response.headers['warning']);
       return response;
@@ -208,31 +204,6 @@ class HttpTransport implements KubeTransport {
     const open = openConnections(connect);
     this.#connections = { fingerprint, open };
     return open;
-  }
-}
-
-/**
- * The response, or the abort at once. undici itself hears an abort only when the request has a connection, and a handshake
- * with a frozen server takes until the connect timeout (measured); the request is then dropped unsent.
- */
-async function orAborted(
-  sent: Promise<Dispatcher.ResponseData>,
-  signal: AbortSignal,
-): Promise<Dispatcher.ResponseData> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => {
-    aborted.reject(signal.reason);
-    sent.then(
-      ({ body }) => body.destroy(),
-      () => undefined,
-    );
-  };
-  if (signal.aborted) onAbort();
-  else signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([sent, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }
 

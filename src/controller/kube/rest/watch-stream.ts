@@ -1,6 +1,8 @@
-// One watch response as objects: splits the body into lines (UTF-8 may be cut anywhere), parses each, and ends a
-// connection that went silent. What the events mean is the reflector's business.
+// One watch response as objects: splits the body into lines (UTF-8 may be cut anywhere), parses each, and ends a connection that went
+// silent.
+// Neighbours: transport.ts (the response), cache/reflector.ts (what the events mean).
 
+import { onAbort } from '../../../process/abort.ts';
 import type { KubeObject } from '../base/object.ts';
 import type { Call, KubeTransport } from './transport.ts';
 
@@ -10,13 +12,13 @@ type WatchEvent<T extends KubeObject> =
 
 export type WatchStream<T extends KubeObject> = AsyncIterable<WatchEvent<T>>;
 
-/** A watch with bookmarks hears something about every 60 s (measured); after this much silence its connection is dead. */
+/** Bookmarks come about every 60 s (measured); after this much silence the connection counts as dead. */
 const idleMs = 90_000;
 
 /** etcd holds objects of 1.5 MB; with both managedFields and escapes a line stays far below this. */
 const maxLineBytes = 16 << 20;
 
-/** A watch that said nothing for `idleMs`. */
+/** Nothing came for `idleMs`. */
 class WatchSilent extends Error {
   override readonly name = 'WatchSilent';
 }
@@ -29,10 +31,8 @@ export async function openWatch<T extends KubeObject>(
   call: Call & { readonly idleMs?: number },
 ): Promise<WatchStream<T>> {
   const silence = new AbortController();
-  const onAbort = (): void => silence.abort(call.signal.reason);
   call.signal.throwIfAborted();
-  call.signal.addEventListener('abort', onAbort, { once: true });
-  const release = (): void => call.signal.removeEventListener('abort', onAbort);
+  const listening = onAbort(call.signal, (reason) => silence.abort(reason));
   try {
     const body = await transport.stream({
       method: 'GET',
@@ -43,9 +43,9 @@ export async function openWatch<T extends KubeObject>(
       signal: silence.signal,
       deadlineMs: call.deadlineMs ?? 30_000,
     });
-    return events<T>(body, silence, call.idleMs ?? idleMs, release);
+    return events<T>(body, silence, call.idleMs ?? idleMs, listening);
   } catch (error) {
-    release();
+    listening[Symbol.dispose]();
     throw error;
   }
 }
@@ -54,7 +54,7 @@ async function* events<T extends KubeObject>(
   body: AsyncIterable<Uint8Array>,
   silence: AbortController,
   limitMs: number,
-  release: () => void,
+  listening: Disposable,
 ): AsyncGenerator<WatchEvent<T>> {
   const timer = setTimeout(() => silence.abort(new WatchSilent(`the watch was silent for ${limitMs} ms`)), limitMs);
   try {
@@ -63,9 +63,9 @@ async function* events<T extends KubeObject>(
     }
   } finally {
     clearTimeout(timer);
-    release();
+    listening[Symbol.dispose]();
     // Leaving early (a reader that has seen enough) must free the connection too.
-    silence.abort(new Error('the watch was left'));
+    silence.abort(new Error('the reader left the watch'));
   }
 }
 

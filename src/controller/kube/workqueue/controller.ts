@@ -1,8 +1,9 @@
 // The workers: takes keys from a WorkQueue, calls `reconcile`, and turns its outcome into the queue's next step as
-// controller-runtime does. On the walk of ARCHITECTURE.md: reflector → queue → here → reconcile.ts.
+// controller-runtime does.
+// Neighbours: work-queue.ts (keys), reconcile.ts (the work).
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../../../process/clock.ts';
-import { DeadlineExceeded, deadline } from '../../../process/deadline.ts';
+import { DeadlineExceeded, deadline, outlasting } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
 import { isConflict } from '../base/api-error.ts';
 import type { KubeMetrics } from '../base/metrics.ts';
@@ -10,15 +11,15 @@ import { nameOf, type ObjectKey } from '../base/object.ts';
 import type { Work, WorkQueue } from './work-queue.ts';
 
 export interface ReconcileContext {
-  /** Aborts at the deadline, and when a stopping process has no more patience. */
+  /** Aborts at the deadline, and at the end of the drain time of a stopping process. */
   readonly signal: AbortSignal;
   /** Carries controller, namespace, name and reconcileID. */
   readonly log: Logger;
 }
 
 /**
- * Empty: done. `requeueAfterMs`: look again then at the latest. `failure`: not all was done, so again after backoff as well.
- * Thrown `TerminalError`: not tried again. Thrown otherwise: again after backoff.
+ * Empty: done. `requeueAfterMs`: reconcile again after this time at the latest. `failure`: not everything was done, so reconcile again
+ * after backoff too. A thrown error means the same as `failure`.
  */
 export interface ReconcileResult {
   readonly requeueAfterMs?: number;
@@ -26,11 +27,6 @@ export interface ReconcileResult {
 }
 
 export type Reconcile = (key: ObjectKey, context: ReconcileContext) => Promise<ReconcileResult>;
-
-/** A failure that another try cannot mend; the key comes back with its next change only. */
-export class TerminalError extends Error {
-  override readonly name = 'TerminalError';
-}
 
 export interface ControllerOptions {
   /** The value of the `controller` label. */
@@ -40,11 +36,11 @@ export interface ControllerOptions {
   /** Belongs to the controller from now on: `run` closes it. */
   readonly queue: WorkQueue;
   readonly reconcile: Reconcile;
-  /** Workers; 10 unless told. */
+  /** Number of workers. Default: 10. */
   readonly concurrency?: number;
-  /** Longest reconcile in milliseconds; 60 s unless told. */
+  /** Limit of one reconcile in milliseconds. Default: 60 s. */
   readonly deadlineMs?: number;
-  /** How long running reconciles may go on after `run`'s signal aborted, in milliseconds; 10 s unless told. */
+  /** How long running reconciles may go on after `run`'s signal aborted, in milliseconds. Default: 10 s. */
   readonly drainMs?: number;
   readonly metrics: KubeMetrics;
   readonly log: Logger;
@@ -72,18 +68,12 @@ export class Controller {
   /** Works until the signal aborts, lets running reconciles end (at most `drainMs`), closes the queue, then resolves. */
   async run(signal: AbortSignal): Promise<void> {
     const { concurrency = 10, drainMs = 10_000, queue } = this.#options;
-    const drainExpired = new AbortController();
-    let cancelDrain: (() => void) | undefined;
-    const onAbort = (): void => {
-      cancelDrain = this.#clock.after(drainMs, () => drainExpired.abort(signal.reason));
-    };
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
     try {
-      await Promise.all(Array.from({ length: concurrency }, () => this.#work(signal, drainExpired.signal)));
+      if (signal.aborted) return;
+      await outlasting(drainMs, { signal, clock: this.#clock }, async (drainExpired) => {
+        await Promise.all(Array.from({ length: concurrency }, () => this.#work(signal, drainExpired)));
+      });
     } finally {
-      cancelDrain?.();
-      signal.removeEventListener('abort', onAbort);
       queue.close();
     }
   }
@@ -121,7 +111,7 @@ export class Controller {
       metrics.reconcileTotal.inc({ ...this.#label, result });
     } catch (error) {
       this.#countFailure(error, log);
-      if (!(error instanceof TerminalError)) queue.addRateLimited(key, priority);
+      queue.addRateLimited(key, priority);
     } finally {
       metrics.activeWorkers.dec(this.#label);
       metrics.reconcileTime.observe(this.#label, (this.#clock.now() - started) / 1_000);
@@ -133,10 +123,9 @@ export class Controller {
     metrics.reconcileTotal.inc({ ...this.#label, result: 'error' });
     metrics.reconcileErrors.inc(this.#label);
     if (error instanceof DeadlineExceeded) metrics.reconcileTimeouts.inc(this.#label);
-    if (error instanceof TerminalError) metrics.terminalReconcileErrors.inc(this.#label);
     if (isBug(error)) metrics.reconcilePanics.inc(this.#label);
-    // A conflict is how concurrent writers find out about each other, no trouble.
-    if (isConflict(error)) log.debug({ error }, 'somebody else was faster, reconciling again');
+    // A conflict is how concurrent writers notice each other; it is no fault.
+    if (isConflict(error)) log.debug({ error }, 'the object changed meanwhile, reconciling again');
     else log.error({ error }, 'the reconcile failed');
   }
 
@@ -147,6 +136,7 @@ export class Controller {
     }
     for (const counter of [
       metrics.reconcileErrors,
+      // Stays 0: every failure is tried again.
       metrics.terminalReconcileErrors,
       metrics.reconcilePanics,
       metrics.reconcileTimeouts,
@@ -158,7 +148,7 @@ export class Controller {
   }
 }
 
-/** What only a mistake in our code throws; errors of the API server and of networks are not among it. */
+/** True for what only a mistake in our code throws, not for errors of the API server or the network. */
 function isBug(error: unknown): boolean {
   return (
     !(error instanceof Error) ||

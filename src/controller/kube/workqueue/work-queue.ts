@@ -1,5 +1,6 @@
 // The queue between watches and reconciles: keys, not events. A key is in it once, is held by one worker at a time, and
 // comes back with growing delays while its reconcile fails. Semantics of controller-runtime's priority queue.
+import { onAbort } from '../../../process/abort.ts';
 import { backoffDelay } from '../../../process/backoff.ts';
 import { type Clock, systemClock } from '../../../process/clock.ts';
 import type { KubeMetrics } from '../base/metrics.ts';
@@ -101,20 +102,14 @@ export class WorkQueue {
     signal.throwIfAborted();
     const next = this.#next();
     if (next !== undefined) return next;
-    return await new Promise<Work>((resolve, reject) => {
-      const onAbort = (): void => {
-        this.#takers.delete(taker);
-        reject(signal.reason);
-      };
-      const taker: Taker = {
-        give: (work) => {
-          signal.removeEventListener('abort', onAbort);
-          resolve(work);
-        },
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#takers.add(taker);
+    const { promise, resolve, reject } = Promise.withResolvers<Work>();
+    const taker: Taker = { give: resolve };
+    this.#takers.add(taker);
+    // A taker that was given work is no longer in the set: its work must not be lost to an abort.
+    using _ = onAbort(signal, (reason) => {
+      if (this.#takers.delete(taker)) reject(reason);
     });
+    return await promise;
   }
 
   /** Gives a key back. */
@@ -124,16 +119,6 @@ export class WorkQueue {
     this.#held.delete(key);
     this.#metrics.workDuration.observe(this.#labels, (this.#clock.now() - held.since) / 1_000);
     if (held.again !== undefined && !this.#closed) this.#schedule(key, held.again.priority, held.again.readyAt);
-  }
-
-  /** Keys ready for a worker now. */
-  get depth(): number {
-    return this.#ready.normal.size + this.#ready.low.size;
-  }
-
-  /** True when nothing is ready and no worker holds a key (keys with a delay may remain). */
-  get idle(): boolean {
-    return this.depth === 0 && this.#held.size === 0;
   }
 
   /** Drops every key that no worker holds, and every timer. */

@@ -296,11 +296,11 @@ test('a pod is due from a change of its readiness until it was heard, which is t
   reader.track(pod(runningStatus));
   await change();
   const ready = pod(readyStatus);
-  assert.equal(reader.isDue(ready), false);
+  assert.equal(reader.isAwaited(ready), false);
   reader.track(ready);
-  assert.equal(reader.isDue(ready), true);
+  assert.equal(reader.isAwaited(ready), true);
   assert.equal(await change(), ready);
-  assert.equal(reader.isDue(ready), false);
+  assert.equal(reader.isAwaited(ready), false);
 });
 
 test('a pod of another install is not asked, and one that proves to be ours is', async (t) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApiError } from '../../../../../src/controller/kube/base/api-error.ts';
 import { kubeMetrics } from '../../../../../src/controller/kube/base/metrics.ts';
-import { Controller, type Reconcile, TerminalError } from '../../../../../src/controller/kube/workqueue/controller.ts';
+import { Controller, type Reconcile } from '../../../../../src/controller/kube/workqueue/controller.ts';
 import { WorkQueue } from '../../../../../src/controller/kube/workqueue/work-queue.ts';
 import { createLog } from '../../../../../src/process/log.ts';
 import { Registry } from '../../../../../src/process/metrics.ts';
@@ -70,9 +70,6 @@ test('a reconcile that succeeds is counted and its key not tried again', async (
 test('each outcome leads to the queue step and the count of controller-runtime', async () => {
   const outcomes: Record<string, () => Promise<{ requeueAfterMs?: number }>> = {
     later: async () => ({ requeueAfterMs: 5_000 }),
-    terminal: async () => {
-      throw new TerminalError('no use');
-    },
     fails: async () => {
       throw new Error('again');
     },
@@ -89,12 +86,11 @@ test('each outcome leads to the queue step and the count of controller-runtime',
   for (const key of Object.keys(outcomes)) queue.add(key);
   await clock.advance(10_000);
   assert.deepEqual(times.get('later'), [0, 5_000, 10_000]);
-  assert.deepEqual(times.get('terminal'), [0]);
   assert.deepEqual(times.get('fails'), [0, 100, 300, 700, 1_500, 3_100, 6_300]);
   assert.match(await result('requeue_after'), / 3$/);
-  assert.match(await result('error'), / 15$/);
-  assert.match(await count('controller_runtime_reconcile_errors_total'), / 15$/);
-  assert.match(await count('controller_runtime_terminal_reconcile_errors_total'), / 1$/);
+  assert.match(await result('error'), / 14$/);
+  assert.match(await count('controller_runtime_reconcile_errors_total'), / 14$/);
+  assert.match(await count('controller_runtime_terminal_reconcile_errors_total'), / 0$/);
   assert.match(await count('controller_runtime_reconcile_panics_total'), / 7$/);
   stop.abort();
   await running;
@@ -181,7 +177,8 @@ test('no more keys are held than there are workers, and never the same key twice
     await settle();
   }
   assert.equal(most, 2);
-  assert.equal(harness.queue.idle, true);
+  assert.match(await harness.count('workqueue_depth{name="test",controller="test",priority="0"}'), / 0$/);
+  assert.match(await harness.count('controller_runtime_active_workers'), / 0$/);
   harness.stop.abort();
   await harness.running;
 });

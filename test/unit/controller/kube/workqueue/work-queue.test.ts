@@ -3,23 +3,35 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { kubeMetrics } from '../../../../../src/controller/kube/base/metrics.ts';
 import { WorkQueue } from '../../../../../src/controller/kube/workqueue/work-queue.ts';
-import { Registry } from '../../../../../src/process/metrics.ts';
+import { type Gauge, Registry } from '../../../../../src/process/metrics.ts';
 import { FakeClock, settle } from '../../../../support/fake-clock.ts';
 
-function queueOf(): { queue: WorkQueue; clock: FakeClock; registry: Registry; take: () => Promise<string> } {
+function queueOf() {
   const clock = new FakeClock();
   const registry = new Registry();
-  const queue = new WorkQueue({ name: 'test', metrics: kubeMetrics(registry), clock, random: () => 0 });
+  const metrics = kubeMetrics(registry);
+  const queue = new WorkQueue({ name: 'test', metrics, clock, random: () => 0 });
   const { signal } = new AbortController();
-  return { queue, clock, registry, take: async () => (await queue.take(signal)).key };
+  const sum = async (gauge: Gauge<'name' | 'controller'>): Promise<number> =>
+    (await gauge.get()).values.reduce((total, { value }) => total + value, 0);
+  return {
+    queue,
+    clock,
+    registry,
+    take: async () => (await queue.take(signal)).key,
+    /** Keys that are ready for a worker. */
+    depth: () => sum(metrics.queueDepth),
+    /** Milliseconds that the keys with workers have been there, in sum. */
+    heldMs: async () => 1_000 * (await sum(metrics.unfinishedWork)),
+  };
 }
 
 test('a key added many times is handed out once', async () => {
-  const { queue, take } = queueOf();
+  const { queue, take, depth } = queueOf();
   for (let i = 0; i < 5; i++) queue.add('a');
   queue.add('b');
   assert.deepEqual([await take(), await take()], ['a', 'b']);
-  assert.equal(queue.depth, 0);
+  assert.equal(await depth(), 0);
 });
 
 test('what was just changed goes before first fills, and raises a key that waited among them', async () => {
@@ -33,52 +45,53 @@ test('what was just changed goes before first fills, and raises a key that waite
 });
 
 test('a key that changes while a worker holds it is handed out again after it is given back, not before', async () => {
-  const { queue, take } = queueOf();
+  const { queue, take, depth, heldMs, clock } = queueOf();
   queue.add('a');
   await take();
   queue.add('a');
   queue.add('a');
-  assert.equal(queue.depth, 0);
+  assert.equal(await depth(), 0);
   queue.done('a');
   assert.equal(await take(), 'a');
   queue.done('a');
-  assert.equal(queue.idle, true);
+  await clock.advance(1_000);
+  assert.deepEqual([await depth(), await heldMs()], [0, 0]);
 });
 
 test('a delayed key comes at its time, and earlier if it is added earlier', async () => {
-  const { queue, clock } = queueOf();
+  const { queue, clock, depth } = queueOf();
   queue.add('a', { afterMs: 1_000 });
   queue.add('a', { afterMs: 5_000 });
   await clock.advance(999);
-  assert.equal(queue.depth, 0);
+  assert.equal(await depth(), 0);
   await clock.advance(1);
-  assert.equal(queue.depth, 1);
+  assert.equal(await depth(), 1);
 
   queue.add('b', { afterMs: 10_000 });
   queue.add('b');
-  assert.equal(queue.depth, 2);
+  assert.equal(await depth(), 2);
   assert.equal(clock.pending, 0);
 });
 
 test('a delay asked for while a worker holds the key counts from then', async () => {
-  const { queue, clock, take } = queueOf();
+  const { queue, clock, take, depth } = queueOf();
   queue.add('a');
   await take();
   queue.add('a', { afterMs: 1_000 });
   await clock.advance(600);
   queue.done('a');
   await clock.advance(399);
-  assert.equal(queue.depth, 0);
+  assert.equal(await depth(), 0);
   await clock.advance(1);
-  assert.equal(queue.depth, 1);
+  assert.equal(await depth(), 1);
 });
 
 test('failures of a key wait longer and longer up to five minutes, until it is forgotten', async () => {
-  const { queue, clock, take } = queueOf();
+  const { queue, clock, take, depth } = queueOf();
   const delayOf = async (): Promise<number> => {
     queue.addRateLimited('a');
     const started = clock.now();
-    while (queue.depth === 0) await clock.advance(100);
+    while ((await depth()) === 0) await clock.advance(100);
     await take();
     queue.done('a');
     return clock.now() - started;
@@ -90,11 +103,11 @@ test('failures of a key wait longer and longer up to five minutes, until it is f
     queue.addRateLimited('b');
     await clock.advance(300_000);
   }
-  assert.equal(queue.depth, 1);
+  assert.equal(await depth(), 1);
 });
 
 test('a worker that waits gets the next key, one that gives up gets none, and closing ends every timer', async () => {
-  const { queue, clock } = queueOf();
+  const { queue, clock, depth } = queueOf();
   const stop = new AbortController();
   const first = queue.take(stop.signal);
   stop.abort(new Error('stop'));
@@ -106,7 +119,8 @@ test('a worker that waits gets the next key, one that gives up gets none, and cl
   queue.close();
   queue.done('a');
   queue.add('c');
-  assert.deepEqual([clock.pending, queue.depth, queue.idle], [0, 0, true]);
+  assert.deepEqual([clock.pending, await depth()], [0, 0]);
+  assert.throws(() => queue.done('a'), /no worker holds a/);
 });
 
 test('its series carry the names of controller-runtime and start at zero', async () => {
@@ -141,7 +155,7 @@ test('whatever is added, taken and given back: no key is held twice, none is los
   );
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-      const { queue, clock } = queueOf();
+      const { queue, clock, depth } = queueOf();
       const stop = new AbortController();
       const held = new Set<string>();
       // The earliest time at which each key is owed to a worker.
@@ -155,7 +169,7 @@ test('whatever is added, taken and given back: no key is held twice, none is los
         held.add(name);
       };
       const drain = async (): Promise<void> => {
-        while (queue.depth > 0) hand((await queue.take(stop.signal)).key);
+        while ((await depth()) > 0) hand((await queue.take(stop.signal)).key);
       };
       for (const action of steps) {
         if (action.kind === 'add') {
@@ -165,7 +179,7 @@ test('whatever is added, taken and given back: no key is held twice, none is los
           owe(action.key, clock.now() + 100);
           queue.addRateLimited(action.key);
         } else if (action.kind === 'take') {
-          if (queue.depth > 0) hand((await queue.take(stop.signal)).key);
+          if ((await depth()) > 0) hand((await queue.take(stop.signal)).key);
         } else if (action.kind === 'done') {
           const [one] = held;
           if (one === undefined) continue;
