@@ -16,7 +16,7 @@ await run({ name: 'bench', script: import.meta.url, cases, peer: 'ssh -L', measu
 
 async function measure(run: Run<SshCase>): Promise<{ readonly sure: string; readonly versions: string }> {
   const { directory, destinationPort } = run;
-  // The only cipher, and each key exchange in the log; a file for each channel.
+  // Only one cipher, each key exchange logged, and enough open files for a channel per connection.
   const config = [`Ciphers ${cipher}`, 'LogVerbose kex.c:*:*', 'LogLevel INFO'];
   const sshd = await startSshd({ config, openFiles: 4_096 });
   run.atEnd(async () => await sshd.stop());
@@ -28,7 +28,7 @@ async function measure(run: Run<SshCase>): Promise<{ readonly sure: string; read
     if (wanted.length > 0) await visitStanding(run, way, addedMs, wanted);
   }
   if (fresh.fills.some(run.wants)) await visitFresh(run, way);
-  // Each connection of either peer is in this log, with both its directions.
+  // This log has each connection of both peers, with both its directions.
   requireCipher('sshd', sshd.log(), 4);
   const versions = spawnSync('ssh', ['-V'], { encoding: 'utf8' }).stderr.trim();
   return { sure: `${cipher} in every key exchange`, versions };
@@ -57,7 +57,7 @@ async function visitStanding(
   }
 }
 
-/** Each visit goes to a tunnel that was started for it. */
+/** Each visit uses a tunnel that was started for it. */
 async function visitFresh({ load, program, results, rounds, say }: Run<SshCase>, way: Way): Promise<void> {
   const peers: [who: Who, start: () => Promise<Tunnel>][] = [
     ['ours', async () => await startOurs(program, way)],

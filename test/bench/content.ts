@@ -1,10 +1,10 @@
-// What bulk transfers of the benchmark consist of: the same incompressible bytes in every process of it, so that a sink can judge by
-// a digest alone. Neighbours: destination.ts and load.ts send and judge it.
+// The content of the benchmark's bulk transfers: the same incompressible bytes in each of its processes, so that a sink can check them by
+// a digest alone. Neighbours: destination.ts and load.ts send and check it.
 import { createCipheriv, createHash } from 'node:crypto';
 
 /** 1 MiB of AES keystream. A transfer repeats it; compressors that ssh knows look back 32 KiB. */
 const block = createCipheriv('aes-128-ctr', Buffer.alloc(16, 7), Buffer.alloc(16)).update(Buffer.alloc(2 ** 20));
-// AWS's plugin rewrites a message that is nothing but a line feed.
+// No line feed: AWS's plugin rewrites a message that is nothing else.
 for (let at = block.indexOf(0x0a); at >= 0; at = block.indexOf(0x0a, at)) block[at] = 0x0b;
 
 /** How much is handed to the kernel at once. */

@@ -1,6 +1,5 @@
-// A process that plays distance: passes connections on to a port and delivers what the client sends half a round trip later, and what
-// the server sends another half. `delay-proxy.ts <target port> <round trip ms>`; prints `listening <port>`.
-// Its timers have a grain of a millisecond, so it adds at least what it was told, the same for whoever goes through it.
+// A process that simulates distance: passes connections on to a port, and delivers the bytes of each direction half a round trip later. `delay-proxy.ts <target port> <round trip ms>`; prints `listening <port>`.
+// Its timers have a resolution of a millisecond, so it adds at least the given time, the same for everyone.
 // Neighbour: bench.ts puts it before sshd.
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
@@ -8,7 +7,7 @@ const [target = 0, roundTripMs = 0] = process.argv.slice(2).map(Number);
 const forthMs = Math.ceil(roundTripMs / 2);
 const backMs = roundTripMs - forthMs;
 
-/** More than what any window lets be on the way at these delays; beyond it the sender is paused. */
+/** More than any window allows on the way at these delays; beyond it the sender is paused. */
 const mostBytes = 64 * 2 ** 20;
 
 function deliver(from: Socket, to: Socket, delayMs: number): void {

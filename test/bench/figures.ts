@@ -1,4 +1,4 @@
-// What every case of a benchmark has: its unit, which direction is better, and the budget of the design that it is held against.
+// What every case of a benchmark has: its unit, which direction is better, and its budget (docs/benchmarks.md).
 // Neighbours: ssh-cases.ts and ssm-cases.ts name the cases, report.ts prints them.
 
 export type Budget =
@@ -14,7 +14,7 @@ export interface Case {
   readonly unit: string;
   readonly better: 'more' | 'less';
   readonly budget?: Budget;
-  /** Who is compared with, where that is not the benchmark's usual peer. */
+  /** The peer of this case. Default: the benchmark's usual peer. */
   readonly peer?: string;
 }
 

@@ -25,7 +25,7 @@ const orderMs = 120_000;
 export class LoadGenerator {
   readonly #process = fork(fileURLToPath(new URL('load.ts', import.meta.url)));
 
-  /** Resolves with the figure that load.ts documents for the order. @throws what went wrong there, or after two minutes. */
+  /** Resolves with the figure that load.ts documents for the order. @throws the error of that process, or after two minutes. */
   async order(order: Order): Promise<number> {
     const signal = AbortSignal.timeout(orderMs);
     const answered = once(this.#process, 'message', { signal }).catch((cause: unknown) => {

@@ -121,7 +121,7 @@ async function connections(port: number, count: number, parallel: number): Promi
   return seconds;
 }
 
-/** Opens connections that each echoed once and stay open until `release`. */
+/** Opens connections; each echoes once and stays open until `release`. */
 async function hold(port: number, count: number): Promise<number> {
   const parallel = 8;
   const client = async (share: number): Promise<void> => {

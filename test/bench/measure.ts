@@ -1,4 +1,4 @@
-// What the benchmark asks of an ssh tunnel, and of `ssh -L`. Neighbours: bench.ts makes these visits, visit.ts says what each kind is.
+// What the benchmark measures of an ssh tunnel, and of `ssh -L`. Neighbours: bench.ts makes these visits, visit.ts says what each kind is.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LoadGenerator } from './load-generator.ts';
 import { memory } from './process-cost.ts';

@@ -1,5 +1,5 @@
-// The two that are compared, each as its users run it: the bundled sidecar, and the ssh command. Both go to the same sshd, which speaks
-// one cipher only. Neighbours: bench.ts starts them, sidecar.ts is our side, lab/private-network/sshd.ts is the bastion.
+// The two peers, each as its users run it: the bundled sidecar, and the ssh command. Both go to the same sshd, which accepts only one
+// cipher. Neighbours: bench.ts starts them, sidecar.ts is our side, lab/private-network/sshd.ts is the bastion.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -60,7 +60,7 @@ export async function startSsh(way: Way): Promise<Tunnel> {
   const args = ['-N', '-F', 'none', '-i', way.key.file, ...settings.flatMap((setting) => ['-o', setting])];
   const line = [...args, '-L', `127.0.0.1:${port}:127.0.0.1:${way.destinationPort}`, '-p', `${way.bastionPort}`];
   const began = performance.now();
-  // A file for each connection.
+  // One open file for each connection.
   const script = 'ulimit -Sn 4096; exec ssh "$@"';
   const child = new Child('ssh', 'sh', ['-c', script, 'sh', ...line, 'tunnel@127.0.0.1'], { keptLines: 20_000 });
   await poll(child, async () => await echoes(port));
@@ -69,7 +69,7 @@ export async function startSsh(way: Way): Promise<Tunnel> {
   return { port, pid: child.pid, startMs, links: async () => 1, stop: async () => await child.kill() };
 }
 
-/** @throws unless these lines of OpenSSH name at least so many directions of key exchange, and all with our cipher. */
+/** @throws unless these lines of OpenSSH name at least that many directions of key exchange, all with our cipher. */
 export function requireCipher(who: string, log: readonly string[], atLeast: number): void {
   const used = log.flatMap((line) => /kex: \S+ cipher: (\S+)/.exec(line)?.[1] ?? []);
   if (used.length < atLeast || used.some((one) => one !== cipher)) {

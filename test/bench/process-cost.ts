@@ -1,7 +1,7 @@
-// What a process costs, as the kernel counts it. Neighbour: measure.ts asks before and after.
+// What a process costs, as the kernel counts it. Neighbour: measure.ts reads it before and after.
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** CPU seconds of all its threads that live; nanosecond grain, where /proc/<pid>/stat has 10 ms. */
+/** CPU seconds of all its living threads, in nanosecond resolution (/proc/<pid>/stat has 10 ms). */
 export function cpuSeconds(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`);
   const nanoseconds = threads.map((thread) =>

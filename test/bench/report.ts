@@ -4,7 +4,7 @@ import { type Budget, type Case, type Cases, type Figures, namesOf, type Who } f
 
 export interface Row<N extends string> {
   readonly case: N;
-  /** Null where there is nobody to compare with. */
+  /** Null if there is no peer. */
   readonly peer: string | null;
   readonly unit: string;
   readonly better: 'more' | 'less';
@@ -82,7 +82,7 @@ function verdict(row: Row<string>, { budget, unit }: Case): [string, string] {
 }
 
 function judge({ ours, theirs, ratio }: Row<string>, budget: Budget, unit: string): [string, boolean] {
-  // Without a peer there is no ratio, and none that is met.
+  // Without a peer there is no ratio, and so no budget that is met.
   const middle = ratio?.median ?? Number.NaN;
   if ('ratioAtLeast' in budget) return [`≥ ${budget.ratioAtLeast} ×`, middle >= budget.ratioAtLeast];
   if ('ratioAtMost' in budget) return [`≤ ${budget.ratioAtMost} ×`, middle <= budget.ratioAtMost];
@@ -102,7 +102,7 @@ function spread(values: readonly number[]): string {
   return [Math.min(...values), median(values), Math.max(...values)].map(figure).join(' / ');
 }
 
-/** Three digits that mean something. */
+/** Three significant digits. */
 function figure(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }

@@ -17,20 +17,20 @@ const insideVariable = 'PF_BENCH_INSIDE';
 export interface Benchmark<N extends string> {
   /** `npm run <name>`. */
   readonly name: string;
-  /** The file that calls. */
+  /** The calling file. */
   readonly script: string;
   readonly cases: Cases<N>;
-  /** Who is compared with, unless a case says otherwise. */
+  /** The usual peer; a case may have another. */
   readonly peer: string;
-  /** Further options, each a number, with their lines of usage. */
+  /** Further options, each a number, with their usage lines. */
   readonly options?: Readonly<Record<string, { readonly usage: string; readonly default: string }>>;
-  /** Before the network is left: what has to be fetched or built. */
+  /** Fetches or builds what the run needs, while the machine's network is still there. */
   readonly prepare?: () => Promise<void>;
-  /** Measures everything that is wanted; returns the sentence on what it made sure of, and the versions of who took part. */
+  /** Measures the wanted cases; returns a sentence about what it verified, and the versions of all peers. */
   readonly measure: (run: Run<N>) => Promise<{ readonly sure: string; readonly versions: string }>;
 }
 
-/** One run, while it lasts. */
+/** A run in progress. */
 export interface Run<N extends string> {
   readonly rounds: number;
   readonly results: Results<N>;
@@ -38,12 +38,12 @@ export interface Run<N extends string> {
   /** The bundle to run as ours. */
   readonly program: string;
   readonly destinationPort: number;
-  /** For files; gone after the run. */
+  /** A folder for files; removed after the run. */
   readonly directory: string;
   readonly wants: (name: N) => boolean;
   /** The value of a further option. */
   readonly option: (name: string) => number;
-  /** A line on progress, for people only. */
+  /** Prints a line of progress, for people only. */
   readonly say: (line: string) => void;
   /** Called in reverse order at the end, however the run ends. */
   readonly atEnd: (end: () => unknown) => void;

@@ -17,14 +17,14 @@ const root = join(import.meta.dirname, '..', '..');
 export interface Tunnel {
   readonly port: number;
   readonly pid: number;
-  /** From the start of the process until it carried (theirs) or said that it is ready (sidecar), in milliseconds. */
+  /** From the start of the process until it carried a byte (theirs) or reported ready (sidecar), in milliseconds. */
   readonly startMs: number;
-  /** Sessions that it carries streams over. */
+  /** Number of sessions that carry its streams. */
   links(): Promise<number>;
   stop(): Promise<void>;
 }
 
-/** The bundle, built where it is missing or older than a source, and copied, so that a build meanwhile changes nothing under a run. */
+/** The bundle: built if it is missing or older than a source, and copied, so that a build during the run changes nothing. */
 export async function bundle(directory: string): Promise<string> {
   const built = join(root, 'dist', 'portforward.cjs');
   const newest = Math.max(...globSync('src/**/*.ts', { cwd: root }).map((file) => statSync(join(root, file)).mtimeMs));
@@ -36,7 +36,7 @@ export async function bundle(directory: string): Promise<string> {
   return join(copy, 'portforward.cjs');
 }
 
-/** What a document's defaults make of one port; the driver's block is to be added. */
+/** The config of one port with a document's defaults; the caller adds the driver's block. */
 export function configOf(listenPort: number, destinationPort: number): Omit<TunnelConfig, 'driver' | 'ssh' | 'ssm'> {
   return {
     version: 1,
@@ -70,7 +70,7 @@ export async function startSidecar(program: string, toConfig: (listenPort: numbe
   return { port, pid: child.pid, startMs, links, stop: async () => await child.kill() };
 }
 
-/** Asks every 5 ms: a start is timed to that grain. */
+/** Asks every 5 ms, which is the resolution of the start time. */
 export async function poll(child: Child, ready: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 30_000;
   while (!(await ready())) {

@@ -1,7 +1,7 @@
 // The cases of `npm run bench:ssm`. Neighbours: figures.ts says what a case is, ssm-visits.ts fills them.
 import { type Case, cpu, speed } from './figures.ts';
 
-/** So many connections on as many sessions, against one on one session of the same tunnel. */
+/** That many connections on as many sessions, against one on one session of the same tunnel. */
 const sessions = (count: number): Case => ({ ...speed(0.9 * count), peer: 'one session of ours' });
 
 export const cases = {

@@ -1,5 +1,5 @@
-// The two that are compared over Session Manager, each as its users run it: the bundled sidecar, and AWS's session-manager-plugin, both
-// on one service of the tests. Neighbours: ssm.ts starts them, sidecar.ts is our side, test/support/ssm has the service and the plugin.
+// The two peers over Session Manager, each as its users run it: the bundled sidecar, and AWS's session-manager-plugin, both with one
+// service of the tests. Neighbours: ssm.ts starts them, sidecar.ts is our side, test/support/ssm has the service and the plugin.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,11 +14,11 @@ const region = 'eu-west-1';
 export interface SsmWay {
   readonly service: SessionManager;
   readonly destinationPort: number;
-  /** For the file with keys. */
+  /** A folder for the file with keys. */
   readonly directory: string;
 }
 
-/** Builds what the run needs of Go programs, where it is not built yet: that takes a network. */
+/** Builds the Go programs of the run that are not built yet: this needs a network. */
 export async function buildPrograms(): Promise<void> {
   const service = await SessionManager.start();
   try {
@@ -57,7 +57,7 @@ export async function startOurs(program: string, way: SsmWay, sessions: number):
 }
 
 /**
- * A plugin that has echoed. About once in thirty starts its reader dies of a race of its own and it is deaf from then on: then
+ * A plugin that has echoed. In about one of thirty starts a race in the plugin ends its reader, and it hears nothing from then on: then
  * another is started, three at most.
  */
 export async function startPlugin({ service, destinationPort }: SsmWay): Promise<Tunnel> {

@@ -1,4 +1,4 @@
-// What the benchmark asks of a Session Manager tunnel, and of AWS's plugin. Neighbours: ssm.ts makes these visits, visit.ts says what
+// What the benchmark measures of a Session Manager tunnel, and of AWS's plugin. Neighbours: ssm.ts makes these visits, visit.ts says what
 // each kind is.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LoadGenerator } from './load-generator.ts';
@@ -60,7 +60,7 @@ const settleMs = 1_000;
 
 export const memoryCases: readonly SsmCase[] = ['rss-connected', 'rss-1000'];
 
-/** The memory of each that was left alone for so long, and with 1,000 connections. */
+/** Memory of each peer after the idle time, and with 1,000 connections. */
 export async function memories(
   load: LoadGenerator,
   tunnels: readonly Tunnel[],

@@ -38,7 +38,7 @@ async function measure(run: Run<SsmCase>): Promise<{ readonly sure: string; read
   await visitManySessions(run, way);
   if (memoryCases.some(run.wants)) await visitMemory(run, way);
   const { calls, complaints } = await service.seen();
-  // A peer that the limiter cut off had a run of its own, and one that breaks the protocol proves nothing.
+  // The figures of a peer that the limiter cut off, or that broke the protocol, prove nothing.
   if ((calls['Limited'] ?? 0) > 0) throw new Error('the limiter ended a socket');
   if (complaints !== null) throw new Error(`a peer broke the protocol: ${complaints.join('; ')}`);
   return { sure: 'limiter and pace of the service on', versions: `${peer} as test/support/ssm/plugin/go.mod pins it` };

@@ -1,4 +1,4 @@
-// One visit to one tunnel: what is asked of it and what is read off, and the round of visits in which peers take turns.
+// One visit to one tunnel: what is sent and what is measured; and the round of visits in which peers take turns.
 // Neighbours: measure.ts (ssh) and ssm-visits.ts choose the visits, load-generator.ts does the work, figures.ts says what figures mean.
 import type { Figures, Who } from './figures.ts';
 import type { LoadGenerator } from './load-generator.ts';
@@ -40,7 +40,7 @@ export function transfer<N extends string>(speed: N, order: Transfer, cpu?: N): 
   };
 }
 
-/** The median time of so many one-byte echoes. */
+/** The median time of that many one-byte echoes. */
 export function roundTrip<N extends string>(name: N, count: number): Visit<N> {
   return one(name, async (load, { port }) => await load.order({ what: 'pings', port, count }));
 }
@@ -52,7 +52,7 @@ export function connections<N extends string>(name: N, count: number): Visit<N> 
   });
 }
 
-/** Sessions that the tunnel carries streams over. */
+/** Number of sessions that carry the tunnel's streams. */
 export function links<N extends string>(name: N): Visit<N> {
   return one(name, async (_load, tunnel) => await tunnel.links());
 }

@@ -1,4 +1,4 @@
-// The API server alone: quick to be there, kept over a restart, gone with the process that started it.
+// The API server alone: it starts quickly, keeps its data over a restart, and ends with the process that started it.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -52,7 +52,7 @@ test('a server whose test was killed is ended by the kernel', async () => {
   });
   const [line] = (await once(createInterface(owner.stdout), 'line')) as [string];
   const pid = Number(line);
-  // Only what has become the program has asked the kernel before.
+  // Wait until the child has become the program: only then has it asked the kernel to end it with its parent.
   await eventually('it is the program', () => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n');
   owner.kill('SIGKILL');
   await eventually('the server is gone with its owner', () => startedAt(pid) === undefined);

@@ -1,5 +1,5 @@
-// Every way in which a tunnel can be wrong, on a real cluster with real sshd: each shows its own reason and a sentence that a person
-// can act on within 15 s, and heals by itself when the world is mended, in the same pod where the pod itself was not what was wrong.
+// Every way in which a tunnel can fail, on a real cluster with a real sshd: within 15 s each shows its own reason and a sentence that a
+// person can act on. Each recovers by itself when the cause is fixed, in the same pod unless the pod itself was the cause.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,14 +15,14 @@ import { judge } from '../faults/budget.ts';
 import { assertNoLeaks } from './leaks.ts';
 
 const reasonBudgetSeconds = 15;
-/** The kubelet projects a changed Secret within its sync period; healing counts from there. */
+/** The kubelet projects a changed Secret within its sync period; recovery counts from there. */
 const projectionSeconds = 30;
 
 let cluster: Cluster;
 let network: PrivateNetwork;
 let directory: string;
 let nextPort = 2200;
-/** Every secret text of every world: none may show up anywhere. */
+/** Every secret text of every world: none may appear anywhere. */
 const secrets = new Map<string, string>();
 
 before(async () => {
@@ -36,19 +36,19 @@ after(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** One broken world: what it needs, what it must say, and what mends it. */
+/** One broken world: what it needs, what it must say, and what fixes it. */
 interface World {
   /** Gets a healthy bastion of its own and a Shop; breaks something, applies the PortForward `db`. */
   readonly break: (scene: Scene) => Promise<void>;
   readonly reason: string;
   readonly condition?: string;
-  /** The sentence must contain all of these: what is concerned, and what mends it. */
+  /** The sentence must contain all of these: what is affected, and how to fix it. */
   readonly says: (scene: Scene) => readonly (string | RegExp)[];
-  readonly mend: (scene: Scene) => Promise<void>;
-  /** The pods may be others afterwards, because there were none or they could not run. */
+  readonly fix: (scene: Scene) => Promise<void>;
+  /** The pods may be different ones afterwards, because there were none or they could not run. */
   readonly newPods?: boolean;
-  /** The longest that healing may take; after the projection of a Secret unless told. */
-  readonly healSeconds?: number;
+  /** The longest that recovery may take. Default: 120 s after the projection of the Secret. */
+  readonly recoverySeconds?: number;
 }
 
 interface Scene {
@@ -57,7 +57,7 @@ interface Scene {
   readonly sshd: Sshd;
   readonly key: Awaited<ReturnType<typeof generateKey>>;
   readonly knownHosts: string;
-  /** The document that works once everything else does. */
+  /** The document that works as soon as everything else does. */
   spec(changes?: { readonly ssh?: object; readonly ports?: readonly object[]; readonly more?: object }): object;
   /** Ends with the world. */
   onEnd(cleanup: () => Promise<unknown>): void;
@@ -78,7 +78,7 @@ const worlds: Readonly<Record<string, World>> = {
     break: (scene) => scene.shop.portForward('db', scene.spec()),
     reason: 'SecretNotFound',
     says: () => ['bastion', 'Secret', 'create it'],
-    mend: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
+    fix: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
   },
   'the key is missing in the Secret': {
     break: async (scene) => {
@@ -87,7 +87,7 @@ const worlds: Readonly<Record<string, World>> = {
     },
     reason: 'SecretKeyMissing',
     says: () => ['ssh-privatekey', 'bastion', 'add one of them'],
-    mend: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
+    fix: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
   },
   'the bastion does not accept the key': {
     break: async (scene) => {
@@ -98,7 +98,7 @@ const worlds: Readonly<Record<string, World>> = {
     },
     reason: 'AuthenticationFailed',
     says: (scene) => ['tunnel', place(scene), 'authorized_keys'],
-    mend: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
+    fix: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
   },
   'the passphrase is wrong': {
     break: async (scene) => {
@@ -111,7 +111,7 @@ const worlds: Readonly<Record<string, World>> = {
     },
     reason: 'PassphraseWrong',
     says: () => ['bastion', 'store its passphrase'],
-    mend: (scene) => {
+    fix: (scene) => {
       secrets.set('the right passphrase', 'open sesame 7');
       return scene.shop
         .kubectl([
@@ -136,7 +136,7 @@ const worlds: Readonly<Record<string, World>> = {
     },
     reason: 'HostKeyUnknown',
     says: (scene) => [scene.sshd.host, String(scene.sshd.port), 'SHA256:', 'add to knownHosts'],
-    mend: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
+    fix: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
   },
   'the host key changed': {
     break: async (scene) => {
@@ -145,7 +145,7 @@ const worlds: Readonly<Record<string, World>> = {
     },
     reason: 'HostKeyChanged',
     says: (scene) => [scene.sshd.host, String(scene.sshd.port), 'SHA256:', 'replace its line'],
-    mend: (scene) => scene.shop.secret('bastion', { ...goodSecret(scene), known_hosts: scene.sshd.knownHosts() }),
+    fix: (scene) => scene.shop.secret('bastion', { ...goodSecret(scene), known_hosts: scene.sshd.knownHosts() }),
   },
   'the bastion’s name does not resolve': {
     break: async (scene) => {
@@ -160,7 +160,7 @@ const worlds: Readonly<Record<string, World>> = {
     },
     reason: 'BastionNameNotResolved',
     says: () => ['no-such.example.test', 'correct the host, or the DNS'],
-    mend: async (scene) => {
+    fix: async (scene) => {
       await cluster.registerHostDns('no-such.example.test', [scene.sshd.host]);
       scene.onEnd(() => cluster.registerHostDns('no-such.example.test', []));
     },
@@ -172,7 +172,7 @@ const worlds: Readonly<Record<string, World>> = {
     },
     reason: 'BastionRefused',
     says: (scene) => [place(scene), 'start sshd'],
-    mend: (scene) => scene.sshd.start(),
+    fix: (scene) => scene.sshd.start(),
   },
   'the bastion is silent': {
     break: async (scene) => {
@@ -180,9 +180,9 @@ const worlds: Readonly<Record<string, World>> = {
       await applyGood(scene);
     },
     reason: 'BastionTimeout',
-    // Its kernel takes the connection, or not.
+    // Its kernel may accept the connection or not.
     says: (scene) => [place(scene), /check its load|let the tunnel’s address reach it/],
-    mend: async (scene) => scene.sshd.resume(),
+    fix: async (scene) => scene.sshd.resume(),
   },
   'the destination refuses': {
     break: async (scene) => {
@@ -204,7 +204,7 @@ const worlds: Readonly<Record<string, World>> = {
     reason: 'DestinationRefused',
     condition: 'DestinationReachable',
     says: (scene) => [`orders.db.internal:${scene.sshd.port}`, 'start the service, or correct the port'],
-    mend: async (scene) => {
+    fix: async (scene) => {
       const { address, namespace } = network.inside;
       const redis = await startRedis({ host: address, namespace, port: scene.sshd.port });
       scene.onEnd(() => redis.stop());
@@ -235,7 +235,7 @@ const worlds: Readonly<Record<string, World>> = {
     reason: 'DestinationTimeout',
     condition: 'DestinationReachable',
     says: (scene) => [`orders.db.internal:${scene.sshd.port}`, 'allow the bastion to reach it'],
-    mend: () => network.healDatabase(),
+    fix: () => network.healDatabase(),
   },
   'forwarding is administratively prohibited': {
     break: async (scene) => {
@@ -245,9 +245,9 @@ const worlds: Readonly<Record<string, World>> = {
     reason: 'ForwardingProhibited',
     condition: 'DestinationReachable',
     says: () => ['orders.db.internal:5432', /permitopen|AllowTcpForwarding/i],
-    mend: async (scene) => scene.sshd.authorize([scene.key.publicKey]),
-    // sshd judges by what it read at the login; a fresh session asks once a minute.
-    healSeconds: 150,
+    fix: async (scene) => scene.sshd.authorize([scene.key.publicKey]),
+    // sshd decides by what it read at the login; a new session checks once a minute.
+    recoverySeconds: 150,
   },
   'no node takes the pod': {
     break: async (scene) => {
@@ -259,7 +259,7 @@ const worlds: Readonly<Record<string, World>> = {
     },
     reason: 'Unschedulable',
     says: () => ['Correct spec.pod, or add a node'],
-    mend: async (scene) => {
+    fix: async (scene) => {
       await cluster.kubectl(['label', 'node', '--all', `example.test/room=${scene.shop.namespace}`, '--overwrite']);
       scene.onEnd(() => cluster.kubectl(['label', 'node', '--all', 'example.test/room-']));
     },
@@ -277,7 +277,7 @@ const worlds: Readonly<Record<string, World>> = {
     },
     reason: 'QuotaExceeded',
     says: () => ['none', 'pods', 'Raise the quota'],
-    mend: async (scene) => void (await scene.shop.kubectl(['delete', 'resourcequota', 'none'])),
+    fix: async (scene) => void (await scene.shop.kubectl(['delete', 'resourcequota', 'none'])),
     newPods: true,
   },
   'the Service belongs to someone else': {
@@ -292,7 +292,7 @@ const worlds: Readonly<Record<string, World>> = {
     },
     reason: 'ResourceConflict',
     says: () => ['Service', 'db', 'choose another spec.service.name'],
-    mend: async (scene) => void (await scene.shop.kubectl(['delete', 'service', 'db'])),
+    fix: async (scene) => void (await scene.shop.kubectl(['delete', 'service', 'db'])),
     newPods: true,
   },
 };
@@ -333,20 +333,20 @@ suite('bad worlds', { concurrency: 2 }, () => {
       const seconds = await shop.reason('db', world.condition ?? 'Ready', world.reason, 3 * reasonBudgetSeconds);
       judge(t, world.reason, 1_000 * seconds, 1_000 * reasonBudgetSeconds);
       const ready = await shop.condition('db', 'Ready');
-      const told = await shop.condition('db', world.condition ?? 'Ready');
-      t.diagnostic(`${world.reason}: ${told?.message}`);
+      const shown = await shop.condition('db', world.condition ?? 'Ready');
+      t.diagnostic(`${world.reason}: ${shown?.message}`);
       assert.equal(ready?.status, 'False');
       assert.equal(ready?.reason, world.reason, 'Ready gives the same reason');
       for (const part of world.says(scene)) {
-        if (typeof part === 'string') assert.ok(told?.message.includes(part), `“${told?.message}” names ${part}`);
-        else assert.match(told?.message ?? '', part);
+        if (typeof part === 'string') assert.ok(shown?.message.includes(part), `“${shown?.message}” names ${part}`);
+        else assert.match(shown?.message ?? '', part);
       }
       const podsBefore = await shop.tunnelPods('db');
       await assertNoLeaks({ cluster, shop, tunnels: ['db'] }, secrets);
 
-      await world.mend(scene);
-      const healed = await shop.ready('db', world.healSeconds ?? projectionSeconds + 120);
-      t.diagnostic(`healed ${healed.toFixed(1)} s after the world was mended`);
+      await world.fix(scene);
+      const recovered = await shop.ready('db', world.recoverySeconds ?? projectionSeconds + 120);
+      t.diagnostic(`recovered ${recovered.toFixed(1)} s after the fix`);
       const podsAfter = await shop.tunnelPods('db');
       if (world.newPods !== true) {
         assert.deepEqual(

@@ -1,5 +1,5 @@
-// Promise 1 on a real cluster: bytes through the Service arrive unchanged, half-close is kept, a reader that stops stops nobody else, and a
-// session that dies in mid-transfer gives the client a reset, never a clean end.
+// Bytes on a real cluster (docs/promises.md, promise 1): through the Service they arrive unchanged, half-close is kept, a reader that stops
+// delays nobody else, and a session that dies during a transfer gives the client a reset, never a clean end.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -58,7 +58,7 @@ suite('bytes', () => {
       },
     });
     await shop.ready('carrier');
-    // The endpoints follow the pod.
+    // The endpoints lag behind the pod.
     await eventually('a client is carried', async () => (await client('get', 1)).end === true);
   });
   after(async () => {
@@ -107,7 +107,7 @@ suite('bytes', () => {
   test('sessions killed in mid-transfer: the client gets a reset, never a clean end', async () => {
     const running = client('get', 64 * size);
     const { a, b } = network.bastions;
-    // More than all buffers on the way hold: the client has some of it.
+    // More than all buffers on the way can hold, so the client has received some of it.
     const carried = async (): Promise<boolean> => {
       const open = ['ss', '-Htni', 'state', 'established', 'dst', `${network.inside.address}:${port}`];
       const found = await Promise.all(

@@ -1,4 +1,4 @@
-// The test cluster is a real one: pods are scheduled, restricted, reached by name, and kept away from what they have no route to.
+// The test cluster is a real one: pods are scheduled, restricted, reachable by name, and have no route out of the cluster.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +25,7 @@ suite('the test cluster', () => {
   });
   after(() => shop?.delete());
 
-  test('its node is Ready and tells the pinned version', async () => {
+  test('its node is Ready and reports the pinned version', async () => {
     const path =
       'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status} {.items[*].status.nodeInfo.kubeletVersion}';
     assert.equal(await cluster.kubectl(['get', 'nodes', '--output', path]), 'True v1.36.3');
@@ -75,7 +75,7 @@ suite('the test cluster', () => {
       `echo.${shop.namespace}.svc.cluster.local`,
     ];
     for (const name of names) {
-      // The endpoints follow the pods; and nc serves one client at a time: between two it refuses, or ends without an answer.
+      // The endpoints lag behind the pods. Besides, nc serves one client at a time: between two it refuses, or ends without an answer.
       const ask = `until nc -w 2 ${name} 80 </dev/null | grep '^echo-'; do sleep 0.1; done`;
       assert.match(await shop.exec(['timeout', '30', 'sh', '-c', ask]), /^echo-/, name);
     }
@@ -113,7 +113,7 @@ suite('the test cluster', () => {
     };
     await shop.apply(pod);
     await shop.kubectl(['wait', '--for=condition=Ready', 'pod/talker', '--timeout=60s']);
-    // A pod without a probe is Ready once its program is started, which then has still to speak.
+    // A pod without a probe is Ready as soon as its program has started, which is before it answers.
     await eventually('it has spoken', async () => (await shop.kubectl(['logs', 'talker'])) === 'to the log\n');
     assert.equal(await shop.exec(['cat'], { pod: 'talker', input: 'through exec' }), 'through exec');
   });
@@ -207,7 +207,7 @@ suite('the test cluster', () => {
       }
     });
 
-    test('a bastion’s faults are seen by pods, and heal', async () => {
+    test('pods see a bastion’s faults, and their end', async () => {
       const { a } = network.bastions;
       await eventually('sshd greets', greets(a.address));
       for (const fault of ['blackHole', 'refuse', 'linkDown'] as const) {

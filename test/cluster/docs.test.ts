@@ -1,5 +1,5 @@
-// The pages, done as they say: every shell block and every kubectl command of a sentence is run in order against the installed operator,
-// a real bastion and a private database. What cannot be run stands in `notRun` with its reason; a new command is run by itself.
+// The pages work as written: every shell block and every kubectl command in a sentence is run, in order, against the installed operator,
+// a real bastion and a private database. What cannot run has a row with its reason in `notRun`; a new command is run without further ado.
 // Neighbours: test/integration/docs/ (links, documents, options), main-job.test.ts (the same world).
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -25,15 +25,15 @@ const releases = [
   { name: 'docs-team', namespace: 'docs-team' },
 ] as const;
 
-/** Generated, measured by commands of its own, about this very cluster, or no instructions. */
+/** Pages that are generated, measured by their own commands, about this very cluster, or no instructions. */
 const elsewhere = /^docs\/(errors|benchmarks)\.md$|^docs\/(reference|development|decisions)\//;
-/** What one page makes, the next may use; the others follow in any order. */
+/** A page may use what the page before it created; all other pages follow in any order. */
 const first = ['docs/secrets.md', 'README.md', 'docs/runbooks.md'];
 const rest = allPages()
   .map(({ path }) => path)
   .filter((path) => !first.includes(path) && !elsewhere.test(path));
 
-/** Commands that are not run here, each with the reason. */
+/** Commands that are not run here, each with its reason. */
 const notRun: readonly (readonly [RegExp, string])[] = [
   [/^npm run demo$/, 'it makes a namespace shop of its own and is for eyes; main-job.test.ts is the same story'],
   [/^npm test$/, 'it would run itself'],
@@ -60,7 +60,7 @@ let image: string;
 let statuszPort: number;
 const excluded = new Set<RegExp>();
 
-/** What the pages call by example names, in this world. */
+/** The example names of the pages, and what stands for them in this test. */
 function here(text: string): string {
   const [repository = '', tag = ''] = image.split(/:(?=[^:/]+$)/);
   const chart = `--set image.tag=${tag} --set image.pullPolicy=Never --set replicaCount=1 --set crds.enabled=false`;
@@ -71,19 +71,19 @@ function here(text: string): string {
       .replaceAll(/image\.repository=\S+/g, `image.repository=${repository} ${chart}`)
       .replaceAll('image.tag=0.1.0', `image.tag=${tag}`)
       .replaceAll('portforward-team-a', 'docs-team')
-      // That file is there only where this very Node was fetched by npm.
+      // That file exists only if npm fetched this very Node.
       .replaceAll('node_modules/node/bin/node', process.execPath)
       .replaceAll('"$POD" 9808', `"$POD" ${statuszPort}:9808`)
       .replaceAll('127.0.0.1:9808', `127.0.0.1:${statuszPort}`)
-      // This machine does not ask the cluster's DNS.
+      // This machine does not use the cluster's DNS.
       .replaceAll(/^(ssh-keyscan .*)bastion-a\.example\.com/g, `$1${a.address}`)
       .replaceAll('bastion-a.example.com', a.name)
       .replaceAll('bastion-b.example.com', b.name)
   );
 }
 
-/** What a page installs stands beside the operator that everybody uses, so it has a class and a namespace of its own. */
-function besides(page: string, text: string): string {
+/** A page's install runs beside the operator that all tests use, so it gets a class and a namespace of its own. */
+function inOwnInstall(page: string, text: string): string {
   const namespaces: Readonly<Record<string, string>> = {
     'README.md': 'docs-readme',
     'docs/install.md': 'docs-install',
@@ -97,7 +97,7 @@ function besides(page: string, text: string): string {
 }
 
 async function script(text: string): Promise<string> {
-  // What a failed block left in the background would live on.
+  // Ends what a failed block left in the background.
   return command('bash', ['-euo', 'pipefail', '-c', `trap 'kill $(jobs -p) 2>/dev/null || :' EXIT\n${text}`], {
     cwd: folder,
     timeoutMs: 300_000,
@@ -109,7 +109,7 @@ async function script(text: string): Promise<string> {
   });
 }
 
-/** Leaves out what stands in `notRun`. */
+/** Without the commands of `notRun`. */
 function runnable(commands: readonly string[]): readonly string[] {
   return commands.filter((text) => {
     const row = notRun.find(([pattern]) => pattern.test(text));
@@ -121,7 +121,7 @@ function runnable(commands: readonly string[]): readonly string[] {
 /** A block is one script, so that a variable of one line serves the next. */
 async function runBlock(block: Block): Promise<void> {
   const text = runnable(commandsOf(block))
-    .map((each) => besides(block.page, here(each)))
+    .map((each) => inOwnInstall(block.page, here(each)))
     .join('\n');
   if (text === '') return;
   try {
@@ -144,7 +144,7 @@ suite('pages', () => {
     await shop.client();
     await fillFolder();
     await removeReleases();
-    // Of the class of install.md's install: gone with it, while those of other installs stay.
+    // These belong to the class of install.md's install: they go with it, those of other installs stay.
     await shop.portForward('of-install', {
       ...firstDocument('README.md').spec,
       className: 'docs-install',
@@ -169,7 +169,7 @@ suite('pages', () => {
   test('what the README shows of kubectl is what kubectl shows', async () => {
     await shop.kubectl(['rollout', 'status', 'deployment/pf-orders-db', '--timeout=60s']);
     await shop.kubectl(['wait', '--for=jsonpath={.status.readyReplicas}=2', 'portforward/orders-db', '--timeout=60s']);
-    // Where the first bastion was slow the second is taken at first, and left for the first after a minute.
+    // If the first bastion was slow, the second is used, and after a minute the first.
     const via = `--for=jsonpath={.status.via}=${network.bastions.a.name}:22`;
     await shop.kubectl(['wait', via, 'portforward/orders-db', '--timeout=180s']);
     const [prompt = '', header = '', row = ''] = here(consoleOf('kubectl')).split('\n');
@@ -257,7 +257,7 @@ suite('pages', () => {
   });
 });
 
-/** Until what another command of a page began with the README's tunnel is over: pods that come and go are not what the next one is about. */
+/** Waits until the README's tunnel has settled after an earlier command: the next command must not meet pods that come and go. */
 async function settled(): Promise<void> {
   const read = async (what: string, path: string): Promise<string> =>
     shop.kubectl(['get', ...what.split(' '), '--ignore-not-found', '--output', `jsonpath=${path}`]);
@@ -280,7 +280,7 @@ async function settled(): Promise<void> {
   );
 }
 
-/** Also those that a killed run left behind. */
+/** Including those that a killed run left behind. */
 async function removeReleases(): Promise<void> {
   for (const { name, namespace: where } of releases) {
     await script(`helm uninstall ${name} --namespace ${where} --ignore-not-found --wait`);
@@ -288,7 +288,7 @@ async function removeReleases(): Promise<void> {
   }
 }
 
-/** What a reader has in the folder where the commands are typed: the checkout, the document, a key, a kubeconfig and the program. */
+/** The folder in which a reader types the commands: the checkout, the document, a key, a kubeconfig and the program. */
 async function fillFolder(): Promise<void> {
   for (const name of ['helm', 'scripts', 'dist', 'package.json']) symlinkSync(join(root, name), join(folder, name));
   mkdirSync(join(folder, 'bin'));
@@ -303,7 +303,7 @@ async function fillFolder(): Promise<void> {
   writeFileSync(join(folder, 'kubeconfig'), config, { mode: 0o600 });
   await script(`kubectl config set-context --current --namespace=${namespace}`);
 
-  // The README's own document, of which only names and keys are this world's.
+  // The README's own document; only names and keys are those of this test.
   const orders = firstDocument('README.md');
   const ssh = { ...orders.spec['ssh'], knownHosts: network.knownHosts };
   writeFileSync(join(folder, 'orders-db.yaml'), stringify({ ...orders, spec: { ...orders.spec, ssh } }));
@@ -316,7 +316,7 @@ interface Shown {
   readonly spec: Readonly<Record<string, object>>;
 }
 
-/** The first PortForward that a page shows, in this world's namespace. */
+/** The first PortForward that a page shows, in this test's namespace. */
 function firstDocument(page: string): Shown {
   const block = readPage(page).blocks.find(({ text }) => text.includes('kind: PortForward'));
   assert.ok(block);

@@ -23,7 +23,7 @@ const port = (name: (typeof names)[number]): object => ({
   name,
   port: firstPort + names.indexOf(name),
   destinationHost: network.inside.address,
-  // Another number than the Service's, so that a mix-up cannot look right.
+  // A different number than the Service's, so that a mix-up cannot pass unnoticed.
   destinationPort: firstPort + 50 - names.indexOf(name),
 });
 
@@ -74,10 +74,10 @@ suite('edits', () => {
   test('a port inserted first and another removed under load: no answer from another’s destination, no failure on the untouched port', async (t) => {
     await shop.portForward('fruit', spec(['pears', 'plums']));
     await shop.ready('fruit');
-    // Ready with the first pod. Until the other is, the endpoints may still hold it from when no pod was ready.
+    // Ready means the first pod. The other may still be an endpoint from when no pod was ready.
     await shop.kubectl(['wait', '--for=jsonpath={.status.readyReplicas}=2', 'portforward/fruit', '--timeout=60s']);
     await eventually('a client is carried', answers('fruit', 'pears'));
-    // A line per connection: what it asked for and what answered. The loop ends when its file is there.
+    // One line per connection: what it asked for and what answered. The loop ends when its file exists.
     const loop = (name: Name): Promise<string> =>
       shop.exec(['sh', '-c', `while [ ! -e /tmp/stop ]; do echo "${name} $(${ask('fruit', name)})"; done`], {
         timeoutMs: 600_000,
@@ -90,10 +90,10 @@ suite('edits', () => {
     await eventually('two tunnel pods', async () => (await shop.tunnelPods('fruit')).length === 2, 120_000);
     await shop.exec(['touch', '/tmp/stop']);
     const lines = (await Promise.all(loops)).join('').trim().split('\n');
-    const told = lines.map((line) => line.split(' '));
-    const wrong = told.filter(([asked, answered]) => answered !== '' && answered !== undefined && asked !== answered);
+    const pairs = lines.map((line) => line.split(' '));
+    const wrong = pairs.filter(([asked, answered]) => answered !== '' && answered !== undefined && asked !== answered);
     assert.deepEqual(wrong, [], 'every answer comes from the destination that was asked');
-    const pears = told.filter(([asked]) => asked === 'pears');
+    const pears = pairs.filter(([asked]) => asked === 'pears');
     const failed = pears.filter(([, answered]) => answered !== 'pears');
     t.diagnostic(`${pears.length} connections to the untouched port, ${failed.length} failed`);
     assert.ok(pears.length > 20);
@@ -114,7 +114,7 @@ suite('edits', () => {
       ]);
     await eventually('the old Service is gone', async () => (await list('services')) === 'orchard', 60_000);
     await eventually('the budget is gone', async () => (await list('poddisruptionbudgets')) === '', 60_000);
-    // The endpoints of the new Service follow.
+    // The endpoints of the new Service lag behind.
     await eventually('a client is carried', answers('orchard', 'pears'));
   });
 

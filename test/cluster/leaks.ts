@@ -1,5 +1,5 @@
-// Looks for secret texts wherever a tunnel shows something of itself: its objects and Events, every log, and what its pods have in
-// environment, arguments, metrics and status. Neighbours: shop.ts (the namespace), the tests of bad worlds.
+// Searches for secret texts wherever they could leak: a tunnel's objects and Events, every log, and the environment, arguments, metrics
+// and status of its pods. Neighbours: shop.ts (the namespace), the tests of bad worlds.
 import assert from 'node:assert/strict';
 import { eventually } from '../../lab/base/eventually.ts';
 import type { Cluster } from '../../lab/cluster/cluster.ts';
@@ -7,10 +7,10 @@ import { operatorNamespace } from '../../lab/cluster/operator.ts';
 import type { Shop } from '../../lab/cluster/shop.ts';
 import { CommandFailed } from '../../lab/process/command.ts';
 
-/** What must not be shown, by what it is called in a failure: a text, looked for in several spellings, or a pattern. */
+/** What must not appear, by its name in a failure: a text, searched for in several encodings, or a pattern. */
 export type Secrets = ReadonlyMap<string, string | RegExp>;
 
-/** @throws AssertionError that names the secret and the place, when a tunnel of these names shows one. */
+/** @throws AssertionError that names the secret and the place, if one of these tunnels shows a secret. */
 export async function assertNoLeaks(
   { cluster, shop, tunnels }: { readonly cluster: Cluster; readonly shop: Shop; readonly tunnels: readonly string[] },
   secrets: Secrets,
@@ -40,7 +40,7 @@ export async function assertNoLeaks(
   }
 }
 
-/** What the controller's pods logged. Of a former install one may go while it is asked; kubectl then fails, and its next list lacks it. */
+/** What the controller's pods logged. A pod of an earlier install may end in between: kubectl then fails, and the next list lacks that pod. */
 export async function controllerLogs(cluster: Cluster): Promise<string> {
   const selected = ['--selector', 'app.kubernetes.io/name=portforward', '--tail=-1'];
   let logs = '';
@@ -56,13 +56,13 @@ export async function controllerLogs(cluster: Cluster): Promise<string> {
   return logs;
 }
 
-/** A secret's text as it may leak: raw, each long line of it, base64, and escaped in JSON. */
+/** The forms in which a secret may leak: raw, each long line of it, base64, and escaped in JSON. */
 function spellings(text: string): string[] {
   const lines = text.split('\n').filter((line) => line.length >= 12 && !line.includes('PRIVATE KEY'));
   return [text, ...lines, Buffer.from(text).toString('base64'), JSON.stringify(text).slice(1, -1)];
 }
 
-/** What a tunnel pod shows of itself: environment and arguments of every process in it, metrics and status. */
+/** What a tunnel pod exposes: environment and arguments of every process in it, metrics and status. */
 const selfShown = `
 const fs = require('node:fs');
 for (const pid of fs.readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name)))

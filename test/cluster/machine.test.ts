@@ -1,4 +1,4 @@
-// A second cluster comes and goes beside the one that the other tests share, and leaves the machine as it was.
+// A second cluster starts and ends beside the one that the other tests share, and leaves the machine as it was.
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, suite, test } from 'node:test';
@@ -19,7 +19,7 @@ const agree = async (): Promise<boolean> => true;
 const elsewhere = process.env['PF_TEST_CONTEXT'] !== undefined || (await useKind());
 const skip = elsewhere ? 'the cluster of this run is not on this machine itself' : false;
 
-/** What could be left behind. Other clusters and networks may run meanwhile, so only what bears this instance’s marks is compared. */
+/** What could be left behind. Other clusters and networks may run at the same time, so only what carries this instance’s names is compared. */
 async function traces() {
   const lines = (text: string): string[] => text.split('\n').filter((line) => mark.test(line));
   const mark = new RegExp(`${places.name}|${places.directory}|pfnode${instance}|${places.nodeIP}|${places.hostIP}`);
@@ -62,11 +62,11 @@ suite('a cluster on a bare machine', { skip }, () => {
     });
     assert.ok(
       asked.some((change) => change.includes(`interface pfnode${instance}`)),
-      'it told what it would change',
+      'it lists what it would change',
     );
     assert.equal(await cluster.healthy(), true);
 
-    // Found running: nothing is asked.
+    // It runs already: no question is asked.
     const found = performance.now();
     await cluster.up({ log, agree: () => assert.fail('asked for nothing') });
     t.diagnostic(`found running in ${(performance.now() - found).toFixed(0)} ms`);
@@ -79,7 +79,7 @@ suite('a cluster on a bare machine', { skip }, () => {
     }
     assert.equal(await cluster.healthy(), false);
     await cluster.up({ log, agree });
-    // A kubelet that was started anew may take back its Ready until its first look at the container runtime.
+    // A restarted kubelet may withdraw its Ready until it has looked at the container runtime.
     await eventually('it is healthy again', () => cluster.healthy());
     assert.match(await cluster.kubectl(['get', 'configmap', 'kept', '--output', 'name']), /kept/);
 
@@ -88,13 +88,13 @@ suite('a cluster on a bare machine', { skip }, () => {
     await cluster.kubectl(['create', 'deployment', name, `--image=${image}`]);
 
     await cluster.down(log);
-    // What led the parts into their namespaces ends by itself once they are gone.
+    // The helper that put the parts into their namespaces ends by itself once they are gone.
     await eventually('their leaders have ended', async () =>
       isDeepStrictEqual((await traces()).processes, before.processes),
     );
     assert.deepEqual(await traces(), before);
     assert.equal(readFileSync('/proc/sys/vm/overcommit_memory', 'utf8'), kernel);
-    // Nothing to do is done quietly.
+    // With nothing to do, it is silent.
     await cluster.down(log);
   });
 
@@ -130,7 +130,7 @@ test('a lock is held by one at a time, and a dead holder has lost it', async (t)
     inside -= 1;
   };
   await Promise.all(Array.from({ length: 5 }, () => withLock(file, work)));
-  // Process 1 lives, but was not started then.
+  // Process 1 lives, but it was not started at that time.
   writeFileSync(file, `1 ${Number(startedAt(1)) + 1}`);
   await withLock(file, work);
   assert.equal(existsSync(file), false);

@@ -1,4 +1,5 @@
-// The main job as README tells it: a pod cannot reach the private database; one PortForward later it can, by name, through a real bastion.
+// The main job, as the README describes it: a pod cannot reach the private database; after one PortForward it can, by name, through a real
+// bastion.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { eventually } from '../../lab/base/eventually.ts';
@@ -47,15 +48,15 @@ suite('main job', () => {
       },
     });
     await shop.ready('orders-db');
-    // Ready with the first pod; the second follows.
+    // Ready means the first pod; the second follows.
     await shop.kubectl(['wait', '--for=jsonpath={.status.readyReplicas}=2', 'portforward/orders-db', '--timeout=60s']);
-    // The endpoints follow the pods.
+    // The endpoints lag behind the pods.
     const query = 'select customer from orders order by id';
     await eventually(
       'a client is carried',
       async () => (await shop.psql('orders-db', query).catch(String)) === 'Ada\nGrace\nBarbara\n',
     );
-    // Where the first bastion was slow the second is taken at first, and left for the first after a minute.
+    // If the first bastion was slow, the second is used, and after a minute the first.
     const via = `${a.name}:22`;
     await shop.kubectl(['wait', `--for=jsonpath={.status.via}=${via}`, 'portforward/orders-db', '--timeout=180s']);
 
@@ -65,8 +66,8 @@ suite('main job', () => {
     const wide = await shop.kubectl(['get', 'pf', '--output', 'wide']);
     assert.match(wide, /REASON/);
     assert.match(wide, /orders\.db\.internal:5432/);
-    // Events are written beside the status.
-    await eventually('the story tells of Ready', async () =>
+    // Events are written in parallel with the status.
+    await eventually('the Events name Ready', async () =>
       /Events:[\s\S]*Ready/.test(await shop.kubectl(['describe', 'pf', 'orders-db'])),
     );
     assert.match(await shop.kubectl(['explain', 'pf.spec.ssh']), /bastions/);
@@ -80,7 +81,7 @@ suite('main job', () => {
     );
   });
 
-  test('when the database is down the condition says so and psql prints the reason; both heal', async () => {
+  test('when the database is down the condition says so and psql prints the reason; both recover', async () => {
     await network.postgres.kill();
     await shop.reason('orders-db', 'DestinationReachable', 'DestinationRefused', 60);
     await assert.rejects(shop.psql('orders-db', 'select 1'), /FATAL: {2}portforward: .*orders\.db\.internal:5432/);
@@ -91,11 +92,11 @@ suite('main job', () => {
     assert.equal(await shop.psql('orders-db', 'select 1'), '1\n');
   });
 
-  test('with both bastions down psql is told why by a pod that is not ready, and the tunnel comes back', async () => {
+  test('with both bastions down psql prints why, from a pod that is not ready, and the tunnel comes back', async () => {
     const { a, b } = network.bastions;
     await Promise.all([a.kill(), b.kill()]);
     await shop.reason('orders-db', 'Connected', 'BastionRefused', 60);
-    // Endpoints of pods that are not ready are published a moment after the last ready one is gone.
+    // Pods that are not ready become endpoints a moment after the last ready pod is gone.
     let said = '';
     const deadline = performance.now() + 60_000;
     while (!said.includes('FATAL:  portforward') && performance.now() < deadline) {
@@ -104,7 +105,7 @@ suite('main job', () => {
     assert.match(said, /FATAL: {2}portforward: .*bastion-[ab]\.example\.test:22/);
     await Promise.all([a.start(), b.start()]);
     await shop.ready('orders-db', 60);
-    // Ready with the first pod; the other is still an endpoint, which tells why it cannot.
+    // Ready means the first pod; the other is still an endpoint and tells clients why it cannot serve them.
     await eventually(
       'a client is carried',
       async () => (await shop.psql('orders-db', 'select 1').catch(String)) === '1\n',

@@ -1,5 +1,5 @@
-// Bad worlds in which the pod itself cannot run, made by the cluster and not by the document: an image that is not there, and a namespace
-// whose Pod Security refuses what somebody else's admission made of the pod. Each is told within 15 s and heals by itself.
+// Bad worlds in which the pod itself cannot run, because of the cluster and not of the document: a missing image, and a namespace whose Pod
+// Security refuses what somebody else's admission webhook made of the pod. Each is reported within 15 s and recovers by itself.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -73,7 +73,7 @@ suite('pod worlds', () => {
     const shop = await Shop.create(cluster, 'world-security');
     t.after(() => shop.delete());
     await shop.secret('bastion', { 'ssh-privatekey': network.key.privateKey });
-    // What an injector with too many rights does: the pod asks for more than the namespace allows.
+    // Does what a careless injector does: the pod asks for more than the namespace allows.
     const metadata = { name: 'world-security' };
     const policy = {
       apiVersion: 'admissionregistration.k8s.io/v1',
@@ -111,7 +111,7 @@ suite('pod worlds', () => {
       ]);
     t.after(remove);
     await shop.apply(policy, binding);
-    // A policy takes effect a moment after it is stored: wait until a pod is refused for what it adds.
+    // A policy takes effect a moment after it is stored: wait until a pod is refused because of it.
     const probe = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'probe' }, spec: restrictedPod };
     for (const deadline = performance.now() + 20_000; ; ) {
       const refused = await shop

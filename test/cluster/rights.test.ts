@@ -1,5 +1,5 @@
-// Least privilege and secrecy on a real cluster: what the controller's account may do is exactly the table, tunnel pods run restricted and
-// without a token, and no secret text is anywhere but in its file.
+// Secrets and least privilege on a real cluster (docs/promises.md, promises 6 and 7): the controller's account may do exactly what the table
+// says, tunnel pods run restricted and without a token, and no secret text is anywhere but in its file.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
-// Every way in which a tunnel by Session Manager can be wrong, on a real cluster: each shows its own reason and a sentence that names
-// what is concerned and what mends it, within 15 s, and heals by itself once it is mended. All stand side by side in one namespace,
-// each with a service and keys of its own, because what only a person can mend is tried again once a minute.
+// Every way in which a tunnel through Session Manager can fail, on a real cluster: within 15 s each shows its own reason and a sentence that
+// names what is affected and how to fix it, and it recovers by itself once that is done. All run side by side in one namespace, each with
+// a service and keys of its own, because a permanent failure is retried only once a minute.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
@@ -12,14 +12,14 @@ import { assertNoLeaks } from './leaks.ts';
 import { accepted, channelToken, Instance, instanceId, type Keys, newKeys, region } from './ssm-instance.ts';
 
 const reasonBudgetSeconds = 15;
-/** What is permanent is tried again within a minute, and again within another; a changed Secret reaches the pods sooner. */
+/** A permanent failure is retried within a minute, and once more within another; a changed Secret reaches the pods sooner. */
 const healLimitSeconds = 135;
 
-/** One broken world: what is wrong, what it must say, and what mends it. */
+/** One broken world: what is wrong, what it must say, and what fixes it. */
 interface World {
-  /** Of its service, while it is broken. */
+  /** Settings of its service while it is broken. */
   readonly switches?: Switches;
-  /** What its Secret holds meanwhile, where not the keys; undefined: there is no Secret. */
+  /** What its Secret holds in the meantime. Default: the keys. Undefined: there is no Secret. */
   readonly secret?: (keys: Keys) => Readonly<Record<string, string>> | undefined;
   readonly ssm?: object;
   readonly ports?: readonly object[];
@@ -27,7 +27,7 @@ interface World {
   readonly condition?: string;
   /** The sentence must contain all of these. */
   readonly says: (place: Place) => readonly (string | RegExp)[];
-  /** Takes the fault away; the service of the healthy world, the keys and the document that works are restored beside. */
+  /** Removes the fault. The healthy service, the keys and the working document are restored as well. */
   readonly mendedBy: 'service' | 'Secret' | 'document';
 }
 
@@ -49,7 +49,7 @@ const denied = (action: string, status = 400): Switches => ({
 const behind = [{ port: 5432, destinationHost: 'orders.db.internal', appProtocol: 'postgresql' }];
 const tags = { Role: 'bastion' };
 
-/** First those that take a minute to heal. */
+/** First those that take a minute to recover. */
 const worlds: Readonly<Record<string, World>> = {
   'the start is denied': {
     switches: denied('ssm:StartSession'),
@@ -183,7 +183,7 @@ const places = new Map<string, Place>();
 const mendedAt = new Map<string, number>();
 /** Pods that showed the reason, by world. */
 const podsOf = new Map<string, readonly string[]>();
-/** Every secret text of every world: none may show up anywhere. */
+/** Every secret text of every world: none may appear anywhere. */
 const secrets = new Map<string, string | RegExp>([['the token of a data channel', channelToken]]);
 
 before(async () => {
@@ -212,7 +212,7 @@ const placeOf = (world: string): Place => {
   return place;
 };
 
-/** The document that works once everything else does. */
+/** The document that works as soon as everything else does. */
 function spec({ name, service }: Place, { ssm, ports }: Partial<World> = {}): object {
   return {
     replicas: 1,
@@ -246,14 +246,14 @@ suite('bad worlds by Session Manager', { concurrency: 3 }, () => {
       const seconds = await shop.reason(name, condition, world.reason, 3 * reasonBudgetSeconds);
       judge(t, world.reason, 1_000 * seconds, 1_000 * reasonBudgetSeconds);
       const ready = await shop.condition(name, 'Ready');
-      const told = await shop.condition(name, condition);
-      t.diagnostic(`${world.reason}: ${told?.message}`);
+      const shown = await shop.condition(name, condition);
+      t.diagnostic(`${world.reason}: ${shown?.message}`);
       assert.equal(ready?.status, 'False');
       assert.equal(ready?.reason, world.reason, 'Ready gives the same reason');
-      assert.equal(told?.status, 'False');
+      assert.equal(shown?.status, 'False');
       for (const part of world.says(place)) {
-        if (typeof part === 'string') assert.ok(told?.message.includes(part), `“${told?.message}” names ${part}`);
-        else assert.match(told?.message ?? '', part);
+        if (typeof part === 'string') assert.ok(shown?.message.includes(part), `“${shown?.message}” names ${part}`);
+        else assert.match(shown?.message ?? '', part);
       }
       podsOf.set(title, await uids(name));
       await assertNoLeaks({ cluster, shop, tunnels: [name] }, secrets);
@@ -269,14 +269,14 @@ suite('bad worlds by Session Manager', { concurrency: 3 }, () => {
   }
 });
 
-suite('each heals by itself', { concurrency: names.length }, () => {
+suite('each recovers by itself', { concurrency: names.length }, () => {
   for (const [title, world] of Object.entries(worlds)) {
     test(title, async (t) => {
       const since = mendedAt.get(title);
-      assert.ok(since !== undefined, 'it was mended');
+      assert.ok(since !== undefined, 'it was fixed');
       const { name, service } = placeOf(title);
       await shop.ready(name, healLimitSeconds);
-      t.diagnostic(`Ready at most ${((performance.now() - since) / 1000).toFixed(1)} s after it was mended`);
+      t.diagnostic(`Ready at most ${((performance.now() - since) / 1000).toFixed(1)} s after the fix`);
       const [pod] = await shop.tunnelPods(name);
       if (world.mendedBy !== 'document') assert.deepEqual(await uids(name), podsOf.get(title), 'the same pod');
       assert.equal(pod?.status.containerStatuses?.[0]?.restartCount, 0, 'no restart');

@@ -1,4 +1,4 @@
-// An instance of the private network that is reached by Session Manager alone: the service runs on it by TLS under a name that pods
+// An instance of the private network that only Session Manager can reach: the service runs on it with TLS under a name that pods can
 // resolve, its agents dial what the instance reaches, and PostgreSQL listens on the instance's own loopback.
 // Neighbours: test/support/ssm (the service), lab/private-network/network.ts (the machine and the database behind it), shop.ts.
 import { randomBytes } from 'node:crypto';
@@ -27,7 +27,7 @@ export interface Keys {
   readonly AWS_SESSION_TOKEN?: string;
 }
 
-/** Keys that nothing else has, so that they are found wherever they leak; with a token they are temporary. */
+/** Keys that nothing else uses, so that they are found wherever they leak; with a token they are temporary. */
 export function newKeys({ temporary = false } = {}): Keys {
   return {
     AWS_ACCESS_KEY_ID: `${temporary ? 'ASIA' : 'AKIA'}${randomBytes(8).toString('hex').toUpperCase()}`,
@@ -36,7 +36,7 @@ export function newKeys({ temporary = false } = {}): Keys {
   };
 }
 
-/** How a service is told of keys. */
+/** How a service is given keys. */
 export function accepted(...all: readonly Keys[]) {
   return Object.fromEntries(
     all.map((keys) => [
@@ -60,7 +60,7 @@ export class Instance {
   readonly #cluster: Cluster;
   readonly #directory: string;
 
-  /** Resolves when that many services, each a world of its own, answer at the instance. */
+  /** Resolves when that many services, each independent of the others, answer at the instance. */
   static async start(cluster: Cluster, services = 1): Promise<Instance> {
     const directory = mkdtempSync(join(tmpdir(), 'portforward-instance-'));
     const network = await startPrivateNetwork();
@@ -104,13 +104,13 @@ export class Instance {
     this.services = parts.services;
   }
 
-  /** Of the chart: the authority is trusted, and these endpoints may be named. */
+  /** Chart values: the authority is trusted, and documents may name these endpoints. */
   get chartValues(): Readonly<Record<string, string>> {
     const endpoints = this.services.map(({ endpoint }) => endpoint);
     return { 'tunnels.caBundle': bundleName, allowedAwsEndpoints: `{${endpoints.join(',')}}` };
   }
 
-  /** Puts the certificate that tunnels trust where the chart says that it is. */
+  /** Puts the certificate that tunnels trust where the chart expects it. */
   async trustedIn(shop: Shop): Promise<void> {
     const certificate = readFileSync(new Authority(this.#directory).certificate(), 'utf8');
     await shop.apply({

@@ -1,5 +1,5 @@
-// The main job by Session Manager: a database on an instance and one behind it, neither of which has a way in, are reached by their
-// Services; status tells the instance and the session; nothing is left when the PortForwards are deleted.
+// The main job through Session Manager: a database on an instance, and one behind it, are reached by their Services although nothing else
+// leads to them; the status names the instance and the session; nothing is left when the PortForwards are deleted.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -51,7 +51,7 @@ suite('main job by Session Manager', () => {
     },
   });
 
-  /** The endpoints follow the pods, and until they do the Service still leads to pods that only tell why they cannot. */
+  /** The endpoints lag behind the pods: until then the Service still leads to pods that only tell why they cannot serve. */
   const carried = (name: string): Promise<number> =>
     eventually('a client is carried', async () => (await shop.psql(name, 'select 1').catch(String)) === '1\n');
 
@@ -75,7 +75,7 @@ suite('main job by Session Manager', () => {
     for (const name of ['on-instance', 'behind']) {
       const [pod] = await shop.tunnelPods(name);
       const of = `portforward/${shop.namespace}/${name}/${pod?.metadata.uid}`;
-      // The status is read from time to time: after a session was replaced it shows the former one for a moment.
+      // The status is read at intervals: after a session was replaced, it shows the previous one for a moment.
       await eventually('the status shows the instance and the session that the service has', async () => {
         const { status } = await shop.get(name);
         const [tunnel] = status?.tunnels ?? [];
@@ -171,7 +171,7 @@ suite('main job by Session Manager', () => {
     const seconds = await shop.ready('by-node', 120);
     t.diagnostic(`Ready by the node’s role ${seconds.toFixed(1)} s after the chart allowed it`);
     await carried('by-node');
-    // The pod before is on its way out: nothing can be looked up in it any more.
+    // The previous pod is ending: nothing can be looked up in it any more.
     await shop.kubectl(['rollout', 'status', 'deployment/pf-by-node', '--timeout=60s']);
     const hidden = new Map<string, string | RegExp>([...Object.entries(ofNode), ['a channel’s token', channelToken]]);
     await assertNoLeaks({ cluster, shop, tunnels: ['by-node'] }, hidden);

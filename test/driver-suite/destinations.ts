@@ -1,4 +1,4 @@
-// Services behind the bastion, one per way to behave. All listen on loopback on a port of their own and end with `stop`.
+// Services behind the bastion, one per behaviour. Each listens on loopback on a port of its own and ends with `stop`.
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -35,13 +35,13 @@ export async function serve(handle: (socket: Socket) => void): Promise<Service> 
 /** Sends back what comes, and ends when the client does. */
 export const echo = (socket: Socket): void => void socket.pipe(socket);
 
-/** Takes everything, and after the client's end answers with the SHA-256 of it: works only where half-close is kept. */
+/** Reads everything, and after the client's end answers with its SHA-256: works only if half-close is kept. */
 export const hashAfterEnd = (socket: Socket): void => {
   const hash = createHash('sha256');
   socket.on('data', (bytes) => hash.update(bytes)).once('end', () => socket.end(hash.digest('hex')));
 };
 
-/** Sends so many bytes of a known content, then ends. */
+/** Sends that many bytes of a known content, then ends. */
 export const download =
   (content: Buffer) =>
   (socket: Socket): void => {
@@ -49,7 +49,7 @@ export const download =
     socket.end(content);
   };
 
-/** Ends its side at once and still takes what the client sends; `received` is told when the client ends. */
+/** Ends its side at once and still reads what the client sends; calls `received` when the client ends. */
 export const endFirst =
   (received: (bytes: Buffer) => void) =>
   (socket: Socket): void => {
@@ -65,7 +65,7 @@ export const reset =
     socket.once('data', () => socket.write(text, () => socket.resetAndDestroy()));
   };
 
-/** Sends without end, as fast as it is taken. */
+/** Sends without end, as fast as the reader reads. */
 export const flood = (socket: Socket): void => {
   const block = randomBytes(64 * 1024);
   const more = (): void => {
@@ -75,7 +75,7 @@ export const flood = (socket: Socket): void => {
   more();
 };
 
-/** A port that refuses, and that nobody is given meanwhile: it is the near end of a connection, which is held until `stop`. */
+/** A port that refuses connections and that nobody else can get: it is the near end of a connection, which is held until `stop`. */
 export async function closedPort(): Promise<Pick<Service, 'port' | 'stop'>> {
   const service = await serve(() => undefined);
   const holder = connect(service.port, '127.0.0.1').on('error', () => undefined);

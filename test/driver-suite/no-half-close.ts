@@ -41,7 +41,7 @@ export function noHalfCloseSuite({ service, open }: World): void {
     const parts = Array.from({ length: 8 }, (_, index) => `part ${index} `);
     const { port } = await service((socket) => {
       const speak = async (): Promise<void> => {
-        // For longer than 2 s, and never silent for nearly as long, also where everybody is a second late.
+        // For longer than 2 s, and never silent for nearly as long, even if everything is a second late.
         for (const part of parts) {
           await sleep(400);
           socket.write(part);

@@ -20,7 +20,7 @@ const content = randomBytes(10 * 1024 * 1024);
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 const soon = (): AbortSignal => AbortSignal.timeout(30_000);
 
-/** Sockets and timers that this process holds now. */
+/** Sockets and timers that this process holds at this moment. */
 function held(): Record<string, number> {
   const kinds = ['TCPSocketWrap', 'PipeWrap', 'FSEvent', 'FSEventWrap', 'MessagePort', 'ProcessWrap'];
   const resources = process.getActiveResourcesInfo();
@@ -37,7 +37,7 @@ async function brokenOff(stream: Duplex): Promise<Error> {
   return await promise;
 }
 
-/** Takes so many bytes of a stream that goes on. */
+/** Reads that many bytes of a stream that goes on. */
 async function taken(stream: Duplex, length: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let left = length;
@@ -78,7 +78,7 @@ export function driverSuite(name: string, traits: Traits, createWorld: () => Pro
     const dial = (session: Session, port: number): Promise<Duplex> =>
       session.dial(world.destination(port), { signal: soon() });
 
-    /** What an echo sends back for these bytes; the stream is over afterwards. */
+    /** What an echo sends back for these bytes; ends the stream. */
     const echoed = async (stream: Duplex, bytes: Buffer): Promise<Buffer> => {
       if (traits.halfClose) {
         const answer = buffer(stream);
@@ -200,7 +200,7 @@ export function driverSuite(name: string, traits: Traits, createWorld: () => Pro
       const own = world.driver(log, [port]);
       const session = await connect(own);
       const streams = await Promise.all(Array.from({ length: 12 }, () => dial(session, port)));
-      // All at once: one that nobody reads yet may hold up the others.
+      // Read all in parallel: a stream that nobody reads may stop the others.
       await Promise.all(streams.map((stream) => once(stream, 'data')));
       const order: string[] = [];
       session.signal.addEventListener('abort', () => order.push('signal'));
@@ -247,7 +247,7 @@ export function driverSuite(name: string, traits: Traits, createWorld: () => Pro
       const thaw = world.freeze();
       const abort = new AbortController();
       const attempt = session.dial(world.destination(port), { signal: abort.signal });
-      // Where a dial does not wait for the far side, whoever wanted it has a stream by now, and lets it go.
+      // If a dial does not wait for the far side, the caller has a stream by now and destroys it.
       const unwanted = traits.dialTells
         ? assert.rejects(attempt, /no longer wanted/)
         : attempt.then((stream) => void stream.destroy());

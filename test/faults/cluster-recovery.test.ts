@@ -1,5 +1,5 @@
-// Outages of a minute on a real cluster, seen by a pod's psql: it works within 2 s of the bastions' return. Asserts three times the budget
-// and prints the exact figure.
+// Outages of a minute on a real cluster, seen by psql in a pod (docs/promises.md, promise 4): it works within 2 s of the bastions' return.
+// Asserts three times the budget and prints the exact figure.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -45,7 +45,7 @@ suite('recovery on the cluster', () => {
 
   /** Resolves with the time at which psql in the pod has printed a row; each try takes as long as psql takes. */
   async function rowAt(): Promise<number> {
-    // One process in the pod asks again and again, so that no exec is counted for each try.
+    // One process in the pod retries, so that the start of an exec is not counted with each try.
     const target = 'host=db user=orders dbname=orders password=correct-horse connect_timeout=2';
     const loop = `until psql --no-psqlrc -At -c 'select 1' '${target}' 2>/dev/null; do :; done`;
     await shop.exec(['timeout', '60', 'sh', '-c', loop]);
@@ -69,7 +69,7 @@ suite('recovery on the cluster', () => {
       try {
         await outage.begin();
         await delay(outageMs);
-        // From before the return on: how long an exec takes to begin is no part of what is promised.
+        // Started before the return: the time in which an exec starts is not part of the promise.
         row = rowAt();
         row.catch(() => undefined);
         await assert.rejects(shop.psql('db', 'select 1', { timeoutSeconds: 3 }), 'the outage is one');

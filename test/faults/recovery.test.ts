@@ -55,7 +55,7 @@ async function query(sidecar: Sidecar): Promise<void> {
   assert.equal(rows.trim(), '3');
 }
 
-/** Milliseconds until a query works that is asked again as soon as it fails. */
+/** Milliseconds until a query works; it is repeated as soon as it fails. */
 async function untilQuery(sidecar: Sidecar, limitMs: number): Promise<number> {
   const start = performance.now();
   for (;;) {
@@ -92,7 +92,7 @@ test('60 s of black hole: psql works within 2 s of its end', async (t) => {
     await a.blackHole();
     const from = performance.now();
     await until(sidecar, () => sidecar.status().state === 'Failed');
-    t.diagnostic(`the outage was told after ${Math.round(performance.now() - from)} ms`);
+    t.diagnostic(`the outage was reported after ${Math.round(performance.now() - from)} ms`);
     await delay(outageMs - (performance.now() - from));
     await a.heal();
     judge(t, 'psql after the end of the black hole', await untilQuery(sidecar, 10_000), 2_000);
@@ -122,7 +122,7 @@ test('the other bastion carries new connections within 1 s of a reset', async (t
   const { a, b } = network.bastions;
   const sidecar = await openThrough([a, b]);
   try {
-    // The other one may be first where this one was slow to answer, and is left for it after a minute.
+    // If this one was slow to answer, the other carries at first; after a minute this one does.
     await until(sidecar, () => sidecar.status().via === `${a.address}:22`, 120_000);
     await a.kill();
     judge(t, 'failover after a reset', await untilQuery(sidecar, 10_000), 1_000);

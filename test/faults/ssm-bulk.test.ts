@@ -1,5 +1,5 @@
 // 1 GiB each way over one session at full speed: the service's agents do not pace, and the driver keeps to AWS's message rate as always.
-// Over a minute each way: therefore in this folder. Every byte is different from its neighbours, and the hashes of both ends must agree.
+// Over a minute each way, therefore in this folder. Every byte differs from its neighbours, and the hashes of both ends must agree.
 import assert from 'node:assert/strict';
 import { createCipheriv, createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ import { SsmWorld } from '../integration/ssm/ssm-world.ts';
 const gibibyteLength = 1024 ** 3;
 const world = await SsmWorld.start();
 
-/** A gibibyte that repeats itself nowhere, the same each time. */
+/** A gibibyte without repetition, the same each time. */
 function gibibyte(): NodeJS.ReadableStream {
   const zeros = Buffer.alloc(256 * 1024);
   const blocks = function* (): Generator<Buffer> {

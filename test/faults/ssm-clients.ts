@@ -1,5 +1,5 @@
-// Clients of a tunnel to PostgreSQL while something breaks: a psql that stays, one after the other on new connections, and many at once to
-// see from when on new connections are carried. Neighbours: ssm-tunnel.ts (the tunnel), ssm-database.ts (the database).
+// Clients of a tunnel to PostgreSQL while something breaks: a psql that stays connected, queries one after the other on new connections, and
+// many at once to see when new connections are carried again. Neighbours: ssm-tunnel.ts (the tunnel), ssm-database.ts (the database).
 import assert from 'node:assert/strict';
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -36,12 +36,12 @@ export async function query(
   return address.replace(/\/32$/, '');
 }
 
-/** A psql that keeps its one connection. */
+/** A psql that keeps its connection. */
 class Psql implements AsyncDisposable {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #lines: Interface;
   #said = '';
-  /** What the server calls this connection: another number would be another connection. */
+  /** The server's number of this connection: a different number would be a different connection. */
   #backend: string | undefined;
   #asked = 0;
 
@@ -55,12 +55,12 @@ class Psql implements AsyncDisposable {
     this.#child.stdin.on('error', () => undefined);
   }
 
-  /** Queries answered so far, on the one connection. */
+  /** Queries answered so far on this connection. */
   get asked(): number {
     return this.#asked;
   }
 
-  /** Asks something new and checks the answer. @throws with psql's words when the connection is gone or silent for `timeoutMs`. */
+  /** Sends a new query and checks its answer. @throws with psql's words if the connection is gone or silent for `timeoutMs`. */
   async ask(timeoutMs = 30_000): Promise<void> {
     const number = this.#asked + 1;
     const row = await this.#answer(`SELECT ${number}, pg_backend_pid();`, timeoutMs);
@@ -71,7 +71,7 @@ class Psql implements AsyncDisposable {
     this.#asked = number;
   }
 
-  /** Sends a query whose answer nobody awaits, and resolves with psql's last words when it has ended. */
+  /** Sends a query without waiting for its answer; resolves with psql's last output when psql has ended. */
   async untilEnded(text: string): Promise<string> {
     this.#child.stdin.write(`${text}\n`);
     if (this.#child.exitCode === null) await once(this.#child, 'close');
@@ -142,24 +142,24 @@ export async function queryUntil(account: Account, port: number, signal: AbortSi
 export interface Carried {
   /** From now until the first connection made since then had its answer. */
   readonly firstMs: number;
-  /** From now until connections were carried without exception: when the last one was made that had no answer within 2 s. */
+  /** From now until connections were carried without exception: the start of the last one that had no answer within 2 s. */
   readonly allMs: number;
 }
 
 export interface Asking {
-  /** Judges the address that the database has. */
+  /** Checks the address of the database. */
   readonly accept?: (address: string) => boolean;
   /** How long a client waits before it gives up. */
   readonly patienceMs?: number;
 }
 
-/** So many connections in a row, answered within 2 s each, say that all is well again. */
+/** This many connections in a row, each answered within 2 s, count as recovered. */
 const enough = 8;
 const promptMs = 2_000;
 
 /**
- * Makes a connection with one query every 200 ms, whatever becomes of those before, until all is well or `limitMs` are over. @throws
- * if none was answered.
+ * Opens a connection with one query every 200 ms, whether or not the earlier ones ended, until recovered or `limitMs` are over.
+ * @throws if none was answered.
  */
 export async function untilCarried(
   account: Account,

@@ -1,6 +1,6 @@
 // The database's machine behind the instance, for the ssm tests of this folder: one real PostgreSQL on several addresses in a network
-// namespace of its own, and faults of each address alone, so that tests can run side by side.
-// Neighbours: ssm-tunnel.ts (the way to it), lab/private-network (its parts).
+// namespace of its own. Each address can fail alone, so tests can run side by side.
+// Neighbours: ssm-tunnel.ts (the tunnel to it), lab/private-network (its parts).
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Namespace } from '../../lab/private-network/namespace.ts';
@@ -72,7 +72,7 @@ export class DatabaseMachine {
     ]);
   }
 
-  /** Answers every packet to the address with a reset, those of open connections too. */
+  /** Answers every packet to the address with a reset, including those of open connections. */
   async refuse(address: string): Promise<void> {
     await this.#set(address, [
       { hook: 'input', rule: `ip daddr ${address} meta l4proto tcp reject with tcp reset` },

@@ -1,5 +1,5 @@
-// What changes beyond the tunnel is found out by it alone: a destination that was silent, a node that was replaced, a database that failed
-// over. New connections are carried again within the times that are promised; each test prints its figures. Every test has a service and
+// The tunnel notices by itself what changes beyond it: a destination that was silent, a node that was replaced, a database that failed
+// over. New connections are carried again within the promised times; each test prints its figures. Every test has a service and
 // addresses of its own, so they run side by side.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
@@ -21,7 +21,7 @@ after(async () => {
   await machine.stop();
 });
 
-/** To the database; Passive as where the tunnel does not know what it carries. */
+/** To the database. Passive, as for a protocol that the tunnel does not know. */
 function forward(health: 'Active' | 'Passive'): ForwardOptions {
   const appProtocol = health === 'Active' ? 'postgresql' : 'tcp';
   return { port: 5432, destination: { host: name, port: 5432 }, appProtocol, health };
@@ -37,7 +37,7 @@ async function openToDatabase(address: string, options: Partial<TunnelOptions> =
   return tunnel;
 }
 
-/** A client every half second: each leaves a connection that the agent has still to make. Those that wait on are ended with the signal. */
+/** A client every half second: each leaves a connection that the agent must still open. Clients that still wait end with the signal. */
 async function knock(port: number, patienceMs: number, signal: AbortSignal): Promise<void> {
   const clients: Promise<unknown>[] = [];
   while (!signal.aborted) {

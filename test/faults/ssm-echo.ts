@@ -1,4 +1,4 @@
-// Clients of a tunnel to a destination that sends back what it hears: for the ssm tests of this folder that need no database.
+// Clients of a tunnel to an echo: for the ssm tests of this folder that need no database.
 // Neighbours: ssm-tunnel.ts (the tunnel), ssm-clients.ts (the same with PostgreSQL).
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ export interface EchoWorld extends AsyncDisposable {
   readonly tunnel: SsmTunnel;
 }
 
-/** A tunnel to a destination on the node that sends back what it hears. */
+/** A tunnel to an echo on the node. */
 export async function openToEcho(options: Partial<TunnelOptions> = {}): Promise<EchoWorld> {
   const service = await serve(echo);
   const tunnel = await SsmTunnel.open({ forwards: [{ port: service.port }], ...options });
@@ -49,7 +49,7 @@ export async function hears(socket: Socket, limitMs = 5_000): Promise<void> {
   }
 }
 
-/** A connection of its own for one word. */
+/** Sends one word on a new connection. */
 export async function answers(port: number, limitMs?: number): Promise<void> {
   const socket = await client(port);
   try {
@@ -59,7 +59,7 @@ export async function answers(port: number, limitMs?: number): Promise<void> {
   }
 }
 
-/** Short connections without a pause for so long; returns how many, and the slowest. @throws at the first that fails. */
+/** Short connections without a pause, for the given time; returns how many, and the slowest. @throws at the first that fails. */
 export async function connectionsFor(
   port: number,
   ms: number,

@@ -1,5 +1,5 @@
-// A tunnel container that ends without a goodbye leaves its sessions at AWS, each with a worker on the node, until their idle timeout. The
-// next container of the same pod ends them, and nobody else's. Neighbours: ../integration/sidecar/pod.ts (the process), ssm-tunnel.ts.
+// A tunnel container that is killed leaves its sessions at AWS, each with a worker on the node, until their idle timeout. The next container
+// of the same pod ends them, and nobody else's. Neighbours: ../integration/sidecar/pod.ts (the process), ssm-tunnel.ts.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,5 +1,5 @@
-// Sessions that end or should: an agent that falls silent, an account's limits on duration and idleness, a refused resume, a throttled start.
-// Every test has a service of its own, so they run side by side; each prints its figures.
+// Sessions that end or should end: an agent that falls silent, an account's limits on duration and idle time, a refused resume, a throttled
+// start. Every test has a service of its own, so they run side by side; each prints its figures.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -19,7 +19,7 @@ suite('sessions end, or should', { concurrency: true }, () => {
     await hears(talking);
     const ends = Promise.all([endOf(waiting), endOf(talking)]);
     const resumed = await tunnel.calls('ResumeSession');
-    // Gone without a word for a moment: its sessions stay, as zombies; new ones can be started.
+    // The agent vanishes for a moment: its sessions stay as zombies, new ones can be started.
     await tunnel.service.order('vanish', 1);
     const from = performance.now();
     talking.write('is anybody there');
@@ -48,7 +48,7 @@ suite('sessions end, or should', { concurrency: true }, () => {
   });
 
   test('a session is replaced before its maximum duration: no connection fails', async (t) => {
-    // 18 s for the tunnel, and as the account has it.
+    // 18 s, in the document and in the account.
     await using world = await openToEcho({ ssm: { maxSessionMinutes: 0.3 }, switches: { MaxSessionMs: 18_000 } });
     const { tunnel } = world;
     const { count, slowestMs } = await connectionsFor(tunnel.port, 50_000);
@@ -90,12 +90,12 @@ suite('sessions end, or should', { concurrency: true }, () => {
     }
   });
 
-  test('a refused ResumeSession is told at the start, with the action that is missing', async (t) => {
+  test('a refused ResumeSession is reported at the start, with the missing action', async (t) => {
     const denied = { ResumeSession: { Type: 'AccessDeniedException', Message: 'no' } };
     await using tunnel = await SsmTunnel.start({ forwards: [{ port: 5432 }], switches: { Errors: denied } });
     const from = performance.now();
     await until(tunnel.sidecar, () => tunnel.sidecar.status().reason === 'ResumeDenied');
-    judge(t, 'told after', performance.now() - from, 10_000);
+    judge(t, 'reported after', performance.now() - from, 10_000);
     assert.match(tunnel.sidecar.status().message ?? '', /ssm:ResumeSession/);
     await tunnel.service.set({ Errors: {} });
   });

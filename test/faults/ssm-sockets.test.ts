@@ -1,5 +1,5 @@
 // Session Manager's web sockets come and go, sessions and their connections stay: cuts, the hourly close, the agent's own reconnect, and
-// credentials that expire meanwhile. Each test has a service of its own, so they run side by side; each prints its figures.
+// credentials that expire in between. Each test has a service of its own, so they run side by side; each prints its figures.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -33,7 +33,7 @@ async function openToDatabase({ switches, ...options }: Partial<TunnelOptions> =
   });
 }
 
-/** Runs `work` until the signal, and again after each `everyMs`. */
+/** Runs `work` every `everyMs` until the signal aborts. */
 async function every(everyMs: number, signal: AbortSignal, work: () => Promise<void>): Promise<number> {
   let times = 0;
   for (;;) {
@@ -56,7 +56,7 @@ suite('sockets come and go', { concurrency: true }, () => {
       `${cuts} cuts: ${load.kept} queries on one connection and ${load.fresh} on new ones, none failed; the slowest took ${Math.round(load.slowestMs)} ms`,
     );
     assert.ok(cuts >= 40 && load.kept >= 200 && load.fresh >= 200);
-    // A cut that comes while there is no socket, on a busy machine, wants no resume.
+    // On a busy machine a cut may come while there is no socket: it needs no resume.
     await eventually('the resumes', async () => (await tunnel.calls('ResumeSession')) >= 0.9 * cuts);
     assert.equal(await tunnel.calls('StartSession'), 1, 'one session lived through all of it');
   });
@@ -91,7 +91,7 @@ suite('sockets come and go', { concurrency: true }, () => {
     const backAt = from + 10_000;
     await Promise.all([talker.next(), hearer.next()]);
     judge(t, 'from the agent’s return to the first bytes of both', performance.now() - backAt, 5_000);
-    // What it could not send meanwhile the agent repeats one by one, every 100 ms.
+    // The agent repeats what it could not send, one message every 100 ms.
     await delay(10_000);
     talk.abort();
     await talked;
@@ -108,7 +108,7 @@ suite('sockets come and go', { concurrency: true }, () => {
   });
 
   test('the account’s limit on the life of a session is learned by its first end: no later one is noticed', async (t) => {
-    // The shortest limit that is learned is two minutes.
+    // A limit below two minutes is never learned.
     await using world = await openToEcho({ switches: { MaxSessionMs: 125_000 } });
     const { tunnel } = world;
     const [first] = await tunnel.sessions();
@@ -145,7 +145,7 @@ suite('sockets come and go', { concurrency: true }, () => {
     await tunnel.service.set({ Keys: keys(true) });
     await delay(3_000);
     assert.equal(await tunnel.calls('StartSession'), 1);
-    // Now the expired ones are needed, and do not do.
+    // Now the expired keys are needed, and refused.
     await tunnel.service.order('cut');
     const refused = async (): Promise<boolean> => (await tunnel.calls('ResumeSession:ExpiredTokenException')) >= 2;
     await eventually('the expired keys are refused', refused);
@@ -165,7 +165,7 @@ suite('sockets come and go', { concurrency: true }, () => {
 const numbered = (index: number): string => `${index} ${'x'.repeat(90)}\n`;
 const allNumbered = (count: number): string => Array.from({ length: count }, (_, index) => numbered(index)).join('');
 
-/** A destination that says a numbered line 5 times a second. */
+/** A destination that sends a numbered line 5 times a second. */
 const ticking = (socket: Socket): void => {
   let said = 0;
   const timer = setInterval(() => {
@@ -180,7 +180,7 @@ async function serving(handle: (socket: Socket) => void): Promise<Service & Asyn
   return { ...service, [Symbol.asyncDispose]: () => service.stop() };
 }
 
-/** A client that keeps what it hears. */
+/** A client that stores what it receives. */
 class Listening {
   readonly socket: Socket;
   text = '';

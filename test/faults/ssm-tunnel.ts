@@ -1,4 +1,4 @@
-// A tunnel in this process through a Session Manager service of its own: what the ssm tests of this folder begin with.
+// A tunnel in this process through a Session Manager service of its own: the start of the ssm tests of this folder.
 // Neighbours: test/support/ssm (the service), ssm-database.ts (behind it), ssm-clients.ts (who uses it), ../integration/sidecar (what both share).
 import type { Sidecar } from '../../src/sidecar/sidecar.ts';
 import { openSidecar, portOf, ssmTunnelConfig, untilConnected } from '../integration/sidecar/sidecar-world.ts';
@@ -8,9 +8,9 @@ import { type Seen, SessionManager, type Switches } from '../support/ssm/session
 export const instance = 'i-0123456789abcdef0';
 
 export type TunnelOptions = Parameters<typeof ssmTunnelConfig>[2] & {
-  /** Of the service, before the tunnel starts. */
+  /** Switches of the service, set before the tunnel starts. */
   readonly switches?: Switches;
-  /** The files of the mounted Secret; the keys that the service accepts unless told. */
+  /** The files of the mounted Secret. Default: the keys that the service accepts. */
   readonly keys?: Readonly<Record<string, string>>;
 };
 
@@ -20,7 +20,7 @@ export class SsmTunnel implements AsyncDisposable {
   /** The mounted keys. */
   readonly secret: SecretDirectory;
 
-  /** Resolves at once: the tunnel may be connecting, or unable to. */
+  /** Resolves at once: the tunnel may still be connecting, or unable to. */
   static async start({ switches = {}, keys, ...options }: TunnelOptions): Promise<SsmTunnel> {
     const service = await SessionManager.start();
     await service.set(switches);

@@ -34,7 +34,7 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
-  /** The process sleeps: what fell due meanwhile fires late, all of it before anything that has arrived is read. */
+  /** The process sleeps: timers that were due fire late, all of them before anything that has arrived is read. */
   oversleep(ms: number): void {
     this.#moveTo(this.#now + ms);
     const due = [...this.#timers].filter(({ at }) => at <= this.#now).toSorted((a, b) => a.at - b.at);

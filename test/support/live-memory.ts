@@ -1,4 +1,4 @@
-// What this process keeps alive, without what no collection has had its turn for yet.
+// What this process keeps alive, without garbage that is not collected yet.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 

@@ -1,4 +1,4 @@
-// The ssh half of a tunnel config with what the API's defaults give. Neighbour: src/contract/tunnel-config.ts.
+// The ssh block of a tunnel config with the API's defaults. Neighbour: src/contract/tunnel-config.ts.
 import type { Hop, SshConfig } from '../../src/contract/tunnel-config.ts';
 
 export function sshConfig(bastions: readonly Hop[], more: Partial<SshConfig> = {}): SshConfig {

@@ -1,4 +1,4 @@
-// The map is the house: ARCHITECTURE.md names every room, and what it and CONTRIBUTING.md name exists. Diagrams count too.
+// The map agrees with the house: ARCHITECTURE.md names every room, and every file that it and CONTRIBUTING.md name exists, in diagrams, too.
 // Neighbours: links.test.ts (links and paths of all pages), scripts/rooms.ts (the rooms).
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';

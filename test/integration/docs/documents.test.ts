@@ -1,4 +1,4 @@
-// What a page shows as a document, the API server takes: every YAML block is YAML, every PortForward in one is valid.
+// The API server accepts every document that a page shows: every YAML block is YAML, every PortForward in one is valid.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { parseDocuments } from '../../../src/cli/documents.ts';

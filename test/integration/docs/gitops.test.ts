@@ -1,5 +1,5 @@
-// The health script of gitops.md says of a PortForward what Argo CD shall show. It is run by the Lua 5.1 that Redis has in it, which is the
-// version of Argo CD's own.
+// The health script of gitops.md gives Argo CD the right health of a PortForward. Redis runs it: it contains Lua 5.1, the version that
+// Argo CD uses.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { parse } from 'yaml';
@@ -36,7 +36,7 @@ const stalled = condition('Stalled', 'True', 'TimedOut');
 const suspended = condition('Ready', 'False', 'Suspended');
 const reconciling = condition('Reconciling', 'True', 'Progressing');
 
-/** In the order in which one outweighs the next. */
+/** Each outweighs the next. */
 const worlds: Readonly<Record<string, readonly [Stored, health: string, message: string]>> = {
   'without a status': [{ metadata: { generation: 1 }, spec: {} }, 'Progressing', 'Waiting for the operator'],
   'without conditions yet': [

@@ -1,4 +1,5 @@
-// Whoever follows a link of a page arrives: at a file, and at its heading. Paths named in a sentence exist too.
+// Every link of a page leads to a file and to its heading. Paths named in a sentence exist, too.
+// Neighbours: architecture.test.ts (bare file names and diagrams of two pages), markdown.ts (reads the pages).
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -7,7 +8,7 @@ import { allPages, type Link, type Page, parsePage, root } from './markdown.ts';
 
 const pages = new Map(allPages().map((page) => [page.path, page]));
 
-/** The link's complaint, '' if it leads somewhere. Other sites are not asked: a test's verdict must not depend on them. */
+/** What is wrong with the link, '' if nothing. Other sites are not asked: a test's verdict must not depend on them. */
 function complaint({ page, line, target }: Link, known: ReadonlyMap<string, Page>): string {
   if (/^(https?|mailto):/.test(target)) return '';
   const [file = '', anchor] = target.split('#');

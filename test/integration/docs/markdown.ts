@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 export const root = join(import.meta.dirname, '..', '..', '..');
 
-/** A fenced block; `language` is '' where none is told. */
+/** A fenced block; `language` is '' if it has none. */
 export interface Block {
   readonly page: string;
   readonly line: number;
@@ -42,7 +42,7 @@ export function readPage(path: string): Page {
   return parsePage(path, readFileSync(join(root, path), 'utf8'));
 }
 
-/** @throws Error for a fence that is never closed: the rest of the page would be taken for a program. */
+/** @throws Error for a fence that is never closed: the rest of the page would count as a program. */
 export function parsePage(path: string, text: string): Page {
   const anchors = new Map<string, number>();
   const links: Link[] = [];

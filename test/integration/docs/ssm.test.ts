@@ -1,4 +1,4 @@
-// What ssm.md tells of policies and reasons is what the programs have: the policy of its document, every reason of the driver, every
+// What ssm.md says about policies and reasons agrees with the programs: the policy of its document, every reason of the driver, every
 // statement explained, every endpoint.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
