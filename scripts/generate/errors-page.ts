@@ -18,7 +18,7 @@ ${meaning}
 
 - Likely cause: ${cause}
 - What to do: ${remedy}
-- ${permanent ? 'Permanent: it stays until something is changed; every change is tried by itself.' : 'Transient: it is tried again by itself.'}
+- ${permanent ? 'Permanent: it stays until you change something; each change is tried automatically.' : 'Transient: retried automatically.'}
 `;
 
 /** The page as Markdown. */
@@ -33,10 +33,10 @@ export function errorsPage(): string {
 # Reasons
 
 \`kubectl get pf -o wide\` shows the reason of the condition Ready, \`kubectl describe pf\` all conditions with their sentences. The
-same words stand in Events, in the log and, for PostgreSQL, MySQL, Redis and HTTP, in the error that the client prints.
+same words are in Events, in the log and, for PostgreSQL, MySQL, Redis and HTTP, in the error that the client prints.
 
 ${parts.join('\n')}
-## Reasons that are no errors
+## Reasons that are not errors
 
 | Reason | Meaning |
 |---|---|

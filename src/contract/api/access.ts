@@ -70,9 +70,9 @@ const peer = withRules(
 export const accessSchema = z
   .strictObject({
     from: orderedList(peer, 32, 1).describe(
-      'Who may connect, as in the ingress of a NetworkPolicy; at least one entry. Pods of the same namespace have no right of their own once this is given.',
+      'Who may connect, as in the ingress of a NetworkPolicy; at least one entry. With this set, pods of the same namespace need an entry, too.',
     ),
   })
   .describe(
-    'Who may dial the tunnel. Absent: all pods of the same namespace. It becomes a NetworkPolicy, which works only where the network of the cluster enforces them. Example: {from: [{namespaceSelector: {matchLabels: {team: shop}}}]}.',
+    'Who may dial the tunnel. Absent: all pods of the same namespace. It becomes a NetworkPolicy, which works only if the network of the cluster enforces them. Example: {from: [{namespaceSelector: {matchLabels: {team: shop}}}]}.',
   );

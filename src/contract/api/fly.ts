@@ -37,7 +37,7 @@ export const flySchema = withRules(
     transport: z
       .enum(['Auto', 'UDP', 'WebSocket'])
       .default('Auto')
-      .describe('How WireGuard travels. Auto: UDP, and a web socket on 443 where UDP is blocked.'),
+      .describe('How WireGuard travels. Auto: UDP, and a web socket on 443 if UDP is blocked.'),
   }),
   [
     {

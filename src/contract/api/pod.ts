@@ -13,7 +13,7 @@ export const podSchema = z
     serviceAccountName: objectName('ServiceAccount')
       .exactOptional()
       .describe(
-        'An own ServiceAccount for the tunnel pods (for IRSA or EKS Pod Identity). Its token is not mounted. Naming it needs the verb use on it. Default: one that the operator makes.',
+        'A ServiceAccount of your own for the tunnel pods (for IRSA or EKS Pod Identity). Its token is not mounted. Naming it needs the verb use on it. Default: one that the operator makes.',
       ),
     imagePullSecrets: listBy(
       'name',
@@ -25,7 +25,7 @@ export const podSchema = z
       16,
     )
       .exactOptional()
-      .describe("Secrets to pull the tunnel's image with, besides the chart's."),
+      .describe("Secrets to pull the tunnel's image with, in addition to the chart's."),
     resources: z
       .strictObject({
         requests: resourceMap().exactOptional().describe('What the node reserves, as in {cpu: 50m, memory: 96Mi}.'),
@@ -35,7 +35,7 @@ export const podSchema = z
       .describe('CPU and memory of a tunnel pod. Default: requests 20m and 96Mi, memory limit 256Mi.'),
     nodeSelector: matchLabels().exactOptional().describe('Labels that a node must carry.'),
     tolerations: orderedList(tolerationSchema, 32).exactOptional().describe('Taints of nodes that are tolerated.'),
-    affinity: affinitySchema.exactOptional().describe('Near to which nodes and pods, or away from them.'),
+    affinity: affinitySchema.exactOptional().describe('Which nodes and pods to be near to, or away from.'),
     topologySpreadConstraints: orderedList(topologySpreadSchema, 8)
       .exactOptional()
       .describe('How the pods are spread. Default: over nodes, as far as possible.'),

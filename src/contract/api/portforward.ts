@@ -21,7 +21,7 @@ const className = withTransition(
   ]),
   {
     rule: 'self == oldSelf',
-    message: 'className is immutable: delete the PortForward and create it anew with the other class',
+    message: 'className is immutable: delete the PortForward and create it again with the other class',
   },
 );
 
@@ -29,7 +29,7 @@ const specShape = z.strictObject({
   className: className
     .default('')
     .describe(
-      'Which install of the operator acts on it, where a cluster has several. Empty: the one without a class. Immutable.',
+      'Which install of the operator acts on it, if a cluster has several. Empty: the one without a class. Immutable.',
     ),
   suspend: z.boolean().default(false).describe('True: no tunnel pods run; the Service and its address are kept.'),
   replicas: integer(0, 20)
@@ -87,7 +87,7 @@ const specRules: readonly Rule<SpecShape>[] = [
   },
 ];
 
-const specSchema = withRules(specShape, specRules).describe('What the tunnel shall be.');
+const specSchema = withRules(specShape, specRules).describe('The desired tunnel.');
 
 export const PortForwardSchema = withRules(
   z.strictObject({

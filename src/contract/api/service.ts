@@ -16,7 +16,7 @@ export const serviceSchema = z
       .enum(['ClusterIP', 'NodePort', 'LoadBalancer'])
       .default('ClusterIP')
       .describe(
-        'Type of the Service. NodePort and LoadBalancer show the private network to others and work only where the operator allows them.',
+        'Type of the Service. NodePort and LoadBalancer expose the private network to others and work only if the operator allows them.',
       ),
     annotations: ownAnnotations('service.annotations')
       .exactOptional()
@@ -41,7 +41,7 @@ export const connectionSchema = z
       ),
     maxConnections: integer(1, 10000)
       .default(1000)
-      .describe('Open client connections that one pod carries; one more is reset.'),
+      .describe('Most client connections that one pod carries at a time; further ones are reset.'),
     drainTimeoutSeconds: integer(0, 3600)
       .default(30)
       .describe('How long open connections may last after the pod was told to stop, before they are reset.'),
@@ -62,7 +62,7 @@ export const healthCheckSchema = withRules(
     failureThreshold: integer(1, 20)
       .default(3)
       .describe(
-        'So many failures in a row, after a success, make a destination unreachable. The very first result decides at once.',
+        'This many failures in a row, after a success, make a destination unreachable. The very first result decides at once.',
       ),
     readinessPolicy: z
       .enum(['Transport', 'Destination'])

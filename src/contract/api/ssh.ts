@@ -35,7 +35,7 @@ const distinct = (field: 'bastions' | 'jumpHosts', what: string) => ({
 export const sshSchema = withRules(
   z.strictObject({
     user: userName().describe(
-      'User to log in as on the bastions. Best a user that may do nothing but forward (restrict,port-forwarding in authorized_keys).',
+      'User to log in as on the bastions. Preferably a user that may only forward (restrict,port-forwarding in authorized_keys).',
     ),
     bastions: withRules(orderedList(bastionSchema, 8, 1), [distinct('bastions', 'bastion')]).describe(
       'The machines to log in to, which can reach the destinations: one to eight. If one fails, the next carries the tunnel. Every bastion must reach every destination.',
@@ -44,7 +44,7 @@ export const sshSchema = withRules(
       .enum(['Ordered', 'Spread'])
       .default('Ordered')
       .describe(
-        'Ordered: the first bastion that works, in the order of the list. Spread: each pod prefers another bastion, so that load and risk are shared.',
+        'Ordered: the first bastion that works, in the order of the list. Spread: each pod prefers a different bastion, to share load and risk.',
       ),
     jumpHosts: withRules(orderedList(jumpHostSchema, 8), [distinct('jumpHosts', 'jump host')])
       .exactOptional()
@@ -54,7 +54,7 @@ export const sshSchema = withRules(
     secretRef: secretRef(secretKeys)
       .exactOptional()
       .describe(
-        `The Secret with key or password. ${secretKeys} Only these are mounted, as files; the operator itself cannot read Secrets. A change is tried at once and never ends a working session.`,
+        `The Secret with the key or password. ${secretKeys} Only these are mounted, as files; the operator itself cannot read Secrets. A change is tried at once and never ends a working session.`,
       ),
     knownHosts: text(65536)
       .exactOptional()
@@ -65,12 +65,12 @@ export const sshSchema = withRules(
       .enum(['Strict', 'InsecureIgnore'])
       .default('Strict')
       .describe(
-        'Strict: a bastion whose host key is not known is refused. InsecureIgnore: any key is taken, which lets anyone between read and change everything; refused unless the operator runs with --allow-insecure-host-keys.',
+        'Strict: a bastion whose host key is not known is refused. InsecureIgnore: any key is accepted, which lets anyone in between read and change everything; refused unless the operator runs with --allow-insecure-host-keys.',
       ),
     serverAliveIntervalSeconds: integer(1, 60)
       .default(2)
       .describe(
-        'After so many seconds without a byte from the bastion it is asked for a sign of life; after two of them in silence new connections go another way.',
+        'After this many seconds without a byte from the bastion, it is asked for a sign of life. After twice as many, new connections use another session.',
       ),
     connectTimeoutSeconds: integer(1, 120)
       .default(10)

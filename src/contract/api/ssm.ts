@@ -41,7 +41,7 @@ const targetSchema = withRules(
     )
       .exactOptional()
       .describe(
-        'Tags that the node carries, all of them: {Role: bastion}. Looked up again when the node is lost, so a replaced instance is found by itself.',
+        'Tags that the node carries, all of them: {Role: bastion}. Looked up again when the node is lost, so a replacement is found automatically.',
       ),
     ecsTask: z
       .strictObject({
@@ -124,7 +124,7 @@ export const ssmSchema = z
     maxSessionMinutes: integer(0, 1440)
       .default(0)
       .describe(
-        "The account's limit on a session's life in minutes; a replacement is ready before it ends. 0: learned from the first session that is ended.",
+        "The account's limit on a session's life in minutes; a replacement is ready before it ends. 0: learned from the first session that AWS ends.",
       ),
     endpoints: z
       .strictObject({

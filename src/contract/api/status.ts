@@ -10,11 +10,11 @@ const time = () => z.string().max(64).meta({ format: 'date-time' });
 const conditionSchema = z.strictObject({
   type: z.enum(conditionTypes).describe('What it is about.'),
   status: z.enum(['True', 'False', 'Unknown']).describe('True, False or Unknown.'),
-  reason: text(128, 1).describe('One word for machines and for searching; docs/errors.md explains each.'),
-  message: text(4096).describe('A sentence for people: what is wrong, and what mends it.'),
+  reason: text(128, 1).describe('One word for programs and for searching; docs/errors.md explains each.'),
+  message: text(4096).describe('A sentence for people: what is wrong, and how to fix it.'),
   lastTransitionTime: time().describe('When status last changed.'),
   observedGeneration: integer(-1, Number.MAX_SAFE_INTEGER)
-    .describe('The generation of the document that it speaks of.')
+    .describe('The generation of the document that it describes.')
     .exactOptional(),
 });
 
@@ -40,7 +40,7 @@ export const statusSchema = z
   .strictObject({
     observedGeneration: integer(-1, Number.MAX_SAFE_INTEGER)
       .exactOptional()
-      .describe('The generation of the document that the status speaks of; -1 until the operator has seen it.'),
+      .describe('The generation of the document that the status describes; -1 until the operator has seen it.'),
     conditions: listBy('type', conditionSchema, 16)
       .exactOptional()
       .describe(

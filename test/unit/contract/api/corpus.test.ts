@@ -30,7 +30,7 @@ test('the bad documents break every rule of the schema', () => {
   const said = new Set(corpus('bad').flatMap(({ document }) => verdictOf(document).map(({ message }) => message)));
   const silent = ruleSentences(kindSchema()).filter((message) => !said.has(message));
   // The stated exception: it compares with the stored object.
-  assert.deepEqual(silent, ['className is immutable: delete the PortForward and create it anew with the other class']);
+  assert.deepEqual(silent, ['className is immutable: delete the PortForward and create it again with the other class']);
 });
 
 function fieldsOf(value: unknown, path: string): string[] {
