@@ -18,7 +18,7 @@ export async function aborted(signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => onAbort(signal, () => resolve()));
 }
 
-/** Settles as `work` does, or rejects with the signal's reason as soon as it aborts; the work itself goes on, and may fail unheard. */
+/** Settles as `work` does, or rejects with the signal's reason as soon as it aborts. The work goes on then, and its failure is ignored. */
 export async function abortable<T>(work: Promise<T>, { signal }: { readonly signal: AbortSignal }): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   // The race below may be over before it is rejected.

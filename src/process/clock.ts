@@ -1,4 +1,4 @@
-// Time as an argument: whatever decides by time takes a Clock, so that its tests need no waiting.
+// Time as an argument: code that decides by time takes a Clock, so that its tests need not wait.
 // Neighbours: deadline.ts (a limit on a wait), backoff.ts (how long to pause).
 import { performance } from 'node:perf_hooks';
 import { onAbort } from './abort.ts';

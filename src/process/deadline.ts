@@ -4,7 +4,7 @@
 import { anyOf, onAbort } from './abort.ts';
 import { type Clock, systemClock } from './clock.ts';
 
-/** The reason of a deadline that was given no other. */
+/** The default reason of a deadline. */
 export class DeadlineExceeded extends Error {
   override readonly name = 'DeadlineExceeded';
 }
@@ -51,8 +51,8 @@ export function deadline(ms: number, options: DeadlineOptions): Deadline {
 }
 
 /**
- * Runs `work` with a signal that aborts only `graceMs` after the caller's: what was asked for may be done already, and only the answer
- * tells. @throws the caller's reason if it aborted before the start
+ * Runs `work` with a signal that aborts only `graceMs` milliseconds after the caller's: the far side may have done what was asked, and
+ * only its answer shows that. @throws the caller's reason if it aborted before the start
  */
 export async function outlasting<T>(
   graceMs: number,

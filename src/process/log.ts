@@ -1,5 +1,5 @@
 // The process's log: JSON lines on standard output, one per event, by pino.
-// `main` creates one, every part gets it (or a child with its own fields) as an argument; nothing logs globally.
+// The process creates one; everything else gets it, or a child with its own fields, as an argument. Nothing logs globally.
 import { pino } from 'pino';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -13,7 +13,7 @@ interface LogMethod {
   (fields: Readonly<Record<string, unknown>>, message: string): void;
 }
 
-/** What a part may do with the log: write a line (`fields` first, the sentence last; an error under the key `error`) or add fields for good. */
+/** Writes lines (`fields` first, the sentence last; an error under the key `error`); `child` adds fields to all lines of a new one. */
 export interface Logger {
   readonly debug: LogMethod;
   readonly info: LogMethod;
@@ -22,7 +22,7 @@ export interface Logger {
   child(fields: Readonly<Record<string, unknown>>): Logger;
 }
 
-/** The log of a whole process, which also knows how to be emptied before the process ends. */
+/** The log of a whole process, which can also be flushed before the process ends. */
 export interface ProcessLog extends Logger {
   /** Writes every buffered line before it returns. */
   flush(): void;
@@ -32,7 +32,7 @@ export interface LogOptions {
   readonly level?: LogLevel;
   /** Fields of every line, such as the component's name. */
   readonly fields?: Readonly<Record<string, unknown>>;
-  /** Where lines go; standard output unless told. Tests give their own. */
+  /** Where lines go. Default: standard output. */
   readonly destination?: { write(line: string): void };
 }
 
@@ -50,10 +50,10 @@ const secretKeys = [
 /** Depth of the cause chain that is logged; a chain that loops ends here too. */
 const maxCauses = 5;
 
-/** Most bytes kept for a reader that does not take our output; beyond it lines are dropped rather than memory filled or the event loop blocked. */
+/** The most bytes kept for a reader that does not take our output. Then lines are dropped: memory stays bounded and the event loop free. */
 const bufferedBytes = 1 << 20;
 
-/** A log whose lines hold `level` as a word, `time` as ISO 8601 and `msg`; fields whose name promises a secret are replaced by `[redacted]`. */
+/** A log whose lines hold `level` as a word, `time` as ISO 8601 and `msg`; the values of fields with a secret's name become `[redacted]`. */
 export function createLog(options: LogOptions = {}): ProcessLog {
   const stdout =
     options.destination === undefined ? pino.destination({ fd: 1, sync: false, maxLength: bufferedBytes }) : undefined;
@@ -72,7 +72,7 @@ export function createLog(options: LogOptions = {}): ProcessLog {
   return Object.assign(logger, { flush: () => stdout?.flushSync() }) as ProcessLog;
 }
 
-/** A log that writes nothing, for tests and for parts whose caller gave none. */
+/** A log that writes nothing, for callers that gave none. */
 export function silentLog(): Logger {
   return createLog({ level: 'silent', destination: { write: () => undefined } });
 }

@@ -1,8 +1,12 @@
 // The admin port: a small HTTP server for kubelet, Prometheus and (in tunnel pods) the controller.
-// It only knows a table from path to function; what `/livez`, `/readyz`, `/metrics` or `/statusz` say is their owner's business.
+// It knows a table from path to function; what `/livez`, `/readyz`, `/metrics` and `/statusz` say is decided by their owners.
+// Neighbours: src/controller/ and src/sidecar/ start one each, metrics.ts has the numbers.
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { abortable, onAbort } from './abort.ts';
+import type { Clock } from './clock.ts';
+import { deadline } from './deadline.ts';
 import type { Logger } from './log.ts';
 import type { Registry } from './metrics.ts';
 
@@ -15,8 +19,8 @@ interface Answer {
 export type Route = () => Answer | Promise<Answer>;
 
 export interface ProbeServerOptions {
-  /** Address to listen on; all addresses unless told. */
-  readonly host?: string;
+  /** Address to listen on. Default: all addresses. */
+  readonly host?: string | undefined;
   /** 0 takes a free port. */
   readonly port: number;
   /** Exact paths, such as `/livez`. */
@@ -24,6 +28,8 @@ export interface ProbeServerOptions {
   /** Closes the server and every connection of it. */
   readonly signal: AbortSignal;
   readonly log: Logger;
+  /** Default: the system's clock. */
+  readonly clock?: Clock | undefined;
 }
 
 export interface ProbeServer {
@@ -33,7 +39,7 @@ export interface ProbeServer {
   readonly closed: Promise<void>;
 }
 
-/** Longest that a route may think, in milliseconds; then the answer is 503. */
+/** The longest that a route may take, in milliseconds; then the answer is 503. */
 const routeDeadlineMs = 10_000;
 
 /** A route that answers 200 `ok` while `problem()` gives nothing, else 503 with its sentence. */
@@ -56,19 +62,19 @@ export function metricsPage(registry: Registry): Route {
 
 /** Listens and resolves once it does; rejects if the port is taken. Ends only by `signal`. */
 export async function startProbeServer(options: ProbeServerOptions): Promise<ProbeServer> {
-  const { host, port, routes, signal, log } = options;
+  const { host, port, routes, signal, log, clock } = options;
   signal.throwIfAborted();
   // A null prototype, so that a request for `/constructor`-like names finds nothing.
   const table: Record<string, Route> = Object.assign(Object.create(null), routes);
   const server = createServer(
     { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, maxHeaderSize: 8_192 },
-    (request, response) => void answer(table, request, response, log),
+    (request, response) => void answer(request, response, { routes: table, log, clock }),
   );
   server.maxConnections = 256;
   server.on('error', (error) => log.warn({ error }, 'the admin port reported an error'));
   // Not once(): that would reject, unheard, when listening fails.
   const closed = new Promise<void>((resolve) => server.once('close', resolve));
-  server.listen({ port, ...(host === undefined ? {} : { host }) });
+  server.listen({ port, host });
   try {
     await once(server, 'listening', { signal });
   } catch (error) {
@@ -76,26 +82,22 @@ export async function startProbeServer(options: ProbeServerOptions): Promise<Pro
     signal.throwIfAborted();
     throw error;
   }
-  const close = (): void => {
+  const listening = onAbort(signal, () => {
     server.close();
     server.closeAllConnections();
-  };
-  if (signal.aborted) close();
-  else signal.addEventListener('abort', close, { once: true });
+  });
+  server.once('close', () => listening[Symbol.dispose]());
   return { port: (server.address() as AddressInfo).port, closed };
 }
 
-async function answer(
-  routes: Record<string, Route>,
-  request: IncomingMessage,
-  response: ServerResponse,
-  log: Logger,
-): Promise<void> {
-  // A peer that vanishes while we write is its own affair.
+type Answering = Pick<ProbeServerOptions, 'routes' | 'log' | 'clock'>;
+
+async function answer(request: IncomingMessage, response: ServerResponse, answering: Answering): Promise<void> {
+  // A peer that vanishes while we write needs no handling.
   response.on('error', () => undefined);
   // Nobody has a reason to send a body here.
   request.resume();
-  const { status, contentType, body } = await findAnswer(routes, request, log);
+  const { status, contentType, body } = await findAnswer(request, answering);
   response.writeHead(status, {
     'content-type': contentType,
     'content-length': Buffer.byteLength(body),
@@ -105,22 +107,18 @@ async function answer(
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-async function findAnswer(routes: Record<string, Route>, request: IncomingMessage, log: Logger): Promise<Answer> {
+async function findAnswer(request: IncomingMessage, { routes, log, clock }: Answering): Promise<Answer> {
   if (request.method !== 'GET' && request.method !== 'HEAD') return text(405, 'method not allowed\n');
   const path = request.url?.split('?', 1)[0] ?? '';
   const route = routes[path];
   if (route === undefined) return text(404, 'not found\n');
-  let timer: NodeJS.Timeout | undefined;
+  using limit = deadline(routeDeadlineMs, { clock, what: `the answer of ${path}` });
   try {
-    const late = new Promise<Answer>((resolve) => {
-      timer = setTimeout(() => resolve(text(503, 'no answer in time\n')), routeDeadlineMs);
-    });
-    return await Promise.race([Promise.resolve(route()), late]);
+    return await abortable(Promise.resolve(route()), limit);
   } catch (error) {
+    if (limit.expired) return text(503, 'no answer in time\n');
     log.error({ error, path }, 'the admin port could not answer');
     return text(500, 'internal error\n');
-  } finally {
-    clearTimeout(timer);
   }
 }
 

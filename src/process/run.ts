@@ -1,15 +1,15 @@
-// Runs a process from start to exit: the only file that listens to signals and ends the process.
-// `main.ts` of each half calls it once; everything below gets the AbortSignal and never thinks about signals.
+// Runs a process from start to exit: the only file that listens to the signals of the operating system and ends the process.
+// Neighbours: the subcommands of src/cli/ that keep running call it once; everything below them gets an AbortSignal instead.
 import { sleep } from './clock.ts';
 import type { ProcessLog } from './log.ts';
 
 export interface RunOptions {
   readonly log: ProcessLog;
-  /** The exit code for an error that `main` ended with; 1 unless told. */
+  /** The exit code for an error that `main` ended with. Default: 1. */
   readonly exitCodeOf?: (error: unknown) => number;
-  /** Tells what `main` ended with, instead of the log; for a process with a person in front of it. */
+  /** Reports the error that `main` ended with to the person in front of the process. Default: the log. */
   readonly report?: (error: unknown) => void;
-  /** How long `main` may take to end after the first signal, in milliseconds; then the process exits with 1. Without it, for ever. */
+  /** How long `main` may take to end after the first signal, in milliseconds; then the process exits with 1. Default: no limit. */
   readonly stopDeadlineMs?: number;
 }
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { silentLog } from '../../../src/process/log.ts';
 import { Counter, createRegistry } from '../../../src/process/metrics.ts';
 import { check, json, metricsPage, startProbeServer } from '../../../src/process/probe-server.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 
 test('each route answers on its exact path, problems are 503 with the sentence, and all else is 404 or 405', async () => {
   const stop = new AbortController();
@@ -78,4 +79,33 @@ test('a taken port is an error, not a silent second server', async () => {
   await assert.rejects(startProbeServer({ ...options, port: first.port }), { code: 'EADDRINUSE' });
   stop.abort();
   await first.closed;
+});
+
+test('a route that does not answer in time is 503, and a closed server leaves no listener on its signal', async () => {
+  const stop = new AbortController();
+  const clock = new FakeClock();
+  const asked = Promise.withResolvers<void>();
+  const server = await startProbeServer({
+    host: '127.0.0.1',
+    port: 0,
+    signal: stop.signal,
+    log: silentLog(),
+    clock,
+    routes: {
+      '/stuck': () => {
+        asked.resolve();
+        return new Promise(() => undefined);
+      },
+    },
+  });
+  assert.equal(getEventListeners(stop.signal, 'abort').length, 1);
+  const answered = fetch(`http://127.0.0.1:${server.port}/stuck`);
+  await asked.promise;
+  await clock.advance(10_000);
+  const response = await answered;
+  assert.deepEqual([response.status, await response.text()], [503, 'no answer in time\n']);
+  assert.equal(clock.pending, 0);
+  stop.abort();
+  await server.closed;
+  assert.equal(getEventListeners(stop.signal, 'abort').length, 0);
 });
