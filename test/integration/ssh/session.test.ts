@@ -85,7 +85,7 @@ describe('a session', () => {
   test('begins a key re-exchange itself when enough bytes went under one key', async () => {
     const { sshd, secret } = await bastion({ config: ['LogLevel DEBUG1'] });
     const hop = hopTo(sshd, secret);
-    const material = await new CredentialStore({ secretName: 's', directory: secret.directory }).current();
+    const credentials = await new CredentialStore({ secretName: 's', directory: secret.directory }).current();
     const transport = connect(sshd.port, sshd.host);
     await once(transport, 'connect');
     const log = silentLog();
@@ -95,7 +95,7 @@ describe('a session', () => {
       role: 'bastion',
       trust: parseKnownHosts(sshd.knownHosts()),
       ignoreHostKey: false,
-      materials: [material],
+      credentials: [credentials],
       signal: soon(),
       log,
     });

@@ -1,105 +1,107 @@
-// The way to a bastion: directly, or through jump hosts, each a session of its own over the one before, with its own deadline and its own
-// liveness. A failure closes everything that was opened before the error is thrown. Neighbours: driver.ts calls it; tcp-connect.ts,
-// handshake.ts and session.ts do one hop.
+// Connects to a bastion: directly, or through jump hosts, each with a session over the one before, its own deadline and its own liveness
+// check. A failure closes everything that was opened before the error is thrown.
+// Neighbours: driver.ts calls it; login/tcp-connect.ts, login/handshake.ts and channels/session.ts handle one hop.
 import { type Code, TunnelError } from '../../../contract/errors.ts';
 import type { Hop, SshConfig } from '../../../contract/tunnel-config.ts';
+import { deadline } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../base/byte-budget.ts';
 import { type HopRole, hopName } from './base/hop-name.ts';
 import { SshSession } from './channels/session.ts';
 import type { Transport } from './channels/session-watch.ts';
-import type { LoginMaterial } from './login/credentials.ts';
+import type { CredentialSet } from './login/credentials.ts';
 import { login } from './login/handshake.ts';
 import type { KnownHosts } from './login/known-hosts.ts';
-import { openConnection } from './login/tcp-connect.ts';
+import { connectTcp } from './login/tcp-connect.ts';
 
-/** What a hop is logged in with and trusted by; read anew for every attempt. */
-export interface HopAccess {
-  readonly materials: readonly LoginMaterial[];
+/** What we log in to a hop with, and how we recognise it; read again for every attempt. */
+export interface HopCredentials {
+  /** In the order to try. */
+  readonly sets: readonly CredentialSet[];
   readonly trust: KnownHosts;
-  /** To be called with the set that the hop accepted. */
-  accepted(material: LoginMaterial): void;
+  /** Call it with the set that the hop accepted. */
+  accepted(set: CredentialSet): void;
 }
 
-export interface WayOptions {
+export interface ConnectThroughOptions {
   readonly config: SshConfig;
   readonly bastion: Hop;
-  readonly access: (hop: Hop, role: HopRole) => Promise<HopAccess>;
+  readonly credentialsFor: (hop: Hop, role: HopRole) => Promise<HopCredentials>;
   readonly budget: ByteBudget;
   readonly signal: AbortSignal;
   readonly log: Logger;
   /**
-   * Called at the bastion's first byte, and at no jump host's: behind one that answers a network may just have returned as well as before
-   * it. Joining attempts log in to the jump host once a second at most, which a bastion that refuses makes us do anyway.
+   * Called at the bastion's first byte, not at a jump host's: the network behind a jump host that answers may still be down. Attempts that
+   * join this one log in to the jump host at most once a second, as often as a bastion that refuses makes us do anyway.
    */
-  readonly onAnswer?: () => void;
+  readonly onAnswer?: (() => void) | undefined;
 }
 
-/** The bastion's session; jump hosts' sessions below it end with it. @throws TunnelError of layer `bastion`, or the signal's reason. */
-export async function connectThrough(options: WayOptions): Promise<SshSession> {
+/** The bastion's session; the jump hosts' sessions end with it. @throws TunnelError of layer `bastion`, or the signal's reason. */
+export async function connectThrough(options: ConnectThroughOptions): Promise<SshSession> {
   const { config, bastion } = options;
-  let below: SshSession | undefined;
+  let session: SshSession | undefined;
   for (const hop of [...config.jumpHosts, bastion]) {
     try {
-      below = await connectHop(options, hop, hop === bastion ? 'bastion' : 'jump host', below);
+      session = await connectHop(options, hop, hop === bastion ? 'bastion' : 'jump host', session);
     } catch (error) {
-      await below?.close();
+      await session?.close();
       throw error;
     }
   }
-  return below as SshSession;
+  return session as SshSession;
 }
 
-async function connectHop(options: WayOptions, hop: Hop, role: HopRole, below?: SshSession): Promise<SshSession> {
+async function connectHop(
+  options: ConnectThroughOptions,
+  hop: Hop,
+  role: HopRole,
+  parent?: SshSession,
+): Promise<SshSession> {
   const { config, signal, budget, log } = options;
-  const access = await options.access(hop, role);
+  const credentials = await options.credentialsFor(hop, role);
   let reached = false;
-  const deadline = new AbortController();
-  const timer = setTimeout(
-    () => deadline.abort(unanswered({ hop, role, config, reached, behindJump: below !== undefined })),
-    config.connectTimeoutSeconds * 1000,
-  );
-  const attempt = AbortSignal.any([signal, deadline.signal]);
-  try {
-    const transport =
-      below === undefined ? await openConnection(hop, role, attempt) : await dialNext(below, hop, role, attempt);
-    reached = true;
-    const done = await login({
-      socket: transport,
-      hop,
-      role,
-      trust: access.trust,
-      ignoreHostKey: config.hostKeyPolicy === 'InsecureIgnore',
-      materials: access.materials,
-      signal: attempt,
-      log,
-      ...(role !== 'bastion' || options.onAnswer === undefined ? {} : { onAnswer: options.onAnswer }),
-    });
-    access.accepted(done.material);
-    return new SshSession({
-      hop,
-      role,
-      transport,
-      login: done,
-      budget,
-      serverAliveIntervalMs: config.serverAliveIntervalSeconds * 1000,
-      log,
-      ...(below === undefined ? {} : { below }),
-    });
-  } finally {
-    clearTimeout(timer);
-  }
+  using limit = deadline(config.connectTimeoutSeconds * 1000, {
+    signal,
+    reason: () => timeoutError({ hop, role, config, reached, behindJump: parent !== undefined }),
+  });
+  const transport =
+    parent === undefined ? await connectTcp(hop, role, limit.signal) : await dialNext(parent, hop, role, limit.signal);
+  reached = true;
+  const done = await login({
+    socket: transport,
+    hop,
+    role,
+    trust: credentials.trust,
+    ignoreHostKey: config.hostKeyPolicy === 'InsecureIgnore',
+    credentials: credentials.sets,
+    signal: limit.signal,
+    log,
+    onAnswer: role === 'bastion' ? options.onAnswer : undefined,
+  });
+  credentials.accepted(done.credentials);
+  return new SshSession({
+    hop,
+    role,
+    transport,
+    login: done,
+    budget,
+    serverAliveIntervalMs: config.serverAliveIntervalSeconds * 1000,
+    log,
+    parent,
+  });
 }
 
-interface Unanswered {
+interface TimeoutFacts {
   readonly hop: Hop;
   readonly role: HopRole;
   readonly config: SshConfig;
+  /** True if there was a connection, and only the handshake took too long. */
   readonly reached: boolean;
   readonly behindJump: boolean;
 }
 
-function unanswered({ hop, role, config, reached, behindJump }: Unanswered): TunnelError {
+function timeoutError({ hop, role, config, reached, behindJump }: TimeoutFacts): TunnelError {
   const name = hopName(role, hop);
   const seconds = config.connectTimeoutSeconds;
   return new TunnelError(
@@ -117,9 +119,9 @@ const codeBehindJump: Partial<Record<Code, Code>> = {
   DestinationTimeout: 'BastionTimeout',
 };
 
-async function dialNext(below: SshSession, hop: Hop, role: HopRole, signal: AbortSignal): Promise<Transport> {
+async function dialNext(parent: SshSession, hop: Hop, role: HopRole, signal: AbortSignal): Promise<Transport> {
   try {
-    return await below.dial({ host: hop.host, port: hop.port }, { signal });
+    return await parent.dial({ host: hop.host, port: hop.port }, { signal });
   } catch (error) {
     if (signal.aborted || !(error instanceof TunnelError) || error.layer === 'bastion') throw error;
     throw new TunnelError(

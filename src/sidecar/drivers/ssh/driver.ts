@@ -1,13 +1,13 @@
-// The ssh driver: bastions as routes, sessions over ssh2. Reading order of this folder: driver → jump → connection → handshake → session
-// → channel-stream; ssh2-hardening.ts is the only file that knows ssh2's inside.
+// The ssh driver: bastions are its routes, its sessions use ssh2. Reading order: driver.ts → connect.ts → login/tcp-connect.ts →
+// login/handshake.ts → channels/session.ts → channels/channel-stream.ts. Only base/ssh2-hardening.ts touches ssh2's internals.
 import { TunnelError } from '../../../contract/errors.ts';
 import type { Hop, SshConfig } from '../../../contract/tunnel-config.ts';
 import type { Logger } from '../../../process/log.ts';
 import { ByteBudget } from '../../base/byte-budget.ts';
 import type { ConnectOptions, Driver, Session } from '../../base/driver.ts';
 import { type HopRole, hopName } from './base/hop-name.ts';
-import { connectThrough, type HopAccess } from './connect.ts';
-import { CredentialStore, type LoginMaterial } from './login/credentials.ts';
+import { connectThrough, type HopCredentials } from './connect.ts';
+import { type CredentialSet, CredentialStore } from './login/credentials.ts';
 import { joinKnownHosts } from './login/host-trust.ts';
 import { parseKnownHosts } from './login/known-hosts.ts';
 import { orderRoutes, type SshRoute } from './routes.ts';
@@ -15,14 +15,14 @@ import { orderRoutes, type SshRoute } from './routes.ts';
 export type { SshRoute } from './routes.ts';
 
 export interface SshDriverOptions {
-  /** Decides the order of bastions under the policy Spread; any stable text on a laptop. */
+  /** Seeds the order of bastions under the policy Spread; any stable text on a laptop. */
   readonly podUid: string;
   readonly log: Logger;
-  /** The pod's, shared with everything else that holds bytes; one of its own unless given. */
+  /** The pod's, shared with everything else that buffers bytes. Default: one of its own. */
   readonly budget?: ByteBudget;
 }
 
-/** Nothing is opened or read before the first call. All sessions share one byte budget. */
+/** Opens and reads nothing before the first call. All sessions share one byte budget. */
 export function createSshDriver(config: SshConfig, options: SshDriverOptions): Driver<SshRoute> {
   const { podUid, log, budget = new ByteBudget() } = options;
   const documentHosts = parseKnownHosts(config.knownHosts);
@@ -36,20 +36,20 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
     }
   }
 
-  const access = async (hop: Hop, role: HopRole): Promise<HopAccess> => {
+  const credentialsFor = async (hop: Hop, role: HopRole): Promise<HopCredentials> => {
     const store = hop.credentials === undefined ? undefined : stores.get(hop.credentials.directory);
     if (store === undefined) {
       throw new TunnelError('SecretNotFound', `no Secret is named for ${hopName(role, hop)}: set spec.ssh.secretRef`);
     }
     const id = `${hopName(role, hop)} ${hop.user}`;
-    const materials = await usableMaterials(store, id, log);
+    const sets = await usableSets(store, id, log);
     return {
-      materials,
-      trust: joinKnownHosts([documentHosts, ...materials.slice(0, 1).map((one) => one.knownHosts)]),
-      accepted(material) {
-        if (material !== materials[0])
-          log.warn({ host: hop.host }, 'the changed Secret was refused; logged in with the one before');
-        store.accept(id, material);
+      sets,
+      trust: joinKnownHosts([documentHosts, ...sets.slice(0, 1).map((one) => one.knownHosts)]),
+      accepted(set) {
+        if (set !== sets[0])
+          log.warn({ host: hop.host }, 'the changed Secret was refused, logged in with the previous one');
+        store.accept(id, set);
       },
     };
   };
@@ -58,7 +58,7 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
     routes: async () => routes,
     async connect(route: SshRoute, options: ConnectOptions): Promise<Session> {
       options.signal.throwIfAborted();
-      return connectThrough({ config, bastion: route.bastion, access, budget, ...options });
+      return connectThrough({ config, bastion: route.bastion, credentialsFor, budget, ...options });
     },
     onCredentialsChange(listener) {
       const stops = [...stores.values()].map((store) => store.onChange(listener));
@@ -76,8 +76,8 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
   };
 }
 
-/** The set on disk, then the last one that worked; where what is on disk cannot be used, the last one alone. */
-async function usableMaterials(store: CredentialStore, hop: string, log: Logger): Promise<readonly LoginMaterial[]> {
+/** The set on disk, then the last one that worked; only the latter if the set on disk cannot be used. */
+async function usableSets(store: CredentialStore, hop: string, log: Logger): Promise<readonly CredentialSet[]> {
   try {
     const current = await store.current();
     const accepted = store.accepted(hop, current);
@@ -85,7 +85,7 @@ async function usableMaterials(store: CredentialStore, hop: string, log: Logger)
   } catch (error) {
     const accepted = store.accepted(hop);
     if (accepted === undefined) throw error;
-    log.warn({ error }, 'the Secret cannot be used as it is now; the last one that worked is');
+    log.warn({ error }, 'current Secret is unusable, using the last accepted credentials');
     return [accepted];
   }
 }

@@ -1,4 +1,4 @@
-// The order in which bastions are preferred. Pure. Neighbour: driver.ts.
+// The order in which bastions are tried. Pure. Neighbour: driver.ts.
 import { createHash } from 'node:crypto';
 import { hostPort } from '../../../contract/ip-address.ts';
 import type { Hop, SshConfig } from '../../../contract/tunnel-config.ts';
@@ -10,8 +10,8 @@ export interface SshRoute extends Route {
 }
 
 /**
- * Ordered: as written. Spread: by a rendezvous hash, so that pods spread evenly over the bastions, each pod keeps its order over
- * restarts of the process, and a bastion that is added or removed moves only its own share.
+ * Ordered: as written. Spread: by a rendezvous hash. Pods then spread evenly over the bastions, each pod keeps its order when its process
+ * restarts, and an added or removed bastion moves only its own share.
  */
 export function orderRoutes(
   config: Pick<SshConfig, 'bastions' | 'bastionPolicy'>,

@@ -1,4 +1,4 @@
-// How a host key is shown to people. Neighbours: login/handshake-error.ts (refusals), channels/session.ts (status).
+// Host keys as people see them. Neighbours: login/handshake-error.ts (refusals), channels/session.ts (status).
 import { createHash } from 'node:crypto';
 
 /** `SHA256:…` as ssh-keygen -l prints it. */

@@ -1,4 +1,4 @@
-// How sentences name a machine on the way. Neighbours: every file of this driver that throws.
+// The name of a hop in sentences. Neighbours: every file of this driver that throws.
 
 import { hostPort } from '../../../../contract/ip-address.ts';
 import type { Hop } from '../../../../contract/tunnel-config.ts';

@@ -1,5 +1,5 @@
-// A client of ssh2 that the far side has let in, and what both agreed on. Neighbours: login/handshake.ts makes it, channels/session.ts
-// takes it over.
+// An authenticated client of ssh2, and what both sides agreed on.
+// Neighbours: login/handshake.ts makes it, channels/session.ts takes it over.
 import type { Client } from 'ssh2';
 
 export interface LoggedIn {

@@ -1,38 +1,39 @@
-// The single file that touches ssh2's internals. ssh2 keeps key exchange, ciphers and authentication; its channel layer is replaced:
-// the handlers of channel messages become ours, so windows, back-pressure, endings and reasons are decided in session.ts and
-// channel-stream.ts. Because nothing here is public API, the version is asserted when the module loads and the shape at each use.
+// The only file that touches ssh2's internals. ssh2 keeps key exchange, ciphers and authentication; its channel layer is replaced by our
+// own handlers of channel messages, so that session.ts and channel-stream.ts decide about windows, back-pressure, endings and errors.
+// None of this is public API: the version is checked when the module loads, the shape at each use.
 import { randomFillSync } from 'node:crypto';
 import type { Client, ParsedKey } from 'ssh2';
 import crypto from 'ssh2/lib/protocol/crypto.js';
 import protocolUtils from 'ssh2/lib/protocol/utils.js';
 import ssh2Package from 'ssh2/package.json' with { type: 'json' };
+import { sshString } from './ssh-string.ts';
 
 const pinnedVersion = '1.17.0';
 if (ssh2Package.version !== pinnedVersion) {
   throw new Error(`ssh2 ${ssh2Package.version} is installed, but its hardening is written for ${pinnedVersion}`);
 }
 
-/** True when ssh2's native crypto is loaded; without it packets cost two to four times the CPU. */
+/** True if ssh2's native crypto is loaded; without it packets cost two to four times the CPU time. */
 export const nativeCrypto: boolean = crypto.bindingAvailable;
 
-/** RFC 4253 §6.1: what every implementation must take as the payload of one packet, and what we ask for. */
+/** RFC 4253 §6.1: the payload of one packet that every implementation must accept, and that we ask for. */
 export const maxPacketBytes = 32 * 1024;
 
-/** What the far side says about channels (RFC 4254 §5). `local` is the id that we gave. */
+/** Messages of the far side about channels (RFC 4254 §5). `local` is the id that we chose. */
 export interface ChannelEvents {
   opened(local: number, remote: number, window: number, maxPacket: number): void;
   openFailed(local: number, reason: number, description: string): void;
   data(local: number, bytes: Buffer): void;
-  /** Bytes of a second data stream, which no forwarded channel has: to be credited and dropped. */
+  /** Bytes of a second data stream, which no forwarded channel uses: credit and drop them. */
   extendedData(local: number, length: number): void;
   windowAdjusted(local: number, bytes: number): void;
   eof(local: number): void;
   closed(local: number): void;
-  /** A channel request that waits for an answer (sshd's ClientAliveInterval asks this way). */
+  /** A channel request that wants an answer (sshd's ClientAliveInterval sends one). */
   replyWanted(local: number): void;
 }
 
-/** What we say about channels. The caller sends nothing after the connection is lost. */
+/** Our messages about channels. The caller must send nothing after the connection is lost. */
 export interface ChannelMessages {
   openTcp(local: number, window: number, host: string, port: number): void;
   openSocket(local: number, window: number, path: string): void;
@@ -43,9 +44,9 @@ export interface ChannelMessages {
   refuseRequest(remote: number): void;
   /** keepalive@openssh.com: any answer, even a refusal, is a sign of life. */
   ping(): void;
-  /** Begins a key re-exchange, unless one runs. */
+  /** Begins a key re-exchange, unless one is in progress. */
   rekey(): void;
-  /** True while keys are exchanged: what is sent meanwhile queues in memory, so bulk data must wait. */
+  /** True during a key exchange: whatever is sent meanwhile queues in memory, so bulk data must wait. */
   readonly exchangingKeys: boolean;
 }
 
@@ -82,7 +83,7 @@ function protocolOf(client: Client): Protocol {
   return protocol;
 }
 
-/** Takes the channels of an authenticated client into our hands. */
+/** Replaces the channel layer of an authenticated client. */
 export function takeChannels(client: Client, events: ChannelEvents): ChannelMessages {
   const protocol = protocolOf(client);
   Object.assign(protocol._handlers, {
@@ -103,7 +104,7 @@ export function takeChannels(client: Client, events: ChannelEvents): ChannelMess
   });
   return {
     openTcp: (local, window, host, port) =>
-      // The origin is only written to sshd's log; ours would tell a pod address to the bastion.
+      // sshd only logs the origin; ours would reveal a pod address to the bastion.
       protocol.directTcpip(local, window, maxPacketBytes, {
         srcIP: '127.0.0.1',
         srcPort: 0,
@@ -126,8 +127,8 @@ export function takeChannels(client: Client, events: ChannelEvents): ChannelMess
 }
 
 /**
- * To be called once, right after `client.connect`. Refuses global requests (ssh2 would ask sshd to prove every host key of
- * hostkeys-00@openssh.com and ends the connection over a key type that it does not know), and pads packets from a pool.
+ * Call it once, right after `client.connect`. Refuses global requests (for hostkeys-00@openssh.com, ssh2 would ask sshd to prove every
+ * host key, and end the connection because of an unknown key type), and pads packets from a pool.
  */
 export function hardenClient(client: Client): void {
   const protocol = protocolOf(client);
@@ -151,7 +152,7 @@ let poolUsed = pool.length;
 /** One system call per thousand packets instead of one per packet (2.6 µs each, measured). RFC 5647 §7.2, RFC 4253 §6. */
 function padFromPool(cipher: Cipher): void {
   const probe = cipher.allocPacket(0);
-  // The native cipher writes its tag behind the packet, in the same buffer; the JavaScript one does not.
+  // The native cipher writes its tag after the packet, into the same buffer; the JavaScript one does not.
   const tagBytes = probe.length - 4 - probe.readUInt32BE(0);
   cipher.allocPacket = (payloadBytes) => {
     let padding = gcmBlockBytes - ((1 + payloadBytes) % gcmBlockBytes);
@@ -170,12 +171,12 @@ function padFromPool(cipher: Cipher): void {
   };
 }
 
-/** A user certificate (PROTOCOL.certkeys) that is sent in place of its public key. */
+/** A user certificate (PROTOCOL.certkeys) that is sent instead of its public key. */
 export interface UserCertificate {
   readonly blob: Buffer;
 }
 
-/** Makes the client present the certificate that belongs to a key, where `certificates` has one. ssh2 knows none by itself. */
+/** Makes the client present a key's certificate if `certificates` has one. ssh2 itself does not support certificates. */
 export function presentCertificates(client: Client, certificates: WeakMap<ParsedKey, UserCertificate>): void {
   const protocol = protocolOf(client);
   const plain = protocol.authPK.bind(protocol);
@@ -208,11 +209,4 @@ function send(protocol: Protocol, payload: Buffer): void {
   packet.set(payload, writer.allocStart);
   protocol._authsQueue.push('publickey');
   protocolUtils.sendPacket(protocol, writer.finalize(packet));
-}
-
-function sshString(value: string | Buffer): Buffer {
-  const bytes = typeof value === 'string' ? Buffer.from(value) : value;
-  const length = Buffer.allocUnsafe(4);
-  length.writeUInt32BE(bytes.length);
-  return Buffer.concat([length, bytes]);
 }

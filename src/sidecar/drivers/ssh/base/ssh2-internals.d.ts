@@ -1,4 +1,4 @@
-// The parts of ssh2 1.17.0 that are not its public API and that ssh2-hardening.ts, alone, relies on.
+// The parts of ssh2 1.17.0 outside its public API that ssh2-hardening.ts, and no other file, uses.
 
 declare module 'ssh2/lib/protocol/utils.js' {
   const utils: {

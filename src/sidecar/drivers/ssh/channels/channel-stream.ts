@@ -1,11 +1,11 @@
-// One forwarded channel as a Duplex that tells the truth about its ending: `end` only after the far side's CHANNEL_EOF; a close without
-// EOF, a lost session and a broken protocol destroy it with an error. Half-close is kept both ways, `destroy` really closes the channel.
-// Neighbours: session.ts feeds it and removes it, inbound-window.ts and transmit-gate.ts bound what it holds.
+// One forwarded channel as a Duplex whose ending can be trusted: `end` comes only after the far side's CHANNEL_EOF; a close without EOF, a
+// lost session and a protocol error destroy it with an error. Half-close works both ways; `destroy` closes the channel.
+// Neighbours: session.ts feeds it and removes it, inbound-window.ts and transmit-gate.ts bound what it buffers.
 import { Duplex } from 'node:stream';
 import type { TunnelError } from '../../../../contract/errors.ts';
 import type { ByteBudget } from '../../../base/byte-budget.ts';
 import type { ChannelMessages } from '../base/ssh2-hardening.ts';
-import { type InboundWindow } from './inbound-window.ts';
+import type { InboundWindow } from './inbound-window.ts';
 import type { TransmitGate } from './transmit-gate.ts';
 
 export interface ChannelOptions {
@@ -15,7 +15,7 @@ export interface ChannelOptions {
   /** Already granted to the far side when the channel was opened. */
   readonly inbound: InboundWindow;
   readonly remote: number;
-  /** What the far side lets us send: RFC 4254 §5.2. */
+  /** What the far side allows us to send: RFC 4254 §5.2. */
   readonly outbound: { readonly window: number; readonly maxPacket: number };
   /** The error for a channel that the far side closed without CHANNEL_EOF. */
   readonly closedEarly: () => TunnelError;
@@ -23,7 +23,7 @@ export interface ChannelOptions {
   readonly alive: () => boolean;
 }
 
-/** A slice of a larger allocation keeps all of it in memory; beyond this share of waste a waiting chunk is copied. */
+/** A slice keeps the whole allocation behind it in memory; a waiting chunk is copied if that is more than this many times its size. */
 const wasteFactor = 4;
 
 export class ChannelStream extends Duplex {
@@ -48,11 +48,11 @@ export class ChannelStream extends Duplex {
     return this.#received;
   }
 
-  // --- what the far side says; called by the session ---
+  // --- messages of the far side; called by the session ---
 
-  /** False when the far side overran its window. */
+  /** False if the far side overran its window. */
   receive(bytes: Buffer): boolean {
-    // On its way when we closed: dropped, and never credited.
+    // Sent before the far side saw our close: dropped, and never credited.
     if (this.destroyed || this.#farSideEnded) return true;
     if (!this.#options.inbound.received(bytes.length)) return false;
     this.#received += bytes.length;
@@ -84,9 +84,9 @@ export class ChannelStream extends Duplex {
       this.destroy(this.#options.closedEarly());
       return;
     }
-    // Nobody takes our bytes any more. If some are still to be written, that is a loss and must be told, after what came was read.
+    // Nobody takes our bytes any more. If some are still unwritten, they are lost: report that after the received ones were read.
     if (this.writableLength === 0) {
-      // Ending twice is an error that nobody hears but that costs its making.
+      // Ending twice would create an error that nobody sees.
       if (!this.writableEnded) this.end();
     } else if (this.readableEnded) this.destroy(this.#options.closedEarly());
     else this.once('end', () => this.destroy(this.#options.closedEarly()));
@@ -98,7 +98,7 @@ export class ChannelStream extends Duplex {
     this.#send();
   }
 
-  /** Answers a request that sshd makes of the channel, as its keep-alive does. */
+  /** Answers a channel request that wants a reply, such as sshd's keep-alive. */
   refuseRequest(): void {
     if (!this.#closeSent) this.#options.messages.refuseRequest(this.#options.remote);
   }
@@ -106,7 +106,7 @@ export class ChannelStream extends Duplex {
   // --- Duplex ---
 
   override _read(): void {
-    // Data is pushed as it comes; what the reader has taken is seen in `read`.
+    // Data is pushed as it arrives; `read` sees what the reader has taken.
   }
 
   override read(size?: number): unknown {
@@ -138,7 +138,7 @@ export class ChannelStream extends Duplex {
     done(error);
   }
 
-  /** Sends what window and gate permit of the chunk in hand, and waits for whichever is missing. */
+  /** Sends as much of the parked chunk as window and gate permit, then waits for the one that is closed. */
   readonly #send = (): void => {
     const parked = this.#parked;
     if (parked === undefined || this.destroyed) return;
@@ -158,7 +158,7 @@ export class ChannelStream extends Duplex {
     }
     parked.chunk = parked.chunk.subarray(sent);
     this.#accountParked(parked.chunk.length);
-    // A closed window is reopened by the far side's adjustment; only a closed gate is waited for in line.
+    // The far side's adjustment reopens a closed window; only for a closed gate we wait in line.
     if (this.#outboundWindow > 0) gate.wait(this.#send);
   };
 
@@ -167,7 +167,7 @@ export class ChannelStream extends Duplex {
     this.#parkedBytes = bytes;
   }
 
-  /** Credits what has left our buffer towards the local side since the last time. */
+  /** Credits the bytes that have left our buffer towards the local side since the last call. */
   #credit(): void {
     const consumed = this.#received - this.readableLength;
     const bytes = consumed - this.#consumed;
@@ -179,7 +179,7 @@ export class ChannelStream extends Duplex {
   #adjust(bytes: number): void {
     const { inbound, messages, remote, alive } = this.#options;
     const grant = inbound.consumed(bytes, performance.now());
-    // After its EOF the far side sends nothing; a grant would be noise on the wire.
+    // After its EOF the far side sends nothing more: a grant would be useless.
     if (grant > 0 && !this.#closeSent && !this.#farSideEnded && alive()) messages.adjustWindow(remote, grant);
   }
 

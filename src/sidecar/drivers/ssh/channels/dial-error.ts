@@ -1,13 +1,14 @@
-// Gives each way in which a dial through a bastion fails its code and its sentence. sshd tells the cause only in the free text of
-// CHANNEL_OPEN_FAILURE (strerror and gai_strerror of the bastion), so this is where that text is read. Pure. Neighbour: session.ts.
+// Turns each failure of a dial through a bastion into an error with its own code and sentence. sshd gives the cause only in the free text
+// of CHANNEL_OPEN_FAILURE (strerror and gai_strerror of the bastion), which is parsed here. Pure. Neighbour: session.ts.
 import { TunnelError } from '../../../../contract/errors.ts';
 import { type Destination, destinationText } from '../../../../contract/tunnel-config.ts';
+import { DeadlineExceeded } from '../../../../process/deadline.ts';
 
 /** RFC 4254 §5.1. */
 const administrativelyProhibited = 1;
 const unknownChannelType = 3;
 
-/** The error for a CHANNEL_OPEN_FAILURE; `bastion` as sentences name it. */
+/** The error for a CHANNEL_OPEN_FAILURE; `bastion` is its name in sentences. */
 export function openFailure(destination: Destination, bastion: string, reason: number, text: string): TunnelError {
   const to = destinationText(destination);
   if (reason === administrativelyProhibited || reason === unknownChannelType) {
@@ -39,7 +40,7 @@ export function openFailure(destination: Destination, bastion: string, reason: n
 
 /** The error for a dial whose signal aborted: DestinationTimeout for a deadline, else the caller's own reason. */
 export function dialTimedOut(destination: Destination, bastion: string, reason: unknown): unknown {
-  const isDeadline = reason instanceof Error && reason.name === 'TimeoutError';
+  const isDeadline = reason instanceof DeadlineExceeded || (reason instanceof Error && reason.name === 'TimeoutError');
   return isDeadline ? timedOut(destinationText(destination), bastion, reason) : reason;
 }
 

@@ -1,31 +1,31 @@
-// How many bytes the far side may send on one channel before we take some off it (RFC 4254 §5.2). ssh2's fixed 2 MiB with an
-// adjustment at one half runs at 0.4 × of `ssh -L` over 20 ms; this window is topped up early and follows need and budget.
-// No I/O and no clock: session.ts sends what it answers. Neighbours: byte-budget.ts, channel-stream.ts.
+// How many bytes the far side may send on one channel before we have consumed some (RFC 4254 §5.2). ssh2's fixed 2 MiB, adjusted at one
+// half, reaches 0.4 × the speed of `ssh -L` over 20 ms; this window is topped up early and follows need and budget.
+// No I/O and no clock: channel-stream.ts sends the adjustments that it returns. Neighbour: base/byte-budget.ts.
 import type { ByteBudget } from '../../../base/byte-budget.ts';
 
 const KiB = 1024;
 
-/** What a channel may always have, budget or not: less would stop it. 1,000 channels of it are a quarter of the budget. */
+/** Granted to every channel, whatever the budget: less would stop it. For 1,000 channels this is a quarter of the budget. */
 export const minWindowBytes = 16 * KiB;
 
-/** 8 MiB carry 160 MB/s over 50 ms; larger windows were bimodal when measured. */
+/** 8 MiB carry 160 MB/s over 50 ms; larger windows had two very different speeds when measured. */
 export const maxWindowBytes = 8 * 1024 * KiB;
 
-/** A window is doubled when it was emptied within this time: it then covers round trips of up to as long. */
+/** A window that is used up within this time is doubled, so that it covers round trips of up to this long. */
 const growWithinMs = 1000;
 
 export class InboundWindow {
   readonly #budget: ByteBudget;
-  /** What the far side may still send. */
+  /** Bytes that the far side may still send. */
   #granted = 0;
-  /** Received, but not yet taken by the local side. */
+  /** Bytes received, but not yet consumed by the local side. */
   #buffered = 0;
   #target: number;
   #consumedOfWindow = 0;
   #windowBegan: number;
   #released = false;
 
-  /** `now` in milliseconds of a monotonic clock. The initial window is spent from the budget at once. */
+  /** `now` in milliseconds of a monotonic clock. Takes the initial window from the budget at once. */
   constructor(budget: ByteBudget, now: number) {
     this.#budget = budget;
     this.#windowBegan = now;
@@ -38,7 +38,7 @@ export class InboundWindow {
     return this.#granted;
   }
 
-  /** False when the far side sent more than it may: a protocol error, after which nothing bounds its bytes (ssh2 issue 1505). */
+  /** False if the far side sent more than it may: a protocol error, after which nothing bounds its bytes (ssh2 issue 1505). */
   received(bytes: number): boolean {
     if (bytes > this.#granted) return false;
     this.#granted -= bytes;
@@ -46,7 +46,7 @@ export class InboundWindow {
     return true;
   }
 
-  /** The local side took bytes off; the answer is the adjustment to send now, 0 for none. */
+  /** The local side consumed bytes. Returns the window adjustment to send now, 0 for none. */
   consumed(bytes: number, now: number): number {
     if (this.#released) return 0;
     this.#buffered -= bytes;
@@ -54,17 +54,17 @@ export class InboundWindow {
     this.#followNeed(bytes, now);
     const held = this.#granted + this.#buffered;
     const wanted = this.#target - held;
-    // A quarter of what is to spare: the n-th busy stream gets less than the first, but none takes all.
+    // At most a quarter of the spare budget: later busy streams get less than earlier ones, but none takes all.
     const allowed = Math.max(this.#budget.spare / 4, minWindowBytes - held);
     const bytesToGrant = Math.floor(Math.min(wanted, allowed));
     if (bytesToGrant <= 0) return 0;
-    // Topped up at a tenth, so that over a long way the far side never waits for us; but not for every packet.
+    // Grants at least a tenth at a time: early enough that a distant far side never waits for us, but not for every packet.
     if (bytesToGrant < this.#target / 10 && this.#granted > minWindowBytes / 2) return 0;
     this.#grant(bytesToGrant);
     return bytesToGrant;
   }
 
-  /** Everything goes back to the budget; the channel is gone. */
+  /** Gives everything back to the budget; call it when the channel is gone. */
   release(): void {
     if (this.#released) return;
     this.#released = true;
@@ -81,7 +81,7 @@ export class InboundWindow {
   #followNeed(bytes: number, now: number): void {
     this.#consumedOfWindow += bytes;
     if (this.#consumedOfWindow < this.#target) return;
-    // A reader that lags keeps its buffer filled; a larger window would only fill more memory.
+    // A slow reader keeps its buffer full; a larger window would only fill more memory.
     if (now - this.#windowBegan < growWithinMs && this.#buffered < this.#target / 2) {
       this.#target = Math.min(maxWindowBytes, this.#target * 2);
     }

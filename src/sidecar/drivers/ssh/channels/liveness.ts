@@ -1,25 +1,25 @@
-// Decides from the silence of a connection whether it is alive, suspect or dead. No I/O and no clock of its own: session.ts feeds it
-// ticks and byte counts and does what it answers; kernel-evidence.ts tells a dead network from a far side that merely stalls
-// (sshd resolves names in line: one slow lookup freezes all of its channels for 10 s, and ending it would drop every stream).
+// Decides from a connection's silence whether it is alive, suspect or dead. No I/O and no clock of its own: session-watch.ts feeds it
+// times and byte counts and does what it returns. A far side that merely stalls is not dead: sshd resolves names synchronously, so one
+// slow lookup freezes all of its channels for 10 s, and ending the session would drop every stream. Neighbour: kernel-evidence.ts.
 
-/** What the caller must do next. `confirm`: let the event loop read once more, then call `confirm`. */
+/** What the caller must do next. `confirm`: let the event loop read once more, then call `confirm()`. */
 export type LivenessAction = 'none' | 'ping' | 'askKernel' | 'confirm';
 
-export type Verdict = 'network-dead' | 'far-side-stalled';
+export type CauseOfDeath = 'network-dead' | 'far-side-stalled';
 
 export interface LivenessOptions {
   /** Silence after which a ping is sent; two of them without an inbound byte make the connection suspect. */
   readonly intervalMs: number;
 }
 
-/** A tick that comes later than this says that we, not the far side, were away: frozen, throttled or overloaded. */
+/** A tick later than this means that we, not the far side, stood still: frozen, throttled or overloaded. */
 const lagToleratedMs = 1000;
 
 /** After suspicion: 4 s more of silence with unacknowledged bytes, or 26 s more without, end the connection (8 s and 30 s at 2 s). */
 const networkDeadAfterMs = 4000;
 const stalledAfterMs = 26_000;
 
-/** How often the kernel is asked while suspect; reading its table costs milliseconds on a busy node. */
+/** Interval between questions to the kernel while suspect; reading its table takes milliseconds on a busy node. */
 const kernelEveryMs = 1000;
 
 export class Liveness {
@@ -31,7 +31,7 @@ export class Liveness {
   #lastAsked = Number.NEGATIVE_INFINITY;
   #unacknowledged = false;
   #suspect = false;
-  #pending: Verdict | undefined;
+  #pending: CauseOfDeath | undefined;
 
   /** Times are milliseconds of one monotonic clock; `bytes` counts all bytes received so far. */
   constructor(options: LivenessOptions, now: number, bytes: number) {
@@ -42,7 +42,7 @@ export class Liveness {
     this.#lastPing = now;
   }
 
-  /** How often `tick` is to be called. */
+  /** Interval at which `tick` must be called. */
   get tickMs(): number {
     return Math.min(500, this.#intervalMs / 2);
   }
@@ -75,22 +75,22 @@ export class Liveness {
     return 'none';
   }
 
-  /** What the kernel says: true when bytes that we sent are retransmitted without an acknowledgement. */
+  /** Takes the kernel's answer: true if bytes that we sent are retransmitted without an acknowledgement. */
   kernelSays(unacknowledged: boolean): void {
     this.#unacknowledged = unacknowledged;
   }
 
-  /** After one more turn of reading: the verdict, or undefined when a byte came after all. */
-  confirm(now: number, bytes: number): Verdict | undefined {
-    const verdict = this.#pending;
+  /** Call it after one more turn of reading: why the connection is dead, or undefined if a byte arrived after all. */
+  confirm(now: number, bytes: number): CauseOfDeath | undefined {
+    const cause = this.#pending;
     this.#pending = undefined;
-    if (bytes === this.#bytes) return verdict;
+    if (bytes === this.#bytes) return cause;
     this.#heard(now, bytes);
     return undefined;
   }
 
-  #propose(verdict: Verdict): LivenessAction {
-    this.#pending = verdict;
+  #propose(cause: CauseOfDeath): LivenessAction {
+    this.#pending = cause;
     return 'confirm';
   }
 
@@ -100,7 +100,7 @@ export class Liveness {
     this.#restart(now);
   }
 
-  /** The count of silence begins anew; a suspicion stays until a byte comes. */
+  /** Counts silence from zero again; a suspicion stays until a byte arrives. */
   #restart(now: number): void {
     this.#silentSince = now;
     this.#unacknowledged = false;

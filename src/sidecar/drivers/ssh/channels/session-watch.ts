@@ -1,26 +1,26 @@
-// What a session does by itself while time passes: asks for signs of life, tells when the far side is suspect or dead, and renews its keys
-// after enough bytes. Owns the session's one timer. Neighbours: liveness.ts judges, kernel-evidence.ts testifies, session.ts acts.
+// What a session does periodically: asks for signs of life, reports a far side that is suspect or dead, and exchanges new keys after enough
+// bytes. Owns the session's one timer. Neighbours: liveness.ts decides, kernel-evidence.ts asks the kernel, session.ts acts.
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ChannelMessages } from '../base/ssh2-hardening.ts';
 import { unacknowledged } from './kernel-evidence.ts';
-import { Liveness, type Verdict } from './liveness.ts';
+import { type CauseOfDeath, Liveness } from './liveness.ts';
 
-/** A socket, or a channel of another session: both count what they received. */
+/** A socket, or a channel of a jump host's session: both count the bytes that they received. */
 export type Transport = Duplex & { readonly bytesRead: number };
 
 export interface SessionWatchOptions {
   readonly transport: Transport;
   readonly messages: ChannelMessages;
-  /** Silence after which a sign of life is asked for; 0: silence is never judged. */
+  /** Silence after which a sign of life is asked for; 0: silence is never acted on. */
   readonly intervalMs: number;
-  /** Bytes, both ways together, that may go under one key. */
+  /** Bytes that may be sent under one key, both directions together. */
   readonly rekeyBytes: number;
   readonly onSuspectChange: (suspect: boolean) => void;
-  readonly onDead: (verdict: Verdict) => void;
+  readonly onDead: (cause: CauseOfDeath) => void;
 }
 
-/** How often bytes are counted where silence is not judged. */
+/** Interval at which bytes are counted if silence is not acted on. */
 const idleTickMs = 1000;
 
 export class SessionWatch {
@@ -48,35 +48,35 @@ export class SessionWatch {
   }
 
   #tick(): void {
-    this.#renewKeys();
+    this.#exchangeKeys();
     const { transport, messages } = this.#options;
     const liveness = this.#liveness;
     if (liveness === undefined) return;
     const action = liveness.tick(performance.now(), transport.bytesRead);
-    this.#tellSuspicion(liveness.suspect);
+    this.#reportSuspicion(liveness.suspect);
     if (action === 'ping') messages.ping();
     else if (action === 'askKernel' && transport instanceof Socket) {
-      void unacknowledged(transport).then((yes) => liveness.kernelSays(yes));
+      void unacknowledged(transport).then((isUnacknowledged) => liveness.kernelSays(isUnacknowledged));
     } else if (action === 'confirm') {
-      // Timers run before input is read: what arrived while we were away is read in the turn between.
+      // Timers run before input is read: whatever arrived while we stood still is read in the turn between.
       setImmediate(() => setImmediate(() => this.#confirm(liveness)));
     }
   }
 
   #confirm(liveness: Liveness): void {
     if (this.#stopped) return;
-    const verdict = liveness.confirm(performance.now(), this.#options.transport.bytesRead);
-    this.#tellSuspicion(liveness.suspect);
-    if (verdict !== undefined) this.#options.onDead(verdict);
+    const cause = liveness.confirm(performance.now(), this.#options.transport.bytesRead);
+    this.#reportSuspicion(liveness.suspect);
+    if (cause !== undefined) this.#options.onDead(cause);
   }
 
-  #tellSuspicion(suspect: boolean): void {
+  #reportSuspicion(suspect: boolean): void {
     if (suspect === this.#suspect || this.#stopped) return;
     this.#suspect = suspect;
     this.#options.onSuspectChange(suspect);
   }
 
-  #renewKeys(): void {
+  #exchangeKeys(): void {
     const { transport, messages, rekeyBytes } = this.#options;
     const moved = transport.bytesRead + (transport instanceof Socket ? transport.bytesWritten : 0);
     if (moved - this.#rekeyedAt < rekeyBytes) return;

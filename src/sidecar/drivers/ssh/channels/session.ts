@@ -1,9 +1,11 @@
-// One authenticated ssh connection: dials destinations as channels, and when it ends, ends everything of it with the reason, its signal
-// first. Neighbours: connect.ts makes it, channel-stream.ts is one stream, session-watch.ts tells suspicion and death, dial-error.ts
-// names what sshd refuses.
+// One authenticated ssh connection: dials destinations as channels. When it ends, it ends everything that belongs to it with the reason,
+// its signal first. Neighbours: ../connect.ts opens it, channel-stream.ts is one stream, session-watch.ts notices that the far side is
+// silent or dead, dial-error.ts turns refusals into errors.
+import { defined } from '../../../../contract/defined.ts';
 import { TunnelError } from '../../../../contract/errors.ts';
 import { hostPort } from '../../../../contract/ip-address.ts';
 import { type Destination, destinationText, type Hop } from '../../../../contract/tunnel-config.ts';
+import { onAbort } from '../../../../process/abort.ts';
 import type { Logger } from '../../../../process/log.ts';
 import type { ByteBudget } from '../../../base/byte-budget.ts';
 import type { Session } from '../../../base/driver.ts';
@@ -11,16 +13,16 @@ import { fingerprint } from '../base/fingerprint.ts';
 import { type HopRole, hopName } from '../base/hop-name.ts';
 import type { LoggedIn } from '../base/logged-in.ts';
 import { type ChannelMessages, maxPacketBytes, takeChannels } from '../base/ssh2-hardening.ts';
-import { ChannelStream } from './channel-stream.ts';
+import { type ChannelOptions, ChannelStream } from './channel-stream.ts';
 import { dialTimedOut, openFailure } from './dial-error.ts';
 import { InboundWindow } from './inbound-window.ts';
 import { SessionWatch, type Transport } from './session-watch.ts';
 import { joinWrites, TransmitGate } from './transmit-gate.ts';
 
-/** sshd holds a file descriptor per channel, and its default soft limit is 1024. */
+/** sshd uses a file descriptor per channel, and its default soft limit is 1024. */
 const maxChannels = 500;
 
-/** How long a goodbye may take before the socket is destroyed. */
+/** How long a graceful end may take before the socket is destroyed. */
 const goodbyeMs = 500;
 
 /** RFC 4344 §3.2 allows 2^32 blocks of AES (64 GiB) under one key; ciphers with 8-byte blocks, 1 GiB. */
@@ -32,26 +34,35 @@ export interface SessionOptions {
   readonly transport: Transport;
   readonly login: LoggedIn;
   readonly budget: ByteBudget;
-  /** 0: silence is never judged. */
+  /** 0: silence is never acted on. */
   readonly serverAliveIntervalMs: number;
   readonly log: Logger;
-  /** The session that this one runs over; it is closed with this one. */
-  readonly below?: Session;
-  /** Bytes under one key; the cipher's safe number unless told. */
+  /** The jump host's session that carries this one; it is closed with this one. */
+  readonly parent?: Session | undefined;
+  /** Bytes under one key. Default: the cipher's safe number. */
   readonly rekeyBytes?: number;
 }
 
-/** A dial that is not answered yet. `abandoned`: nobody waits any more, so a late confirmation is closed at once. */
+/** A dial that is not answered yet. */
 interface Opening {
+  readonly state: 'opening';
   readonly destination: Destination;
   readonly inbound: InboundWindow;
   readonly resolve: (stream: ChannelStream) => void;
   readonly reject: (error: unknown) => void;
-  abandoned: boolean;
 }
 
-/** A channel that we gave up on while it opened: kept until the far side has closed it too. */
-type Channel = Opening | ChannelStream | { readonly closing: number };
+interface Open {
+  readonly state: 'open';
+  readonly stream: ChannelStream;
+}
+
+/** Nobody waits for this dial any more: if the far side still opens the channel, we close it and keep its id until they close it too. */
+interface Closing {
+  readonly state: 'closing';
+}
+
+type Channel = Opening | Open | Closing;
 
 export class SshSession implements Session {
   readonly via: string;
@@ -62,7 +73,7 @@ export class SshSession implements Session {
   readonly #messages: ChannelMessages;
   readonly #gate: TransmitGate;
   readonly #channels = new Map<number, Channel>();
-  /** Streams that are not destroyed; one whose channel is closed may still have bytes to read. */
+  /** Streams that are not destroyed; a stream whose channel is closed may still have bytes to read. */
   readonly #streams = new Set<ChannelStream>();
   readonly #suspectListeners = new Set<() => void>();
   readonly #closed: Promise<void>;
@@ -97,10 +108,10 @@ export class SshSession implements Session {
         options.log.debug({ via: this.via, suspect }, suspect ? 'the bastion is silent' : 'the bastion speaks again');
         for (const listener of this.#suspectListeners) listener();
       },
-      onDead: (verdict) =>
-        this.#end(this.#lost(verdict === 'network-dead' ? 'no longer acknowledges what is sent' : 'no longer answers')),
+      onDead: (cause) =>
+        this.#end(this.#lost(cause === 'network-dead' ? 'no longer acknowledges what is sent' : 'no longer answers')),
     });
-    // What happened between login and now was told to nobody.
+    // Events between login and this constructor had no listener: check the state now.
     if (transport.destroyed || transport.readableEnded) this.#end(this.#lost('closed the connection'));
     if (transport.closed) resolve();
   }
@@ -138,122 +149,121 @@ export class SshSession implements Session {
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<ChannelStream>();
     const inbound = new InboundWindow(this.#options.budget, performance.now());
-    const opening: Opening = { destination, inbound, resolve, reject, abandoned: false };
+    const opening: Opening = { state: 'opening', destination, inbound, resolve, reject };
     this.#channels.set(id, opening);
-    const onAbort = () => {
-      opening.abandoned = true;
-      reject(dialTimedOut(destination, this.#name, signal.reason));
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      if ('socket' in destination) this.#messages.openSocket(id, inbound.granted, destination.socket);
-      else this.#messages.openTcp(id, inbound.granted, destination.host, destination.port);
-      return await promise;
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+    using _ = onAbort(signal, (reason) => {
+      if (this.#channels.get(id) !== opening) return;
+      this.#channels.set(id, { state: 'closing' });
+      inbound.release();
+      reject(dialTimedOut(destination, this.#name, reason));
+    });
+    if ('socket' in destination) this.#messages.openSocket(id, inbound.granted, destination.socket);
+    else this.#messages.openTcp(id, inbound.granted, destination.host, destination.port);
+    return await promise;
   }
 
   async close(): Promise<void> {
     this.#end(new TunnelError('NotConnected', `the session to ${this.#name} was closed by the tunnel`), true);
     await this.#closed;
-    await this.#options.below?.close();
+    await this.#options.parent?.close();
   }
 
-  // --- what the far side says ---
+  // --- messages of the far side ---
 
   #events(): Parameters<typeof takeChannels>[1] {
     return {
       opened: (id, remote, window, maxPacket) => this.#opened(id, remote, window, maxPacket),
-      openFailed: (id, reason, description) => {
-        const opening = this.#channels.get(id);
-        if (opening === undefined || !('reject' in opening)) return;
-        this.#channels.delete(id);
-        opening.inbound.release();
-        const said = { destination: destinationText(opening.destination), reason, text: description.slice(0, 200) };
-        this.#options.log.debug(said, 'dial refused');
-        opening.reject(openFailure(opening.destination, this.#name, reason, description));
-      },
-      data: (id, bytes) => this.#withStream(id, (stream) => this.#guard(stream.receive(bytes))),
-      extendedData: (id, length) => this.#withStream(id, (stream) => this.#guard(stream.receiveExtended(length))),
-      windowAdjusted: (id, bytes) => this.#withStream(id, (stream) => stream.receiveWindow(bytes)),
-      eof: (id) => this.#withStream(id, (stream) => stream.receiveEof()),
-      closed: (id) => {
-        const channel = this.#channels.get(id);
-        if (channel === undefined || 'reject' in channel) return;
-        this.#channels.delete(id);
-        if (channel instanceof ChannelStream) channel.receiveClose();
-      },
+      openFailed: (id, reason, description) => this.#openFailed(id, reason, description),
+      data: (id, bytes) => this.#guard(this.#streamOf(id)?.receive(bytes)),
+      extendedData: (id, length) => this.#guard(this.#streamOf(id)?.receiveExtended(length)),
+      windowAdjusted: (id, bytes) => this.#streamOf(id)?.receiveWindow(bytes),
+      eof: (id) => this.#streamOf(id)?.receiveEof(),
+      closed: (id) => this.#channelClosed(id),
       replyWanted: (id) => {
-        const channel = this.#channels.get(id);
-        if (channel instanceof ChannelStream && !channel.destroyed) channel.refuseRequest();
+        const stream = this.#streamOf(id);
+        if (stream?.destroyed === false) stream.refuseRequest();
       },
     };
   }
 
   #opened(id: number, remote: number, window: number, maxPacket: number): void {
-    const opening = this.#channels.get(id);
-    if (opening === undefined || !('reject' in opening)) return;
-    if (opening.abandoned) {
-      opening.inbound.release();
-      this.#channels.set(id, { closing: remote });
-      this.#messages.close(remote);
-      return;
-    }
+    const channel = this.#channels.get(id);
+    if (channel?.state === 'closing') this.#messages.close(remote);
+    if (channel?.state !== 'opening') return;
     if (maxPacket === 0) {
       this.#end(this.#lost('allows no packet at all'));
       return;
     }
-    const { budget } = this.#options;
+    const stream = this.#streamFor(channel, remote, { window, maxPacket: Math.min(maxPacket, maxPacketBytes) });
+    this.#channels.set(id, { state: 'open', stream });
+    channel.resolve(stream);
+  }
+
+  #streamFor({ destination, inbound }: Opening, remote: number, outbound: ChannelOptions['outbound']): ChannelStream {
     const stream = new ChannelStream({
       messages: this.#messages,
       gate: this.#gate,
-      budget,
-      inbound: opening.inbound,
+      budget: this.#options.budget,
+      inbound,
       remote,
-      outbound: { window, maxPacket: Math.min(maxPacket, maxPacketBytes) },
+      outbound,
       closedEarly: () =>
         this.signal.reason instanceof TunnelError
           ? this.signal.reason
-          : new TunnelError(
-              'BastionLost',
-              `${this.#name} broke off the connection to ${destinationText(opening.destination)}`,
-            ),
+          : new TunnelError('BastionLost', `${this.#name} broke off the connection to ${destinationText(destination)}`),
       alive: () => !this.signal.aborted,
     });
-    // The session may end in the very turn that opened the stream, before the dialler could listen; its state tells it then.
+    // The session may end in the turn that opened the stream, before the dialler can listen; it then sees the stream's state.
     stream.on('error', () => undefined);
     stream.once('close', () => this.#streams.delete(stream));
     this.#streams.add(stream);
-    this.#channels.set(id, stream);
-    opening.resolve(stream);
+    return stream;
   }
 
-  #withStream(id: number, use: (stream: ChannelStream) => void): void {
+  #openFailed(id: number, reason: number, description: string): void {
     const channel = this.#channels.get(id);
-    if (channel instanceof ChannelStream) use(channel);
+    if (channel === undefined || channel.state === 'open') return;
+    this.#channels.delete(id);
+    if (channel.state === 'closing') return;
+    const { destination, inbound, reject } = channel;
+    inbound.release();
+    const fields = { destination: destinationText(destination), sshReason: reason, text: description.slice(0, 200) };
+    this.#options.log.debug(fields, 'dial refused');
+    reject(openFailure(destination, this.#name, reason, description));
+  }
+
+  #channelClosed(id: number): void {
+    const channel = this.#channels.get(id);
+    if (channel === undefined || channel.state === 'opening') return;
+    this.#channels.delete(id);
+    if (channel.state === 'open') channel.stream.receiveClose();
+  }
+
+  #streamOf(id: number): ChannelStream | undefined {
+    const channel = this.#channels.get(id);
+    return channel?.state === 'open' ? channel.stream : undefined;
   }
 
   /** A far side that overruns a window would fill our memory: RFC 4254 §5.2 forbids it, so the session ends. */
-  #guard(withinWindow: boolean): void {
-    if (!withinWindow) this.#end(this.#lost('sent more than its window allows'));
+  #guard(isWithinWindow: boolean | undefined): void {
+    if (isWithinWindow === false) this.#end(this.#lost('sent more than its window allows'));
   }
 
   // --- the end ---
 
   #lost(how: string, cause?: unknown): TunnelError {
     if (cause instanceof TunnelError) return cause;
-    return new TunnelError('BastionLost', `${this.#name} ${how}`, cause === undefined ? {} : { cause });
+    return new TunnelError('BastionLost', `${this.#name} ${how}`, defined({ cause }));
   }
 
   /** Once: the signal, then every stream, then the socket. */
   #end(cause: TunnelError, graceful = false): void {
     if (this.signal.aborted) return;
-    const { transport, login, below } = this.#options;
+    const { transport, login, parent } = this.#options;
     this.#watch.stop();
     this.#ended.abort(cause);
     for (const channel of this.#channels.values()) {
-      if (!('reject' in channel)) continue;
+      if (channel.state !== 'opening') continue;
       channel.inbound.release();
       channel.reject(cause);
     }
@@ -265,6 +275,6 @@ export class SshSession implements Session {
       const timer = setTimeout(() => transport.destroy(), goodbyeMs);
       transport.once('close', () => clearTimeout(timer));
     } else transport.destroy();
-    if (!graceful) void below?.close();
+    if (!graceful) void parent?.close();
   }
 }

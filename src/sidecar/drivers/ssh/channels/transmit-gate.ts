@@ -1,9 +1,9 @@
-// Back-pressure on the way to the bastion. ssh2 ignores what `socket.write` answers and would queue up to 2 MiB per channel in front of
-// our own keep-alives, which then look lost on a healthy slow link; here streams wait in line while the socket holds enough.
+// Back-pressure towards the bastion. ssh2 ignores the result of `socket.write` and would queue up to 2 MiB per channel in front of our own
+// keep-alives, which then look lost on a slow but healthy link. Here streams wait in line while the socket's queue is full.
 // Neighbours: channel-stream.ts waits here, session.ts opens the gate again.
 import type { Duplex } from 'node:stream';
 
-/** Bytes in the socket's queue from which on streams wait; a keep-alive behind them is under 0.3 s late at 8 Mbit/s. */
+/** With this many bytes in the socket's queue streams wait; a keep-alive behind them is less than 0.3 s late at 8 Mbit/s. */
 const queuedBytesLimit = 256 * 1024;
 
 export class TransmitGate {
@@ -21,7 +21,7 @@ export class TransmitGate {
     return this.#socket.writableLength < queuedBytesLimit && !this.#exchangingKeys();
   }
 
-  /** Calls back once when there is room again, first come first served. */
+  /** Calls back once there is room again, first come first served. */
   wait(callback: () => void): void {
     this.#waiting.add(callback);
   }
@@ -30,7 +30,7 @@ export class TransmitGate {
     this.#waiting.delete(callback);
   }
 
-  /** Lets waiting streams send until the gate closes; to be called when keys are exchanged. */
+  /** Lets waiting streams send until the gate closes; call it after a key exchange. */
   readonly reopen = (): void => {
     for (const callback of this.#waiting) {
       if (!this.open) return;

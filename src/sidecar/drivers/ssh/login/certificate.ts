@@ -1,15 +1,19 @@
-// Reads an OpenSSH user certificate (`ssh-publickey-cert`, PROTOCOL.certkeys): what is sent in place of the public key, and until when
-// it holds. Neighbours: credentials.ts, ssh2-hardening.ts (ssh2 knows no certificates).
+// Reads an OpenSSH user certificate (`ssh-publickey-cert`, PROTOCOL.certkeys): the bytes that are sent instead of the public key, and
+// until when they are valid. Neighbours: credentials.ts, ../base/ssh2-hardening.ts (ssh2 itself does not support certificates).
+import { SshReader } from '../base/ssh-string.ts';
 
 export interface Certificate {
   /** For example `ssh-ed25519-cert-v01@openssh.com`. */
   readonly type: string;
   readonly blob: Buffer;
-  /** Unix seconds; Infinity for one without an end. */
+  /** Unix seconds; Infinity if it never expires. */
   readonly validBefore: number;
 }
 
-/** How many strings the type's public key has between nonce and serial. */
+/** The certificate's type field: 1 for users, 2 for hosts. */
+const userCertificate = 1;
+
+/** Strings of the type's public key, between nonce and serial number. */
 const keyFields: Readonly<Record<string, number>> = {
   'ssh-ed25519-cert-v01@openssh.com': 1,
   'ssh-rsa-cert-v01@openssh.com': 2,
@@ -18,27 +22,23 @@ const keyFields: Readonly<Record<string, number>> = {
   'ecdsa-sha2-nistp521-cert-v01@openssh.com': 2,
 };
 
-/** Undefined when the text is no user certificate of a type that ssh uses. */
+/** Undefined if the text is not a user certificate of a type that ssh uses. */
 export function parseCertificate(text: string): Certificate | undefined {
   const [type = '', base64 = ''] = text.trim().split(/\s+/);
   const fields = keyFields[type];
   if (fields === undefined) return undefined;
   const blob = Buffer.from(base64, 'base64');
   try {
-    let at = 0;
-    const string = () => {
-      const length = blob.readUInt32BE(at);
-      at += 4 + length;
-      return blob.subarray(at - length, at);
-    };
-    if (string().toString('latin1') !== type) return undefined;
-    for (let skipped = 0; skipped < 1 + fields; skipped++) string();
-    at += 8;
-    const isUser = blob.readUInt32BE(at) === 1;
-    at += 4;
-    string();
-    string();
-    const validBefore = blob.readBigUInt64BE(at + 8);
+    const reader = new SshReader(blob);
+    if (reader.string().toString('latin1') !== type) return undefined;
+    const nonceAndKey = 1 + fields;
+    for (let skipped = 0; skipped < nonceAndKey; skipped++) reader.string();
+    reader.uint64(); // Serial number.
+    const isUser = reader.uint32() === userCertificate;
+    reader.string(); // Key id.
+    reader.string(); // Principals.
+    reader.uint64(); // Valid after.
+    const validBefore = reader.uint64();
     if (!isUser) return undefined;
     return {
       type,

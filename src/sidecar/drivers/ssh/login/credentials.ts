@@ -1,7 +1,8 @@
-// What one Secret lets us log in with: read anew for every connect, parsed once per content, and the last set that each hop accepted
-// kept in memory, so that a botched rotation never ends a working tunnel. No content ever enters an error.
-// Neighbours: ../../secret-files.ts reads, private-key*.ts parse, authentication.ts offers.
+// The credentials in one Secret: read again for every connect and parsed once per content. The last set that each hop accepted stays in
+// memory, so that a broken rotation never ends a working tunnel. No content ever enters an error.
+// Neighbours: base/secret-files.ts reads, private-key*.ts and certificate.ts parse, authentication.ts offers them.
 import type { ParsedKey } from 'ssh2';
+import { defined } from '../../../../contract/defined.ts';
 import { TunnelError } from '../../../../contract/errors.ts';
 import { secretKeys } from '../../../../contract/secret-keys.ts';
 import type { Credentials } from '../../../../contract/tunnel-config.ts';
@@ -11,8 +12,8 @@ import { type KnownHosts, parseKnownHosts } from './known-hosts.ts';
 import { isEncrypted, type KeyProblem, parsePrivateKey } from './private-key.ts';
 import { decryptInThread } from './private-key-thread.ts';
 
-/** One consistent content of a Secret, ready to use; at least one of `key` and `password` is there. */
-export interface LoginMaterial {
+/** One consistent content of a Secret, ready to use; has `key`, `password` or both. */
+export interface CredentialSet {
   readonly secretName: string;
   readonly key?: ParsedKey;
   readonly certificate?: Certificate;
@@ -24,40 +25,40 @@ export interface LoginMaterial {
 
 export class CredentialStore {
   readonly #credentials: Credentials;
-  #parsed: { readonly digest: string; readonly material: Promise<LoginMaterial> } | undefined;
-  /** By hop, because hops that share a Secret need not know its new content at the same time; the latest login comes last. */
-  readonly #accepted = new Map<string, LoginMaterial>();
+  #parsed: { readonly digest: string; readonly credentials: Promise<CredentialSet> } | undefined;
+  /** By hop, because hops that share a Secret may accept its new content at different times; the latest login comes last. */
+  readonly #accepted = new Map<string, CredentialSet>();
 
   constructor(credentials: Credentials) {
     this.#credentials = credentials;
   }
 
-  /** The material as it is on disk now. @throws TunnelError SecretNotFound, SecretKeyMissing, PrivateKeyInvalid or PassphraseWrong. */
-  async current(): Promise<LoginMaterial> {
+  /** The credentials that are on disk now. @throws TunnelError SecretNotFound, SecretKeyMissing, PrivateKeyInvalid or PassphraseWrong. */
+  async current(): Promise<CredentialSet> {
     const files = await readSecretFiles(this.#credentials.directory, secretKeys.ssh);
     if (this.#parsed?.digest !== files.digest) {
-      const material = parseMaterial(this.#credentials.secretName, files);
-      const parsed = { digest: files.digest, material };
+      const credentials = parseCredentials(this.#credentials.secretName, files);
+      const parsed = { digest: files.digest, credentials };
       this.#parsed = parsed;
-      material.catch((error: unknown) => {
-        // With a cause it was our thread that failed, not the content: the next attempt may succeed.
+      credentials.catch((error: unknown) => {
+        // An error with a cause means that our thread failed, not the content: the next attempt may succeed.
         if (error instanceof Error && error.cause !== undefined && this.#parsed === parsed) this.#parsed = undefined;
       });
     }
-    return this.#parsed.material;
+    return this.#parsed.credentials;
   }
 
-  /** What may work at the hop besides `current`: the last material that it accepted; while it accepted none, the last that another hop did. */
-  accepted(hop: string, current?: LoginMaterial): LoginMaterial | undefined {
+  /** What may work at the hop besides `current`: the last set that it accepted; if it has accepted none, the last that another hop did. */
+  accepted(hop: string, current?: CredentialSet): CredentialSet | undefined {
     const own = this.#accepted.get(hop);
     if (own !== undefined) return own.digest === current?.digest ? undefined : own;
     return [...this.#accepted.values()].findLast(({ digest }) => digest !== current?.digest);
   }
 
-  /** To be told when a hop accepted it; `hop` is a name that stays the same, one for each hop of the config. */
-  accept(hop: string, material: LoginMaterial): void {
+  /** Call it when a hop has accepted the set; `hop` is a stable name, unique within the config. */
+  accept(hop: string, credentials: CredentialSet): void {
     this.#accepted.delete(hop);
-    this.#accepted.set(hop, material);
+    this.#accepted.set(hop, credentials);
   }
 
   onChange(listener: () => void): () => void {
@@ -71,10 +72,10 @@ export class CredentialStore {
   }
 }
 
-async function parseMaterial(
+async function parseCredentials(
   secretName: string,
   { exists, files, digest }: SecretFiles<(typeof secretKeys.ssh)[number]>,
-): Promise<LoginMaterial> {
+): Promise<CredentialSet> {
   if (!exists || Object.keys(files).length === 0) {
     throw new TunnelError(
       'SecretNotFound',
@@ -96,9 +97,7 @@ async function parseMaterial(
     secretName,
     digest,
     knownHosts: parseKnownHosts(files.known_hosts ?? ''),
-    ...(key === undefined ? {} : { key }),
-    ...(certificate === undefined ? {} : { certificate }),
-    ...(password === undefined ? {} : { password }),
+    ...defined({ key, certificate, password }),
   };
 }
 
@@ -117,11 +116,11 @@ async function readKey(secretName: string, keyName: string, text: string, phrase
   } else key = parsePrivateKey(text);
   if (!('problem' in key)) return key;
   if (key.problem === 'passphrase') {
-    const mend = 'store its passphrase under the key passphrase, or an unencrypted private key';
-    throw new TunnelError('PassphraseWrong', `${keyName} of Secret ${secretName} ${key.detail}: ${mend}`);
+    const remedy = 'store its passphrase under the key passphrase, or an unencrypted private key';
+    throw new TunnelError('PassphraseWrong', `${keyName} of Secret ${secretName} ${key.detail}: ${remedy}`);
   }
-  const mend = 'store the private key file as ssh-keygen wrote it';
-  throw new TunnelError('PrivateKeyInvalid', `${keyName} of Secret ${secretName} ${key.detail}: ${mend}`);
+  const remedy = 'store the private key file as ssh-keygen wrote it';
+  throw new TunnelError('PrivateKeyInvalid', `${keyName} of Secret ${secretName} ${key.detail}: ${remedy}`);
 }
 
 function readCertificate(secretName: string, text: string | undefined): Certificate | undefined {
@@ -134,7 +133,7 @@ function readCertificate(secretName: string, text: string | undefined): Certific
   );
 }
 
-/** Editors and `echo` end a file with a newline that nobody means. */
+/** Editors and `echo` end a file with a newline that is not meant. */
 function withoutLastNewline(text: string | undefined): string | undefined {
   const value = text?.replace(/\r?\n$/, '');
   return value === '' ? undefined : value;

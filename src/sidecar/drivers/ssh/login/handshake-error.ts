@@ -1,38 +1,39 @@
-// Gives each way in which a handshake fails its code and its sentence. ssh2 tells failures apart only by `level` and message, so this is
-// where its words are read; remote text never enters a sentence. Pure. Neighbour: handshake.ts.
+// Turns each failure of a handshake into an error with its own code and sentence. ssh2 distinguishes failures only by `level` and message,
+// so they are parsed here; remote text never enters a sentence. Pure. Neighbours: handshake.ts, tcp-connect.ts.
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Hop } from '../../../../contract/tunnel-config.ts';
 import { fingerprint } from '../base/fingerprint.ts';
 import { type HopRole, hopName } from '../base/hop-name.ts';
-import type { LoginMaterial } from './credentials.ts';
+import type { CredentialSet } from './credentials.ts';
 import { knownHostsLine } from './host-trust.ts';
 import type { HostVerdict } from './known-hosts.ts';
 
 /** How far a handshake came. */
 export interface HandshakeProgress {
-  /** Begins with `SSH-` when sshd answered at all. */
-  firstBytes: string;
+  /** Begins with `SSH-` if sshd answered at all. */
+  readonly firstBytes: string;
+  /** Types of the host keys that are known for the hop. */
   readonly knownTypes: readonly string[];
-  loginBegan?: boolean;
-  passwordWithheld?: boolean;
+  readonly loginBegan: boolean;
+  readonly passwordWithheld: boolean;
 }
 
-/** RFC 4253 §11.1: the reason with which sshd turns away a connection too many. */
+/** RFC 4253 §11.1: the reason that sshd gives when it has too many connections. */
 const tooManyConnections = 12;
 
-/** The error for whatever ssh2, or the socket below it, reported. */
+/** The error for whatever ssh2, or the socket that it uses, reported. */
 export function handshakeError(
   hop: Hop,
   role: HopRole,
   progress: HandshakeProgress,
   cause: unknown,
-  materials: readonly LoginMaterial[],
+  credentials: readonly CredentialSet[],
 ): TunnelError {
   if (cause instanceof TunnelError) return cause;
   const name = hopName(role, hop);
   const { level, code, message } = describe(cause);
-  if (level === 'client-authentication') return authenticationError(hop, role, progress, materials, cause);
-  if (code === tooManyConnections) return refusing(name, cause);
+  if (level === 'client-authentication') return authenticationError(hop, role, progress, credentials, cause);
+  if (code === tooManyConnections) return closedBeforeBanner(name, cause);
   if (progress.firstBytes.startsWith('HTTP/') || /identification|[Gg]reeting|header/.test(message)) {
     return new TunnelError('HandshakeFailed', `what answers at ${name} is not sshd: correct host and port`, { cause });
   }
@@ -50,15 +51,15 @@ export function handshakeError(
       { cause },
     );
   }
-  if (!progress.firstBytes.startsWith('SSH-')) return refusing(name, cause);
+  if (!progress.firstBytes.startsWith('SSH-')) return closedBeforeBanner(name, cause);
   // sshd says "Too many authentication failures" as a disconnect, after which there is no list of methods left.
-  if (progress.loginBegan === true && typeof code === 'number') {
-    return authenticationError(hop, role, progress, materials, cause);
+  if (progress.loginBegan && typeof code === 'number') {
+    return authenticationError(hop, role, progress, credentials, cause);
   }
   return new TunnelError('BastionLost', `${name} closed the connection during the handshake`, { cause });
 }
 
-/** The error for a host key that may not be used. */
+/** The error for a host key that must not be used. */
 export function hostKeyError(
   hop: Hop,
   role: HopRole,
@@ -90,9 +91,9 @@ export function hostKeyError(
   );
 }
 
-/** The error when nothing may be offered: only a password is there, and this host may not get it. */
-export function noLoginError(hop: Hop, role: HopRole, materials: readonly LoginMaterial[]): TunnelError {
-  const secret = secretNames(materials);
+/** The error if no login method may be offered: there is only a password, and this host must not get it. */
+export function noLoginError(hop: Hop, role: HopRole, credentials: readonly CredentialSet[]): TunnelError {
+  const secret = secretNames(credentials);
   return new TunnelError(
     'PasswordNotTrusted',
     `the password of ${secret} is not sent to ${hopName(role, hop)}: add the host’s line to the key known_hosts of the same Secret`,
@@ -103,24 +104,24 @@ function authenticationError(
   hop: Hop,
   role: HopRole,
   progress: HandshakeProgress,
-  materials: readonly LoginMaterial[],
+  credentials: readonly CredentialSet[],
   cause: unknown,
 ): TunnelError {
   const now = Date.now() / 1000;
-  const expired = materials.some((one) => one.certificate !== undefined && one.certificate.validBefore < now);
+  const expired = credentials.some((one) => one.certificate !== undefined && one.certificate.validBefore < now);
   const notes = [
     expired ? 'its certificate has expired' : '',
-    progress.passwordWithheld === true ? 'its password was not sent, as its own known_hosts lacks the host' : '',
+    progress.passwordWithheld ? 'its password was not sent, as its own known_hosts lacks the host' : '',
   ].filter((note) => note !== '');
   return new TunnelError(
     'AuthenticationFailed',
-    `${hopName(role, hop)} does not accept user ${hop.user} with ${secretNames(materials)}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}: correct the user, the Secret or authorized_keys`,
+    `${hopName(role, hop)} does not accept user ${hop.user} with ${secretNames(credentials)}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}: correct the user, the Secret or authorized_keys`,
     { cause },
   );
 }
 
 /** The error for a connection that ends before sshd's banner. */
-export function refusing(name: string, cause: unknown): TunnelError {
+export function closedBeforeBanner(name: string, cause: unknown): TunnelError {
   return new TunnelError(
     'BastionRefusing',
     `${name} closes connections before it greets: if it stays so, raise MaxStartups, or exempt the tunnel’s address from PerSourcePenalties`,
@@ -128,8 +129,8 @@ export function refusing(name: string, cause: unknown): TunnelError {
   );
 }
 
-function secretNames(materials: readonly LoginMaterial[]): string {
-  return [...new Set(materials.map((one) => `Secret ${one.secretName}`))].join(' or ');
+function secretNames(credentials: readonly CredentialSet[]): string {
+  return [...new Set(credentials.map((one) => `Secret ${one.secretName}`))].join(' or ');
 }
 
 function describe(error: unknown): { level: unknown; code: unknown; message: string } {

@@ -1,8 +1,8 @@
-// Joins the sources that say which host keys are right: the document's knownHosts and the Secret's known_hosts. Also how a key is shown
-// to people. Pure. Neighbours: known-hosts.ts judges one source, handshake.ts asks.
+// Joins the sources of known host keys: the document's knownHosts and the Secret's known_hosts. Also writes a key as a line for
+// known_hosts. Pure. Neighbours: known-hosts.ts reads one source, handshake.ts asks.
 import { type HostVerdict, hostName, type KnownHosts, keyTypeOf } from './known-hosts.ts';
 
-/** Only what is known is offered in the key exchange; RSA keys sign with SHA-2, never with SHA-1 (RFC 8332). */
+/** The signature algorithms of each key type. RSA keys sign with SHA-2, never with SHA-1 (RFC 8332). */
 const algorithmsOfType: Readonly<Record<string, readonly string[]>> = {
   'ssh-ed25519': ['ssh-ed25519'],
   'ecdsa-sha2-nistp256': ['ecdsa-sha2-nistp256'],
@@ -11,7 +11,7 @@ const algorithmsOfType: Readonly<Record<string, readonly string[]>> = {
   'ssh-rsa': ['rsa-sha2-512', 'rsa-sha2-256'],
 };
 
-/** Several sources as one; a revocation in any outweighs trust in every other. */
+/** Several sources as one; a revocation in one outweighs trust in all others. */
 export function joinKnownHosts(sources: readonly KnownHosts[]): KnownHosts {
   const order: readonly HostVerdict[] = ['revoked', 'trusted', 'changed'];
   return {
@@ -24,7 +24,7 @@ export function joinKnownHosts(sources: readonly KnownHosts[]): KnownHosts {
   };
 }
 
-/** Host key algorithms to offer, best first: those of the known types; all modern ones while none is known, so that the key can be told. */
+/** Host key algorithms to offer, best first: those of the known types; if none is known all modern ones, so that the error can name the key. */
 export function hostKeyAlgorithms(knownTypes: readonly string[]): readonly string[] {
   const types = Object.keys(algorithmsOfType);
   const known = types.filter((type) => knownTypes.includes(type));

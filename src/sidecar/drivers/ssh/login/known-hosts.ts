@@ -1,7 +1,8 @@
-// Reads known_hosts (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT") and answers whether a host may be trusted with the key that it showed.
-// No I/O: text in, verdict out. @cert-authority lines are counted but never trusted, because ssh2 does not offer host certificates in
-// the key exchange, so no such certificate can ever arrive here. Neighbours: host-trust.ts joins several sources.
+// Reads known_hosts (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT") and decides whether a host may be trusted with the key that it showed. Pure.
+// @cert-authority lines are noted but never trusted: ssh2 does not offer host certificates in the key exchange, so none can arrive here.
+// Neighbour: host-trust.ts joins several sources.
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { leadingString } from '../base/ssh-string.ts';
 
 export type HostVerdict = 'trusted' | 'unknown' | 'changed' | 'revoked';
 
@@ -17,15 +18,15 @@ export interface KnownHosts {
   verdict(host: string, port: number, blob: Buffer): HostVerdict;
   /** Types of the keys known for the host, each once, in the order of the lines; revoked keys do not count. */
   knownKeyTypes(host: string, port: number): readonly string[];
-  /** True when a @cert-authority line names the host: worth a word in the error, since it cannot be used. */
+  /** True if a @cert-authority line names the host: it cannot be used, and the error says so. */
   hasAuthority(host: string, port: number): boolean;
 }
 
-/** Lines that cannot be read are passed over, as OpenSSH does. */
+/** Skips lines that cannot be read, as OpenSSH does. */
 export function parseKnownHosts(text: string): KnownHosts {
   const lines = text.split(/\r?\n/).flatMap((line) => parseLine(line) ?? []);
 
-  /** The lines for `[host]:port`; where there are none, those for the bare host, which OpenSSH accepts for any port. */
+  /** The lines for `[host]:port`; if there are none, those for the bare host, which OpenSSH accepts for any port. */
   const linesFor = (host: string, port: number) => {
     const exact = lines.filter((line) => line.matches(hostName(host, port)));
     if (port === 22 || exact.some((line) => line.marker === '')) return { lines: exact, bare: false };
@@ -39,7 +40,7 @@ export function parseKnownHosts(text: string): KnownHosts {
       const same = found.lines.filter((line) => line.blob.equals(blob));
       if (same.some((line) => line.marker === '@revoked')) return 'revoked';
       if (same.some((line) => line.marker === '')) return 'trusted';
-      // A line without the port may speak of another sshd on that machine: it can vouch for a key, not accuse one.
+      // A line without the port may describe another sshd on that machine: it can make a key trusted, but not changed.
       return !found.bare && found.lines.some((line) => line.marker === '') ? 'changed' : 'unknown';
     },
     knownKeyTypes(host, port) {
@@ -54,16 +55,15 @@ export function parseKnownHosts(text: string): KnownHosts {
   };
 }
 
-/** How known_hosts writes a host: bare on port 22, else `[host]:port`. */
+/** The host as known_hosts writes it: bare for port 22, else `[host]:port`. */
 export function hostName(host: string, port: number): string {
   return port === 22 ? host.toLowerCase() : `[${host.toLowerCase()}]:${port}`;
 }
 
-/** The type that a key blob says it has (RFC 4253 §6.6); '' when it is no key. */
+/** The type that a key blob claims to have (RFC 4253 §6.6); '' if it is not a key. */
 export function keyTypeOf(blob: Buffer): string {
-  if (blob.length < 4) return '';
-  const length = blob.readUInt32BE(0);
-  return length > 64 || blob.length < 4 + length ? '' : blob.toString('latin1', 4, 4 + length);
+  const type = leadingString(blob) ?? '';
+  return type.length > 64 ? '' : type;
 }
 
 function parseLine(line: string): Line | undefined {
@@ -95,7 +95,7 @@ function hashedName(field: string): Line['matches'] | undefined {
   };
 }
 
-/** A comma list of patterns; one negated pattern that matches outweighs all others. */
+/** A comma-separated list of patterns; a negated pattern that matches outweighs all others. */
 function namePatterns(field: string): Line['matches'] {
   const patterns = field.split(',').map((text) => {
     const negated = text.startsWith('!');
@@ -107,7 +107,7 @@ function namePatterns(field: string): Line['matches'] {
   };
 }
 
-/** `*` any run, `?` any one character; linear in time, so that a line of a hundred stars costs nothing. */
+/** `*` matches any run, `?` any one character. Backtracks only to the last star, so that many stars do not take exponential time. */
 function wildcard(pattern: string): Line['matches'] {
   if (!/[*?]/.test(pattern)) return (name) => name === pattern;
   return (name) => {

@@ -3,12 +3,12 @@
 import { Worker } from 'node:worker_threads';
 import type { KeyProblem } from './private-key.ts';
 
-/** Far beyond any sensible number of bcrypt rounds on a throttled pod; then the key counts as unreadable. */
+/** Longer than any sensible number of bcrypt rounds takes on a throttled pod; after it the key counts as unreadable. */
 const deadlineMs = 60_000;
 
-/** The key as unencrypted OpenSSH text; only memory ever holds it. */
+/** The key as unencrypted OpenSSH text; it never leaves memory. */
 export async function decryptInThread(text: string, passphrase: string | undefined): Promise<string | KeyProblem> {
-  // From source the worker is TypeScript; in the image it is a bundle beside ours.
+  // When run from source the worker is TypeScript; in the image it is a bundle beside ours.
   const file = import.meta.url.endsWith('.ts') ? './private-key-worker.ts' : './private-key-worker.cjs';
   const { promise, resolve, reject } = Promise.withResolvers<string | KeyProblem>();
   const worker = new Worker(new URL(file, import.meta.url), { workerData: { text, passphrase }, env: {} });

@@ -1,5 +1,5 @@
-// The thread that decrypts one private key and ends: bcrypt blocks for up to seconds (2.2 s at 100 rounds, measured), which would
-// stop every stream of the pod. Neighbour: private-key-thread.ts starts it. It is a bundle of its own beside the main one.
+// The thread that decrypts one private key and ends. bcrypt blocks for up to seconds (2.2 s at 100 rounds, measured), which would stop
+// every stream of the pod. Built as a separate bundle beside the main one. Neighbour: private-key-thread.ts starts it.
 import { parentPort, workerData } from 'node:worker_threads';
 import { decryptPrivateKey } from './private-key.ts';
 

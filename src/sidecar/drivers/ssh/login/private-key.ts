@@ -1,15 +1,17 @@
-// Turns what people store as a private key into the one form that ssh2 signs with: OpenSSH (new and old), PEM of RSA and EC, PKCS#8,
-// each encrypted or not. Pure; decrypting blocks for up to seconds (bcrypt), so private-key-worker.ts runs it in a thread.
+// Turns the private keys that people store into the one form that ssh2 signs with. Reads OpenSSH (new and old), PEM of RSA and EC, and
+// PKCS#8, each encrypted or not. Pure; decrypting blocks for up to seconds (bcrypt), so private-key-worker.ts does it in a thread.
 import { createPrivateKey, type JsonWebKey, type KeyObject, randomBytes } from 'node:crypto';
 import ssh2, { type ParsedKey } from 'ssh2';
+import { defined } from '../../../../contract/defined.ts';
+import { leadingString, sshNumber, sshString } from '../base/ssh-string.ts';
 
-/** Why a key cannot be used; `detail` is a clause of a sentence and never holds any of the key. */
+/** Why a key cannot be used; `detail` is a clause of a sentence and never contains any of the key. */
 export interface KeyProblem {
   readonly problem: 'key' | 'passphrase';
   readonly detail: string;
 }
 
-/** True when a passphrase is needed; false too for what is no private key at all. */
+/** True if a passphrase is needed; also false for a text that is not a private key. */
 export function isEncrypted(text: string): boolean {
   if (/ENCRYPTED/.test(text)) return true;
   const body = /-----BEGIN OPENSSH PRIVATE KEY-----([\s\S]+?)-----END/.exec(text)?.[1];
@@ -17,7 +19,8 @@ export function isEncrypted(text: string): boolean {
   const data = Buffer.from(body, 'base64');
   const magicBytes = 'openssh-key-v1\0'.length;
   if (data.length < magicBytes + 8) return false;
-  return data.toString('latin1', magicBytes + 4, magicBytes + 4 + data.readUInt32BE(magicBytes)) !== 'none';
+  // The first string is the name of the cipher.
+  return leadingString(data, magicBytes) !== 'none';
 }
 
 /** The key, ready to sign. */
@@ -34,7 +37,7 @@ export function parsePrivateKey(text: string, passphrase?: string): ParsedKey | 
   return parsed;
 }
 
-/** The same, as unencrypted OpenSSH text: the form in which a worker hands a decrypted key back. */
+/** The key as unencrypted OpenSSH text: the form in which a worker returns it. */
 export function decryptPrivateKey(text: string, passphrase?: string): string | KeyProblem {
   const key = parsePrivateKey(text, passphrase);
   return 'problem' in key ? key : openSshText(createPrivateKey(key.getPrivatePEM()));
@@ -53,7 +56,7 @@ function parse(text: string, passphrase?: string): ParsedKey | Error {
 function parsePkcs8(text: string, passphrase?: string): ParsedKey | KeyProblem {
   let key: KeyObject;
   try {
-    key = createPrivateKey({ key: text, ...(passphrase === undefined ? {} : { passphrase }) });
+    key = createPrivateKey(defined({ key: text, passphrase }));
   } catch (error) {
     return problemOf(text, error instanceof Error ? error.message : '', passphrase);
   }
@@ -77,17 +80,17 @@ function openSshText(key: KeyObject): string | KeyProblem {
   if (parts === undefined)
     return { problem: 'key', detail: `has the type ${key.asymmetricKeyType}, which ssh does not use` };
   const check = randomBytes(4);
-  let secret = Buffer.concat([check, check, string(parts.type), ...parts.secret, string('')]);
+  let secret = Buffer.concat([check, check, sshString(parts.type), ...parts.secret, sshString('')]);
   for (let padding = 1; secret.length % 8 !== 0; padding++) secret = Buffer.concat([secret, Buffer.of(padding)]);
-  const publicBlob = Buffer.concat([string(parts.type), ...parts.public]);
+  const publicBlob = Buffer.concat([sshString(parts.type), ...parts.public]);
   const blob = Buffer.concat([
     Buffer.from('openssh-key-v1\0'),
-    string('none'),
-    string('none'),
-    string(''),
+    sshString('none'),
+    sshString('none'),
+    sshString(''),
     Buffer.of(0, 0, 0, 1),
-    string(publicBlob),
-    string(secret),
+    sshString(publicBlob),
+    sshString(secret),
   ]);
   const lines = blob.toString('base64').replace(/.{70}/g, '$&\n').trimEnd();
   return `-----BEGIN OPENSSH PRIVATE KEY-----\n${lines}\n-----END OPENSSH PRIVATE KEY-----`;
@@ -104,21 +107,25 @@ function sshParts(key: KeyObject): SshParts | undefined {
   if (jwk === undefined) return undefined;
   const bytes = (name: 'n' | 'e' | 'd' | 'p' | 'q' | 'qi' | 'x' | 'y') => Buffer.from(jwk[name] ?? '', 'base64url');
   if (jwk.kty === 'RSA') {
-    const [n, e, d, qi, p, q] = (['n', 'e', 'd', 'qi', 'p', 'q'] as const).map((name) => mpint(bytes(name)));
+    const [n, e, d, qi, p, q] = (['n', 'e', 'd', 'qi', 'p', 'q'] as const).map((name) => sshNumber(bytes(name)));
     if (!n || !e || !d || !qi || !p || !q) return undefined;
     return { type: 'ssh-rsa', public: [e, n], secret: [n, e, d, qi, p, q] };
   }
   if (jwk.kty === 'OKP' && jwk.crv === 'Ed25519') {
-    const point = string(bytes('x'));
-    return { type: 'ssh-ed25519', public: [point], secret: [point, string(Buffer.concat([bytes('d'), bytes('x')]))] };
+    const point = sshString(bytes('x'));
+    return {
+      type: 'ssh-ed25519',
+      public: [point],
+      secret: [point, sshString(Buffer.concat([bytes('d'), bytes('x')]))],
+    };
   }
   const curve = { 'P-256': 'nistp256', 'P-384': 'nistp384', 'P-521': 'nistp521' }[jwk.crv ?? ''];
   if (jwk.kty !== 'EC' || curve === undefined) return undefined;
-  const point = string(Buffer.concat([Buffer.of(4), bytes('x'), bytes('y')]));
+  const point = sshString(Buffer.concat([Buffer.of(4), bytes('x'), bytes('y')]));
   return {
     type: `ecdsa-sha2-${curve}`,
-    public: [string(curve), point],
-    secret: [string(curve), point, mpint(bytes('d'))],
+    public: [sshString(curve), point],
+    secret: [sshString(curve), point, sshNumber(bytes('d'))],
   };
 }
 
@@ -128,19 +135,4 @@ function jwkOf(key: KeyObject): JsonWebKey | undefined {
   } catch {
     return undefined;
   }
-}
-
-function string(value: string | Buffer): Buffer {
-  const bytes = Buffer.from(value);
-  const length = Buffer.allocUnsafe(4);
-  length.writeUInt32BE(bytes.length);
-  return Buffer.concat([length, bytes]);
-}
-
-/** RFC 4251 §5: big-endian, shortest form, with a zero in front where the number would look negative. */
-function mpint(bytes: Buffer): Buffer {
-  let start = 0;
-  while (start < bytes.length - 1 && bytes[start] === 0) start++;
-  const short = bytes.subarray(start);
-  return string((short[0] ?? 0) & 0x80 ? Buffer.concat([Buffer.of(0), short]) : short);
 }

@@ -1,23 +1,25 @@
-// Opens the TCP connection to the first machine on the way: name, addresses raced (RFC 8305), Nagle off, kernel keep-alive as a backstop.
-// The socket and every deadline are ours, because ssh2 hangs where its peer vanishes. Neighbours: connect.ts calls it, handshake.ts follows.
+// Opens the TCP connection to the first hop: resolves its name, races the addresses (RFC 8305), turns Nagle off and the kernel's
+// keep-alive on as a backstop. Socket and deadlines are ours, because ssh2 hangs if its peer vanishes.
+// Neighbours: ../connect.ts calls it, handshake.ts is the next step.
 import { lookup } from 'node:dns/promises';
 import { isIP, Socket } from 'node:net';
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Hop } from '../../../../contract/tunnel-config.ts';
-import { abortable } from '../../../../process/abort.ts';
+import { abortable, onAbort } from '../../../../process/abort.ts';
+import { deadline } from '../../../../process/deadline.ts';
 import { type HopRole, hopName } from '../base/hop-name.ts';
-import { refusing } from './handshake-error.ts';
+import { closedBeforeBanner } from './handshake-error.ts';
 
 const resolveDeadlineMs = 3000;
 
-/** RFC 8305 §5: the next address joins when the one before has not answered for this long. */
+/** RFC 8305 §5: the next address is tried as well once the one before has not answered for this long. */
 const staggerMs = 250;
 
 /** Sets TCP_KEEPIDLE; Node sets the interval to 1 s and the count to 10, so a dead idle peer is noticed after 15 s at the latest. */
 const keepAliveMs = 5000;
 
 /** Connects. @throws TunnelError BastionNameNotResolved, BastionRefused or BastionUnreachable, or the signal's reason. */
-export async function openConnection(hop: Hop, role: HopRole, signal: AbortSignal): Promise<Socket> {
+export async function connectTcp(hop: Hop, role: HopRole, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
   const addresses = await resolve(hop, role, signal);
   try {
@@ -36,12 +38,9 @@ async function resolve(hop: Hop, role: HopRole, signal: AbortSignal): Promise<re
       `the name of ${hopName(role, hop)} cannot be resolved: correct the host, or the DNS where the tunnel runs`,
       { cause },
     );
-  const deadline = AbortSignal.timeout(resolveDeadlineMs);
+  using limit = deadline(resolveDeadlineMs, { signal, what: 'resolving a name' });
   try {
-    const found = await abortable(lookup(hop.host, { all: true, order: 'verbatim' }), {
-      signal: AbortSignal.any([signal, deadline]),
-    });
-    return alternateFamilies(found);
+    return alternateFamilies(await abortable(lookup(hop.host, { all: true, order: 'verbatim' }), limit));
   } catch (cause) {
     signal.throwIfAborted();
     throw notResolved(cause);
@@ -79,7 +78,7 @@ async function raceAddresses(addresses: readonly string[], port: number, signal:
       resolve(socket);
     });
     socket.on('error', (error) => {
-      // Listens for good: a socket that lost the race may still fail.
+      // Stays for good: a socket that lost the race may still fail.
       if (!trying.delete(socket)) return;
       errors.push(error);
       tryNext();
@@ -87,13 +86,11 @@ async function raceAddresses(addresses: readonly string[], port: number, signal:
     socket.connect({ host: address, port });
     if (waiting.length > 0) stagger = setTimeout(tryNext, staggerMs);
   };
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
+  using _ = onAbort(signal, reject);
   try {
     tryNext();
     return await promise;
   } finally {
-    signal.removeEventListener('abort', onAbort);
     clearTimeout(stagger);
     for (const socket of trying) {
       trying.delete(socket);
@@ -102,7 +99,7 @@ async function raceAddresses(addresses: readonly string[], port: number, signal:
   }
 }
 
-/** Of several addresses' errors the one that says most: an answer outweighs a missing route. */
+/** The most informative error of several addresses: an answer outweighs a missing route. */
 function mostTelling(errors: readonly Error[]): Error {
   return errors.find((error) => codeOf(error) === 'ECONNREFUSED') ?? errors[0] ?? new Error('no address');
 }
@@ -119,7 +116,7 @@ function connectionError(hop: Hop, role: HopRole, cause: unknown): TunnelError {
         },
       );
     case 'ECONNRESET':
-      return refusing(name, cause);
+      return closedBeforeBanner(name, cause);
     case 'ETIMEDOUT':
       return new TunnelError('BastionTimeout', `${name} does not answer: let the tunnel’s address reach it`, { cause });
     default:
