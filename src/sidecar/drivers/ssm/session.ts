@@ -3,6 +3,7 @@
 // beside working ones is replaced here, and so is one whose agent hangs while it connects to the destination.
 // Neighbours: driver.ts opens it, renewing-channel.ts does the work.
 import type { Duplex } from 'node:stream';
+import { defined } from '../../../contract/defined.ts';
 import { TunnelError } from '../../../contract/errors.ts';
 import { abortable, anyOf } from '../../../process/abort.ts';
 import { type Clock, sleep } from '../../../process/clock.ts';
@@ -69,8 +70,7 @@ export class SsmSession implements Session {
   }
 
   get facts(): Session['facts'] {
-    const sessionId = this.#first?.current?.sessionId;
-    return sessionId === undefined ? {} : { sessionId };
+    return defined({ sessionId: this.#first?.current?.sessionId });
   }
 
   get signal(): AbortSignal {

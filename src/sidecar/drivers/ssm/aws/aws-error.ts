@@ -41,10 +41,10 @@ export function awsError(
 function reasonOf({ name, message, status, code }: Facts, action: Action): Reason {
   const byName = reasons.get(name);
   if (status === 429 && byName !== noCredentials) return throttled;
-  // AWS gives the same name for a wrong secret and a wrong clock; only its text tells them apart.
+  // AWS gives the same name for a wrong secret and a wrong clock; only its text shows which.
   if (byName === credentialsRefused && /signature (expired|not yet current)/i.test(message)) return clockSkew;
   if (byName === accessDenied) {
-    // The second text that is looked at: STS names the action only there.
+    // The second text that decides: STS names the action only there.
     if (action.startsWith('sts:') && /sts:TagSession/.test(message)) return tagSessionDenied;
     return action === 'ssm:ResumeSession' ? resumeDenied : accessDenied;
   }

@@ -1,10 +1,10 @@
-// Which containers of a service's tasks a session can be opened to, or in one sentence why there is none. No I/O.
-// Neighbours: ecs.ts gives the tasks, targets.ts puts the routes in order.
+// To which containers of a service's tasks a session can be opened, or in one sentence why to none. No I/O.
+// Neighbours: ecs.ts lists the tasks, targets.ts puts the routes in order.
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { EcsTarget, RunningTask } from './ecs.ts';
 import type { SsmRoute } from './ssm-route.ts';
 
-/** At least one route. @throws TunnelError TargetNotFound, or TargetNotConnected where only the agent is missing */
+/** At least one route. @throws TunnelError TargetNotFound, or TargetNotConnected if only the agent is missing */
 export function containerRoutes(target: EcsTarget, tasks: readonly RunningTask[]): readonly SsmRoute[] {
   const { cluster, service, container } = target;
   const where = `the service ${service} of the cluster ${cluster}`;

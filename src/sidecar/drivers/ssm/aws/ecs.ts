@@ -1,10 +1,10 @@
-// The two calls to the Elastic Container Service that find a container: which tasks a service runs, and what runs in them. The AWS library
-// is loaded with the first call, and only by tunnels whose target is a task. Neighbour: ecs-target.ts makes routes of the answer.
+// The two calls to the Elastic Container Service that find a container: which tasks a service runs, and what runs in them. The AWS library is
+// loaded with the first call, so only by tunnels whose target is a task. Neighbours: aws-client.ts (how calls go), ecs-target.ts (makes routes
+// of the answer).
 import type { ECSClient, Task } from '@aws-sdk/client-ecs';
-import { type AwsCallOptions, awsCall, clientSettings } from './aws-client.ts';
-import type { Action } from './aws-reasons.ts';
+import { type AwsCallOptions, AwsClient } from './aws-client.ts';
 
-/** A container of a running service: all by name except the task. */
+/** A container of a service, whichever task runs it. */
 export interface EcsTarget {
   /** Name or ARN. */
   readonly cluster: string;
@@ -12,16 +12,16 @@ export interface EcsTarget {
   readonly container: string;
 }
 
-/** A running task, as far as a session to one of its containers depends on it. */
+/** What a session to a container needs to know of a running task. */
 export interface RunningTask {
-  /** The names that a session's target is made of. */
+  /** The first part of a session's target. */
   readonly cluster: string;
   readonly taskId: string;
   /** Whether the task was started with ECS Exec. */
   readonly execEnabled: boolean;
   /** Names of its containers. */
   readonly containers: readonly string[];
-  /** Of the container that is asked for, once it runs. */
+  /** Of the wanted container, once it runs. */
   readonly runtimeId: string | undefined;
   /** Whether the agent in that container runs. */
   readonly agentRuns: boolean;
@@ -33,27 +33,32 @@ export interface EcsApi {
   close(): void;
 }
 
+/** 6 MB and 20 ms beside the client that every tunnel of this driver has. */
+const loadSdk = () => import('@aws-sdk/client-ecs');
+
 /** Nothing is loaded or opened before the first call. @throws TunnelError EndpointNotAllowed */
 export function createEcsApi(options: AwsCallOptions): EcsApi {
-  const { secretName } = options;
-  const { region } = options.policy;
-  const settings = clientSettings('ecs', options);
-  let client: Promise<ECSClient> | undefined;
-  const open = (): Promise<ECSClient> => (client ??= loadSdk().then(({ ECSClient: Client }) => new Client(settings)));
+  const aws = new AwsClient(
+    'ecs',
+    options,
+    loadSdk,
+    ({ ECSClient: Client }, settings): ECSClient => new Client(settings),
+  );
   return {
     async runningTasks({ cluster, service, container }, signal) {
       const subject = `the service ${service} of the cluster ${cluster}`;
-      const call = async <T>(action: Action, run: () => Promise<T>): Promise<T> =>
-        await awsCall({ action, subject, region, secretName, signal }, run);
-      const { ListTasksCommand, DescribeTasksCommand } = await loadSdk();
-      const list = new ListTasksCommand({ cluster, serviceName: service, desiredStatus: 'RUNNING', maxResults: 100 });
-      const { taskArns = [] } = await call('ecs:ListTasks', async () =>
-        (await open()).send(list, { abortSignal: signal }),
+      const { taskArns = [] } = await aws.call(
+        { action: 'ecs:ListTasks', subject, signal },
+        async (client, { ListTasksCommand }) => {
+          const input = { cluster, serviceName: service, desiredStatus: 'RUNNING' as const, maxResults: 100 };
+          return client.send(new ListTasksCommand(input), { abortSignal: signal });
+        },
       );
       if (taskArns.length === 0) return [];
-      const describe = new DescribeTasksCommand({ cluster, tasks: taskArns });
-      const { tasks = [] } = await call('ecs:DescribeTasks', async () =>
-        (await open()).send(describe, { abortSignal: signal }),
+      const { tasks = [] } = await aws.call(
+        { action: 'ecs:DescribeTasks', subject, signal },
+        async (client, { DescribeTasksCommand }) =>
+          client.send(new DescribeTasksCommand({ cluster, tasks: taskArns }), { abortSignal: signal }),
       );
       return tasks
         .filter(({ lastStatus }) => lastStatus === 'RUNNING')
@@ -61,14 +66,9 @@ export function createEcsApi(options: AwsCallOptions): EcsApi {
     },
 
     close() {
-      void client?.then((one) => one.destroy()).catch(() => undefined);
+      aws.close();
     },
   };
-}
-
-/** 6 MB and 20 ms beside the client that every tunnel of this driver has. */
-function loadSdk() {
-  return import('@aws-sdk/client-ecs');
 }
 
 function factsOf(task: Task, cluster: string, container: string): RunningTask[] {

@@ -1,7 +1,8 @@
-// Who the tunnel is at AWS: static keys of a Secret, else what its pod was given (web identity, Pod Identity), else what a laptop has; then
-// the role to assume. Asked before every call, so that rotated keys and refreshed tokens are used as soon as they are there; never kept in
-// a log or an error. Neighbours: static-credentials.ts (static keys), aws-client.ts asks before each call, sign.ts signs with the answer.
+// Who the tunnel is at AWS: static keys of a Secret, otherwise what its pod was given (web identity, Pod Identity), otherwise what a laptop
+// has; then the role to assume. Asked before every call, so that rotated keys and refreshed tokens are used at once; never in a log or an
+// error. Neighbours: static-credentials.ts (keys of a Secret), aws-client.ts asks before each call, sign.ts signs with the answer.
 import { checkedEndpoint, type EndpointPolicy } from '../../../../contract/aws-endpoint.ts';
+import { defined } from '../../../../contract/defined.ts';
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { SsmConfig } from '../../../../contract/tunnel-config.ts';
 import { type CredentialProvider, type ProxyEnvironment, requestHandlerOptions } from './aws-client.ts';
@@ -12,15 +13,15 @@ import { staticKeys } from './static-credentials.ts';
 
 export interface IdentityOptions {
   readonly policy: EndpointPolicy;
-  /** How AWS's logs and session ids call the tunnel where it takes on a role. */
+  /** The name of the role's session, which AWS shows in logs and session ids. */
   readonly sessionName: string;
   /** The process's environment: what IRSA and Pod Identity put into a pod, and the proxy. */
   readonly environment: ProxyEnvironment;
 }
 
-/** New credentials are sought this long before the old ones end. */
+/** New credentials are requested this long before the old ones expire. */
 const aheadMs = 5 * 60_000;
-/** Old ones that live this long may still be used when there are no new ones. */
+/** Old ones that are valid for this long may still be used if no new ones can be had. */
 const usableMs = 30_000;
 
 /** Nothing is loaded or read before the first call. @throws TunnelError EndpointNotAllowed */
@@ -30,12 +31,12 @@ export function createIdentity(config: SsmConfig, options: IdentityOptions): Cre
   const endpoint = endpoints.sts === '' ? undefined : checkedEndpoint(endpoints.sts, 'sts', policy).href;
   const clientConfig: StsSettings = {
     region,
-    ...(endpoint === undefined ? {} : { endpoint }),
-    // Who calls repeats.
+    ...defined({ endpoint }),
+    // The callers retry.
     maxAttempts: 1,
     requestHandler: requestHandlerOptions(environment),
   };
-  const base = credentials === undefined ? ownIdentity(clientConfig, options) : () => staticKeys(credentials);
+  const base = credentials === undefined ? environmentIdentity(clientConfig, options) : () => staticKeys(credentials);
   if (assumeRole === undefined) return base;
 
   const { roleArn, externalId, sessionTags = {} } = assumeRole;
@@ -43,27 +44,26 @@ export function createIdentity(config: SsmConfig, options: IdentityOptions): Cre
   const tags = Object.entries(sessionTags).map(([Key, Value]) => ({ Key, Value }));
   const assume = async (masterCredentials: AwsCredentials): Promise<AwsCredentials> => {
     const { fromTemporaryCredentials } = await import('@aws-sdk/credential-providers');
-    return await refused({ action: 'sts:AssumeRole', role: roleArn, region, secretName }, () =>
+    return await withReason({ action: 'sts:AssumeRole', role: roleArn, region, secretName }, () =>
       fromTemporaryCredentials({
         masterCredentials,
         params: {
           RoleArn: roleArn,
           RoleSessionName: sessionName,
-          ...(externalId === undefined ? {} : { ExternalId: externalId }),
-          ...(tags.length === 0 ? {} : { Tags: tags }),
+          ...defined({ ExternalId: externalId, Tags: tags.length === 0 ? undefined : tags }),
         },
         clientConfig,
       })(),
     );
   };
-  // What was assumed with other keys says nothing of those that are there now.
-  let assumed: { readonly by: string; readonly source: CredentialProvider } | undefined;
+  // A role that was assumed with other keys proves nothing for the present ones.
+  let assumed: { readonly by: string; readonly provider: CredentialProvider } | undefined;
   return async () => {
     const own = await base();
     if (assumed?.by !== own.accessKeyId) {
-      assumed = { by: own.accessKeyId, source: kept(async () => await assume(await base())) };
+      assumed = { by: own.accessKeyId, provider: cached(async () => await assume(await base())) };
     }
-    return await assumed.source();
+    return await assumed.provider();
   };
 }
 
@@ -76,8 +76,11 @@ interface StsSettings {
   readonly requestHandler: ReturnType<typeof requestHandlerOptions>;
 }
 
-/** What the surroundings give: first what a pod has on purpose, then the AWS library's own search, as on a laptop. */
-function ownIdentity(clientConfig: StsSettings, { sessionName, environment }: IdentityOptions): CredentialProvider {
+/** The identity from the environment: first what a pod was given on purpose, then the AWS library's own search, as on a laptop. */
+function environmentIdentity(
+  clientConfig: StsSettings,
+  { sessionName, environment }: IdentityOptions,
+): CredentialProvider {
   const { region } = clientConfig;
   const library = () => import('@aws-sdk/credential-providers');
   const named = (name: string): string | undefined => environment[name] || undefined;
@@ -85,7 +88,7 @@ function ownIdentity(clientConfig: StsSettings, { sessionName, environment }: Id
   const tokenFile = named('AWS_WEB_IDENTITY_TOKEN_FILE');
   const roleArn = named('AWS_ROLE_ARN');
   if (chosen === undefined && tokenFile !== undefined && roleArn !== undefined) {
-    return kept(async () => {
+    return cached(async () => {
       const { fromTokenFile } = await library();
       const provider = fromTokenFile({
         webIdentityTokenFile: tokenFile,
@@ -93,18 +96,18 @@ function ownIdentity(clientConfig: StsSettings, { sessionName, environment }: Id
         roleSessionName: named('AWS_ROLE_SESSION_NAME') ?? sessionName,
         clientConfig,
       });
-      return await refused({ action: webIdentity, role: roleArn, region }, async () => await provider());
+      return await withReason({ action: webIdentity, role: roleArn, region }, async () => await provider());
     });
   }
   const agent = named('AWS_CONTAINER_CREDENTIALS_FULL_URI');
   if (chosen === undefined && agent !== undefined) {
     const agentToken = named('AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE');
-    return kept(async () => {
+    return cached(async () => {
       const { fromHttp } = await library();
       try {
         return await fromHttp({
           awsContainerCredentialsFullUri: agent,
-          ...(agentToken === undefined ? {} : { awsContainerAuthorizationTokenFile: agentToken }),
+          ...defined({ awsContainerAuthorizationTokenFile: agentToken }),
           maxRetries: 0,
         })();
       } catch (cause) {
@@ -115,17 +118,17 @@ function ownIdentity(clientConfig: StsSettings, { sessionName, environment }: Id
   let provider: CredentialProvider | undefined;
   return async () => {
     provider ??= (await library()).fromNodeProviderChain({ clientConfig, roleSessionName: sessionName });
-    return await refused({ action: webIdentity, role: 'the tunnel’s role', region }, provider);
+    return await withReason({ action: webIdentity, role: 'the tunnel’s role', region }, provider);
   };
 }
 
-/** Asks the source anew only shortly before the last credentials end, and once at a time; while those live, a failure is no harm. */
-function kept(source: CredentialProvider): CredentialProvider {
+/** Asks the provider again only shortly before the last credentials expire, one call at a time; while they are valid, a failure does no harm. */
+function cached(provider: CredentialProvider): CredentialProvider {
   let last: AwsCredentials | undefined;
   let asking: Promise<AwsCredentials> | undefined;
   return async () => {
     if (last !== undefined && expiresIn(last) > aheadMs) return last;
-    asking ??= source().finally(() => {
+    asking ??= provider().finally(() => {
       asking = undefined;
     });
     try {
@@ -141,18 +144,18 @@ interface RoleCall {
   readonly action: Action;
   readonly role: string;
   readonly region: string;
-  /** Where the keys are that ask, if they are in a Secret. */
+  /** The Secret with the keys of the caller, if any. */
   readonly secretName?: string | undefined;
 }
 
-async function refused(
+async function withReason(
   { action, role, region, secretName }: RoleCall,
   ask: CredentialProvider,
 ): Promise<AwsCredentials> {
   try {
     return await ask();
   } catch (error) {
-    // The projected token: no file, no identity.
+    // Without the file of the projected token there is no identity.
     if (isMissingFile(error)) throw credentialsMissing(error);
     throw awsError(error, action, role, region, secretName);
   }
@@ -160,7 +163,7 @@ async function refused(
 
 function podIdentityRefused(cause: unknown): TunnelError {
   if (isMissingFile(cause)) return credentialsMissing(cause);
-  // The AWS library's own sentence: it tells the status nowhere else.
+  // The AWS library's own sentence: the status is nowhere else.
   const status = cause instanceof Error ? /status: (4\d\d)/.exec(cause.message)?.[1] : undefined;
   return status === undefined
     ? new TunnelError(

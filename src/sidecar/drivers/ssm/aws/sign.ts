@@ -1,5 +1,5 @@
 // The signature of the web socket's upgrade request: AWS's Signature Version 4 in headers, over exactly host, date and session token.
-// No I/O. Neighbours: api.ts has the credentials, web-socket.ts sends the headers, aws-endpoint.ts has checked the address before.
+// No I/O. Neighbours: api.ts has the credentials, web-socket.ts sends the headers, contract/aws-endpoint.ts has checked the address before.
 import { Hash } from '@smithy/core/serde';
 import { SignatureV4 } from '@smithy/signature-v4';
 
@@ -7,7 +7,7 @@ export interface AwsCredentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
-  /** When they end; whoever keeps them asks anew before. */
+  /** When they expire. */
   readonly expiration?: Date;
 }
 
@@ -19,7 +19,7 @@ export interface SigningOptions {
 
 const signedAlready = /^x-amz-(algorithm|credential|date|expires|signedheaders|signature|security-token)$/i;
 
-/** The headers that let this upgrade through; none when the address carries its own signature. The address itself is not changed. */
+/** The headers that authorize this upgrade; none if the address carries its own signature. The address itself is not changed. */
 export async function signUpgrade(url: URL, options: SigningOptions): Promise<Record<string, string>> {
   const query: Record<string, string> = {};
   for (const [name, value] of url.searchParams) {

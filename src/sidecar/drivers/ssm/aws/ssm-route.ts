@@ -1,8 +1,8 @@
-// One way of this driver: a node or a container. Neighbours: targets.ts and ecs-target.ts find them, driver.ts connects.
+// A route of this driver: a managed node or a container. Neighbours: targets.ts and ecs-target.ts find them, driver.ts connects.
 import type { Route } from '../../../base/driver.ts';
 
-/** A managed node, and `via` is its id; or a container, and `via` is `cluster/task/container`. */
+/** `via` is the id of a managed node, or `cluster/task/container`. */
 export interface SsmRoute extends Route {
-  /** What a session is started to. */
+  /** What AWS's StartSession is asked for. */
   readonly target: string;
 }

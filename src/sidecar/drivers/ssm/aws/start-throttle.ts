@@ -1,14 +1,14 @@
-// Starts sessions one after the other with a pause between: AWS limits the rate per account, and all pods of a tunnel begin together.
-// Where it throttles all the same the pause grows until it does no more. Neighbour: driver.ts has one for all its sessions.
+// Starts AWS sessions one after the other with a pause between: AWS limits the rate per account, and all pods of a tunnel start together.
+// If it throttles anyway, the pause grows until it stops. Neighbour: channel-opener.ts has one for all its starts.
 import { TunnelError } from '../../../../contract/errors.ts';
 import { abortable } from '../../../../process/abort.ts';
 import { sleep } from '../../../../process/clock.ts';
 
 const initialPauseMs = 100;
 const maxPauseMs = 3_200;
-/** Of one start that is throttled: 1.4 s of pauses where none was throttled before. Then whoever wants it is told, and waits longer. */
+/** For one start that is throttled: 1.4 s of pauses if none was throttled before. Then its caller gets the error, and waits longer. */
 const attempts = 4;
-/** What becomes of the pause with each start that was not throttled. */
+/** The pause is multiplied by this after each start that was not throttled. */
 const easing = 0.9;
 
 export class StartThrottle {
@@ -20,20 +20,20 @@ export class StartThrottle {
     this.#random = random;
   }
 
-  /** Runs `start` once all before it have come to an end, or leaves the line when the signal aborts. @throws what `start` throws, or the signal's reason. */
+  /** Runs `start` once all before it have ended, or leaves the queue when the signal aborts. @throws what `start` throws, or the signal's reason. */
   async pass<T>(start: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const before = this.#last;
     const turn = (async () => {
       await abortable(before, { signal });
-      return await this.#patiently(start, signal);
+      return await this.#retryThrottled(start, signal);
     })();
-    // The pause is for who comes next; who is aborted leaves it at once.
+    // The pause is for the next in the queue; an aborted caller leaves it at once.
     const pause = (): Promise<void> => this.#pause(signal).catch(() => undefined);
     this.#last = Promise.allSettled([before, turn]).then(pause);
     return turn;
   }
 
-  async #patiently<T>(start: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  async #retryThrottled<T>(start: () => Promise<T>, signal: AbortSignal): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const started = await start();

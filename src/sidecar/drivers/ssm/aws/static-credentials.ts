@@ -1,12 +1,13 @@
-// Static AWS keys in a mounted Secret: read for every call, so that changed keys sign the very next one, and watched by driver.ts, so
-// that the tunnel tries changed keys at once. Neighbours: identity.ts begins with them, ../../secret-files.ts reads them.
+// Static AWS keys in a mounted Secret: read for every call, so that changed keys sign the next one, and watched by driver.ts, so that the
+// tunnel tries changed keys at once. Neighbours: identity.ts begins with them, sidecar/base/secret-files.ts reads them.
+import { defined } from '../../../../contract/defined.ts';
 import { TunnelError } from '../../../../contract/errors.ts';
 import { secretKeys } from '../../../../contract/secret-keys.ts';
 import type { Credentials } from '../../../../contract/tunnel-config.ts';
 import { readSecretFiles } from '../../../base/secret-files.ts';
 import type { AwsCredentials } from './sign.ts';
 
-/** The keys as they are now, all of one version of the Secret. @throws TunnelError SecretNotFound or SecretKeyMissing */
+/** The present keys, all of one version of the Secret. @throws TunnelError SecretNotFound or SecretKeyMissing */
 export async function staticKeys({ directory, secretName }: Credentials): Promise<AwsCredentials> {
   const { files } = await readSecretFiles(directory, secretKeys.ssm);
   const [accessKeyId, secretAccessKey, sessionToken] = secretKeys.ssm.map((key) => files[key]?.trim() ?? '');
@@ -20,6 +21,11 @@ export async function staticKeys({ directory, secretName }: Credentials): Promis
     const missing = accessKeyId ? 'AWS_SECRET_ACCESS_KEY' : 'AWS_ACCESS_KEY_ID';
     throw new TunnelError('SecretKeyMissing', `Secret ${secretName} has no key ${missing}: add it`);
   }
-  // Already over: or the AWS library would keep these and never see the keys that follow them.
-  return { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}), expiration: new Date() };
+  // Expired already: otherwise the AWS library would keep these keys and never see the next ones.
+  return {
+    accessKeyId,
+    secretAccessKey,
+    ...defined({ sessionToken: sessionToken || undefined }),
+    expiration: new Date(),
+  };
 }

@@ -1,9 +1,10 @@
-// Which nodes or containers a tunnel may go through, in which order. Every pod has its own order, by a hash of its UID, so that the replicas
-// of a tunnel spread over them and each keeps to its own; one that failed goes last for a while.
-// Neighbours: api.ts and ecs.ts (ask AWS), ecs-target.ts, driver.ts (routes are targets; tells how they fared).
+// Which nodes or containers a tunnel may go through, in which order. Every pod has its own stable order, by a hash of its UID, so that the
+// replicas of a tunnel spread over them; one that failed goes last for a while.
+// Neighbours: api.ts and ecs.ts (ask AWS), ecs-target.ts (containers), driver.ts (connects and reports failures).
 import { createHash } from 'node:crypto';
 import { type Code, TunnelError } from '../../../../contract/errors.ts';
 import type { SsmConfig } from '../../../../contract/tunnel-config.ts';
+import { onAbort } from '../../../../process/abort.ts';
 import type { Clock } from '../../../../process/clock.ts';
 import type { Session } from '../../../base/driver.ts';
 import type { SsmApi } from './api.ts';
@@ -20,13 +21,13 @@ export interface TargetsOptions {
   readonly clock: Clock;
 }
 
-/** Nodes that are asked for their connection, so many at a time; the first few that have one are enough. */
+/** How many nodes are asked whether they are connected, how many at a time, and how many connected ones are enough. */
 const maxAsked = 20;
 const askedAtOnce = 4;
 const enoughConnected = 4;
 /** A node or container that failed goes last for this long. */
 const penaltyMs = 10 * 60_000;
-/** What another node may do better; all else is the identity's or the service's. */
+/** Failures that another node may not have; all others are the identity's or the service's. */
 const againstRoute: ReadonlySet<Code> = new Set<Code>([
   'TargetNotConnected',
   'SessionRefused',
@@ -37,14 +38,14 @@ const againstRoute: ReadonlySet<Code> = new Set<Code>([
 
 export class Targets {
   readonly #options: TargetsOptions;
-  /** When each failed, by its `via`. */
+  /** When a route failed, by its `via`. */
   readonly #failedAt = new Map<string, number>();
 
   constructor(options: TargetsOptions) {
     this.#options = options;
   }
 
-  /** At least one route, only ones that are connected where there is a choice. @throws TunnelError, or the signal's reason. */
+  /** At least one route; if there is a choice, only connected ones. @throws TunnelError, or the signal's reason. */
   async routes(signal: AbortSignal): Promise<readonly SsmRoute[]> {
     const { region, target, api, ecs } = this.#options;
     if ('instanceId' in target) return [routeTo(target.instanceId)];
@@ -67,7 +68,7 @@ export class Targets {
     );
   }
 
-  /** The route did not carry: where the error speaks against it, others come before it for ten minutes. */
+  /** The route failed: if the error is the route's, the others come before it for ten minutes. */
   failed(route: SsmRoute, error: unknown): void {
     if (!(error instanceof TunnelError) || !againstRoute.has(error.code)) return;
     const { clock } = this.#options;
@@ -75,14 +76,14 @@ export class Targets {
     this.#failedAt.set(route.via, clock.now());
   }
 
-  /** Counts a session's silence and loss against its route, and its voice for it. */
+  /** Counts the session's silence and loss as failures of its route; they are forgotten once it answers. */
   watch(route: SsmRoute, session: Pick<Session, 'signal' | 'suspect' | 'onSuspectChange'>): void {
     this.#failedAt.delete(route.via);
     session.onSuspectChange(() => {
       if (session.suspect) this.failed(route, new TunnelError('BastionTimeout', `${route.via} is silent`));
       else this.#failedAt.delete(route.via);
     });
-    session.signal.addEventListener('abort', () => this.failed(route, session.signal.reason));
+    onAbort(session.signal, (reason) => this.failed(route, reason));
   }
 
   #ordered(routes: readonly SsmRoute[]): readonly SsmRoute[] {
@@ -113,7 +114,7 @@ export class Targets {
         else if (answer.value && route !== undefined) connected.push(route);
       }
     }
-    // One that could not be asked matters only when there is no other.
+    // A node that could not be asked matters only if no other is connected.
     if (connected.length === 0 && failure !== undefined) throw failure;
     return connected;
   }

@@ -1,6 +1,6 @@
-// Versions of the SSM agent, and what each can do. No I/O. Neighbour: handshake-protocol.ts, which learns the version.
+// What each version of the SSM agent can do. No I/O. Neighbour: handshake-protocol.ts learns the version.
 
-/** Negative, 0 or positive as `a` is older than, equal to or newer than `b`; undefined unless both are four numbers with dots. */
+/** Negative, 0 or positive if `a` is older than, equal to or newer than `b`; undefined unless both are four numbers with dots. */
 export function compareVersions(a: string, b: string): number | undefined {
   const [left, right] = [numbersOf(a), numbersOf(b)];
   if (left === undefined || right === undefined) return undefined;
@@ -16,17 +16,17 @@ function numbersOf(version: string): number[] | undefined {
 }
 
 export interface AgentAbilities {
-  /** Many connections in one session; without it one after the other. */
+  /** Many connections in one session; otherwise only one. */
   readonly multiplexes: boolean;
-  /** Connects to other hosts than its own; an older one would silently connect to the same port of its own. */
+  /** Connects to other hosts than its own; an older one would silently connect to the same port of its own host. */
   readonly reachesOtherHosts: boolean;
-  /** Ends the session unless it hears a frame every 30 s, however new the client says it is. */
+  /** Ends the session unless it hears a frame every 30 s, whatever version the client reports. */
   readonly needsKeepAlive: boolean;
-  /** The largest payload that it is known to take, in bytes. */
+  /** The largest payload that it is known to accept, in bytes. */
   readonly payloadBytes: 1_024 | 16_384;
 }
 
-/** What an agent of that version can do; undefined when the text is no version. */
+/** What an agent of that version can do; undefined if the text is no version. */
 export function abilitiesOf(version: string): AgentAbilities | undefined {
   if (compareVersions(version, '0.0.0.0') === undefined) return undefined;
   const newerThan = (other: string): boolean => (compareVersions(version, other) ?? 0) > 0;

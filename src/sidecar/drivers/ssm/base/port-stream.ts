@@ -1,45 +1,41 @@
-// One stream to the destination as a Duplex. It knows nothing of frames: its carrier (session.ts, or single-stream-multiplexer.ts for old agents) takes
-// bytes out of it when the channel has room and hands bytes in as they come.
-// The protocol has no half-close and no window per stream; what follows from that is here: the silent end, and the bounded queue.
+// One stream to the destination as a Duplex. It knows nothing of frames: its carrier, a multiplexer, takes bytes out of it when the channel has
+// room and hands bytes in as they come. The protocol has no half-close and no window per stream; the consequences are here: the end by silence,
+// and the bounded queue. Neighbours: streams/ (the two multiplexers).
 import { Duplex } from 'node:stream';
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Clock } from '../../../../process/clock.ts';
 import type { ByteBudget } from '../../../base/byte-budget.ts';
+import type { ByteChannel } from './byte-channel.ts';
 import { afterSilence } from './silence-timer.ts';
 
-/** From the first count on a stream is full and its session stops reading; below the second it reads again. */
+/** A stream is full from the first count on, and its channel stops reading; below the second it reads again. */
 const queueFull = 1024 * 1024;
 const queueLow = 768 * 1024;
-/** While the pod's byte budget is used up, a stream is full from here on. */
+/** While the pod's byte budget is used up, a stream is full from this count on. */
 const queueScarce = 64 * 1024;
-/** A client has ended its side: the destination may still speak until it was silent for this long. */
+/** Once a client has ended its side, the stream ends when the destination has been silent for this long. */
 const silenceMs = 2_000;
-/** Handed on in one turn of the event loop at most, so that the reader can say stop. */
+/** At most this is handed on in one turn of the event loop, so that the reader can pause. */
 const maxBurst = 64 * 1024;
 
-/** Bytes as the channel takes them: a stream's local buffer is Writable's own plus the chunk in `_write`. */
+/** What Writable buffers, in bytes; the chunk in `_write` comes on top. */
 const writeBuffer = 64 * 1024;
-/** The next chunk is asked for when no more than this waits: with nothing left, each chunk would end in a message that is all but empty. */
+/** The next chunk is requested when no more than this waits: with nothing left, each chunk would end in an almost empty message. */
 const writeLow = 16 * 1024;
 
-/** Who carries a stream's bytes. */
+/** Carries a stream's bytes: a multiplexer, as the stream sees it. */
 export interface Carrier {
   readonly clock: Clock;
   readonly budget: Pick<ByteBudget, 'take' | 'giveBack' | 'free'>;
+  readonly channel: Pick<ByteChannel, 'inputPaused' | 'inputPausedUntil' | 'mark'>;
   /** The stream has bytes to send. */
   hasOutput(stream: PortStream): void;
-  /** Nothing more is sent on the stream: the far side is to be told. Called once. */
+  /** Nothing more is sent on the stream: tell the far side. Called once. */
   finish(stream: PortStream): void;
-  /** The stream is gone from here. Called once, after `finish`. */
+  /** The stream is destroyed. Called once, after `finish`. */
   closed(stream: PortStream): void;
   /** `full` has changed. */
   fullChanged(stream: PortStream): void;
-  /** True while the far side cannot be heard, because the channel is down or we do not read. */
-  readonly inputPaused: boolean;
-  /** When it was last deaf (milliseconds of the clock); silence of the destination counts from there. */
-  readonly inputPausedUntil: number;
-  /** Marks what was sent until now; the function tells whether the agent has all of it. */
-  mark(): () => boolean;
 }
 
 export class PortStream extends Duplex {
@@ -64,21 +60,21 @@ export class PortStream extends Duplex {
   #finalDone: ((error?: Error | null) => void) | undefined;
 
   constructor(id: number, carrier: Carrier) {
-    // One byte: what is not consumed at once goes to our own queue, which is counted, and copied out of the socket's memory.
+    // One byte: what is not consumed at once goes into our own queue, which is counted and copied out of the socket's memory.
     super({ allowHalfOpen: false, readableHighWaterMark: 1, writableHighWaterMark: writeBuffer });
     this.id = id;
     this.#carrier = carrier;
     this.#heardAt = carrier.clock.now();
-    // A session may end in the turn in which its streams have no reader yet; that must not end the process.
+    // A channel may end in the turn in which its streams have no listener yet; that must not end the process.
     this.on('error', () => undefined);
   }
 
-  /** True while so much waits for the reader that the session should stop reading. */
+  /** True while so much waits for the reader that the channel should stop reading. */
   get full(): boolean {
     return this.#full;
   }
 
-  /** Since when bytes wait for the reader and it has taken none; undefined while none wait. */
+  /** Since when bytes have waited without the reader taking any; undefined while none wait. */
   get unreadSince(): number | undefined {
     return this.#unreadSince;
   }
@@ -111,7 +107,7 @@ export class PortStream extends Duplex {
     return Math.min(limit, this.#outboundBytes);
   }
 
-  /** Bytes of the destination, in order; `piece` may be a view of memory that is reused by nobody but kept by its neighbours. */
+  /** Bytes of the destination, in order. `piece` may be a view that keeps a larger piece of memory alive. */
   deliver(piece: Buffer): void {
     if (this.#remoteFinished || this.destroyed || piece.length === 0) return;
     this.received += piece.length;
@@ -127,7 +123,7 @@ export class PortStream extends Duplex {
     this.#judgeFull();
   }
 
-  /** The far side has ended the stream, both ways: what was received is still read, what was not sent is discarded. */
+  /** The far side has ended the stream in both directions: what was received is still read, what was not sent is discarded. */
   finishedByRemote(): void {
     if (this.#remoteFinished || this.destroyed) return;
     this.#remoteFinished = true;
@@ -175,7 +171,7 @@ export class PortStream extends Duplex {
 
   #queue(chunks: readonly Buffer[], callback: (error?: Error | null) => void): void {
     if (this.#remoteFinished) {
-      // The far side has no such stream any more; the reader learns of the end by itself.
+      // The far side has ended the stream; our reader learns of it by itself.
       callback();
       return;
     }
@@ -233,27 +229,27 @@ export class PortStream extends Duplex {
     this.#carrier.fullChanged(this);
   }
 
-  /** The client has ended its side, and all it said is taken: once the message that it was taken into has its number, its way is watched. */
+  /** The client has ended its side, and all its bytes are taken: the wait begins once the message with the last of them has its number. */
   #sentAll(): void {
     queueMicrotask(() => {
       if (this.destroyed || this.#remoteFinished || this.#cancelSilence !== undefined) return;
-      this.#awaitSilence(this.#carrier.clock.now() + silenceMs, this.#carrier.mark());
+      this.#awaitSilence(this.#carrier.clock.now() + silenceMs, this.#carrier.channel.mark());
     });
   }
 
-  /** The client has ended its side, the destination has not: it ends when it has said nothing for a while, and all it said is read. */
+  /** The client has ended its side, the destination has not: end the stream when the destination has been silent for a while and is read. */
   #awaitSilence(at: number, arrived: () => boolean): void {
     const { clock } = this.#carrier;
     this.#cancelSilence = afterSilence(clock, Math.max(0, at - clock.now()), (overslept) => {
       if (overslept) this.#heardAt = clock.now();
-      const silentAt = Math.max(this.#heardAt, this.#carrier.inputPausedUntil) + silenceMs;
+      const silentAt = Math.max(this.#heardAt, this.#carrier.channel.inputPausedUntil) + silenceMs;
       const unread = this.#inbound.length > 0 || this.readableLength > 0;
-      const busy = this.#carrier.inputPaused || unread || !arrived();
+      const busy = this.#carrier.channel.inputPaused || unread || !arrived();
       if (busy || silentAt > clock.now()) {
         this.#awaitSilence(busy ? clock.now() + silenceMs : silentAt, arrived);
         return;
       }
-      // Not a clean end: whether the destination was done nobody can know.
+      // Not a clean end: nobody can know whether the destination was done.
       this.destroy(
         new TunnelError(
           'DestinationTimeout',

@@ -5,7 +5,7 @@ import type { Clock } from '../../../../process/clock.ts';
 /** A timer that fires this much late says that we were asleep, not the far side. */
 export const lagMs = 1_000;
 
-/** Calls back after `ms`, once what had arrived by then is read. `overslept`: so late that the silence says nothing. */
+/** Calls back after `ms`, once everything that had arrived by then is read. `overslept`: so late that the silence proves nothing. */
 export function afterSilence(clock: Clock, ms: number, judge: (overslept: boolean) => void): () => void {
   const latest = clock.now() + ms + lagMs;
   let turn: NodeJS.Immediate | undefined;

@@ -3,7 +3,7 @@
 // in order), outbox.ts (what to send), send-loop.ts (when to act); data-channel.ts owns it.
 import type { ByteBudget } from '../../../base/byte-budget.ts';
 import type { ChannelTicket } from '../aws/api.ts';
-import type { ByteChannel } from '../base/stream-multiplexer.ts';
+import type { ByteChannel } from '../base/byte-channel.ts';
 import type { AgentVerdict } from './agent-silence.ts';
 import { MessageLink, type Outgoing } from './message-link.ts';
 import { Outbox, type OutboxOptions } from './outbox.ts';

@@ -1,8 +1,9 @@
-// Why the service closed a channel, from its text: there is no code in the message, and these phrases are all that tells. Unknown texts are
-// no reason to guess: the session is lost, and the text stays in the log. No I/O. Neighbour: data-channel.ts.
+// Why the service closed a channel, from its text, because the message has no code. No guesses for unknown texts: the channel is lost, and the
+// text stays in the log. No I/O. Neighbour: data-channel.ts.
+import { defined } from '../../../../contract/defined.ts';
 import { TunnelError } from '../../../../contract/errors.ts';
 
-/** The node, and what its agent was to connect to. */
+/** The node, and the destination of its agent. */
 interface Where {
   readonly target: string;
   readonly destination: string;
@@ -34,7 +35,7 @@ const knownPhrases: readonly (readonly [RegExp, (where: Where) => string])[] = [
 export function closedReason(output: string, where: Where): TunnelError {
   const found = knownPhrases.find(([phrase]) => phrase.test(output));
   const cause = output === '' ? undefined : new Error(output.slice(0, 1_000).trim());
-  const options = cause === undefined ? {} : { cause };
+  const options = defined({ cause });
   return found === undefined
     ? new TunnelError('BastionLost', `Session Manager ended the session to ${where.target}`, options)
     : new TunnelError('SessionRefused', found[1](where), options);

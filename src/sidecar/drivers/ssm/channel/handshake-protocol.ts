@@ -1,5 +1,6 @@
 // What the agent asks before it forwards, and what we answer: a state machine, payloads in and steps out. No I/O, no deadline of its own.
-// Neighbours: payload.ts (what is said), agent-version.ts (what follows from it), channel-handshake.ts (which carries it and limits its time).
+// Neighbours: payload.ts (the payloads), agent-version.ts (what the version means), channel-handshake.ts (runs it within its time limit).
+import { defined } from '../../../../contract/defined.ts';
 import { TunnelError } from '../../../../contract/errors.ts';
 import { type AgentAbilities, abilitiesOf } from '../base/agent-version.ts';
 import {
@@ -13,7 +14,7 @@ import {
 } from './payload.ts';
 
 /**
- * The version of AWS's plugin that we pose as. The service wants at least 1.2.764.0, and up to 1.2.331.0 the agent would end the
+ * The version of AWS's plugin that we report as ours. The service requires at least 1.2.764.0, and up to 1.2.331.0 the agent would end the
  * session 30 to 60 s after the last frame.
  */
 export const clientVersion = '1.2.835.0';
@@ -25,7 +26,7 @@ export interface AgentFacts extends AgentAbilities {
   readonly customerMessage: string;
 }
 
-/** What to do after a message. `refused` may come with an answer that is to be sent first, so that the agent ends its side too. */
+/** What to do after a message. `refused` may have an answer to send first, so that the agent ends its side too. */
 export type HandshakeStep =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'answer'; readonly payload: Buffer }
@@ -33,9 +34,9 @@ export type HandshakeStep =
   | { readonly kind: 'refused'; readonly error: TunnelError; readonly payload?: Buffer };
 
 export interface HandshakeProtocolOptions {
-  /** Whether the session is to reach another host than the instance itself. */
+  /** True if the destination is another host than the node itself. */
   readonly remoteHost: boolean;
-  /** What the session leads to, for sentences. */
+  /** The node, for sentences. */
   readonly target: string;
 }
 
@@ -50,7 +51,7 @@ export class HandshakeProtocol {
     this.#target = target;
   }
 
-  /** Takes a stream message's payload, in order. What does not belong to a handshake, or comes after its end, is `nothing`. */
+  /** Takes a stream message's payload, in order. `nothing` if it does not belong to a handshake or comes after its end. */
   receive(type: number, payload: Buffer): HandshakeStep {
     if (this.#over) return { kind: 'nothing' };
     switch (type) {
@@ -98,7 +99,7 @@ export class HandshakeProtocol {
   #tooOld(version: string): TunnelError | undefined {
     const abilities = abilitiesOf(version);
     if (abilities === undefined) {
-      return this.#unfit(`tells a version that is not known, ${JSON.stringify(version)}`);
+      return this.#unfit(`reports an unknown version, ${JSON.stringify(version)}`);
     }
     if (this.#remoteHost && !abilities.reachesOtherHosts) {
       return new TunnelError(
@@ -115,7 +116,7 @@ export class HandshakeProtocol {
 
   #refuse(error: TunnelError, payload?: Buffer): HandshakeStep {
     this.#over = true;
-    return { kind: 'refused', error, ...(payload === undefined ? {} : { payload }) };
+    return { kind: 'refused', error, ...defined({ payload }) };
   }
 }
 

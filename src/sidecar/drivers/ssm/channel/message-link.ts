@@ -1,6 +1,6 @@
-// Messages over whatever socket there is at the moment: reads and writes the binary form, keeps numbering and repetition across sockets,
-// hands on what arrived in order and acknowledges it. It has no timers: its owner calls `transmit` and asks when to call again.
-// Neighbours: message.ts, reliable.ts (what it joins), web-socket.ts (the socket), data-channel.ts (the owner).
+// Messages over the present socket, if any: reads and writes the binary form, keeps numbering and repetition across sockets, hands on what
+// arrived in order and acknowledges it. It has no timers: send-loop.ts calls `transmit` and asks when to call again.
+// Neighbours: message.ts, reliable.ts (what it joins), web-socket.ts (the socket), channel-transport.ts (the owner).
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../../../process/clock.ts';
 import type { Logger } from '../../../../process/log.ts';
@@ -10,12 +10,12 @@ import { acknowledgement, parseAcknowledgement, parseChannelClosed } from './pay
 import { ReliableReceiver, ReliableSender } from './reliable.ts';
 import type { DataSocket } from './web-socket.ts';
 
-/** No new messages are made while so much waits for the kernel. */
+/** No new messages are made while this much waits for the kernel, in bytes. */
 const socketBusy = 256 * 1024;
-/** Beyond this acknowledgements are not sent either: the agent repeats, and gets them then. */
+/** From this on acknowledgements are not sent either: the agent repeats, and gets them then. */
 const socketFull = 1024 * 1024;
 const acknowledgeFlags = 3;
-/** While the pod's byte budget is used up, no more than this is sent ahead of its acknowledgement. */
+/** While the pod's byte budget is used up, no more than this may be unacknowledged, in bytes. */
 const scarceBytes = 64 * 1024;
 
 /** A stream message of ours, before it has a number. */
@@ -27,7 +27,7 @@ export interface Outgoing {
 export interface LinkOptions {
   readonly clock: Clock;
   readonly log: Logger;
-  /** Counts what is kept until it is acknowledged, and what waits for a gap. */
+  /** Counts what is kept until it is acknowledged, and what waits for a gap to be filled. */
   readonly budget: Pick<ByteBudget, 'take' | 'giveBack' | 'free'>;
 }
 
@@ -77,12 +77,12 @@ export class MessageLink {
     return this.#sender.outstanding > 0;
   }
 
-  /** Marks what was sent until now; the function tells whether the agent has all of it. */
+  /** Marks what was sent until now; the function returns whether the agent has all of it. */
   mark(): () => boolean {
     return this.#sender.mark();
   }
 
-  /** True while the agent cannot be heard: there is no socket, or reading is paused. */
+  /** True while nothing of the agent can arrive: there is no socket, or reading is paused. */
   get inputPaused(): boolean {
     return this.#paused || this.#socket === undefined;
   }
@@ -92,7 +92,7 @@ export class MessageLink {
     return this.#inputPausedUntil;
   }
 
-  /** Stops reading, this socket and the next; the only brake on the agent. */
+  /** Stops reading, from this socket and the next; the only way to slow the agent down. */
   pause(): void {
     this.#paused = true;
     this.#socket?.pause();
@@ -104,7 +104,7 @@ export class MessageLink {
     this.#socket?.resume();
   }
 
-  /** The next socket: what was not acknowledged on the one before goes first. */
+  /** The next socket: what was not acknowledged on the last one is sent first. */
   attach(socket: DataSocket): void {
     this.#socket = socket;
     this.#inputPausedUntil = this.#clock.now();
@@ -117,14 +117,14 @@ export class MessageLink {
     this.#sender.disconnected();
   }
 
-  /** Nothing will be sent or received any more: what was kept is given back. */
+  /** Nothing will be sent or received any more: gives back what was counted. */
   close(): void {
     this.detach();
     this.#closed = true;
     this.#count();
   }
 
-  /** One message of the socket. */
+  /** Takes one message of the socket. */
   receive(bytes: Buffer): void {
     const message = decodeMessage(bytes);
     if (typeof message === 'string') {
@@ -143,17 +143,17 @@ export class MessageLink {
       case messageType.channelClosed:
         return this.#events.channelClosed(parseChannelClosed(message.payload));
       default:
-        // start_publication and pause_publication tell of the agent's socket; its life is judged by what arrives.
-        this.#log.debug({ type: message.messageType }, 'a message without meaning here');
+        // start_publication and pause_publication are about the agent's socket; whether it lives is judged by what arrives.
+        this.#log.debug({ type: message.messageType }, 'a message of an unused type was ignored');
     }
   }
 
-  /** A control message goes at once, whatever window and pace say. */
+  /** Sends a control message at once, without regard to window and pace. */
   sendNow({ type, payload }: Outgoing): void {
     this.#socket?.send(this.#number({ type, payload }, this.#clock.now()));
   }
 
-  /** Repeats what is lost, then sends what `next` gives while window, pace and socket allow. */
+  /** Repeats what is lost, then sends what `next` gives as long as window, pace and socket allow. */
   transmit(now: number, next: () => Outgoing | undefined): void {
     const socket = this.#socket;
     if (socket === undefined || this.#busy) return;
@@ -165,7 +165,7 @@ export class MessageLink {
     }
   }
 
-  /** When to call `transmit` again; undefined when an event will tell (an acknowledgement, a drained socket, a new one). */
+  /** When to call `transmit` again; undefined: after an event (an acknowledgement, a drained socket, a new socket). */
   transmitAt(now: number, wanting: boolean): number | undefined {
     return this.#busy ? undefined : this.#sender.wakeAt(now, wanting && !this.#scarce);
   }
@@ -179,7 +179,7 @@ export class MessageLink {
     const { acknowledge, deliver } = this.#receiver.receive(message);
     this.#count();
     for (const { payloadType, payload } of deliver) this.#events.deliver(payloadType, payload);
-    // Delivery may have ended it all.
+    // Delivery may have ended the channel.
     const socket = this.#socket;
     if (!acknowledge || socket === undefined || socket.buffered >= socketFull) return;
     socket.send(

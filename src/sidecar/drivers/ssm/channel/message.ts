@@ -1,8 +1,8 @@
-// The binary message of the Session Manager data channel: one per web socket message, big-endian, 120 bytes and then the payload.
+// The binary message of Session Manager's data channel: one per web socket message, big-endian, 120 bytes and then the payload.
 // No I/O. Neighbours: payload.ts says what is inside, reliable.ts numbers and repeats them, message-link.ts carries them.
 import { hash } from 'node:crypto';
 
-/** The values of MessageType that a port session sees. */
+/** The values of MessageType that occur in port forwarding. */
 export const messageType = {
   input: 'input_stream_data',
   output: 'output_stream_data',
@@ -26,11 +26,11 @@ export interface Message {
   readonly payload: Buffer;
 }
 
-/** Why bytes are no message: for a counter and the log, never shown to a client. */
+/** Why bytes are no message: for the log, never shown to a client. */
 export type Malformed = 'TooShort' | 'HeaderLength' | 'NoType' | 'NoDate' | 'SequenceNumber' | 'Digest';
 
 const headerBytes = 116;
-/** What a message costs beyond its payload, in bytes. */
+/** The size of a message without its payload, in bytes. */
 const messageOverhead = headerBytes + 4;
 const minHeader = 112;
 
@@ -56,9 +56,9 @@ export function encodeMessage(message: Message): Buffer {
 }
 
 /**
- * The message in these bytes, or why there is none; never throws. The payload is a view of `bytes`.
+ * The message in these bytes, or why they are none; never throws. The payload is a view of `bytes`.
  * As tolerant as AWS's own reader, because the service sends headers of 112 bytes, pads with NUL on either side, and sets neither
- * length nor digest of start_publication and pause_publication; but a payload whose digest is wrong is refused, so that it is sent again.
+ * length nor digest of start_publication and pause_publication. But a payload with a wrong digest is refused, so that it is sent again.
  */
 export function decodeMessage(bytes: Buffer): Message | Malformed {
   if (bytes.length < headerBytes) return 'TooShort';
@@ -73,7 +73,7 @@ export function decodeMessage(bytes: Buffer): Message | Malformed {
   const sequenceNumber = readUInt64(bytes, 48);
   if (!publication) {
     if (createdDate === 0) return 'NoDate';
-    // Beyond 2^53 (a negative int64 too) nothing was ever numbered: 2^53 messages of 1 ms each are 285,000 years.
+    // Nothing is ever numbered beyond 2^53 (or negative): 2^53 messages of 1 ms each take 285,000 years.
     if (!Number.isSafeInteger(sequenceNumber)) return 'SequenceNumber';
     if (payload.length > 0 && !hash('sha256', payload, 'buffer').equals(bytes.subarray(80, 112))) return 'Digest';
   }

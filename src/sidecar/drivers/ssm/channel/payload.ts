@@ -1,9 +1,9 @@
 // What is inside data channel messages: handshake, acknowledgement, flags, the end of the channel, and the first text message.
-// No I/O, and nothing here throws on what the far side sends. Neighbours: message.ts (the envelope), handshake-protocol.ts (who says what when).
+// No I/O, and nothing here throws, whatever the far side sends. Neighbours: message.ts (the envelope), handshake-protocol.ts (the order).
 import { z } from 'zod';
 import { type Message, messageType } from './message.ts';
 
-/** The values of PayloadType that a port session uses. */
+/** The values of PayloadType that port forwarding uses. */
 export const payloadType = {
   output: 1,
   handshakeRequest: 5,
@@ -16,19 +16,19 @@ export const payloadType = {
 /** The values of a flag payload. */
 export const flag = { disconnectToPort: 1, terminateSession: 2, connectToPortError: 3 } as const;
 
-/** A flag is one big-endian number of 32 bits. */
+/** A flag as one big-endian number of 32 bits. */
 export function encodeFlag(value: number): Buffer {
   const bytes = Buffer.allocUnsafe(4);
   bytes.writeUInt32BE(value, 0);
   return bytes;
 }
 
-/** The flag's number; undefined when the payload is none. */
+/** The flag's number; undefined if the payload is no flag. */
 export function parseFlag(payload: Buffer): number | undefined {
   return payload.length === 4 ? payload.readUInt32BE(0) : undefined;
 }
 
-/** The first message on a new web socket (as text): who we are and the token that lets us in. */
+/** The first message on a new web socket (as text): who we are, and the token that authorizes us. */
 export function openDataChannel(options: {
   readonly requestId: string;
   readonly token: string;
@@ -46,13 +46,13 @@ export function openDataChannel(options: {
 
 /** The payload that acknowledges a message of the agent. */
 export function acknowledgement(message: Pick<Message, 'messageId' | 'sequenceNumber'>): Buffer {
-  // Written out: one is sent for every kilobyte received, and the id is hexadecimal by construction.
+  // Written as text for speed: one is sent for every kilobyte received. The id needs no escapes because it is hexadecimal.
   return Buffer.from(
     `{"AcknowledgedMessageType":"${messageType.output}","AcknowledgedMessageId":"${message.messageId}","AcknowledgedMessageSequenceNumber":${message.sequenceNumber},"IsSequentialMessage":true}`,
   );
 }
 
-/** The sequence number that an acknowledgement names (nothing else of it counts); undefined when it names none. */
+/** The sequence number that an acknowledgement names (nothing else in it matters); undefined if it names none. */
 export function parseAcknowledgement(payload: Buffer): number | undefined {
   const value = json(payload);
   if (typeof value !== 'object' || value === null || !('AcknowledgedMessageSequenceNumber' in value)) return undefined;
@@ -68,7 +68,7 @@ const handshakeRequestSchema = z.object({
     .nullish(),
 });
 
-/** One thing that the agent asks of the client before the session starts. */
+/** Something that the agent asks of the client before the session starts. */
 export interface ClientAction {
   readonly actionType: string;
   readonly parameters: unknown;
@@ -107,7 +107,7 @@ export function parseSessionType(parameters: unknown): SessionTypeParameters | u
   return parsed.success ? { sessionType: parsed.data.SessionType, type: parsed.data.Properties?.type } : undefined;
 }
 
-/** How an action went: 1 done, 2 failed, 3 not supported. Anything but 1 makes the agent end the session. */
+/** The result of an action: 1 done, 2 failed, 3 not supported. Anything but 1 makes the agent end the session. */
 export interface ActionOutcome {
   readonly actionType: string;
   readonly status: 1 | 2 | 3;
@@ -134,7 +134,7 @@ export function handshakeResponse(clientVersion: string, outcomes: readonly Acti
 
 const handshakeCompleteSchema = z.object({ CustomerMessage: z.string().optional() });
 
-/** The greeting that the account set for its sessions; empty when there is none, undefined when the payload is not a completion. */
+/** The greeting that the account set for its sessions; empty if there is none, undefined if the payload is not a completion. */
 export function parseHandshakeComplete(payload: Buffer): string | undefined {
   const parsed = handshakeCompleteSchema.safeParse(json(payload));
   return parsed.success ? (parsed.data.CustomerMessage ?? '') : undefined;
@@ -142,7 +142,7 @@ export function parseHandshakeComplete(payload: Buffer): string | undefined {
 
 const channelClosedSchema = z.object({ Output: z.string().optional() });
 
-/** The service's text with the end of a channel; empty on a normal end and whenever there is nothing readable. */
+/** The service's text at the end of a channel; empty at a normal end and if it is not readable. */
 export function parseChannelClosed(payload: Buffer): string {
   const parsed = channelClosedSchema.safeParse(json(payload));
   return parsed.success ? (parsed.data.Output ?? '') : '';

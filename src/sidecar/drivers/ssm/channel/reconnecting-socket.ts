@@ -1,5 +1,5 @@
-// The web sockets of one session, one at a time: the first, and after each loss the next, by resuming the session.
-// Neighbours: socket-opener.ts opens them, data-channel.ts is told what they bring and when there is none.
+// The web sockets of one data channel, one at a time: the first, and after each loss the next, by resuming the session at the service.
+// Neighbours: socket-opener.ts opens them, channel-transport.ts gets their messages and learns when there is none.
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Logger } from '../../../../process/log.ts';
 import type { ChannelTicket } from '../aws/api.ts';
@@ -7,22 +7,22 @@ import type { SocketOpener } from './socket-opener.ts';
 import type { DataSocket, SocketEvents } from './web-socket.ts';
 
 export interface ReconnectingSocketEvents {
-  /** There is a socket; what it brings comes afterwards. */
+  /** There is a socket; its messages come afterwards. */
   up(socket: DataSocket): void;
   message(bytes: Buffer): void;
   drained(): void;
-  /** There is none. True: get the next one. */
+  /** The socket is lost. Return true to open the next one. */
   down(why: string): boolean;
-  /** There will be none: the session has ended at the service. */
+  /** There will be no other: the session has ended at the service. */
   gone(): void;
-  /** There will be none. */
+  /** There will be no other, for this reason. */
   over(error: TunnelError): void;
 }
 
-/** The handlers of one socket: they count only while it is the current one. */
+/** The handlers of one socket: they have an effect only while it is the current one. */
 interface Handlers extends SocketEvents {
   alive: boolean;
-  /** What came before the opening call had returned. */
+  /** What came before the call that opened it had returned. */
   readonly early: Buffer[];
 }
 
@@ -39,46 +39,46 @@ export class ReconnectingSocket {
   #handlers: Handlers | undefined;
   #socket: DataSocket | undefined;
   #resuming: Promise<void> | undefined;
-  readonly #leaving = new Set<Promise<void>>();
-  /** ReconnectingSocket in a row that were gone before they brought a message: each makes the next wait longer. */
-  #barren = 0;
+  readonly #closing = new Set<Promise<void>>();
+  /** How many sockets in a row were lost before their first message: each makes the next wait longer. */
+  #lostUnused = 0;
 
   constructor(options: ReconnectingSocketOptions, events: ReconnectingSocketEvents) {
     this.#options = options;
     this.#events = events;
   }
 
-  /** The first socket, with the ticket of the start. @throws TunnelError, or the signal's reason. */
+  /** Opens the first socket, with the ticket of the start. @throws TunnelError, or the signal's reason. */
   async open(signal: AbortSignal): Promise<void> {
     const handlers = this.#newHandlers();
     this.#attach(await this.#options.opener.open(this.#options.ticket, handlers, signal), handlers);
   }
 
-  /** Leaves the socket, if there is one, for the next. Resolves when there is one, or there will be none; never rejects. */
+  /** Leaves the socket, if any, for the next. Resolves when there is a next, or there will be none; never rejects. */
   async renew(why: string): Promise<void> {
     if (this.#closed.signal.aborted) return;
     this.#resuming ??= this.#resume(why);
     await this.#resuming;
   }
 
-  /** Resolves when nothing is under way any more. */
+  /** Closes the socket and opens no other. Resolves when nothing is in progress any more. */
   async close(): Promise<void> {
     this.#closed.abort(new TunnelError('NotConnected', 'the session is over'));
     this.#handlers = undefined;
     this.#leave(true);
     await this.#resuming;
-    await Promise.all(this.#leaving);
+    await Promise.all(this.#closing);
   }
 
   async #resume(why: string): Promise<void> {
     const { opener, log, ticket } = this.#options;
-    log.info({ sessionId: ticket.sessionId, why }, 'resuming the session on another socket');
+    log.info({ sessionId: ticket.sessionId, why }, 'resuming the session on a new socket');
     const handlers = this.#newHandlers();
     this.#handlers = undefined;
     this.#leave(false);
     try {
-      const socket = await opener.reopen(handlers, this.#barren, this.#closed.signal);
-      this.#barren += 1;
+      const socket = await opener.reopen(handlers, this.#lostUnused, this.#closed.signal);
+      this.#lostUnused += 1;
       this.#resuming = undefined;
       if (socket !== undefined) this.#attach(socket, handlers);
       else if (!this.#closed.signal.aborted) this.#events.gone();
@@ -126,12 +126,12 @@ export class ReconnectingSocket {
     const leaving = this.#socket?.close(polite);
     this.#socket = undefined;
     if (leaving === undefined) return;
-    this.#leaving.add(leaving);
-    void leaving.finally(() => this.#leaving.delete(leaving));
+    this.#closing.add(leaving);
+    void leaving.finally(() => this.#closing.delete(leaving));
   }
 
   #message(bytes: Buffer): void {
-    this.#barren = 0;
+    this.#lostUnused = 0;
     this.#events.message(bytes);
   }
 

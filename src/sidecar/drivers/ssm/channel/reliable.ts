@@ -1,10 +1,10 @@
-// Delivery exactly once and in order over a relay that may lose, double or reorder: numbering, acknowledgement, repetition, window, pace.
-// State machines fed with (event, now) and answering with what to transmit or deliver: no I/O, no timers, no clock of their own.
+// Delivery exactly once and in order over a relay that may lose, duplicate or reorder: numbering, acknowledgement, repetition, window, pace.
+// State machines fed with (event, now) that answer with what to transmit or deliver: no I/O, no timers, no clock of their own.
 // Neighbours: message.ts (the bytes), round-trip.ts (when to repeat), message-link.ts (feeds both).
 import type { Message } from './message.ts';
 import { RoundTrip } from './round-trip.ts';
 
-/** Messages per second: the service kills a socket that sends over 1,000 for 2 s (observed by third parties). */
+/** Messages per second: the service closes a socket that sends over 1,000 for 2 s (observed by third parties). */
 const messagesPerSecond = 900;
 const maxBurst = 50;
 const windowMinMessages = 64;
@@ -16,14 +16,14 @@ interface Outstanding {
   readonly frame: Buffer;
   sentAt: number;
   repeats: number;
-  /** Waits for its turn to be sent again. */
+  /** Must be sent again. */
   lost: boolean;
 }
 
 /**
- * Our direction. Every message keeps its number and bytes until it is acknowledged; at most 2,048 messages and 4 MiB are kept (no more
- * than twice what the path holds), and that window is what holds a sender back whose destination is slow.
- * A message is repeated when later sent ones were acknowledged and it was not, or, the oldest, when its acknowledgement is overdue.
+ * Our direction. Every message keeps its number and bytes until it is acknowledged. At most 2,048 messages and 4 MiB are kept (no more
+ * than twice what the path holds); this window holds back a sender whose destination is slow.
+ * A message is repeated when later ones were acknowledged and it was not, and the oldest also when its acknowledgement is overdue.
  */
 export class ReliableSender {
   readonly roundTrip = new RoundTrip();
@@ -33,7 +33,7 @@ export class ReliableSender {
   #lost = 0;
   #nextSequence = 0;
   #connected = false;
-  /** When the newest message that is known to have arrived was sent. */
+  /** When the latest message that has arrived for certain was sent. */
   #arrivedSentAt = Number.NEGATIVE_INFINITY;
   #tokens = maxBurst;
   #tokensAt = 0;
@@ -47,7 +47,7 @@ export class ReliableSender {
     return this.#bytes;
   }
 
-  /** Marks what was sent until now; the function tells whether all of it has been acknowledged. */
+  /** Marks what was sent until now; the function returns whether all of it has been acknowledged. */
   mark(): () => boolean {
     const next = this.#nextSequence;
     return () => {
@@ -56,23 +56,23 @@ export class ReliableSender {
     };
   }
 
-  /** A socket is there: everything outstanding will be repeated on it, oldest first, and new messages follow. */
+  /** There is a socket: everything outstanding will be repeated on it, the oldest first, and new messages follow. */
   connected(): void {
     this.#connected = true;
     for (const message of this.#outstanding.values()) this.#lose(message);
   }
 
-  /** The socket is gone: nothing is sent until the next. */
+  /** The socket is lost: nothing is sent until the next. */
   disconnected(): void {
     this.#connected = false;
   }
 
-  /** Whether a new message may be sent now; never before the repetitions that are due. */
+  /** Whether a new message may be sent now; never before repetitions that are due. */
   ready(now: number): boolean {
     return this.#connected && this.#lost === 0 && this.#windowOpen() && this.#refill(now) >= 1;
   }
 
-  /** Numbers a message and gives its bytes for transmission. Beyond `ready` only for the few control messages of a session. */
+  /** Numbers a message and returns its bytes for transmission. If not `ready`, only for the few control messages of a channel. */
   send(encode: (sequenceNumber: number) => Buffer, now: number): Buffer {
     const frame = encode(this.#nextSequence);
     const message = { frame, sentAt: now, repeats: 0, lost: false };
@@ -83,7 +83,7 @@ export class ReliableSender {
     return frame;
   }
 
-  /** Takes an acknowledgement; true when it was for something outstanding, which proves that the agent is alive. */
+  /** Takes an acknowledgement; true if it was for something outstanding, which proves that the agent is alive. */
   acknowledged(sequenceNumber: number, now: number): boolean {
     const message = this.#outstanding.get(sequenceNumber);
     if (message === undefined) return false;
@@ -91,7 +91,7 @@ export class ReliableSender {
     this.#bytes -= message.frame.length;
     if (message.lost) this.#lost -= 1;
     if (message.repeats === 0) this.roundTrip.sample(now - message.sentAt, now);
-    // A repetition answered faster than the path is long was not what was answered: its time of sending proves nothing.
+    // An answer that comes faster than the path allows was for an earlier sending: the time of the repetition proves nothing.
     const { shortestMs = Number.POSITIVE_INFINITY } = this.roundTrip;
     if (message.repeats === 0 || now - message.sentAt >= shortestMs) {
       this.#arrivedSentAt = Math.max(this.#arrivedSentAt, message.sentAt);
@@ -124,12 +124,12 @@ export class ReliableSender {
     return frames;
   }
 
-  /** When to look at `repetitions` (and `ready`, if `wanting` to send) again; undefined when only an event can change anything. */
+  /** When to call `repetitions` (and `ready`, if `wanting` to send) again; undefined when only an event can change anything. */
   wakeAt(now: number, wanting: boolean): number | undefined {
     if (!this.#connected) return undefined;
     const paced = this.#lost > 0 || (wanting && this.#windowOpen());
     const tokens = this.#refill(now);
-    // Never less than a tenth of a millisecond ahead: a smaller step may be lost in rounding, and the caller would turn for ever.
+    // At least a tenth of a millisecond ahead: a smaller step may be lost in rounding, and the caller would loop for ever.
     const tokenIn = tokens >= 1 ? 0 : Math.max(0.1, ((1 - tokens) * 1_000) / messagesPerSecond);
     const paceAt = paced ? now + tokenIn : Number.POSITIVE_INFINITY;
     const [oldest] = this.#outstanding.values();
@@ -145,13 +145,13 @@ export class ReliableSender {
     return this.#outstanding.size < messages && this.#bytes < windowMaxBytes;
   }
 
-  /** Marks what was sent clearly before something that arrived: the relay keeps order, so it is lost (RFC 8985 in small). */
+  /** Marks what was sent clearly before something that arrived: the relay keeps order, so it is lost (a simple form of RFC 8985). */
   #loseOvertaken(): void {
     const before = this.#arrivedSentAt - Math.max(reorderMinMs, this.roundTrip.smoothedMs / 4);
     for (const message of this.#outstanding.values()) {
       if (message.lost) continue;
       if (message.sentAt < before) this.#lose(message);
-      // What follows was first sent later still; only a repeated one may hide a lost one behind it.
+      // Those after it were first sent later still; only after a repeated one may there be another lost one.
       else if (message.repeats === 0) return;
     }
   }
@@ -175,15 +175,15 @@ const reorderMaxMessages = 10_000;
 const reorderMaxBytes = 8 * 1024 * 1024;
 
 export interface Received {
-  /** Whether the agent is told that the message arrived; if not it will send it again. */
+  /** Whether to acknowledge the message; if not, the agent will send it again. */
   readonly acknowledge: boolean;
-  /** What is now in order, oldest first; to be handled before the acknowledgement is sent. */
+  /** What is now in order, the oldest first; handle it before the acknowledgement is sent. */
   readonly deliver: readonly Message[];
 }
 
 /**
- * The agent's direction: every message is delivered once, in order. Doubles are acknowledged again, because the first
- * acknowledgement may be what was lost. At most 10,000 messages and 8 MiB wait for a gap; what comes beyond is left to the agent's memory.
+ * The agent's direction: every message is delivered once, in order. Duplicates are acknowledged again, because the first
+ * acknowledgement may have been lost. At most 10,000 messages and 8 MiB wait for a gap; anything more is not acknowledged, so the agent keeps it.
  */
 export class ReliableReceiver {
   #expected = 0;

@@ -1,5 +1,5 @@
-// How long an acknowledgement takes, and so how long to wait for one before the message is sent again (RFC 6298 with the constants
-// that AWS's plugin and agent use). No I/O, no clock: samples in, milliseconds out. Neighbour: reliable.ts.
+// How long an acknowledgement takes, and so how long to wait for it before the message is sent again (RFC 6298 with the constants of AWS's
+// plugin and agent). No I/O, no clock: samples in, milliseconds out. Neighbour: reliable.ts.
 
 const granularity = 10;
 const minTimeout = 100;
@@ -14,7 +14,7 @@ export class RoundTrip {
   #olderMinimum = Number.POSITIVE_INFINITY;
   #minimumSince = 0;
 
-  /** Takes the time between the only sending of a message and its acknowledgement. Never of a repeated one: which was answered? */
+  /** Takes the time between the sending of a message and its acknowledgement. Not of a repeated message: nobody knows which sending was answered. */
   sample(ms: number, now: number): void {
     this.#variation = 0.75 * this.#variation + 0.25 * Math.abs(this.#smoothed - ms);
     this.#smoothed = 0.875 * this.#smoothed + 0.125 * ms;
@@ -27,7 +27,7 @@ export class RoundTrip {
     } else if (ms < this.#recentMinimum) this.#recentMinimum = ms;
   }
 
-  /** A message was not acknowledged in time: the next wait is twice as long, until a new sample tells better. */
+  /** A message was not acknowledged in time: the next wait is twice as long, until there is a new sample. */
   backOff(): void {
     this.#timeout = Math.min(maxTimeout, 2 * this.#timeout);
   }
@@ -41,7 +41,7 @@ export class RoundTrip {
     return this.#smoothed;
   }
 
-  /** The shortest of the last 10 to 20 s: what the path takes when nothing queues on it. Undefined until the first sample. */
+  /** The shortest of the last 10 to 20 s: the time of the path without queues. Undefined until the first sample. */
   get shortestMs(): number | undefined {
     const shortest = Math.min(this.#recentMinimum, this.#olderMinimum);
     return Number.isFinite(shortest) ? shortest : undefined;

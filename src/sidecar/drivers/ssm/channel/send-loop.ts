@@ -1,6 +1,6 @@
-// When a data channel acts. Whatever may change something (a message, a socket, bytes to send, a timer) asks for a turn; the turn sends what
-// is waiting, judges whether the agent lives and plans the next one. So everything that has arrived is read before anyone is called dead.
-// Neighbours: data-channel.ts owns it, message-link.ts sends, agent-liveness.ts judges.
+// When a data channel acts. Whatever may change something (a message, a socket, bytes to send, a timer) asks for a turn. A turn sends what is
+// waiting, judges whether the agent lives, and plans the next one. So everything that has arrived is read before the agent is called dead.
+// Neighbours: channel-transport.ts owns it, message-link.ts sends, agent-liveness.ts judges.
 import type { Clock } from '../../../../process/clock.ts';
 import { AgentLiveness } from './agent-liveness.ts';
 import type { AgentVerdict } from './agent-silence.ts';
@@ -12,9 +12,9 @@ export interface SendLoopOptions {
   readonly link: MessageLink;
   /** True while there is something to send. */
   readonly hasOutput: () => boolean;
-  /** The next message, if there is one after all. */
+  /** The next message, if any. */
   readonly next: (now: number) => Outgoing | undefined;
-  /** Asks the agent for a sign of life; false where the protocol has none. */
+  /** Asks the agent for a sign of life; false if the protocol cannot. */
   readonly probe: () => boolean;
   /** The verdict on the agent has changed from `before`. */
   readonly onVerdict: (verdict: AgentVerdict, before: AgentVerdict) => void;
@@ -40,7 +40,7 @@ export class SendLoop {
     return this.#heardAt;
   }
 
-  /** What the last turn made of the agent. */
+  /** The verdict of the last turn. */
   get verdict(): AgentVerdict {
     return this.#verdict;
   }
@@ -55,7 +55,7 @@ export class SendLoop {
     });
   }
 
-  /** The agent sent something. No turn for each kilobyte of a download: the one that is planned sees it. */
+  /** The agent sent something. It gets no turn of its own for each kilobyte of a download: the planned one takes note of it. */
   heard(): void {
     this.#progress();
     if (this.#verdict !== 'alive') this.wake();
@@ -74,14 +74,14 @@ export class SendLoop {
     this.wake();
   }
 
-  /** There is none. */
+  /** There is no socket. */
   detach(): void {
     this.#options.link.detach();
     this.#liveness.connected(this.#now(), false);
     this.wake();
   }
 
-  /** We read nothing from here on, until `resumeReading`: time stands still for the agent. */
+  /** Reads nothing until `resumeReading`: time stands still for the agent. */
   pauseReading(): void {
     this.#options.link.pause();
     this.#liveness.paused(this.#now());
@@ -93,13 +93,13 @@ export class SendLoop {
     this.wake();
   }
 
-  /** How often an idle agent is asked, in milliseconds; undefined: never. */
+  /** How often an idle agent is probed, in milliseconds; undefined: never. */
   probeEvery(ms: number | undefined): void {
     this.#liveness.probeEvery(this.#now(), ms);
     this.wake();
   }
 
-  /** No turn begins any more, and nothing is sent. */
+  /** Begins no turn and sends nothing any more. */
   stop(): void {
     this.#stopped = true;
     this.#cancelTimer?.();
@@ -120,12 +120,12 @@ export class SendLoop {
     const judgement = this.#liveness.judge(now);
     this.#judged(judgement.verdict);
     if (this.#stopped) return;
-    // Its answer to this wakes us again.
+    // The agent's answer asks for the next turn.
     if (judgement.probe && probe()) return;
     const at = Math.min(link.transmitAt(now, hasOutput()) ?? Infinity, judgement.at ?? Infinity);
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    // By way of wake: what has arrived meanwhile is read before anything is called lost or anyone dead.
+    // Through `wake`: what has arrived meanwhile is read before a message is called lost or the agent dead.
     if (at === Infinity) return;
     this.#liveness.planned(at);
     this.#cancelTimer = clock.after(Math.max(0, at - now), () => this.wake());

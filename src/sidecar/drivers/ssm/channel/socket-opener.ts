@@ -1,6 +1,6 @@
-// How a data channel's web socket is opened, and opened again when it is gone: ticket, checked address, signature, upgrade, first message.
-// The service closes every socket about hourly; that ends nothing as long as the session can be resumed.
-// Neighbours: api.ts (tickets, signature), web-socket.ts (the socket), data-channel.ts (which keeps its state over all of them).
+// Opens a data channel's web socket, and the next when it is lost: ticket, checked address, signature, upgrade, first message. The service
+// closes every socket about hourly; that ends nothing as long as the session can be resumed.
+// Neighbours: api.ts (tickets, signature), web-socket.ts (the socket), reconnecting-socket.ts (asks for the next).
 import { randomUUID } from 'node:crypto';
 import { checkedEndpoint, type EndpointPolicy, throughEndpoint } from '../../../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../../../contract/errors.ts';
@@ -16,21 +16,21 @@ import { DataSocket, type SocketEvents } from './web-socket.ts';
 export interface SocketOpenerOptions {
   readonly api: SsmApi;
   readonly policy: EndpointPolicy;
-  /** Where the data channel's host is reached instead; empty: where the service says. */
+  /** Where the data channel's host is reached instead; empty: at the address that the service names. */
   readonly endpoint: string;
   readonly proxy: ProxyEnvironment;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** No attempt of a resume is worth more time than this: the session ends 75 s after its last sign of life. */
+/** Pauses between attempts to resume: short, because the channel ends 75 s after the agent's last sign of life. */
 const openRetries = { initialMs: 200, maxMs: 5_000 };
 
 export class SocketOpener {
   readonly #options: SocketOpenerOptions;
   readonly #sessionId: string;
   readonly #streamUrl: string;
-  /** One for all sockets of a session. */
+  /** The same for all sockets of a channel. */
   readonly #clientId = randomUUID();
 
   constructor(options: SocketOpenerOptions, { sessionId, streamUrl }: ChannelTicket) {
@@ -39,7 +39,7 @@ export class SocketOpener {
     this.#streamUrl = streamUrl;
   }
 
-  /** A socket on which the service knows us. @throws TunnelError, or the signal's reason. */
+  /** An open socket that has sent its token. @throws TunnelError, or the signal's reason. */
   async open(
     ticket: { readonly token: string; readonly streamUrl?: string },
     events: SocketEvents,
@@ -47,8 +47,8 @@ export class SocketOpener {
   ) {
     const { api, policy, endpoint, proxy, clock } = this.#options;
     const streamUrl = ticket.streamUrl ?? this.#streamUrl;
-    const told = endpoint === '' ? streamUrl : throughEndpoint(streamUrl, endpoint);
-    const url = checkedEndpoint(told, 'ssmmessages', policy);
+    const address = endpoint === '' ? streamUrl : throughEndpoint(streamUrl, endpoint);
+    const url = checkedEndpoint(address, 'ssmmessages', policy);
     const headers = await api.signUpgrade(url, signal);
     const socket = await DataSocket.open({ url, headers, proxy, clock, events, signal });
     socket.send(
@@ -56,15 +56,15 @@ export class SocketOpener {
         requestId: randomUUID(),
         token: ticket.token,
         clientId: this.#clientId,
-        clientVersion: clientVersion,
+        clientVersion,
       }),
     );
     return socket;
   }
 
   /**
-   * The next socket of the session, tried until there is one: at once, then after 0.2 s to 5 s. `failures` counts sockets that
-   * were closed again before they carried anything. Undefined when the session has ended. @throws TunnelError when it may not be
+   * The next socket of the channel, tried until one is open: at once, then after 0.2 s to 5 s. `failures` counts sockets that
+   * were closed before they carried anything. Undefined if the session has ended. @throws TunnelError if it may not be
    * resumed, or the signal's reason.
    */
   async reopen(events: SocketEvents, failures: number, signal: AbortSignal): Promise<DataSocket | undefined> {

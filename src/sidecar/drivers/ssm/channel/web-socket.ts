@@ -1,5 +1,5 @@
 // One web socket of a data channel: opened with signed headers, watched by pings, read only while its owner wants to read.
-// It knows nothing of what it carries. Neighbours: data-channel.ts owns it, socket-opener.ts opens the next one.
+// It knows nothing of what it carries. Neighbours: socket-opener.ts opens it, reconnecting-socket.ts owns it.
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { WebSocket } from 'ws';
@@ -10,22 +10,22 @@ import type { ProxyEnvironment } from '../aws/aws-client.ts';
 import { upgradeRefused } from '../aws/aws-error.ts';
 import { afterSilence } from '../base/silence-timer.ts';
 
-/** Idle timers of NAT gateways and load balancers begin at 60 s. */
+/** NAT gateways and load balancers close idle connections after 60 s or more. */
 const pingMs = 30_000;
-/** The service itself is gone when not even a pong came for this long. (The agent is judged by agent-liveness.ts.) */
+/** The service itself is lost if not even a pong came for this long. (agent-liveness.ts judges the agent.) */
 const silentMs = 75_000;
 const openMs = 10_000;
-/** The longest wait for the answer to our goodbye. */
+/** The longest wait for the answer to a close frame. */
 const goodbyeMs = 1_000;
-/** The largest message: the agent sends 1 KiB, its code knows of 142,000 bytes. */
+/** The largest message: the agent sends 1 KiB; the largest number in its code is 142,000 bytes. */
 const maxMessage = 1024 * 1024;
 
 export interface SocketEvents {
   /** One message; text and binary alike. */
   message(bytes: Buffer): void;
-  /** The open socket is gone, however that came about. Called once, and not after `close`. */
+  /** The open socket is lost, for whatever reason. Called once, and not after `close`. */
   closed(why: string): void;
-  /** What was sent has left for the kernel. */
+  /** The kernel has taken what was sent. */
   drained(): void;
 }
 
@@ -53,7 +53,7 @@ export class DataSocket {
     signal.throwIfAborted();
     const { Agent } = url.protocol === 'wss:' ? https : http;
     const socket = new WebSocket(url, {
-      // One for each socket, which it hands over: nothing of it is left then.
+      // One agent for each socket, so that nothing is left once the socket is closed.
       agent: new Agent({ proxyEnv: { ...proxy } }),
       headers,
       handshakeTimeout: openMs,
@@ -61,7 +61,7 @@ export class DataSocket {
       followRedirects: false,
       maxPayload: maxMessage,
     });
-    // Before it is open: the first message may come with the answer to the upgrade.
+    // Before the socket is open: the first message may come together with the answer to the upgrade.
     const opened = new DataSocket(socket, options);
     try {
       await abortable(upgraded(socket, url.host), { signal });
@@ -99,7 +99,7 @@ export class DataSocket {
     socket.on('close', (code) => {
       if (this.#closed) return;
       this.#end();
-      // One that never was open is told by `open` alone, whose caller may have another by then.
+      // If it never was open, only `open` reports that: its caller may have another socket by now.
       if (opened) events.closed(why || `closed with code ${code}`);
     });
   }
@@ -114,7 +114,7 @@ export class DataSocket {
     this.#socket.send(message, { binary: typeof message !== 'string' }, () => this.#events.drained());
   }
 
-  /** Stops reading; what was read already may still come. */
+  /** Stops reading; what was read before may still come. */
   pause(): void {
     this.#socket.pause();
   }
@@ -124,7 +124,7 @@ export class DataSocket {
     this.#socket.resume();
   }
 
-  /** Resolves when the socket is gone. `polite` says goodbye first, and waits a second at most. */
+  /** Resolves when the socket is closed. `polite`: sends a close frame first and waits at most a second for the answer. */
   async close(polite = false): Promise<void> {
     if (this.#socket.readyState === WebSocket.CLOSED) return;
     this.#end();
@@ -151,7 +151,7 @@ export class DataSocket {
 
   #ping(): void {
     if (this.#closed) return;
-    // While we do not read, pongs cannot be seen.
+    // While we do not read, pongs cannot arrive.
     if (!this.#socket.isPaused && this.#clock.now() - this.#heardAt > silentMs) {
       this.#end();
       this.#socket.terminate();

@@ -1,22 +1,26 @@
-// A port session with an agent that does not multiplex (up to 3.0.196.0): the session's bytes are the connection's bytes.
-// It carries one connection and is then exhausted: the agent would take another, but nothing tells the late bytes of the first from the
-// early ones of the second. The agent tells no end of the destination either, so a stream ends by its client or with the session.
-// Neighbour: smux/smux-multiplexer.ts, the way with any newer agent.
+// The only stream of a channel whose agent does not multiplex (up to 3.0.196.0): the channel's bytes are the stream's bytes. It carries one
+// stream and is then exhausted: the agent would accept another, but nothing separates the late bytes of the first from the early ones of the
+// second. The agent does not report the destination's end either, so a stream ends by its client or with the channel.
+// Neighbour: smux/smux-multiplexer.ts, for any newer agent.
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Clock } from '../../../../process/clock.ts';
 import { type Carrier, PortStream } from '../base/port-stream.ts';
 import { connectRefused, type StreamMultiplexer, type StreamMultiplexerOptions } from '../base/stream-multiplexer.ts';
 import { flag } from '../channel/payload.ts';
 
+/** At most so much is kept until there is a client, in bytes. */
+const earlyLimit = 64 * 1024;
+
 export class SingleStreamMultiplexer implements StreamMultiplexer, Carrier {
   readonly clock: Clock;
   readonly budget: StreamMultiplexerOptions['budget'];
+  readonly channel: StreamMultiplexerOptions['channel'];
   readonly connectHangs = false;
   readonly #options: StreamMultiplexerOptions;
   #stream: PortStream | undefined;
   #used = false;
   #error: Error | undefined;
-  /** What the destination said before there was a client: some greet first. */
+  /** What the destination sent before there was a client: some greet first. */
   #early: Buffer[] = [];
   #earlyBytes = 0;
 
@@ -24,6 +28,7 @@ export class SingleStreamMultiplexer implements StreamMultiplexer, Carrier {
     this.#options = options;
     this.clock = options.clock;
     this.budget = options.budget;
+    this.channel = options.channel;
   }
 
   get streams(): number {
@@ -40,18 +45,6 @@ export class SingleStreamMultiplexer implements StreamMultiplexer, Carrier {
 
   get pending(): boolean {
     return this.#stream?.waiting === true;
-  }
-
-  get inputPaused(): boolean {
-    return this.#options.channel.inputPaused;
-  }
-
-  get inputPausedUntil(): number {
-    return this.#options.channel.inputPausedUntil;
-  }
-
-  mark(): () => boolean {
-    return this.#options.channel.mark();
   }
 
   open(): PortStream {
@@ -95,14 +88,14 @@ export class SingleStreamMultiplexer implements StreamMultiplexer, Carrier {
     this.#forgetEarly();
   }
 
-  // --- what the stream says ---
+  // --- what the stream reports ---
 
   hasOutput(): void {
-    this.#options.channel.wake();
+    this.channel.wake();
   }
 
   finish(): void {
-    if (this.#error === undefined) this.#options.channel.sendFlag(flag.disconnectToPort);
+    if (this.#error === undefined) this.channel.sendFlag(flag.disconnectToPort);
   }
 
   closed(): void {
@@ -111,8 +104,8 @@ export class SingleStreamMultiplexer implements StreamMultiplexer, Carrier {
   }
 
   fullChanged(stream: PortStream): void {
-    if (stream.full) this.#options.channel.pauseReading();
-    else this.#options.channel.resumeReading();
+    if (stream.full) this.channel.pauseReading();
+    else this.channel.resumeReading();
   }
 
   #forgetEarly(): void {
@@ -121,5 +114,3 @@ export class SingleStreamMultiplexer implements StreamMultiplexer, Carrier {
     this.#earlyBytes = 0;
   }
 }
-
-const earlyLimit = 64 * 1024;

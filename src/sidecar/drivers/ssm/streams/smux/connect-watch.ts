@@ -1,16 +1,16 @@
-// The agent connects to the destination for one new stream after the other, without a time limit: one that hangs holds up all that follow
-// (about 127 s by Linux's default). The protocol says nothing of it; what shows it is a stream that we have ended and that is not ended back.
-// Where every client waits and none ends its stream, the agent is asked: by a stream that is opened and ended at once.
-// Neighbour: session.ts tells what it sends and hears.
+// Finds out whether the agent hangs while it connects to the destination. It connects for one new stream after the other, without a time
+// limit, so one connect that hangs holds up all that follow (about 127 s by Linux's default). The protocol does not report it. The sign is a
+// stream that we have ended and the agent does not end. If every client waits and none ends its stream, we open and end one as a question.
+// Neighbour: smux-multiplexer.ts reports what it sends and hears.
 import type { Clock } from '../../../../../process/clock.ts';
+import type { ByteChannel } from '../../base/byte-channel.ts';
 import { afterSilence } from '../../base/silence-timer.ts';
-import type { ByteChannel } from '../../base/stream-multiplexer.ts';
 
-/** An opening this old, and ended since, without any sign of the agent: it hangs. One not ended, this old: the agent is asked. */
+/** The agent hangs if a stream this old that we have ended shows no sign of it. For a stream this old that we have not ended, ask the agent. */
 const stuckMs = 5_000;
-/** The least time that the agent gets for the end. */
+/** The least time that the agent gets to answer our end. */
 const endMs = 1_000;
-/** The least time between two questions: each is a connection to the destination, which may be one that says little. */
+/** The least time between two questions: each is a connection to the destination, which may rarely send anything. */
 const askPauseMs = 15_000;
 
 interface Opening {
@@ -23,17 +23,17 @@ export interface ConnectWatchOptions {
   readonly clock: Clock;
   /** `stuck` has changed. */
   readonly onChange: () => void;
-  /** A stream is to be opened and ended at once. */
+  /** Open a stream and end it at once. */
   readonly ask: () => void;
 }
 
 export class ConnectWatch {
   readonly #options: ConnectWatchOptions;
-  /** Sent and not answered, in the order in which they were sent, which is the order in which the agent takes them. */
+  /** Sent and not answered, in the order of sending, which is the order in which the agent connects them. */
   readonly #openings = new Map<number, Opening>();
   #connectHangs = false;
   #askFrom = Number.NEGATIVE_INFINITY;
-  /** When we last slept so long that nobody could be heard. */
+  /** When this process last slept so long that the silence proves nothing. */
   #sleptUntil = Number.NEGATIVE_INFINITY;
   #timerAt = Number.POSITIVE_INFINITY;
   #cancel: (() => void) | undefined;
@@ -60,7 +60,7 @@ export class ConnectWatch {
     this.#planFor(opening);
   }
 
-  /** The agent has said something on the stream: it is past connecting it and all before it. True if that is news. */
+  /** The agent has sent something on the stream: it has connected it and all before it. True if that is news. */
   answered(id: number): boolean {
     if (!this.#openings.has(id)) return false;
     for (const earlier of this.#openings.keys()) {
@@ -77,14 +77,14 @@ export class ConnectWatch {
     this.#plan(Number.POSITIVE_INFINITY);
   }
 
-  /** When there is to be a sign of the agent, or it hangs; for an opening not ended, when it is asked. */
+  /** When the agent hangs unless there is a sign of it; for a stream that we have not ended, when to ask. */
   #dueAt({ openedAt, finishedAt }: Opening): number {
-    // While nobody could be heard, nobody was silent.
-    const inputPaused = Math.max(this.#options.channel.inputPausedUntil, this.#sleptUntil);
-    const at = Math.max(openedAt, inputPaused) + stuckMs;
+    // While nothing could arrive, nobody was silent.
+    const heardFrom = Math.max(this.#options.channel.inputPausedUntil, this.#sleptUntil);
+    const at = Math.max(openedAt, heardFrom) + stuckMs;
     return finishedAt === undefined
       ? Math.max(at, this.#askFrom)
-      : Math.max(at, Math.max(finishedAt, inputPaused) + endMs);
+      : Math.max(at, Math.max(finishedAt, heardFrom) + endMs);
   }
 
   #planFor(opening: Opening): void {
@@ -116,7 +116,7 @@ export class ConnectWatch {
       else hangAt = Math.min(hangAt, at);
     }
     const connectHangs = !channel.inputPaused && hangAt <= now;
-    // A stream that we have ended is a question already.
+    // A stream that we have ended is already a question.
     const isAsked = hangAt !== Number.POSITIVE_INFINITY;
     const asks = !isAsked && !channel.inputPaused && askAt <= now;
     if (asks) this.#askFrom = askAt = now + askPauseMs;

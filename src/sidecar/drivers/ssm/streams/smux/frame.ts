@@ -1,16 +1,16 @@
-// Frames of smux version 1, the multiplexer inside a port session: 8 bytes of header (little-endian), then data. No I/O.
-// Neighbours: session.ts turns frames into streams. Source: github.com/xtaci/smux v1.5.15, which the agent carries.
+// Frames of smux version 1, which multiplexes the streams of a channel: 8 bytes of header (little-endian), then data. No I/O.
+// Neighbour: smux-multiplexer.ts turns frames into streams. Source: github.com/xtaci/smux v1.5.15, which the agent carries.
 
 /** The commands; the agent parses `window` (version 2 only) but never sends it to a version 1 peer. */
 export const command = { open: 0, finish: 1, push: 2, nop: 3, window: 4 } as const;
 export type Command = (typeof command)[keyof typeof command];
 
 export const frameHeader = 8;
-/** The most data that one frame may carry, in bytes: the agent's default MaxFrameSize. */
+/** The most data in one frame, in bytes: the agent's default MaxFrameSize. */
 export const maxFrameData = 32_768;
 const smuxVersion = 1;
 
-/** Writes a header at `offset`. `length` counts the data that follows: 0 for every command but push. */
+/** Writes a header at `offset`. `length` is that of the data that follows: 0 for every command but push. */
 export function writeFrameHeader(
   target: Buffer,
   offset: number,
@@ -35,7 +35,7 @@ export interface FrameHandler {
   nop(): void;
 }
 
-/** Cuts a byte stream into frames wherever its chunks were cut. Keeps at most one header; data is handed on as it comes. */
+/** Cuts a byte stream into frames, wherever its chunks were cut. Keeps at most one header; data is handed on as it comes. */
 export class FrameParser {
   readonly #handler: FrameHandler;
   readonly #header = Buffer.alloc(frameHeader);
@@ -48,7 +48,7 @@ export class FrameParser {
     this.#handler = handler;
   }
 
-  /** @throws SmuxProtocolError; the parser is of no use afterwards. */
+  /** @throws SmuxProtocolError; do not use the parser afterwards. */
   push(chunk: Buffer): void {
     let at = 0;
     while (at < chunk.length) {
@@ -79,7 +79,7 @@ export class FrameParser {
     if (version !== smuxVersion) throw new SmuxProtocolError(`a frame of smux version ${version}`);
     this.#stream = this.#header.readUInt32LE(4);
     switch (kind) {
-      // A length in these three is ignored and no data skipped, as the agent's own reader does.
+      // In these three the length is ignored and no data is skipped, as in the agent's own reader.
       case command.open:
         return this.#handler.opened(this.#stream);
       case command.finish:

@@ -1,15 +1,16 @@
-// Streams share one channel and smux version 1 has no window, so a client that does not read can only be held back by reading nothing at
-// all. This bounds what that costs the others: one pause for all slow ones at a time, 10 s long, then the slow ones are reset. Who was slow
-// through a pause but got full only after it has had its time.
-// Neighbours: stream.ts says when it is full, session.ts holds the streams.
+// Streams share one channel and smux version 1 has no window, so the only way to slow down for a client that does not read is to read nothing
+// at all. This bounds the cost for the others: one pause for all slow clients at a time, 10 s long, then the slow ones are reset. A client
+// that was slow during a whole pause but is full only after it gets no second pause.
+// Neighbours: port-stream.ts reports when it is full, smux-multiplexer.ts holds the streams.
 import { TunnelError } from '../../../../../contract/errors.ts';
 import type { Clock } from '../../../../../process/clock.ts';
+import type { ByteChannel } from '../../base/byte-channel.ts';
 import type { PortStream } from '../../base/port-stream.ts';
 import { afterSilence } from '../../base/silence-timer.ts';
-import type { ByteChannel, StreamMultiplexerOptions } from '../../base/stream-multiplexer.ts';
+import type { StreamMultiplexerOptions } from '../../base/stream-multiplexer.ts';
 
 const patienceMs = 10_000;
-/** What the socket had read before a pause still comes in its first moments: who gets it then was as slow as those before. */
+/** What the socket had read before a pause still arrives at its beginning: a stream that gets it then counts as slow from the beginning. */
 const momentsMs = 1_000;
 
 export class ReadBackpressure {
@@ -22,10 +23,10 @@ export class ReadBackpressure {
   #expired = false;
   #cancel: (() => void) | undefined;
   #pausedFrom = 0;
-  /** When the last pause began that was as long as one may be. */
+  /** When the last pause of full length began. */
   #sufferedFrom = Number.NEGATIVE_INFINITY;
 
-  /** `onChange`: it was put on, or taken off. */
+  /** `onChange`: `on` has changed. */
   constructor({ channel, clock, onChange }: Pick<StreamMultiplexerOptions, 'channel' | 'clock' | 'onChange'>) {
     this.#channel = channel;
     this.#clock = clock;
@@ -37,7 +38,7 @@ export class ReadBackpressure {
     return this.#on;
   }
 
-  /** The session's open streams: one alone harms nobody and is waited for without limit. */
+  /** The channel's open streams: one alone holds up nobody and is waited for without limit. */
   set streamCount(count: number) {
     const joined = count > this.#streamCount;
     this.#streamCount = count;
@@ -62,7 +63,7 @@ export class ReadBackpressure {
     }
   }
 
-  /** Ends the pause without a word to the channel, which is gone. */
+  /** Ends the pause without resuming the channel, which has ended. */
   release(): void {
     this.#on = false;
     this.#expired = false;
@@ -71,7 +72,7 @@ export class ReadBackpressure {
     this.#full.clear();
   }
 
-  /** It read nothing through a pause that others caused. */
+  /** True if it read nothing during a whole pause that others caused. */
   #wasSlow({ unreadSince }: PortStream): boolean {
     return unreadSince !== undefined && unreadSince <= this.#sufferedFrom + momentsMs;
   }
@@ -80,7 +81,7 @@ export class ReadBackpressure {
     this.#expired = false;
     this.#cancel?.();
     this.#cancel = afterSilence(this.#clock, patienceMs, (overslept) => {
-      // They could not read: nobody here passed anything on.
+      // The clients could not read, because this process slept.
       if (overslept) return this.#start();
       this.#expired = true;
       if (this.#streamCount <= 1) return;

@@ -1,5 +1,5 @@
 // Streams over one ordered byte channel by smux version 1, as the agent's port plugin expects it. No I/O: the channel pulls and hands in.
-// Neighbours: frame.ts (the bytes), port-stream.ts (one stream), read-backpressure.ts (slow readers), connect-watch.ts (who waits for the agent's dial).
+// Neighbours: frame.ts (the bytes), port-stream.ts (one stream), read-backpressure.ts (slow readers), connect-watch.ts (an agent that hangs).
 import type { Clock } from '../../../../../process/clock.ts';
 import { type Carrier, PortStream } from '../../base/port-stream.ts';
 import {
@@ -14,12 +14,13 @@ import { ReadBackpressure } from './read-backpressure.ts';
 /** Streams at once; the agent queues at most 1,024 that it has not accepted yet. */
 const maxStreams = 500;
 const maxStreamId = 0xffff_fff0;
-/** The most that one stream sends before it is the next one's turn, in bytes. */
+/** The most that one stream sends before the next one's turn, in bytes. */
 const turnBytes = 4_096;
 
 export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
   readonly clock: Clock;
   readonly budget: StreamMultiplexerOptions['budget'];
+  readonly channel: StreamMultiplexerOptions['channel'];
   readonly #options: StreamMultiplexerOptions;
   readonly #streams = new Map<number, PortStream>();
   /** Streams with something to send, in the order of their turns. */
@@ -27,7 +28,7 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
   /** Streams whose opening is not sent yet. */
   readonly #unsent = new Set<number>();
   readonly #finishes: number[] = [];
-  /** Streams to be opened and ended at once, whose one purpose is the agent's answer. */
+  /** Streams to open and end at once, only for the agent's answer. */
   readonly #questions: number[] = [];
   readonly #parser: FrameParser;
   readonly #backpressure: ReadBackpressure;
@@ -41,6 +42,7 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
     this.#options = options;
     this.clock = options.clock;
     this.budget = options.budget;
+    this.channel = options.channel;
     this.#backpressure = new ReadBackpressure(options);
     this.#watch = new ConnectWatch({ ...options, ask: () => this.#ask() });
     this.#parser = new FrameParser({
@@ -75,18 +77,6 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
     return this.#finishes.length > 0 || this.#questions.length > 0 || this.#nops > 0 || this.#turns.size > 0;
   }
 
-  get inputPaused(): boolean {
-    return this.#options.channel.inputPaused;
-  }
-
-  get inputPausedUntil(): number {
-    return this.#options.channel.inputPausedUntil;
-  }
-
-  mark(): () => boolean {
-    return this.#options.channel.mark();
-  }
-
   open(): PortStream {
     if (this.#error !== undefined) throw this.#error;
     this.#lastId += 2;
@@ -108,7 +98,7 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
 
   nop(): boolean {
     this.#nops = 1;
-    this.#options.channel.wake();
+    this.channel.wake();
     return true;
   }
 
@@ -136,7 +126,7 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
       this.#watch.finished(id);
     }
     for (const stream of this.#turns) {
-      // Room for an opening only would make this stream's turn an empty one, again and again.
+      // With room for the opening only, this stream's turn would be empty, again and again.
       if (left() <= frameHeader) break;
       this.#turns.delete(stream);
       if (this.#unsent.delete(stream.id)) {
@@ -149,7 +139,7 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
         stream.takeInto(target, at, length);
         at += length;
       }
-      // At the end of the line: a stream has one turn in a row. Iterating a Set also visits what is added meanwhile.
+      // Back to the end of the queue: one turn in a row. Iterating a Set also visits what is added meanwhile.
       if (stream.waiting) this.#turns.add(stream);
     }
     return at;
@@ -165,18 +155,18 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
     this.#watch.stop();
   }
 
-  // --- what streams say ---
+  // --- what the streams report ---
 
   hasOutput(stream: PortStream): void {
     this.#turns.add(stream);
-    this.#options.channel.wake();
+    this.channel.wake();
   }
 
   finish(stream: PortStream): void {
     this.#turns.delete(stream);
     if (this.#unsent.delete(stream.id)) return;
     this.#finishes.push(stream.id);
-    this.#options.channel.wake();
+    this.channel.wake();
   }
 
   closed(stream: PortStream): void {
@@ -193,12 +183,12 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
     if (this.#lastId >= maxStreamId) return;
     this.#lastId += 2;
     this.#questions.push(this.#lastId);
-    this.#options.channel.wake();
+    this.channel.wake();
   }
 
   #finishedByRemote(id: number): void {
-    // The flag names no stream. The agent connects one at a time, so it belongs to the first that then ends without a byte; which may be
-    // one that we have ended meanwhile.
+    // The flag names no stream. The agent connects one at a time, so it belongs to the first that then ends without a byte, which may be one
+    // that we have ended meanwhile.
     const refused = this.#watch.answered(id) && this.#refusals > 0;
     if (refused) this.#refusals -= 1;
     const stream = this.#streams.get(id);

@@ -1,10 +1,8 @@
 // The far end of a smux session in tests: takes what the session gives, message by message, and says what the test wants said.
 // It reads and writes frames by hand, not with the driver's codec.
 import { ByteBudget } from '../../../../../../../src/sidecar/base/byte-budget.ts';
-import type {
-  ByteChannel,
-  StreamMultiplexerOptions,
-} from '../../../../../../../src/sidecar/drivers/ssm/base/stream-multiplexer.ts';
+import type { ByteChannel } from '../../../../../../../src/sidecar/drivers/ssm/base/byte-channel.ts';
+import type { StreamMultiplexerOptions } from '../../../../../../../src/sidecar/drivers/ssm/base/stream-multiplexer.ts';
 import { SmuxMultiplexer } from '../../../../../../../src/sidecar/drivers/ssm/streams/smux/smux-multiplexer.ts';
 import { FakeClock, settle } from '../../../../../../support/fake-clock.ts';
 import { type NaiveFrame, naiveFrames } from '../../naive-codec.ts';
