@@ -4,6 +4,7 @@
 import type { Duplex } from 'node:stream';
 import { type Code, TunnelError } from '../../contract/errors.ts';
 import { destinationText, type Forward } from '../../contract/tunnel-config.ts';
+import { onAbort } from '../../process/abort.ts';
 import type { Clock } from '../../process/clock.ts';
 import { deadline } from '../../process/deadline.ts';
 import { asTunnelError } from './route-attempts.ts';
@@ -26,14 +27,14 @@ export interface DialOptions {
 export interface SessionSource {
   pick(avoid: ReadonlySet<PooledSession>): PooledSession | undefined;
   pickVia(via: string): PooledSession | undefined;
-  /** A session over a route other than `via`, opened for the purpose if need be; undefined if no other route works now. */
-  pickOther(via: string, now: number, signal: AbortSignal): Promise<PooledSession | undefined>;
+  /** A session over a route other than `via`, opened for this dial if there is none; undefined if no other route works now. */
+  pickOther(via: string, options: { readonly signal: AbortSignal }): Promise<PooledSession | undefined>;
   /** A client waits, because no session can take its dial: another is opened if that helps. */
-  wait(): void;
+  clientWaits(): void;
   /** Why there is no session. */
-  whyNot(): TunnelError;
+  unavailableReason(): TunnelError;
   /** True when waiting cannot help: every route needs a person first. */
-  isHopeless(): boolean;
+  needsIntervention(): boolean;
   /** Calls back after every change of the sessions; returns the unsubscribe. */
   onChange(listener: () => void): () => void;
   carry(entry: PooledSession): void;
@@ -44,7 +45,7 @@ export interface SessionSource {
   dialled(milliseconds: number, failure: Code | undefined): void;
 }
 
-/** Calls back when the stream is closed, be it already: it may break between its opening and the first who could listen. */
+/** Calls back on close, also if the stream is closed already: it may break between its opening and the first who could listen. */
 export function whenClosed(stream: Duplex, callback: () => void): void {
   if (stream.closed) callback();
   else stream.once('close', callback);
@@ -75,7 +76,7 @@ export class Dialer {
       signal.throwIfAborted();
       const preferred = this.#preferredVia(forward);
       const entry = preferred ?? this.#source.pick(lost) ?? (await this.#waitForSession(lost, holdMs, signal));
-      if (entry === undefined) throw failure ?? this.#source.whyNot();
+      if (entry === undefined) throw failure ?? this.#source.unavailableReason();
       try {
         return await this.#dialOver(entry, forward, signal);
       } catch (cause) {
@@ -86,7 +87,7 @@ export class Dialer {
         lost.add(entry);
       }
     }
-    throw failure ?? this.#source.whyNot();
+    throw failure ?? this.#source.unavailableReason();
   }
 
   #preferredVia(forward: Forward): PooledSession | undefined {
@@ -103,24 +104,23 @@ export class Dialer {
     holdMs: number,
     signal: AbortSignal,
   ): Promise<PooledSession | undefined> {
-    if (holdMs <= 0 || this.#source.isHopeless()) return undefined;
+    const source = this.#source;
+    if (holdMs <= 0 || source.needsIntervention()) return undefined;
+    const { promise, resolve } = Promise.withResolvers<PooledSession | undefined>();
     using limit = deadline(holdMs, { signal, clock: this.#clock, what: 'waiting for a session' });
-    const found = await new Promise<PooledSession | undefined>((resolve) => {
-      const finish = (entry: PooledSession | undefined): void => {
-        unsubscribe();
-        limit.signal.removeEventListener('abort', onEnd);
-        resolve(entry);
-      };
-      const onEnd = (): void => finish(undefined);
-      const unsubscribe = this.#source.onChange(() => {
-        const entry = this.#source.pick(avoid);
-        if (entry !== undefined || this.#source.isHopeless()) finish(entry);
-      });
-      limit.signal.addEventListener('abort', onEnd);
-      this.#source.wait();
+    using _ = onAbort(limit.signal, () => resolve(undefined));
+    const unsubscribe = source.onChange(() => {
+      const entry = source.pick(avoid);
+      if (entry !== undefined || source.needsIntervention()) resolve(entry);
     });
-    signal.throwIfAborted();
-    return found;
+    try {
+      source.clientWaits();
+      const found = await promise;
+      signal.throwIfAborted();
+      return found;
+    } finally {
+      unsubscribe();
+    }
   }
 
   async #dialOver(entry: PooledSession, forward: Forward, signal: AbortSignal): Promise<Dialled> {
@@ -169,7 +169,7 @@ export class Dialer {
 
   /** The same dial through the next bastion; if that fails too, the first failure is what the client hears. */
   async #dialElsewhere(via: string, forward: Forward, failure: TunnelError, signal: AbortSignal): Promise<Dialled> {
-    const other = await this.#source.pickOther(via, this.#clock.now(), signal);
+    const other = await this.#source.pickOther(via, { signal });
     if (other === undefined) throw failure;
     try {
       const dialled = await this.#dialOver(other, forward, signal);

@@ -6,7 +6,7 @@ import type { Clock } from '../../process/clock.ts';
 import { deadline } from '../../process/deadline.ts';
 import type { Session } from '../base/driver.ts';
 
-/** Destinations that were silent say nothing; after this many the session's own signs of life decide. */
+/** A silent destination proves nothing; after this many of them the session's own signs of life decide. */
 const maxAsked = 3;
 
 /**

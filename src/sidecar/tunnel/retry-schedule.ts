@@ -1,5 +1,5 @@
 // When a route may be tried again: pure arithmetic over times that are passed in, so that five minutes of outage are tested in a millisecond.
-// Neighbours: route-attempts.ts asks it before each attempt; tunnel.ts tells it when an outage begins or credentials changed.
+// Neighbours: session-planner.ts asks it before each attempt; tunnel.ts reports failures and losses; routes.ts reports a new outage.
 import type { Code, TunnelError } from '../../contract/errors.ts';
 
 /** The first minutes of an outage are tried densely, because most outages end in them (docs/promises.md, promise 4). */
@@ -7,17 +7,24 @@ const denseMs = 5 * 60_000;
 const dense = { minMs: 100, maxMs: 1_500 };
 const sparse = { minMs: 1_500, maxMs: 15_000 };
 /**
- * Limits of a rate: sshd's (MaxStartups, PerSourcePenalties) for everyone behind the same address, AWS's for the whole account. Hurrying
- * makes it worse for all of them.
+ * Limits of a rate: sshd's (MaxStartups, PerSourcePenalties) for everyone behind the same address, AWS's for the whole account. Trying
+ * more often makes it worse for all of them.
  */
 const rateLimits: ReadonlySet<Code> = new Set(['BastionRefusing', 'Throttled']);
 const rateLimitedMs = 5_000;
-/** Nothing but a change by a person helps; the change of a mounted file is noticed without this timer. */
+/** Only a change by a person helps; the change of a mounted file is noticed without this timer. */
 const permanentMs = 60_000;
 /** While another session carries the clients there is no hurry. */
 const calm = { minMs: 1_000, maxMs: 60_000 };
 /** A session that lived this long was a success; one that dies sooner continues the schedule of the failure before it. */
 export const provenLifeMs = 30_000;
+
+export interface FailedAttempt {
+  readonly startedAt: number;
+  readonly now: number;
+  /** Another session carries the clients meanwhile. */
+  readonly otherSessionCarries: boolean;
+}
 
 /** The times at which one route may be tried. All times are milliseconds of one monotonic clock. */
 export class RetrySchedule {
@@ -25,7 +32,7 @@ export class RetrySchedule {
   #nextAt = 0;
   #failingSince: number | undefined;
   #delay = 0;
-  /** The next time is a floor that an outage must not bring forward (throttling, permanent errors). */
+  /** An outage must not bring the next time forward (rate limits, permanent errors). */
   #firm = false;
 
   constructor(random: () => number = Math.random) {
@@ -37,13 +44,13 @@ export class RetrySchedule {
     return this.#nextAt;
   }
 
-  /** True after five minutes of failures: attempts are then at most 15 s apart, no longer dense. */
+  /** True after five minutes of failures: attempts are then up to 15 s apart. */
   isSparse(now: number): boolean {
     return this.#failingSince !== undefined && now - this.#failingSince >= denseMs;
   }
 
-  /** An attempt that began at `startedAt` failed. `inCalm`: another session carries the clients meanwhile. */
-  failed(error: TunnelError, startedAt: number, now: number, inCalm = false): void {
+  /** An attempt failed. */
+  failed(error: TunnelError, { startedAt, now, otherSessionCarries }: FailedAttempt): void {
     this.#failingSince ??= startedAt;
     const isRateLimited = rateLimits.has(error.code);
     this.#firm = error.permanent || isRateLimited;
@@ -51,32 +58,39 @@ export class RetrySchedule {
       this.#nextAt = now + permanentMs * (1 - 0.1 * this.#random());
       return;
     }
-    this.#delay = this.#nextDelay(now, inCalm);
-    // Counted from the start of the attempt, so that one that waited ten seconds for nothing is followed at once.
+    this.#delay = this.#nextDelay(now, otherSessionCarries);
+    // Counted from the start of the attempt, so that one that waited ten seconds in vain is followed at once.
     const planned = Math.max(startedAt + this.#delay, now + dense.minMs);
     const floor = isRateLimited ? now + rateLimitedMs * (1 + 0.2 * this.#random()) : 0;
     this.#nextAt = Math.max(planned, floor);
   }
 
   /** A session of this route ended after `livedMs`. One that lived long starts a fresh schedule with a short first delay. */
-  lost(error: TunnelError, livedMs: number, now: number, inCalm = false): void {
+  lost(error: TunnelError, livedMs: number, now: number, otherSessionCarries: boolean): void {
     if (livedMs >= provenLifeMs) this.reset();
-    this.failed(error, now, now, inCalm);
+    this.failed(error, { startedAt: now, now, otherSessionCarries });
+  }
+
+  /** A session was opened and not used: whatever asked for it must not ask again without a pause. */
+  unneeded(now: number): void {
+    this.#nextAt = Math.max(this.#nextAt, now + calm.minMs);
+  }
+
+  /** The last session is gone after it had lived well: nothing is left of earlier failures. Rate limits and permanent errors keep their times. */
+  startNewOutage(now: number): void {
+    if (this.#isHeldBack(now)) return;
+    this.#failingSince = undefined;
+    this.#delay = 0;
+    this.#nextAt = Math.min(this.#nextAt, now + this.#between(dense.minMs, 3 * dense.minMs));
   }
 
   /**
-   * The last session is gone, and with it the reason not to hurry; throttling and permanent errors keep their times. `fresh`: it
-   * had lived well, so a new outage begins; else a flapping bastion would be tried densely for ever.
+   * The last session is gone soon after its opening: the outage before it goes on, without the delays that were long only because
+   * another session carried the clients. It starts no new outage, or a flapping bastion would be tried densely for ever.
    */
-  hurry(now: number, fresh: boolean): void {
-    if (this.#firm && this.#nextAt > now) return;
-    if (fresh) {
-      this.#failingSince = undefined;
-      this.#delay = 0;
-      this.#nextAt = Math.min(this.#nextAt, now + this.#between(dense.minMs, 3 * dense.minMs));
-    } else if (!this.isSparse(now)) {
-      this.#nextAt = Math.min(this.#nextAt, now + this.#between(dense.maxMs / 3, dense.maxMs));
-    }
+  expedite(now: number): void {
+    if (this.#isHeldBack(now) || this.isSparse(now)) return;
+    this.#nextAt = Math.min(this.#nextAt, now + this.#between(dense.maxMs / 3, dense.maxMs));
   }
 
   /** Credentials changed, or all is well: the next attempt may start at once. */
@@ -87,9 +101,13 @@ export class RetrySchedule {
     this.#firm = false;
   }
 
-  /** Decorrelated jitter: each delay lies between the minimum and three times the one before, so that pods which fail together part. */
-  #nextDelay(now: number, inCalm: boolean): number {
-    const { minMs, maxMs } = inCalm ? calm : this.isSparse(now) ? sparse : dense;
+  #isHeldBack(now: number): boolean {
+    return this.#firm && this.#nextAt > now;
+  }
+
+  /** Decorrelated jitter: each delay lies between the minimum and three times the one before, so that pods which fail together spread out. */
+  #nextDelay(now: number, otherSessionCarries: boolean): number {
+    const { minMs, maxMs } = otherSessionCarries ? calm : this.isSparse(now) ? sparse : dense;
     const upper = Math.min(maxMs, 3 * Math.max(minMs, this.#delay));
     return this.#between(minMs, upper);
   }

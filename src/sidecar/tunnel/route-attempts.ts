@@ -1,36 +1,38 @@
 // The attempts in flight to open a session over one route. An attempt that nobody answered for a second is joined by another, because a
 // lost SYN is repeated by the kernel only after 1, 3, 7, 15 s: too late for a network that just came back.
-// Neighbours: retry-schedule.ts says when, tunnel.ts decides whether, driver.ts does the work.
+// Neighbours: session-planner.ts decides whether and when, tunnel.ts hears the outcome, base/driver.ts does the work.
 import { TunnelError } from '../../contract/errors.ts';
 import type { Clock } from '../../process/clock.ts';
+import { deadline } from '../../process/deadline.ts';
 import type { Logger } from '../../process/log.ts';
 import type { Driver, Route, Session } from '../base/driver.ts';
 import { RetrySchedule } from './retry-schedule.ts';
 
 const joinAfterMs = 1_000;
-/** The oldest attempt may be slow for a reason (a bastion that thinks long) and is kept to its end; the newest hears of a network that returned. */
+/** The oldest attempt may be slow for a reason (a bastion that thinks long) and is kept to its end; the newest notices a network that returned. */
 const maxInFlight = 3;
 
 interface Attempt {
   readonly startedAt: number;
-  readonly generation: number;
+  readonly credentialsGeneration: number;
   readonly abort: AbortController;
   answered: boolean;
 }
 
 export interface AttemptOutcome {
   readonly startedAt: number;
-  /** The credentials generation that was current when the attempt began. */
-  readonly generation: number;
+  /** The generation of the credentials that was current when the attempt began. */
+  readonly credentialsGeneration: number;
 }
 
 export interface RouteAttemptsOptions {
   readonly driver: Driver;
   readonly route: Route;
-  /** An attempt that the driver itself does not end is ended after this long. */
+  /** The driver ends its attempts itself, with an exact error. One that it does not end is ended after this long. */
   readonly deadlineMs: number;
   readonly clock: Clock;
-  readonly random: () => number;
+  /** Default: `Math.random`. */
+  readonly random?: (() => number) | undefined;
   readonly log: Logger;
   readonly onSession: (session: Session, outcome: AttemptOutcome) => void;
   readonly onFailure: (error: TunnelError, outcome: AttemptOutcome) => void;
@@ -39,12 +41,10 @@ export interface RouteAttemptsOptions {
 
 export class RouteAttempts {
   readonly schedule: RetrySchedule;
-  /** Why the route's last attempt failed or its last session ended; undefined after a success. */
-  lastError: TunnelError | undefined;
-  lastErrorAt = Number.NEGATIVE_INFINITY;
   readonly #options: RouteAttemptsOptions;
   readonly #inFlight: Attempt[] = [];
   readonly #settled = new Set<Promise<void>>();
+  #lastError: TunnelError | undefined;
 
   constructor(options: RouteAttemptsOptions) {
     this.#options = options;
@@ -59,16 +59,25 @@ export class RouteAttempts {
     return this.#inFlight.length;
   }
 
-  /** When the oldest attempt in flight began; Infinity without one. */
-  get firstStartedAt(): number {
-    return this.#inFlight[0]?.startedAt ?? Number.POSITIVE_INFINITY;
+  /** When the oldest attempt in flight began; undefined without one. */
+  get firstStartedAt(): number | undefined {
+    return this.#inFlight[0]?.startedAt;
   }
 
-  hasGeneration(generation: number): boolean {
-    return this.#inFlight.some((attempt) => attempt.generation === generation);
+  /** Why the route's last attempt failed or its last session ended; undefined while it works, and before the first attempt. */
+  get lastError(): TunnelError | undefined {
+    return this.#lastError;
   }
 
-  /** When the next attempt is due. `racing`: nobody carries the clients, so an unanswered attempt is joined by another. */
+  failedWith(error: TunnelError): void {
+    this.#lastError = error;
+  }
+
+  works(): void {
+    this.#lastError = undefined;
+  }
+
+  /** When the next attempt is due. `racing`: no session carries the clients, so an unanswered attempt is joined by another. */
   dueAt(now: number, racing: boolean): number {
     const newest = this.#inFlight.at(-1);
     if (newest === undefined) return this.schedule.nextAt;
@@ -78,12 +87,13 @@ export class RouteAttempts {
     return Math.max(this.schedule.nextAt, newest.startedAt + joinAfterMs);
   }
 
-  start(generation: number): void {
+  /** Reports its outcome later, never within this call. */
+  start(credentialsGeneration: number): void {
     // The second oldest goes: the oldest has the best chance with a slow bastion, the newest with a network that returned.
     if (this.#inFlight.length >= maxInFlight) this.#inFlight.splice(1, 1)[0]?.abort.abort();
     const attempt: Attempt = {
       startedAt: this.#options.clock.now(),
-      generation,
+      credentialsGeneration,
       abort: new AbortController(),
       answered: false,
     };
@@ -92,12 +102,16 @@ export class RouteAttempts {
     this.#settled.add(settled);
   }
 
-  /** Ends every attempt; with `unansweredOnly`, those that a bastion already answers may finish. */
-  cancel(unansweredOnly = false): void {
-    const keep = unansweredOnly ? this.#inFlight.filter((attempt) => attempt.answered) : [];
-    const cancelled = this.#inFlight.filter((attempt) => !keep.includes(attempt));
-    this.#inFlight.splice(0, this.#inFlight.length, ...keep);
-    for (const attempt of cancelled) attempt.abort.abort();
+  /** Ends every attempt; none of them reports an outcome. */
+  cancel(): void {
+    for (const attempt of this.#inFlight.splice(0)) attempt.abort.abort();
+  }
+
+  /** Ends the attempts that the bastion has not answered yet. */
+  cancelUnanswered(): void {
+    const all = this.#inFlight.splice(0);
+    this.#inFlight.push(...all.filter((attempt) => attempt.answered));
+    for (const attempt of all) if (!attempt.answered) attempt.abort.abort();
   }
 
   /** Resolves when nothing of any attempt is left. */
@@ -106,13 +120,28 @@ export class RouteAttempts {
   }
 
   async #run(attempt: Attempt): Promise<void> {
+    const { via } = this;
+    const session = await this.#connect(attempt);
+    if (!this.#take(attempt)) {
+      // Cancelled meanwhile: the outcome no longer counts.
+      if (!(session instanceof TunnelError)) await session.close();
+    } else if (session instanceof TunnelError) {
+      this.#options.onFailure(session, attempt);
+    } else if (session.signal.aborted) {
+      // Ended before anyone could use it: the bastion may do so each time, and only a failure is followed by a pause.
+      this.#options.onFailure(asTunnelError(session.signal.reason, via), attempt);
+      await session.close();
+    } else {
+      this.#options.onSession(session, attempt);
+    }
+  }
+
+  async #connect(attempt: Attempt): Promise<Session | TunnelError> {
     const { driver, route, deadlineMs, clock, log } = this.#options;
-    const { signal } = attempt.abort;
-    const late = new TunnelError(
-      'BastionTimeout',
-      `${route.via} did not answer within ${Math.round(deadlineMs / 1000)} s`,
-    );
-    const cancelDeadline = clock.after(deadlineMs, () => attempt.abort.abort(late));
+    const seconds = Math.round(deadlineMs / 1000);
+    const late = new TunnelError('BastionTimeout', `${route.via} did not answer within ${seconds} s`);
+    using limit = deadline(deadlineMs, { signal: attempt.abort.signal, clock, reason: () => late });
+    const { signal } = limit;
     const onAnswer = (): void => {
       if (attempt.answered || signal.aborted) return;
       attempt.answered = true;
@@ -122,19 +151,13 @@ export class RouteAttempts {
       // Not within the call of `start`: whoever starts attempts is in the middle of a decision.
       await Promise.resolve();
       signal.throwIfAborted();
-      const session = await driver.connect(route, { signal, log, onAnswer });
-      if (this.#take(attempt)) this.#options.onSession(session, attempt);
-      else await session.close();
+      return await driver.connect(route, { signal, log, onAnswer });
     } catch (cause) {
-      if (!this.#take(attempt)) return;
-      const error = signal.aborted ? late : asTunnelError(cause, route.via);
-      this.#options.onFailure(error, attempt);
-    } finally {
-      cancelDeadline();
+      return limit.expired ? late : asTunnelError(cause, route.via);
     }
   }
 
-  /** Removes the attempt; false if it was cancelled meanwhile, so that its outcome no longer counts. */
+  /** Removes the attempt; false if it was cancelled meanwhile. */
   #take(attempt: Attempt): boolean {
     const index = this.#inFlight.indexOf(attempt);
     if (index === -1) return false;
@@ -143,7 +166,7 @@ export class RouteAttempts {
   }
 }
 
-/** A driver throws TunnelErrors only; anything else is a bug there, which must not stop the retries. */
+/** A driver throws only TunnelErrors; anything else is a bug there, which must not stop the retries. */
 export function asTunnelError(cause: unknown, via: string): TunnelError {
   return cause instanceof TunnelError
     ? cause

@@ -1,7 +1,8 @@
-// The routes of one tunnel: asked of the driver, kept with their attempts, ranked by how they fared, and summed up in one sentence when
-// none works. Neighbours: tunnel.ts decides when to try which, route-attempts.ts tries.
+// The routes of one tunnel: asked from the driver, kept with their attempts, ranked by how they fared, and summed up in one sentence when
+// none works. Neighbours: session-planner.ts decides when to try which, route-attempts.ts tries, tunnel.ts reports how they fare.
 import { TunnelError } from '../../contract/errors.ts';
 import type { Clock } from '../../process/clock.ts';
+import { deadline } from '../../process/deadline.ts';
 import type { Driver } from '../base/driver.ts';
 import { RetrySchedule } from './retry-schedule.ts';
 import type { RouteAttempts, RouteAttemptsOptions } from './route-attempts.ts';
@@ -11,21 +12,21 @@ export interface RoutesOptions {
   readonly driver: Driver;
   readonly signal: AbortSignal;
   readonly clock: Clock;
-  readonly random?: () => number;
+  /** Default: `Math.random`. */
+  readonly random?: (() => number) | undefined;
   readonly attemptsOf: (route: RouteAttemptsOptions['route']) => RouteAttempts;
   readonly onChange: () => void;
 }
 
 /** While nothing works, the driver is asked for its routes again after this long, because an instance may have been replaced (docs/promises.md, promise 4). */
-const askAgainMs = 5_000;
-const askAgainLaterMs = 15_000;
+const queryAgainMs = 5_000;
+const queryAgainLaterMs = 15_000;
 const soonMs = 5 * 60_000;
-/** Asking may cost calls of a limited rate: not more often than this, however soon another try is due. */
-const askPauseMs = 1_000;
-/** One question to the driver may take this long. */
-const askDeadlineMs = 15_000;
+/** A query may cost calls of a limited rate: not more often than this, however soon another try is due. */
+const queryPauseMs = 1_000;
+const queryDeadlineMs = 15_000;
 
-/** Those of a Secret count as transient only because its files may still come. */
+/** Missing Secrets and keys are transient only because they may still appear; until then a person is needed. */
 const waitsForPerson = ({ permanent, code }: TunnelError): boolean =>
   permanent || code === 'SecretNotFound' || code === 'SecretKeyMissing';
 
@@ -34,11 +35,13 @@ export class Routes {
   readonly #options: RoutesOptions;
   /** In the driver's order of preference. */
   #list: readonly RouteAttempts[] = [];
+  /** Why the last query failed. */
   #error: TunnelError | undefined;
-  #askedAt = Number.NEGATIVE_INFINITY;
-  #outageSince = Number.NEGATIVE_INFINITY;
-  #asking = false;
-  /** When to ask after a failure: as for an attempt to connect. */
+  #queriedAt = Number.NEGATIVE_INFINITY;
+  #isQuerying = false;
+  /** When the tunnel lost its last session that takes dials; undefined while it has one. */
+  #outageSince: number | undefined;
+  /** When to query after a failure: as for an attempt to connect. */
   readonly #schedule: RetrySchedule;
 
   constructor(options: RoutesOptions) {
@@ -54,34 +57,46 @@ export class Routes {
     return this.#list.find((route) => route.via === via);
   }
 
-  /** 0 is the most preferred; a route that the driver names no more comes last. */
+  /** 0 is the most preferred; a route that the driver no longer names comes last. */
   rankOf(via: string): number {
     const rank = this.#list.findIndex((route) => route.via === via);
     return rank === -1 ? this.#list.length : rank;
   }
 
-  /** Nobody carries the clients: asks the driver if it was not asked lately; returns when to call again. `begins`: the outage is new. */
-  refresh(now: number, begins = false): number {
-    if (begins) this.#outageSince = now;
-    const dueAt = begins ? now : this.#dueAt(now);
-    if (this.#asking || now < dueAt) return dueAt > now ? dueAt : now + askAgainLaterMs;
-    this.#asking = true;
-    this.#askedAt = now;
-    void this.#ask(now);
+  /** The route to try for what cannot be reached over `via`; undefined if every other one failed lately. */
+  alternativeTo(via: string, now: number): RouteAttempts | undefined {
+    const { ranking } = this;
+    return ranking.order(this.#list, now).find((route) => route.via !== via && !ranking.isPenalized(route.via, now));
+  }
+
+  /** During an outage, queries the driver's routes if due; returns when to call again. */
+  refresh(now: number): number {
+    const begins = this.#outageSince === undefined;
+    this.#outageSince ??= now;
+    const dueAt = begins ? now : this.#queryDueAt(now, this.#outageSince);
+    if (this.#isQuerying || now < dueAt) return dueAt > now ? dueAt : now + queryAgainLaterMs;
+    this.#isQuerying = true;
+    this.#queriedAt = now;
+    void this.#query(now);
     // The answer is a change, after which this is called again.
-    return now + askAgainLaterMs;
+    return now + queryAgainLaterMs;
   }
 
-  #dueAt(now: number): number {
-    if (this.#error !== undefined) return Math.max(this.#schedule.nextAt, this.#askedAt + askPauseMs);
-    return this.#askedAt + (now - this.#outageSince < soonMs ? askAgainMs : askAgainLaterMs);
+  /** A session takes dials. */
+  endOutage(): void {
+    this.#outageSince = undefined;
   }
 
-  async #ask(startedAt: number): Promise<void> {
+  #queryDueAt(now: number, outageSince: number): number {
+    if (this.#error !== undefined) return Math.max(this.#schedule.nextAt, this.#queriedAt + queryPauseMs);
+    return this.#queriedAt + (now - outageSince < soonMs ? queryAgainMs : queryAgainLaterMs);
+  }
+
+  async #query(startedAt: number): Promise<void> {
     const { driver, signal, clock } = this.#options;
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(askDeadlineMs)]);
+    using limit = deadline(queryDeadlineMs, { signal, clock, what: 'the query of the routes' });
     try {
-      const routes = await driver.routes({ signal: limit });
+      const routes = await driver.routes({ signal: limit.signal });
       this.#error = undefined;
       this.#schedule.reset();
       const known = new Map(this.#list.map((route) => [route.via, route]));
@@ -95,31 +110,33 @@ export class Routes {
           ? cause
           : new TunnelError(
               'BastionTimeout',
-              `which ways lead to the private network could not be found out${limit.aborted ? ` in ${askDeadlineMs / 1000} s` : ''}: look at the network and the DNS where the tunnel runs`,
+              `which ways lead to the private network could not be found out${limit.expired ? ` in ${queryDeadlineMs / 1000} s` : ''}: look at the network and the DNS where the tunnel runs`,
               { cause },
             );
-      this.#schedule.failed(this.#error, startedAt, clock.now());
+      this.#schedule.failed(this.#error, { startedAt, now: clock.now(), otherSessionCarries: false });
     } finally {
-      this.#asking = false;
+      this.#isQuerying = false;
     }
     if (!signal.aborted) this.#options.onChange();
   }
 
-  /** Routes that waited because another carried the clients wait no longer, now that none does. */
-  hurry(now: number, fresh: boolean, except?: RouteAttempts): void {
-    for (const route of this.#list) if (route !== except) route.schedule.hurry(now, fresh);
+  /** The last session is gone after it had lived well. `except`: the route that lost it, whose schedule knows already. */
+  startNewOutage(now: number, except?: RouteAttempts): void {
+    for (const route of this.#list) if (route !== except) route.schedule.startNewOutage(now);
   }
 
-  /** One has won: attempts over worse routes end, and so do twins of its own that nobody answers; those to `spares` go on. */
-  endRace(winner: RouteAttempts, spares: ReadonlySet<string>): void {
-    const rank = this.rankOf(winner.via);
-    for (const other of this.#list) {
-      if (other === winner) other.cancel(true);
-      else if (this.rankOf(other.via) > rank && !spares.has(other.via)) other.cancel();
-    }
+  /** The last session is gone soon after its opening. `except`: the route that lost it, whose schedule knows already. */
+  expedite(now: number, except?: RouteAttempts): void {
+    for (const route of this.#list) if (route !== except) route.schedule.expedite(now);
   }
 
-  /** Credentials changed: what failed before says nothing about now. */
+  /** The route goes last for a while, and reports why. */
+  markFailed(via: string, error: TunnelError): void {
+    this.ranking.failed(via, this.#options.clock.now());
+    this.get(via)?.failedWith(error);
+  }
+
+  /** Credentials changed: earlier failures say nothing any more. */
   reset(): void {
     this.ranking.reset();
     for (const route of this.#list) {
@@ -127,11 +144,15 @@ export class Routes {
       route.schedule.reset();
     }
     this.#schedule.reset();
-    this.#askedAt = Number.NEGATIVE_INFINITY;
+    this.#queriedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  cancelAll(): void {
+    for (const route of this.#list) route.cancel();
   }
 
   /** True when nothing is under way and every route waits for a person. */
-  get hopeless(): boolean {
+  get needsIntervention(): boolean {
     if (this.#error !== undefined && this.#list.length === 0) return this.#error.permanent;
     return (
       this.#list.length > 0 && this.#list.every((route) => route.inFlight === 0 && route.lastError?.permanent === true)
@@ -139,12 +160,12 @@ export class Routes {
   }
 
   /** True while it is too early to say that no route works: one has no result yet, and those that failed wait for a person. */
-  get undecided(): boolean {
+  get isUndecided(): boolean {
     const errors = this.#list.flatMap((route) => route.lastError ?? []);
     return errors.length > 0 && errors.length < this.#list.length && errors.every(waitsForPerson);
   }
 
-  /** Why no route works, in one error: the code of the first that time may mend, the sentences of all. Undefined before any failed. */
+  /** Why no route works, in one error: the code of the first that time may fix, the sentences of all. Undefined before any failed. */
   get error(): TunnelError | undefined {
     const errors = this.#list.flatMap((route) => route.lastError ?? []);
     const [first] = errors;
@@ -156,7 +177,7 @@ export class Routes {
 
   /** Ends all attempts; resolves when nothing of them is left. */
   async close(): Promise<void> {
-    for (const route of this.#list) route.cancel();
+    this.cancelAll();
     await Promise.all(this.#list.map(async (route) => await route.idle()));
   }
 }

@@ -1,62 +1,189 @@
-// What a tunnel does next: looks at sessions, routes and the time, starts what is due and says when to look again. It keeps no plan, so
-// it may be run after any event. Neighbours: tunnel.ts runs it, session-pool.ts and routes.ts are what it looks at.
+// What a tunnel does next: the one owner of "which sessions are wanted". It looks at sessions, routes and the time, starts what is due and
+// says when to look again. It keeps no plan, so it may run after any event. Neighbours: tunnel.ts runs it, session-pool.ts and routes.ts
+// are what it looks at, session-source.ts requests spares for clients.
+import { abortable } from '../../process/abort.ts';
+import type { Clock } from '../../process/clock.ts';
 import type { Logger } from '../../process/log.ts';
+import type { RouteAttempts } from './route-attempts.ts';
 import type { Routes } from './routes.ts';
-import { isResponsive, type PooledSession, type Role, type SessionPool } from './session-pool.ts';
+import { isResponsive, type PooledSession, type Purpose, type SessionPool } from './session-pool.ts';
 
-export interface UpkeepOptions {
+export interface SessionPlannerOptions {
   readonly pool: SessionPool;
   readonly routes: Routes;
   readonly sessionsWanted: number;
+  /** How long a request for a spare stands; longer than one attempt may take. */
+  readonly spareTimeoutMs: number;
+  readonly clock: Clock;
   readonly log: Logger;
+  /** A spare was requested: calls `maintain`. */
+  readonly onRequest: () => void;
 }
 
-/** Several routes are tried one after the other, each this much later unless the one before has failed already. */
+/** A session that is wanted over a route. */
+export interface WantedSession {
+  readonly via: string;
+  /** The role that it gets when it is opened. */
+  readonly purpose: Purpose;
+  /** The time before which no attempt is started, however soon the route may be tried. */
+  readonly from: number;
+}
+
+interface SpareRequest {
+  readonly until: number;
+  readonly answered: Promise<void>;
+  readonly answer: () => void;
+}
+
+/** Several routes are tried one after the other, each this much later, or at once if the one before has failed already. */
 const staggerMs = 250;
-/** A session opened only for destinations that the better bastion cannot reach is closed after this long without a dial. */
-const spareMs = 60_000;
-/** The longest time between two looks: nothing should need it, but a timer that was never set must not stop a tunnel for ever. */
+/** A spare is ended after this long without a dial. */
+const unusedSpareMs = 60_000;
+/** Upper bound between two runs, a safety net against a missed timer. */
 const longestMs = 60_000;
 const never = Number.POSITIVE_INFINITY;
 
 const hasRoom = ({ session }: PooledSession): boolean => session.hasRoom;
 
-export class Upkeep {
-  /** Routes to which a session is wanted beside the better one's; removed when it is open or failed. */
-  readonly sparesWanted = new Set<string>();
-  readonly #options: UpkeepOptions;
-  /** When the tunnel last lost its last session that takes dials; undefined while it has one. */
-  #outageSince: number | undefined;
+export class SessionPlanner {
+  readonly #options: SessionPlannerOptions;
+  /** By route. A client waits for each, or did until it left. */
+  readonly #spareRequests = new Map<string, SpareRequest>();
+  /** Counts changes of the credentials, and of what a fresh session may do. */
+  #credentialsGeneration = 0;
 
-  constructor(options: UpkeepOptions) {
+  constructor(options: SessionPlannerOptions) {
     this.#options = options;
   }
 
-  /** Does what is due; returns when to run again at the latest. `generation` counts changes of the credentials. */
-  run(now: number, generation: number): number {
+  get credentialsGeneration(): number {
+    return this.#credentialsGeneration;
+  }
+
+  /** From now on the sessions that are open now are to be replaced by fresh ones. */
+  startGeneration(): void {
+    this.#credentialsGeneration += 1;
+  }
+
+  /** The session that stands for the tunnel: the newest credentials, then the most preferred route. Undefined during an outage. */
+  best(): PooledSession | undefined {
+    const { pool, routes } = this.#options;
+    const order = (a: PooledSession, b: PooledSession): number =>
+      b.credentialsGeneration - a.credentialsGeneration || routes.rankOf(a.via) - routes.rankOf(b.via);
+    return pool.usable().toSorted(order)[0];
+  }
+
+  /**
+   * The sessions that are wanted beside those that are open, at most one for each route. Attempts are started and cancelled by this list,
+   * and a session that has been opened gets its role from it. So the two cannot disagree: if they did, sessions would be opened that
+   * nobody needs, closed, and opened again.
+   */
+  wanted(now: number): readonly WantedSession[] {
+    const best = this.best();
+    return best === undefined ? this.#wantedInOutage(now) : this.#wantedBeside(best, now);
+  }
+
+  /** The role of a session that has just been opened; undefined if it is not needed any more. */
+  roleOf(via: string, now: number): Purpose | undefined {
+    return this.wanted(now).find((wanted) => wanted.via === via)?.purpose;
+  }
+
+  /** Does what is due; returns when to run again at the latest. */
+  maintain(now: number): number {
     const promoteAt = this.#promote(now);
-    const trimAt = this.#trim(now);
-    const best = this.best(this.#options.pool.usable());
-    const connectAt = best === undefined ? this.#race(now, generation) : this.#improve(best, now, generation);
-    return Math.min(promoteAt, trimAt, connectAt, now + longestMs);
+    this.#trim();
+    const spareEndsAt = this.#endUnusedSpares(now);
+    const requestEndsAt = this.#answerRequests(now);
+    return Math.min(promoteAt, spareEndsAt, requestEndsAt, this.#connect(now), now + longestMs);
   }
 
-  /** The session that stands for the tunnel: the newest credentials, then the most preferred route. */
-  best(usable: readonly PooledSession[]): PooledSession | undefined {
+  /**
+   * A session over that route, opened as a spare if there is none; undefined if the attempt fails, the driver no longer names the route,
+   * or its time is over. @throws the signal's reason
+   */
+  async requestSpare(via: string, { signal }: { readonly signal: AbortSignal }): Promise<PooledSession | undefined> {
+    const { pool, clock, spareTimeoutMs, onRequest } = this.#options;
+    if (!pool.isUp(via)) {
+      let request = this.#spareRequests.get(via);
+      if (request === undefined) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        request = { until: clock.now() + spareTimeoutMs, answered: promise, answer: resolve };
+        this.#spareRequests.set(via, request);
+        onRequest();
+      }
+      await abortable(request.answered, { signal });
+    }
+    return pool.pickVia(via);
+  }
+
+  /** Nobody is to wait for a spare any longer. */
+  dropRequests(): void {
+    for (const { answer } of this.#spareRequests.values()) answer();
+    this.#spareRequests.clear();
+  }
+
+  /** Every route, the better ones first, each with a head start before the next. */
+  #wantedInOutage(now: number): readonly WantedSession[] {
     const { routes } = this.#options;
-    return usable.toSorted((a, b) => b.generation - a.generation || routes.rankOf(a.via) - routes.rankOf(b.via))[0];
+    let gate = now;
+    return routes.ranking.order(routes.list, now).map((route) => {
+      const from = gate;
+      const startsAt = headStartOf(route, Math.max(gate, route.dueAt(now, true)), now);
+      if (startsAt !== undefined) gate = Math.max(gate, startsAt + staggerMs);
+      return { via: route.via, purpose: 'live', from };
+    });
   }
 
-  /** The part of a session that has just been opened; undefined if it is not needed any more. */
-  partFor(via: string, generation: number): Exclude<Role, 'retired'> | undefined {
-    const { pool, routes, sessionsWanted } = this.#options;
-    const usable = pool.usable();
-    const best = this.best(usable);
-    if (best === undefined) return 'live';
-    const distance = routes.rankOf(via) - routes.rankOf(best.via);
-    if (generation > best.generation || distance < 0) return 'trial';
-    if (distance > 0) return this.sparesWanted.has(via) ? 'spare' : undefined;
-    return usable.length < sessionsWanted || !usable.some(hasRoom) ? 'live' : undefined;
+  /** Newer credentials, the missing twin, a better route, and spares that clients requested. */
+  #wantedBeside(best: PooledSession, now: number): readonly WantedSession[] {
+    const { pool, routes } = this.#options;
+    const trials = pool.withRole('trial');
+    const wanted = new Map<string, WantedSession>();
+    const want = (via: string, purpose: Purpose, from: number): void => {
+      if (routes.get(via) !== undefined && !wanted.has(via)) wanted.set(via, { via, purpose, from });
+    };
+    if (best.credentialsGeneration < this.#credentialsGeneration) {
+      const isOnTrial = trials.some((trial) => trial.credentialsGeneration === this.#credentialsGeneration);
+      if (!isOnTrial) want(best.via, 'trial', now);
+    } else if (this.#needs().isShort) {
+      want(best.via, 'live', now);
+    }
+    for (const { via } of routes.list.slice(0, routes.rankOf(best.via))) {
+      // One better route on trial is enough, and it is the best that could be opened.
+      if (trials.some((trial) => trial.via === via)) break;
+      want(via, 'trial', routes.ranking.penaltyEndsAt(via));
+    }
+    for (const via of this.#spareRequests.keys()) want(via, 'spare', now);
+    return [...wanted.values()];
+  }
+
+  /** Whether one more session is needed at the best route, and which sessions are too many: never both. */
+  #needs(): { readonly isShort: boolean; readonly surplus: readonly PooledSession[] } {
+    const busiestFirst = this.#options.pool.usable().toSorted((a, b) => b.carried - a.carried);
+    const firstWithRoom = busiestFirst.findIndex(hasRoom);
+    const kept = Math.max(this.#options.sessionsWanted, firstWithRoom + 1);
+    return {
+      isShort: busiestFirst.length < kept || firstWithRoom === -1,
+      // A surplus session is kept while it carries streams.
+      surplus: busiestFirst.slice(kept).filter(({ carried }) => carried === 0),
+    };
+  }
+
+  /** Starts the attempts that are wanted and due, cancels those that are no longer wanted. */
+  #connect(now: number): number {
+    const { routes } = this.#options;
+    const isOutage = this.best() === undefined;
+    let nextAt = isOutage ? routes.refresh(now) : never;
+    if (!isOutage) routes.endOutage();
+    const wanted = this.wanted(now);
+    for (const route of routes.list) if (!wanted.some(({ via }) => via === route.via)) route.cancel();
+    for (const { via, from } of wanted) {
+      const route = routes.get(via);
+      if (route === undefined) continue;
+      if (Math.max(from, route.dueAt(now, isOutage)) <= now) route.start(this.#credentialsGeneration);
+      nextAt = Math.min(nextAt, Math.max(from, route.dueAt(now, isOutage)));
+    }
+    return nextAt;
   }
 
   /** Sessions that earned it begin to take dials. */
@@ -65,7 +192,7 @@ export class Upkeep {
     let nextAt = never;
     for (const entry of pool.all()) {
       if ((entry.role !== 'trial' && entry.role !== 'spare') || !isResponsive(entry)) continue;
-      const best = this.best(pool.usable());
+      const best = this.best();
       if (best !== undefined) {
         if (entry.role === 'spare' || !entry.proved) continue;
         const isBetter = routes.rankOf(entry.via) < routes.rankOf(best.via);
@@ -75,85 +202,60 @@ export class Upkeep {
           continue;
         }
       }
-      pool.setRole(entry, 'live');
+      pool.promote(entry);
       log.info({ via: entry.via }, 'new connections go over this session now');
     }
     return nextAt;
   }
 
-  /** Retires what is replaced or too much, ends what nobody uses. */
-  #trim(now: number): number {
+  /** Retires what is replaced or too much. */
+  #trim(): void {
     const { pool, sessionsWanted } = this.#options;
-    const best = this.best(pool.usable());
-    if (best !== undefined) {
-      for (const entry of pool.withRole('live')) {
-        if (entry.via !== best.via || entry.generation < best.generation) pool.retire(entry);
-      }
-      if (pool.usable().some(hasRoom)) for (const entry of pool.spent()) pool.retire(entry);
-      // One more than was wanted does no harm while it carries streams.
-      const busiestFirst = pool.usable().toSorted((a, b) => b.carried - a.carried);
-      const kept = Math.max(sessionsWanted, busiestFirst.findIndex(hasRoom) + 1);
-      for (const entry of busiestFirst.slice(kept)) if (entry.carried === 0) pool.retire(entry);
-      // Silent ones may be so for an hour, and one after the other: with Session Manager each is one of the few that a node carries.
-      const replaced = pool.withRole('live').filter((entry) => !isResponsive(entry) && entry.carried === 0);
-      if (busiestFirst.length >= sessionsWanted) for (const entry of replaced) pool.retire(entry);
+    const best = this.best();
+    if (best === undefined) return;
+    for (const entry of pool.withRole('live')) {
+      const isReplaced = entry.via !== best.via || entry.credentialsGeneration < best.credentialsGeneration;
+      if (isReplaced) pool.retire(entry);
     }
+    if (pool.usable().some(hasRoom)) for (const entry of pool.spent()) pool.retire(entry);
+    const { length } = pool.usable();
+    for (const entry of this.#needs().surplus) pool.retire(entry);
+    // Idle unresponsive sessions may linger for an hour, one after the other; with Session Manager each occupies one of the node's few slots.
+    const silent = pool.withRole('live').filter((entry) => !isResponsive(entry) && entry.carried === 0);
+    if (length >= sessionsWanted) for (const entry of silent) pool.retire(entry);
+  }
+
+  #endUnusedSpares(now: number): number {
+    const { pool } = this.#options;
     let nextAt = never;
     for (const spare of pool.withRole('spare')) {
-      const endsAt = spare.carried > 0 ? never : spare.lastUsedAt + spareMs;
+      const endsAt = spare.carried > 0 ? never : spare.lastUsedAt + unusedSpareMs;
       if (endsAt <= now) pool.end(spare);
       else nextAt = Math.min(nextAt, endsAt);
     }
     return nextAt;
   }
 
-  /** No session takes dials: every route is tried, the better ones first. */
-  #race(now: number, generation: number): number {
-    const { routes } = this.#options;
-    const begins = this.#outageSince === undefined;
-    this.#outageSince ??= now;
-    let nextAt = routes.refresh(now, begins);
-    let gate = this.#outageSince;
-    for (const route of routes.ranking.order(routes.list, now)) {
-      const startsAt = Math.max(gate, route.dueAt(now, true));
-      if (startsAt <= now) {
-        route.start(generation);
-        nextAt = Math.min(nextAt, route.dueAt(now, true));
-      } else {
-        nextAt = Math.min(nextAt, startsAt);
-      }
-      // The next route gives this one a start, unless this one has failed already.
-      if (route.inFlight > 0) gate = Math.max(gate, route.firstStartedAt + staggerMs);
-      else if (route.lastError === undefined) gate = Math.max(gate, startsAt + staggerMs);
-    }
-    return nextAt;
-  }
-
-  /** Clients are carried: newer credentials, the missing twin, a better route and wanted spares are sought without hurry. */
-  #improve(best: PooledSession, now: number, generation: number): number {
-    const { pool, routes, sessionsWanted } = this.#options;
-    this.#outageSince = undefined;
-    const trials = pool.withRole('trial');
-    const wanted: { readonly via: string; readonly from: number }[] = [];
-    const isFresh = best.generation === generation;
-    const usable = pool.usable();
-    const isShort = isFresh && (usable.length < sessionsWanted || !usable.some(hasRoom));
-    const isStale = !isFresh && !trials.some((trial) => trial.generation === generation);
-    if (isShort || isStale) wanted.push({ via: best.via, from: now });
-    for (const { via } of routes.list.slice(0, routes.rankOf(best.via))) {
-      // One better route on trial is enough, and it is the best that could be opened.
-      if (trials.some((trial) => trial.via === via)) break;
-      wanted.push({ via, from: routes.ranking.penaltyEndsAt(via) });
-    }
-    for (const via of this.sparesWanted) wanted.push({ via, from: now });
+  /** A request ends with a session over its route, with a failure of the route, with the route, and with its time. */
+  #answerRequests(now: number): number {
+    const { pool, routes } = this.#options;
     let nextAt = never;
-    for (const { via, from } of wanted) {
-      const route = routes.get(via);
-      if (route === undefined) continue;
-      const startsAt = Math.max(from, route.dueAt(now, false));
-      if (startsAt <= now) route.start(generation);
-      else nextAt = Math.min(nextAt, startsAt);
+    for (const [via, { until, answer }] of this.#spareRequests) {
+      const isOver = until <= now || routes.get(via) === undefined || routes.ranking.isPenalized(via, now);
+      if (isOver || pool.isUp(via)) {
+        this.#spareRequests.delete(via);
+        answer();
+      } else {
+        nextAt = Math.min(nextAt, until);
+      }
     }
     return nextAt;
   }
+}
+
+/** When the route's head start before the next one begins; undefined if it needs none, because it has failed already and is not due yet. */
+function headStartOf(route: RouteAttempts, startsAt: number, now: number): number | undefined {
+  if (route.firstStartedAt !== undefined) return route.firstStartedAt;
+  if (startsAt <= now) return now;
+  return route.lastError === undefined ? startsAt : undefined;
 }

@@ -1,19 +1,42 @@
-// The sessions of one tunnel: the part each plays, the streams it carries and its end. When and where sessions are opened is decided
-// in tunnel.ts. The parts:
+// The sessions of one tunnel: the role of each, the streams it carries and its end. Which sessions are opened, and with which role, is
+// decided in session-planner.ts; this file only keeps them. Neighbours: tunnel.ts adds sessions and hears of their loss, trial.ts judges
+// those on trial, dialer.ts dials over them.
+//
+//                 opened                               opened                             opened
+//           (no session takes dials,          (newer credentials, or             (a client needs another
+//            or too few do)                    a better route)                    route for its destination)
+//                   │                                │                                  │
+//                   ▼      proved and trusted,       ▼                                  ▼
+//              ┌────────┐  or no live one left  ┌─────────┐                        ┌─────────┐
+//              │  live  │ ◄──────────────────── │  trial  │                        │  spare  │
+//              └────────┘ ◄──┐                  └─────────┘                        └─────────┘
+//   replaced, or    │        │                       │ carries no dial                  │ │ unused for a minute
+//   one too many    ▼        └───────────────────────│──────────────────────────────────┘ │
+//             ┌─────────┐      no live one left      ▼                                    ▼
+//             │ retired │                          ended                                ended
+//             └─────────┘
+//                   │ its last stream ended, or its drain timeout is over
+//                   ▼
+//                 ended
+//
 //   live     takes new dials while it is not suspect and has room
 //   trial    authenticated, but not yet proved or not yet trusted; takes dials only if no live session can
-//   spare    to a worse route, for destinations that the better one cannot reach
-//   retired  replaced: carries its open streams to their end and takes no more
+//   spare    over a worse route, for destinations that the better one cannot reach
+//   retired  carries its open streams to their end and takes no new ones
+// Any of them may be lost at any time; then it is in the pool no longer.
+import { onAbort } from '../../process/abort.ts';
 import type { Clock } from '../../process/clock.ts';
 import type { Session } from '../base/driver.ts';
 
 export type Role = 'live' | 'trial' | 'spare' | 'retired';
+/** A role that a session may be opened for. */
+export type Purpose = Exclude<Role, 'retired'>;
 
 export interface PooledSession {
   readonly session: Session;
   readonly via: string;
-  /** The credentials generation with which it was authenticated, or a later one that proved to change nothing for it. */
-  readonly generation: number;
+  /** The generation of the credentials with which it was authenticated, or a later one that proved to change nothing for it. */
+  readonly credentialsGeneration: number;
   readonly openedAt: number;
   readonly role: Role;
   /** Dials under way and streams open: a retired session ends when this falls to 0. */
@@ -29,7 +52,7 @@ export interface SessionPoolOptions {
   readonly clock: Clock;
   /** What the oldest gets when too many replaced sessions still carry streams. */
   readonly drainTimeoutMs: number;
-  /** A session ended that was not ended here; it is in the pool no more. */
+  /** A session ended that was not ended here; it is in the pool no longer. */
   readonly onLost: (entry: PooledSession, reason: unknown) => void;
   /** A session fell silent, or spoke again. */
   readonly onSuspectChange: (entry: PooledSession) => void;
@@ -49,30 +72,29 @@ export class SessionPool {
     this.#options = options;
   }
 
-  add(session: Session, role: Role, generation: number): PooledSession {
+  /** Takes over a session that has not ended yet. */
+  add(session: Session, role: Purpose, credentialsGeneration: number): PooledSession {
     const now = this.#options.clock.now();
     const { via, signal } = session;
-    const onAbort = (): void => {
-      if (this.#forget(entry)) this.#options.onLost(entry, signal.reason);
-    };
     const unsubscribe = session.onSuspectChange(() => this.#options.onSuspectChange(entry));
-    const forget = (): void => {
-      signal.removeEventListener('abort', onAbort);
-      unsubscribe();
-    };
     const entry: Entry = {
       session,
       via,
-      generation,
+      credentialsGeneration,
       openedAt: now,
       role,
       carried: 0,
       lastUsedAt: now,
       proved: false,
-      forget,
+      forget: () => {
+        unsubscribe();
+        listening[Symbol.dispose]();
+      },
     };
     this.#entries.add(entry);
-    signal.addEventListener('abort', onAbort, { once: true });
+    const listening = onAbort(signal, (reason) => {
+      if (this.#forget(entry)) this.#options.onLost(entry, reason);
+    });
     return entry;
   }
 
@@ -99,7 +121,7 @@ export class SessionPool {
     return leastLoaded(this.usable(), avoid) ?? leastLoaded(this.withRole('trial').filter(isResponsive), avoid);
   }
 
-  /** The session for a dial over exactly that route, whatever its part, if it can take one. */
+  /** The session for a dial over exactly that route, whatever its role, if it can take one. */
   pickVia(via: string): PooledSession | undefined {
     return leastLoaded(this.#upVia(via), new Set());
   }
@@ -109,18 +131,21 @@ export class SessionPool {
     return this.#upVia(via).length > 0;
   }
 
-  setRole(entry: PooledSession, role: Exclude<Role, 'retired'>): void {
-    own(entry).role = role;
+  /** A trial or a spare takes dials from now on. */
+  promote(entry: PooledSession): void {
+    mutable(entry).role = 'live';
   }
 
   /** Sessions of that generation lack nothing that those of the next one have. */
-  refresh(generation: number): void {
-    for (const entry of this.#entries) if (entry.generation === generation) entry.generation += 1;
+  carryOverGeneration(generation: number): void {
+    for (const entry of this.#entries) {
+      if (entry.credentialsGeneration === generation) entry.credentialsGeneration += 1;
+    }
   }
 
   /** No new dials from now on; ended with its last stream, or after the drain timeout if too many are older than their successors. */
   retire(entry: PooledSession): void {
-    const retired = own(entry);
+    const retired = mutable(entry);
     retired.role = 'retired';
     if (retired.carried === 0) {
       this.end(retired);
@@ -134,7 +159,7 @@ export class SessionPool {
 
   /** Ends the session and with it every stream. */
   end(entry: PooledSession): void {
-    if (this.#forget(own(entry))) this.close(entry.session);
+    if (this.#forget(mutable(entry))) this.close(entry.session);
   }
 
   /** Closes a session, of this pool or not, and remembers that until it is done. */
@@ -149,12 +174,13 @@ export class SessionPool {
   }
 
   carry(entry: PooledSession): void {
-    own(entry).carried += 1;
-    own(entry).lastUsedAt = this.#options.clock.now();
+    const carrying = mutable(entry);
+    carrying.carried += 1;
+    carrying.lastUsedAt = this.#options.clock.now();
   }
 
   release(entry: PooledSession): void {
-    const released = own(entry);
+    const released = mutable(entry);
     released.carried -= 1;
     released.lastUsedAt = this.#options.clock.now();
     if (released.role === 'retired' && released.carried === 0) this.end(released);
@@ -164,7 +190,7 @@ export class SessionPool {
   /** The session answered a dial. True the first time. */
   answered(entry: PooledSession): boolean {
     if (entry.proved) return false;
-    own(entry).proved = true;
+    mutable(entry).proved = true;
     return true;
   }
 
@@ -184,7 +210,7 @@ export function isResponsive(entry: PooledSession): boolean {
 }
 
 /** Only the pool writes to an entry; to everyone else it is read-only. */
-function own(entry: PooledSession): Entry {
+function mutable(entry: PooledSession): Entry {
   return entry as Entry;
 }
 

@@ -1,4 +1,4 @@
-// What a tunnel says of itself at one moment. Neighbours: tunnel.ts takes it after every change, status.ts turns it into the document.
+// The state of a tunnel at one moment, as status reports it. Neighbours: tunnel.ts takes it after every change, status.ts turns it into the document.
 import type { TunnelError } from '../../contract/errors.ts';
 import type { Session } from '../base/driver.ts';
 import type { PooledSession } from './session-pool.ts';
@@ -14,7 +14,7 @@ export interface TunnelSnapshot {
   readonly error?: TunnelError;
 }
 
-/** The next snapshot: `best` stands for the tunnel if it has a session, `error` tells why it has none. */
+/** The next snapshot: `best` stands for the tunnel if it has a session, `error` says why it has none. */
 export function snapshotAfter(
   before: TunnelSnapshot,
   now: Date,

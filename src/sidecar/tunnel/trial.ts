@@ -1,7 +1,6 @@
 // A fresh session that is to replace working ones: it takes their place once it has carried a dial, and is ended when it carries none.
-// Neighbours: tunnel.ts opens it, permission-recheck.ts and prove.ts ask it, session-pool.ts makes it live.
-
-import type { Renewal } from './permission-recheck.ts';
+// Neighbours: tunnel.ts opens it, permission-recheck.ts and prove.ts test it, session-planner.ts promotes it.
+import type { PermissionRecheck } from './permission-recheck.ts';
 import { prove } from './prove.ts';
 import { asTunnelError } from './route-attempts.ts';
 import type { Routes } from './routes.ts';
@@ -11,24 +10,24 @@ import type { TunnelOptions } from './tunnel-options.ts';
 export interface TrialOptions extends Pick<TunnelOptions, 'forwards' | 'connectTimeoutMs' | 'clock' | 'log'> {
   readonly pool: SessionPool;
   readonly routes: Routes;
-  readonly renewal: Renewal;
+  readonly recheck: PermissionRecheck;
 }
 
-/** Resolves when it is decided; never rejects. One that carries the clients by now, because all others were lost, stays whatever it brought. */
+/** Resolves when it is decided; never rejects. One that carries the clients by now, because all others were lost, stays in any case. */
 export async function judgeTrial(entry: PooledSession, options: TrialOptions): Promise<void> {
-  const { forwards, connectTimeoutMs, clock, log, pool, routes, renewal } = options;
+  const { forwards, connectTimeoutMs, clock, log, pool, routes, recheck } = options;
   pool.carry(entry);
   try {
-    if (!(await renewal.isWorthIt(entry)) && entry.role === 'trial') {
+    if (!(await recheck.shouldReplace(entry)) && entry.role === 'trial') {
       // A generation is never taken back: another session may have it already, and would never count as fresh again.
-      pool.refresh(entry.generation - 1);
+      pool.carryOverGeneration(entry.credentialsGeneration - 1);
       pool.end(entry);
       return;
     }
     await prove(entry.session, forwards, { clock, timeoutMs: connectTimeoutMs });
     pool.answered(entry);
   } catch (cause) {
-    // A lost session has told so itself.
+    // Session loss is already handled by the pool's onLost.
     if (entry.session.signal.aborted || entry.role !== 'trial') return;
     const error = asTunnelError(cause, entry.via);
     log.info(
@@ -37,7 +36,7 @@ export async function judgeTrial(entry: PooledSession, options: TrialOptions): P
     );
     const now = clock.now();
     routes.ranking.failed(entry.via, now);
-    routes.get(entry.via)?.schedule.failed(error, entry.openedAt, now, true);
+    routes.get(entry.via)?.schedule.failed(error, { startedAt: entry.openedAt, now, otherSessionCarries: true });
     pool.end(entry);
   } finally {
     pool.release(entry);

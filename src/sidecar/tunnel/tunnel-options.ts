@@ -11,16 +11,17 @@ export interface TunnelOptions {
   /** Sessions kept to the bastion in use, so that the loss or stall of one hits only its share of the streams. */
   readonly sessionsWanted: number;
   readonly mode: 'Persistent' | 'OnDemand';
-  /** OnDemand: how long without a client connection until the sessions are closed. */
+  /** OnDemand: the sessions are closed after this long without a client connection. */
   readonly idleTimeoutMs: number;
   /** The limit of one dial; OnDemand holds clients as long. */
   readonly connectTimeoutMs: number;
-  /** The limit of one attempt to connect; that of a dial unless told. */
-  readonly attemptTimeoutMs?: number;
+  /** The limit of one attempt to connect. Default: `connectTimeoutMs`. */
+  readonly attemptTimeoutMs?: number | undefined;
   /** What the oldest of too many replaced sessions gets before it is ended. */
   readonly drainTimeoutMs: number;
   readonly clock: Clock;
-  readonly random?: () => number;
+  /** Default: `Math.random`. */
+  readonly random?: (() => number) | undefined;
   readonly log: Logger;
   readonly observer: TunnelObserver;
 }

@@ -1,16 +1,18 @@
 // Keeps sessions alive over time (docs/promises.md, promises 4 and 5). One method decides: whatever happens (a session opened, lost, fell
-// silent; an attempt failed; credentials changed; a timer fired), #decide looks at the whole state and starts what is due. Nothing is planned
-// ahead, so no event can be missed. Neighbours: routes.ts opens sessions, session-pool.ts holds them, dialer.ts dials over them.
+// silent; an attempt failed; credentials changed; a timer fired), #decide has the whole state looked at and starts what is due. Nothing is
+// planned ahead, so no event can be missed. This file only turns events into changes of state and takes the snapshot.
+// Neighbours, and the state that each of them owns: session-planner.ts (what is wanted), session-pool.ts (sessions and their roles),
+// routes.ts (routes, their attempts, schedules and ranking), activity.ts (whether to be open), dialer.ts (what a client is carried by).
 import { TunnelError } from '../../contract/errors.ts';
 import type { Forward } from '../../contract/tunnel-config.ts';
 import type { Session } from '../base/driver.ts';
 import { Activity } from './activity.ts';
 import { Dialer, type Dialled, whenClosed } from './dialer.ts';
-import { Renewal } from './permission-recheck.ts';
+import { PermissionRecheck } from './permission-recheck.ts';
 import { provenLifeMs } from './retry-schedule.ts';
 import { type AttemptOutcome, asTunnelError, RouteAttempts } from './route-attempts.ts';
 import { Routes } from './routes.ts';
-import { Upkeep } from './session-planner.ts';
+import { SessionPlanner } from './session-planner.ts';
 import { type PooledSession, SessionPool } from './session-pool.ts';
 import { sessionSource } from './session-source.ts';
 import { snapshotAfter, type TunnelSnapshot } from './snapshot.ts';
@@ -19,72 +21,63 @@ import type { TunnelOptions } from './tunnel-options.ts';
 
 /** How long a client is held when there is no session. */
 const holdMs = 5_000;
-/** The driver ends its attempts itself, with a telling error; this much later they are ended for it. */
-const attemptGraceMs = 2_000;
+/** The driver ends its attempts itself, with an exact error; this much later they are ended for it, and later still the wait for a spare. */
+const graceMs = 2_000;
 
 export class Tunnel {
   readonly #options: TunnelOptions;
   readonly #pool: SessionPool;
   readonly #routes: Routes;
+  readonly #planner: SessionPlanner;
   readonly #dialer: Dialer;
   readonly #activity: Activity;
+  readonly #recheck: PermissionRecheck;
+  readonly #trials: TrialOptions;
   readonly #listeners = new Set<() => void>();
   readonly #ended = new AbortController();
   readonly #unsubscribe: () => void;
-  readonly #upkeep: Upkeep;
-  readonly #renewal: Renewal;
-  readonly #trials: TrialOptions;
-  /** Counts changes of the credentials, and of what a fresh session may do; sessions of an older generation are replaced by newer ones. */
-  #generation = 0;
   #cancelTimer: (() => void) | undefined;
   #snapshot: TunnelSnapshot;
 
   constructor(options: TunnelOptions) {
-    const { driver, clock, connectTimeoutMs, attemptTimeoutMs, drainTimeoutMs, observer } = options;
+    const { driver, clock, connectTimeoutMs, drainTimeoutMs } = options;
+    const attemptMs = (options.attemptTimeoutMs ?? connectTimeoutMs) + graceMs;
+    const decide = (): void => this.#decide();
     this.#options = options;
     this.#activity = new Activity({ ...options, onChange: () => this.#activityChanged() });
     this.#snapshot = { state: this.#activity.active ? 'Connecting' : 'Idle', since: clock.date() };
-    this.#renewal = new Renewal(clock, connectTimeoutMs);
+    this.#recheck = new PermissionRecheck(clock, connectTimeoutMs);
     this.#pool = new SessionPool({
       clock,
       drainTimeoutMs,
       onLost: (entry, reason) => this.#lost(entry, reason),
       onSuspectChange: (entry) => this.#suspectChanged(entry),
-      onRelease: () => this.#decide(),
+      onRelease: decide,
     });
     this.#routes = new Routes({
-      driver,
+      ...options,
       signal: this.#ended.signal,
-      clock,
-      ...(options.random === undefined ? {} : { random: options.random }),
-      onChange: () => this.#decide(),
+      onChange: decide,
       attemptsOf: (route) => {
         const attempts: RouteAttempts = new RouteAttempts({
           ...options,
           route,
-          random: options.random ?? Math.random,
-          deadlineMs: (attemptTimeoutMs ?? connectTimeoutMs) + attemptGraceMs,
+          deadlineMs: attemptMs,
           onSession: (session, outcome) => this.#opened(attempts, session, outcome),
           onFailure: (error, outcome) => this.#failed(attempts, error, outcome),
-          onAnswer: () => this.#decide(),
+          onAnswer: decide,
         });
         return attempts;
       },
     });
-    this.#upkeep = new Upkeep({
-      pool: this.#pool,
-      routes: this.#routes,
-      sessionsWanted: options.sessionsWanted,
-      log: options.log,
-    });
-    this.#trials = { ...options, pool: this.#pool, routes: this.#routes, renewal: this.#renewal };
+    const parts = { ...options, pool: this.#pool, routes: this.#routes };
+    this.#planner = new SessionPlanner({ ...parts, spareTimeoutMs: attemptMs + graceMs, onRequest: decide });
+    this.#trials = { ...parts, recheck: this.#recheck };
     const source = sessionSource({
-      pool: this.#pool,
-      routes: this.#routes,
-      upkeep: this.#upkeep,
-      observer,
+      ...parts,
+      planner: this.#planner,
       ended: this.#ended.signal,
-      decide: () => this.#decide(),
+      decide,
       prohibited: (entry, forward) => this.#prohibited(entry, forward),
       onChange: (listener) => this.onChange(listener),
     });
@@ -92,7 +85,7 @@ export class Tunnel {
     this.#unsubscribe = driver.onCredentialsChange(() => this.#credentialsChanged());
   }
 
-  /** Begins to connect; never throws: what fails is told by `snapshot` and tried again. */
+  /** Begins to connect; never throws: what fails is reported by `snapshot` and tried again. */
   start(): void {
     this.#decide();
   }
@@ -101,7 +94,7 @@ export class Tunnel {
     return this.#snapshot;
   }
 
-  /** Every session with its part, for metrics. */
+  /** Every session with its role, for metrics. */
   get sessions(): readonly PooledSession[] {
     return this.#pool.all();
   }
@@ -112,7 +105,7 @@ export class Tunnel {
     return () => this.#listeners.delete(listener);
   }
 
-  /** A client's stream: held while there is no session, and what keeps an OnDemand tunnel open. @throws TunnelError or the signal's reason. */
+  /** A client's stream: held while there is no session; its client keeps an OnDemand tunnel open. @throws TunnelError or the signal's reason. */
   async dial(forward: Forward, signal: AbortSignal): Promise<Dialled> {
     this.#activity.clientCame();
     try {
@@ -137,6 +130,7 @@ export class Tunnel {
     this.#cancelTimer?.();
     this.#activity.close();
     this.#unsubscribe();
+    this.#planner.dropRequests();
     for (const entry of this.#pool.all()) this.#pool.end(entry);
     this.#tell();
     await this.#routes.close();
@@ -145,34 +139,34 @@ export class Tunnel {
 
   // --- what happens ---
 
-  #opened(route: RouteAttempts, session: Session, { generation }: AttemptOutcome): void {
-    const { log, observer } = this.#options;
-    const isWanted = this.#activity.active && !this.#ended.signal.aborted && !session.signal.aborted;
-    const part = isWanted ? this.#upkeep.partFor(route.via, generation) : undefined;
-    if (part === undefined) {
+  #opened(route: RouteAttempts, session: Session, { credentialsGeneration }: AttemptOutcome): void {
+    const { clock, log, observer } = this.#options;
+    const now = clock.now();
+    const role = this.#planner.roleOf(route.via, now);
+    if (role === undefined) {
+      log.debug({ via: session.via }, 'session opened, but not needed any more');
+      route.schedule.unneeded(now);
       this.#pool.close(session);
       this.#decide();
       return;
     }
-    route.lastError = undefined;
-    this.#upkeep.sparesWanted.delete(route.via);
-    const entry = this.#pool.add(session, part, generation);
+    route.works();
+    route.cancelUnanswered();
+    const entry = this.#pool.add(session, role, credentialsGeneration);
     observer.sessionOpened();
-    log.info({ via: session.via, part, ...session.facts }, 'session opened');
-    if (part === 'trial') void judgeTrial(entry, this.#trials);
-    if (part !== 'spare') this.#routes.endRace(route, this.#upkeep.sparesWanted);
+    log.info({ via: session.via, role, ...session.facts }, 'session opened');
+    if (role === 'trial') void judgeTrial(entry, this.#trials);
     this.#decide();
   }
 
   #failed(route: RouteAttempts, error: TunnelError, { startedAt }: AttemptOutcome): void {
     const { clock, log, observer } = this.#options;
     const now = clock.now();
-    // What has had its one connection keeps its place only until another is there; if none comes, that is an outage.
+    // A used-up single-use session counts until its successor is open; if none can be opened, that is an outage.
     for (const spent of this.#pool.spent()) this.#pool.retire(spent);
-    const carried = this.#pool.usable().length > 0;
+    const otherSessionCarries = this.#pool.usable().length > 0;
     const isNews = route.lastError?.message !== error.message;
-    route.schedule.failed(error, startedAt, now, carried);
-    this.#upkeep.sparesWanted.delete(route.via);
+    route.schedule.failed(error, { startedAt, now, otherSessionCarries });
     this.#markFailed(route.via, error);
     observer.attemptFailed(error.code);
     log[isNews ? 'info' : 'debug'](
@@ -192,12 +186,15 @@ export class Tunnel {
       { via: entry.via, code: error.code, reason: error.message, streams: entry.carried, livedMs: Math.round(lived) },
       'session lost',
     );
-    // One that was replaced in all but name says nothing of its route, which has another session.
+    // Ignore the loss of a suspect session whose route already has a healthy one.
     if (entry.role !== 'retired' && !(entry.session.suspect && this.#pool.isUp(entry.via))) {
       const route = this.#routes.get(entry.via);
       route?.schedule.lost(error, lived, now, this.#pool.usable().length > 0);
       this.#markFailed(entry.via, error);
-      if (this.#pool.usable().length === 0) this.#routes.hurry(now, lived >= provenLifeMs, route);
+      if (this.#pool.usable().length === 0) {
+        if (lived >= provenLifeMs) this.#routes.startNewOutage(now, route);
+        else this.#routes.expedite(now, route);
+      }
     }
     this.#decide();
   }
@@ -209,8 +206,7 @@ export class Tunnel {
       suspect ? 'session fell silent' : 'session answers again',
     );
     if (!suspect) {
-      const route = this.#routes.get(entry.via);
-      if (route !== undefined) route.lastError = undefined;
+      this.#routes.get(entry.via)?.works();
     } else if (entry.role !== 'retired' && !this.#pool.isUp(entry.via)) {
       this.#markFailed(
         entry.via,
@@ -220,22 +216,19 @@ export class Tunnel {
             `${entry.via} stopped answering: it is tried again; if it stays, look at it and at the network between`,
           ),
       );
-      if (this.#pool.usable().length === 0) this.#routes.hurry(this.#options.clock.now(), true);
+      if (this.#pool.usable().length === 0) this.#routes.startNewOutage(this.#options.clock.now());
     }
     this.#decide();
   }
 
-  /** A route that no session is up on goes last for a while, and tells why. */
+  /** Demotes a route without a working session for a minute and stores why. */
   #markFailed(via: string, error: TunnelError): void {
-    if (this.#pool.isUp(via)) return;
-    this.#routes.ranking.failed(via, this.#options.clock.now());
-    const route = this.#routes.get(via);
-    if (route !== undefined) route.lastError = error;
+    if (!this.#pool.isUp(via)) this.#routes.markFailed(via, error);
   }
 
   #credentialsChanged(): void {
-    this.#generation += 1;
-    this.#options.log.info({ generation: this.#generation }, 'credentials changed');
+    this.#planner.startGeneration();
+    this.#options.log.info({ generation: this.#planner.credentialsGeneration }, 'credentials changed');
     this.#routes.reset();
     this.#decide();
   }
@@ -243,36 +236,41 @@ export class Tunnel {
   #activityChanged(): void {
     if (!this.#activity.active) {
       this.#options.log.info('no client for the idle timeout: the sessions are closed');
-      for (const route of this.#routes.list) route.cancel();
+      this.#planner.dropRequests();
+      this.#routes.cancelAll();
       for (const entry of this.#pool.all()) this.#pool.end(entry);
     }
     this.#decide();
   }
 
   #prohibited(entry: PooledSession, forward: Forward): void {
-    if (!this.#renewal.prohibited(entry, forward, this.#generation + 1)) return;
-    this.#generation += 1;
+    if (!this.#recheck.begin(entry, forward, this.#planner.credentialsGeneration + 1)) return;
+    this.#planner.startGeneration();
     this.#decide();
   }
 
   // --- what is done about it ---
 
+  /**
+   * Nobody calls this from within itself. What it starts reports later: an attempt begins and ends in later microtasks, a session that is
+   * ended has been forgotten before it closes, and its streams close in a later tick. The listeners of `onChange` only resolve promises
+   * and start probes, which get as far as `session.dial`. If one did call it, nothing would break: it looks at the whole state again, and
+   * each attempt is judged by the state at its own start.
+   */
   #decide(): void {
     if (this.#ended.signal.aborted) return;
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
     const now = this.#options.clock.now();
-    if (this.#activity.active) {
-      const nextAt = this.#upkeep.run(now, this.#generation);
-      this.#cancelTimer = this.#options.clock.after(Math.max(0, nextAt - now), () => this.#decide());
-    }
+    const nextAt = this.#activity.active ? this.#planner.maintain(now) : undefined;
+    this.#cancelTimer?.();
+    this.#cancelTimer =
+      nextAt === undefined ? undefined : this.#options.clock.after(Math.max(0, nextAt - now), () => this.#decide());
     this.#publish();
   }
 
   #publish(): void {
-    const best = this.#upkeep.best(this.#pool.usable());
+    const best = this.#planner.best();
     const isActive = this.#activity.active;
-    const error = this.#routes.undecided ? undefined : this.#routes.error;
+    const error = this.#routes.isUndecided ? undefined : this.#routes.error;
     this.#snapshot = snapshotAfter(this.#snapshot, this.#options.clock.date(), best, isActive, error);
     this.#tell();
   }

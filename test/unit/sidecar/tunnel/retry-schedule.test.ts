@@ -6,6 +6,7 @@ import { RetrySchedule } from '../../../../src/sidecar/tunnel/retry-schedule.ts'
 import { RouteRanking } from '../../../../src/sidecar/tunnel/route-ranking.ts';
 import { lost, noLogin, refused, throttled } from './memory-driver.ts';
 
+const inOutage = { startedAt: 0, now: 0, otherSessionCarries: false };
 const random = fc.double({ min: 0, max: 0.999_999, noNaN: true });
 
 test('whatever the dice say, a failing route is tried within the bounds of its kind', () => {
@@ -26,7 +27,7 @@ test('whatever the dice say, a failing route is tried within the bounds of its k
         const schedule = new RetrySchedule(() => dice[die++ % dice.length] ?? 0);
         let now = 0;
         while (now < 900_000) {
-          schedule.failed(error, now, now);
+          schedule.failed(error, { startedAt: now, now, otherSessionCarries: false });
           const wait = Math.round(schedule.nextAt - now);
           const [low, high] = now < 299_000 ? dense : sparse;
           if (now < 299_000 || now > 301_000)
@@ -41,33 +42,58 @@ test('whatever the dice say, a failing route is tried within the bounds of its k
 
 test('an attempt that waited for long is followed at once, because its start counts', () => {
   const schedule = new RetrySchedule(() => 0.9);
-  for (let i = 0; i < 5; i++) schedule.failed(refused('a:22'), 0, 0);
-  schedule.failed(refused('a:22'), 1_000, 11_000);
+  for (let i = 0; i < 5; i++) schedule.failed(refused('a:22'), inOutage);
+  schedule.failed(refused('a:22'), { ...inOutage, startedAt: 1_000, now: 11_000 });
   assert.equal(schedule.nextAt, 11_100);
 });
 
 test('the loss of a session that lived well begins a fresh schedule, an early loss continues the old one', () => {
   const schedule = new RetrySchedule(() => 0.5);
-  for (let i = 0; i < 5; i++) schedule.failed(refused('a:22'), 0, 0);
-  schedule.lost(lost('a:22'), 1_000, 1_000);
+  for (let i = 0; i < 5; i++) schedule.failed(refused('a:22'), inOutage);
+  schedule.lost(lost('a:22'), 1_000, 1_000, false);
   assert(schedule.nextAt >= 1_700, `${schedule.nextAt}`);
-  schedule.lost(lost('a:22'), 60_000, 100_000);
+  schedule.lost(lost('a:22'), 60_000, 100_000, false);
   assert(schedule.nextAt <= 100_300, `${schedule.nextAt}`);
 });
 
 test('an outage brings forward what waited in calm, but not what is throttled or needs a person', () => {
   const calm = new RetrySchedule(() => 0.5);
-  for (let i = 0; i < 10; i++) calm.failed(refused('a:22'), 0, 0, true);
+  for (let i = 0; i < 10; i++) calm.failed(refused('a:22'), { ...inOutage, otherSessionCarries: true });
   assert(calm.nextAt > 20_000);
-  calm.hurry(1_000, true);
+  calm.startNewOutage(1_000);
   assert(calm.nextAt <= 1_300);
   for (const error of [throttled('a:22'), noLogin('a:22')]) {
     const firm = new RetrySchedule(() => 0.5);
-    firm.failed(error, 0, 0);
+    firm.failed(error, inOutage);
     const before = firm.nextAt;
-    firm.hurry(1_000, true);
+    firm.startNewOutage(1_000);
+    firm.expedite(1_000);
     assert.equal(firm.nextAt, before);
   }
+});
+
+test('an outage that goes on brings forward what waited in calm until attempts are sparse, and forgets no failure', () => {
+  const flapping = new RetrySchedule(() => 0.5);
+  for (let i = 0; i < 10; i++) flapping.failed(refused('a:22'), { ...inOutage, otherSessionCarries: true });
+  flapping.expedite(1_000);
+  assert.equal(flapping.nextAt, 2_000);
+  assert.equal(flapping.isSparse(300_000), true);
+  flapping.failed(refused('a:22'), { startedAt: 299_000, now: 299_000, otherSessionCarries: true });
+  const before = flapping.nextAt;
+  flapping.expedite(300_000);
+  assert.equal(flapping.nextAt, before);
+});
+
+test('a session that was opened and not needed is followed by a pause, which an outage shortens', () => {
+  const schedule = new RetrySchedule(() => 0.5);
+  schedule.unneeded(10_000);
+  assert.equal(schedule.nextAt, 11_000);
+  schedule.startNewOutage(10_000);
+  assert.equal(schedule.nextAt, 10_200);
+  schedule.failed(noLogin('a:22'), inOutage);
+  const before = schedule.nextAt;
+  schedule.unneeded(10_000);
+  assert.equal(schedule.nextAt, before, 'a longer wait stays');
 });
 
 test('routes that failed go last for 60 s, and no route is ever lost or doubled', () => {

@@ -17,7 +17,7 @@ test('changed credentials replace the sessions without dropping a stream', async
   await w.clock.advance(10);
   const live = w.tunnel.sessions.filter((entry) => entry.role === 'live');
   assert.deepEqual(
-    live.map((entry) => entry.generation),
+    live.map((entry) => entry.credentialsGeneration),
     [1, 1],
   );
   assert.equal(stream.destroyed, false);
@@ -44,7 +44,9 @@ test('changed credentials that are refused end nothing, and are tried again ever
   w.driver.answers.set('a:22', 'accepts');
   w.driver.changeCredentials();
   await w.clock.advance(10);
-  assert(w.tunnel.sessions.filter((entry) => entry.role === 'live').every((entry) => entry.generation === 2));
+  assert(
+    w.tunnel.sessions.filter((entry) => entry.role === 'live').every((entry) => entry.credentialsGeneration === 2),
+  );
 });
 
 /** The only session, while it carries the one stream of its life. */
@@ -100,13 +102,13 @@ test('a new session that answers no dial does not replace a working one', async 
   await w.clock.advance(11_000);
   assert.equal(shadow.closed, true);
   assert.deepEqual(
-    w.tunnel.sessions.filter((entry) => entry.role === 'live').map((entry) => entry.generation),
+    w.tunnel.sessions.filter((entry) => entry.role === 'live').map((entry) => entry.credentialsGeneration),
     [0, 0],
   );
   w.driver.destinations.clear();
   await w.clock.advance(120_000);
   assert.deepEqual(
-    w.tunnel.sessions.filter((entry) => entry.role === 'live').map((entry) => entry.generation),
+    w.tunnel.sessions.filter((entry) => entry.role === 'live').map((entry) => entry.credentialsGeneration),
     [1, 1],
   );
 });
@@ -118,7 +120,7 @@ test('a failure beyond the bastion proves a session as well as a success', async
   w.driver.destinations.set('orders.db:5432', down('orders.db:5432'));
   w.driver.changeCredentials();
   await w.clock.advance(10);
-  assert(w.tunnel.sessions.every((entry) => entry.generation === 1));
+  assert(w.tunnel.sessions.every((entry) => entry.credentialsGeneration === 1));
 });
 
 /** A session with changed credentials waits for the answer to its proof, and all others are lost for good. */

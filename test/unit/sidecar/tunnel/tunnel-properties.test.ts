@@ -127,7 +127,7 @@ test('whatever happened, clients are carried within 2 s of the world’s mending
           assert(
             w.tunnel.sessions
               .filter((entry) => entry.role === 'live')
-              .every((entry) => entry.generation === w.driver.credentials),
+              .every((entry) => entry.credentialsGeneration === w.driver.credentials),
           );
           for (const { stream } of clients) stream.destroy();
           await settle();

@@ -394,3 +394,39 @@ test('sessions that fall silent one after the other do not pile up: what nobody 
   assert(w.driver.open.length <= 3, `${w.driver.open.length} sessions are open`);
   assert.equal(stream.stream.destroyed, false);
 });
+
+test('a session that is no longer needed when it opens is closed, and the next attempt has a pause', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  w.tunnel.start();
+  w.driver.room = 1;
+  await w.clock.advance(0);
+  const { stream } = await w.tunnel.dial(orders, never);
+  w.driver.answers.set('a:22', { afterMs: 500 });
+  const second = w.tunnel.dial(orders, never);
+  await w.clock.advance(100);
+  // There is room again, and no event says so.
+  w.driver.room = 2;
+  await w.clock.advance(400);
+  assert.equal(w.driver.open.length, 1, 'the second session is closed at once');
+  await second;
+  const third = w.tunnel.dial(orders, never);
+  await w.clock.advance(2_000);
+  await third;
+  assert.deepEqual(w.driver.attemptsTo('a:22'), [0, 0, 1_500]);
+  stream.destroy();
+});
+
+test('a bastion whose sessions have ended before they can be used is tried as one that fails', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1, random: Math.random });
+  const connect = w.driver.connect.bind(w.driver);
+  w.driver.connect = async (...given) => {
+    const session = await connect(...given);
+    for (const open of w.driver.open) open.lose();
+    return session;
+  };
+  w.tunnel.start();
+  await w.clock.advance(60_000);
+  assert(gaps(w.driver.attemptsTo('a:22')).every((gap) => gap >= 100 && gap <= 1_501));
+  assert.equal(w.tunnel.snapshot.error?.code, 'BastionLost');
+  assert(w.counted.every((event) => event === 'failed BastionLost'));
+});
