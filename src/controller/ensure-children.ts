@@ -1,6 +1,6 @@
 // Makes the cluster hold the desired children of one PortForward: applies what differs, leaves what belongs to others, deletes what is
 // ours and no longer desired.
-// Neighbours: reconcile.ts (calls it), children/ (what is desired), kube/apply.ts (one object), rollout-limiter.ts.
+// Neighbours: reconcile.ts (calls it), children/ (what is desired), kube/apply/apply.ts (one object), rollout-limiter.ts.
 
 import type { StoredPortForward } from './base/portforward.ts';
 import { templateOf } from './children/deployment.ts';
@@ -12,9 +12,9 @@ import { type KubeObject, keyOf, type ObjectKey } from './kube/base/object.ts';
 import type { Deployment, NetworkPolicy, PodDisruptionBudget, Service, ServiceAccount } from './kube/base/resources.ts';
 import type { ReadStore } from './kube/cache/store.ts';
 import type { RolloutLimiter } from './rollout-limiter.ts';
-import { rollout } from './status/kstatus.ts';
 import { refusalReason } from './status/pod-problems.ts';
 import type { Problem } from './status/problem.ts';
+import { rollout } from './status/rollout.ts';
 
 /** The kind of each child. */
 interface ChildKinds {
@@ -33,25 +33,25 @@ export interface ChildAccess<T extends KubeObject> {
 
 export type ChildrenAccess = { readonly [Name in ChildName]: ChildAccess<ChildKinds[Name]> };
 
-/** Name of the index over a child's cache. */
+/** Name of the index over a child’s cache. */
 export const ownerIndex = 'owner';
 
 export interface EnsureResult {
-  /** Why not every object could be written; the first reason, and one that a person must mend before one that may pass. */
+  /** The first reason why an object could not be written; permanent ones win over transient ones. */
   readonly obstacle: Problem | undefined;
-  /** The first error that another try may get over: to be thrown once the status tells of the obstacle. */
+  /** The first retryable error: the caller throws it once the status reports the obstacle. */
   readonly failure: Error | undefined;
-  /** When to look again although nothing changed: an obstacle that no watch shows, or a rollout that waits for its turn. */
+  /** When to look again although nothing changed, in milliseconds: an obstacle that no watch shows, or a rollout that waits for its turn. */
   readonly againInMs: number | undefined;
-  /** Sentences on objects that somebody else had changed or deleted. */
+  /** One sentence for each object that somebody else had changed or deleted. */
   readonly repaired: readonly string[];
   /** A sentence when the rollout began to wait in this pass. */
   readonly queued: string | undefined;
 }
 
-/** How soon a foreign object or a refusal is looked at again. */
+/** When to try again after a refusal or a name that is taken. */
 const obstacleMs = 30_000;
-/** How soon the garbage collector is expected to have removed a former namesake's child. */
+/** When to check whether the garbage collector has removed the children of an earlier PortForward of the same name. */
 const collectorMs = 1_000;
 
 export class EnsureChildren {
@@ -63,56 +63,52 @@ export class EnsureChildren {
     this.#limiter = limiter;
   }
 
-  /** The Deployment as we know it, our own last write included. */
+  /** The Deployment as we last wrote or saw it. */
   deployment(key: ObjectKey): Deployment | undefined {
     return this.#access.deployment.applier.get(key);
   }
 
-  /** One object that cannot be written keeps no other from being tried. @throws what is no answer of the API server. */
+  /** An object that cannot be written does not keep the others from being tried. @throws what is not an answer of the API server. */
   async ensure(children: Children, owner: StoredPortForward, signal: AbortSignal): Promise<EnsureResult> {
-    const trouble = new PassFailures();
-    let queued: string | undefined;
+    const failures = new PassFailures(signal);
     const repaired: string[] = [];
     const settled = hasBeenProgrammed(owner);
-    for (const name of Object.keys(children) as ChildName[]) {
+    const names = Object.keys(children) as ChildName[];
+    for (const name of names) {
       const desired = children[name];
-      if (desired === undefined) continue;
-      if (name === 'deployment') {
-        const live = this.deployment(keyOf(desired.metadata));
-        // The first pods would be open to everybody, new ones would start under the former identity.
-        const isUnguarded = live === undefined && trouble.blocked.has('networkPolicy');
-        const isMisnamed = trouble.blocked.has('serviceAccount') && startsPods(children.deployment, live);
-        if (isUnguarded || isMisnamed) continue;
-        const { waitMs, news } = this.#limiter.turn(children.deployment, live);
-        if (waitMs > 0) {
-          trouble.againInMs = earlier(trouble.againInMs, waitMs);
-          if (news) queued = 'The operator changed; the pods are replaced when it is their turn.';
-          continue;
-        }
-      }
-      try {
+      if (desired === undefined || !this.#mayApply(name, children, failures)) continue;
+      await failures.collect(name, async () => {
         const repair = await this.#apply(this.#access[name], desired, owner, settled, signal);
         if (repair !== undefined) repaired.push(repair);
-      } catch (error) {
-        trouble.note(name, error, signal);
-      }
+      });
     }
-    for (const name of Object.keys(children) as ChildName[]) {
-      // A renamed Service that cannot be made yet: the old address keeps working until it can.
-      if (trouble.blocked.has(name)) continue;
-      // The older pods' credentials end with the ServiceAccount that they run as.
-      if (name === 'serviceAccount' && !this.#isReplaced(children.deployment)) continue;
-      try {
-        await this.#prune(this.#access[name], children[name], owner, signal);
-      } catch (error) {
-        trouble.note(name, error, signal);
-      }
+    for (const name of names) {
+      if (!this.#mayDelete(name, children, failures)) continue;
+      await failures.collect(name, () => this.#prune(this.#access[name], children[name], owner, signal));
     }
-    const { obstacle, failure, againInMs } = trouble;
-    return { obstacle: obstacle ?? failureProblem(failure), failure, againInMs, repaired, queued };
+    return { ...failures.result(), repaired };
   }
 
-  /** All that is done while the document is refused: whether its Service leads to pods that are not ready still follows the pods. */
+  /** Only pods have conditions: what guards and names them must be written first, and an operator's rollout waits for its turn. */
+  #mayApply(name: ChildName, { deployment: desired }: Children, failures: PassFailures): boolean {
+    if (name !== 'deployment') return true;
+    const live = this.deployment(keyOf(desired.metadata));
+    // Without the NetworkPolicy the first pods would accept everyone; without the ServiceAccount new pods would use the old identity.
+    if (failures.has('networkPolicy') && live === undefined) return false;
+    if (failures.has('serviceAccount') && startsPods(desired, live)) return false;
+    const { waitMs, isNew } = this.#limiter.turn(desired, live);
+    if (waitMs > 0) failures.queueRollout(waitMs, isNew);
+    return waitMs === 0;
+  }
+
+  #mayDelete(name: ChildName, { deployment }: Children, failures: PassFailures): boolean {
+    // A renamed Service that cannot be created yet: the old address keeps working until it can.
+    if (failures.has(name)) return false;
+    // The credentials of older pods end with the ServiceAccount that they run as.
+    return name !== 'serviceAccount' || this.#isRolledOut(deployment);
+  }
+
+  /** The only write while the document is refused: whether the Service leads to unready pods still follows the pods. */
   async publishNotReady(publish: boolean, owner: StoredPortForward, signal: AbortSignal): Promise<void> {
     const { store, applier } = this.#access.service;
     const part = { spec: { publishNotReadyAddresses: publish } };
@@ -121,13 +117,13 @@ export class EnsureChildren {
     }
   }
 
-  /** Whether no pod of another template is left. */
-  #isReplaced(desired: Deployment): boolean {
+  /** True if no pod of another template is left. */
+  #isRolledOut(desired: Deployment): boolean {
     const live = this.deployment(keyOf(desired.metadata));
     return live !== undefined && templateOf(live) === templateOf(desired) && rollout(live) === undefined;
   }
 
-  /** A sentence if somebody else had changed or deleted the object. */
+  /** Returns a sentence if somebody else had changed or deleted the object. */
   async #apply(
     { applier }: ChildAccess<KubeObject>,
     desired: KubeObject,
@@ -138,10 +134,11 @@ export class EnsureChildren {
     const before = applier.get(keyOf(desired.metadata));
     const { object, action } = await applier.apply(desired, owner, signal);
     const what = `${desired.kind} ${desired.metadata.name}`;
-    if (action === 'created') return settled ? `${what} had been deleted and is made again` : undefined;
+    if (action === 'created')
+      return settled ? `${what} was deleted by somebody else and has been created again` : undefined;
     if (action === 'unchanged') return undefined;
     const same = before?.metadata.annotations?.[appliedAnnotation] === object.metadata.annotations?.[appliedAnnotation];
-    return same ? `${what} had been changed by somebody else and is as the document wants it again` : undefined;
+    return same ? `${what} was changed by somebody else and has been changed back` : undefined;
   }
 
   async #prune(
@@ -158,45 +155,78 @@ export class EnsureChildren {
   }
 }
 
-/** Whether the first pods would come by it, or those of another template; to scale or suspend what runs does not. */
+/** True if applying this creates the first pods or pods of a new template (not for scaling or suspending). */
 function startsPods(desired: Deployment, live: Deployment | undefined): boolean {
   if (desired.spec?.replicas === 0) return false;
   return live === undefined || live.spec?.replicas === 0 || templateOf(live) !== templateOf(desired);
 }
 
-/** What went wrong in one pass. */
+/** What could not be done in one pass, and when to look again. */
 class PassFailures {
-  obstacle: Problem | undefined;
-  failure: Error | undefined;
-  againInMs: number | undefined;
-  /** The children that are not as desired. */
-  readonly blocked = new Set<ChildName>();
+  readonly #signal: AbortSignal;
+  readonly #failed = new Set<ChildName>();
+  #obstacle: Problem | undefined;
+  #failure: Error | undefined;
+  #againInMs: number | undefined;
+  #queued: string | undefined;
 
-  note(name: ChildName, error: unknown, signal: AbortSignal): void {
-    const problem = obstacleOf(error);
-    if (problem !== undefined) {
-      this.obstacle ??= problem;
-      const passing = error instanceof OwnershipConflict && error.passing;
-      this.againInMs = earlier(this.againInMs, passing ? collectorMs : obstacleMs);
-    } else if (signal.aborted || !isApiFailure(error)) {
-      throw error;
-    } else {
-      this.failure ??= error;
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  /** True if the child is not as desired. */
+  has(name: ChildName): boolean {
+    return this.#failed.has(name);
+  }
+
+  /** @throws what is not an answer of the API server */
+  async collect(name: ChildName, write: () => Promise<void>): Promise<void> {
+    try {
+      await write();
+    } catch (error) {
+      const problem = obstacleOf(error);
+      if (problem !== undefined) {
+        this.#obstacle ??= problem;
+        const isTransient = error instanceof OwnershipConflict && error.isTransient;
+        this.#lookAgainIn(isTransient ? collectorMs : obstacleMs);
+      } else if (this.#signal.aborted || !isApiFailure(error)) {
+        throw error;
+      } else {
+        this.#failure ??= error;
+      }
+      this.#failed.add(name);
     }
-    this.blocked.add(name);
+  }
+
+  queueRollout(waitMs: number, isNew: boolean): void {
+    this.#lookAgainIn(waitMs);
+    if (isNew) this.#queued = 'The operator changed; the pods are replaced when it is their turn.';
+  }
+
+  result(): Omit<EnsureResult, 'repaired'> {
+    return {
+      obstacle: this.#obstacle ?? failureProblem(this.#failure),
+      failure: this.#failure,
+      againInMs: this.#againInMs,
+      queued: this.#queued,
+    };
+  }
+
+  #lookAgainIn(ms: number): void {
+    this.#againInMs = Math.min(this.#againInMs ?? ms, ms);
   }
 }
 
-/** What is told of an error that another try may get over; nothing where somebody was only faster than us. */
+/** The problem to report for a retryable error; none for conflicts, which the next pass resolves. */
 function failureProblem(failure: Error | undefined): Problem | undefined {
   if (failure === undefined || isConflict(failure) || isNotFound(failure)) return undefined;
   return { reason: 'ApiServerError', message: failure.message };
 }
 
-/** What of an error a person must hear and mend; undefined: another try may do. */
+/** The problem that a person must know about; undefined if another try may succeed. */
 export function obstacleOf(error: unknown): Problem | undefined {
   if (error instanceof OwnershipConflict) {
-    return error.passing
+    return error.isTransient
       ? {
           reason: 'Progressing',
           message: `waiting until the objects of an earlier PortForward are gone: ${error.message}`,
@@ -212,10 +242,8 @@ export function obstacleOf(error: unknown): Problem | undefined {
   return isInvalid(error) ? { reason: 'InvalidSpec', message: error.message } : undefined;
 }
 
-/** Whether all children of this very document have existed before, so that a missing one was deleted by hand. */
+/** True if all children of this generation have existed before: a missing one was then deleted by somebody. */
 function hasBeenProgrammed({ status, metadata }: StoredPortForward): boolean {
   const programmed = status?.conditions?.find(({ type }) => type === 'Programmed');
   return programmed?.status === 'True' && programmed.observedGeneration === metadata.generation;
 }
-
-const earlier = (a: number | undefined, b: number): number => Math.min(a ?? b, b);

@@ -1,5 +1,5 @@
-// An upgrade of the operator changes the pod template of every tunnel at once: this lets so many of them restart per minute. What a user
-// changed is never held back.
+// An upgrade of the operator changes the pod template of every tunnel at once: this limits how many of them restart per minute. A user’s
+// own change never waits.
 // Neighbours: reconcile.ts (asks before it applies a Deployment), children/deployment.ts (marks Deployment and template).
 import { reconnectAnnotation } from '../contract/api/names.ts';
 import { type Clock, systemClock } from '../process/clock.ts';
@@ -27,17 +27,17 @@ export class RolloutLimiter {
     return this.#waiting.size;
   }
 
-  /** Milliseconds until this Deployment may be applied; 0 takes the turn. `news` is true for the first time it has to wait. */
-  turn(desired: Deployment, live: Deployment | undefined): { readonly waitMs: number; readonly news: boolean } {
+  /** Milliseconds until this Deployment may be applied; 0 takes the turn. `isNew`: this is the first time that it must wait. */
+  turn(desired: Deployment, live: Deployment | undefined): { readonly waitMs: number; readonly isNew: boolean } {
     const key = keyOf(desired.metadata);
     if (!isOperatorsRollout(desired, live) || this.#bucket.tryTake()) {
       this.#waiting.delete(key);
-      return { waitMs: 0, news: false };
+      return { waitMs: 0, isNew: false };
     }
-    const news = !this.#waiting.has(key);
+    const isNew = !this.#waiting.has(key);
     this.#waiting.add(key);
-    // Not all at the same moment: who waits behind others will not be first.
-    return { waitMs: this.#bucket.waitMs() + 1_000 * this.#waiting.size * Math.random(), news };
+    // Spread, so that not all of them ask again at the same moment.
+    return { waitMs: this.#bucket.waitMs() + 1_000 * this.#waiting.size * Math.random(), isNew };
   }
 
   forget(key: ObjectKey): void {
@@ -45,7 +45,7 @@ export class RolloutLimiter {
   }
 }
 
-/** Whether applying `desired` would replace running pods although the user's document is the one that made them. */
+/** True if applying `desired` would replace running pods although the user’s document has not changed. */
 export function isOperatorsRollout(desired: Deployment, live: Deployment | undefined): boolean {
   if (live === undefined || (live.spec?.replicas ?? 0) === 0) return false;
   const documentOf = (deployment: Deployment): string | undefined =>

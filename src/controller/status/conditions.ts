@@ -10,7 +10,7 @@ import { wantedReplicas } from '../children/deployment.ts';
 import type { Deployment } from '../kube/base/resources.ts';
 import { type ObservedTunnel, reasonWord } from './observed-tunnel.ts';
 import { refusedPods } from './pod-problems.ts';
-import { isApiServerError, isPermanent, type Problem, withMend } from './problem.ts';
+import { isApiServerError, isPermanent, type Problem, withRemedy } from './problem.ts';
 import { cleanText } from './statusz-answer.ts';
 
 /** A condition without its times and generation. */
@@ -38,7 +38,7 @@ type Type<Name extends ConditionType> = ConditionVerdict & { readonly type: Name
 export const accepted = ({ refusal }: Observation): Type<'Accepted'> =>
   refusal === undefined
     ? { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'The document is valid.' }
-    : { type: 'Accepted', status: 'False', ...withMend(refusal) };
+    : { type: 'Accepted', status: 'False', ...withRemedy(refusal) };
 
 export function programmed({ refusal, obstacle }: Observation): Type<'Programmed'> {
   if (refusal !== undefined) {
@@ -49,7 +49,7 @@ export function programmed({ refusal, obstacle }: Observation): Type<'Programmed
       message: 'Nothing is written while the document is not accepted; what runs is left as it is.',
     };
   }
-  if (obstacle !== undefined) return { type: 'Programmed', status: 'False', ...withMend(obstacle) };
+  if (obstacle !== undefined) return { type: 'Programmed', status: 'False', ...withRemedy(obstacle) };
   return {
     type: 'Programmed',
     status: 'True',
@@ -90,14 +90,14 @@ export function connected(observation: Observation): Type<'Connected'> {
   if (rest !== undefined) return { type, status: 'False', ...rest };
   const { tunnels } = observation;
   const ready = tunnels.filter((tunnel) => tunnel.ready);
-  if (ready.length === 0) return { type, status: 'False', ...withMend(disconnectedBecause(observation)) };
+  if (ready.length === 0) return { type, status: 'False', ...withRemedy(disconnectedBecause(observation)) };
   const count = `${ready.length} of ${tunnels.length} pods ${ready.length === 1 && tunnels.length === 1 ? 'is' : 'are'} ready`;
   const unreadable = unreadableOf(ready);
   if (unreadable !== undefined) {
     return {
       type,
       status: 'True',
-      ...withMend({ reason: 'StatusUnreadable', message: `${count}, but ${unreadable}` }),
+      ...withRemedy({ reason: 'StatusUnreadable', message: `${count}, but ${unreadable}` }),
     };
   }
   const others = tunnels.find((tunnel) => !tunnel.ready && tunnel.cause !== undefined && tunnel.cause.message !== '');
@@ -168,11 +168,11 @@ export function destinationReachable(observation: Observation): Type<'Destinatio
     return {
       type,
       status: 'False',
-      ...withMend({ reason: failed[0].problem.reason, message: message.slice(0, 2048) }),
+      ...withRemedy({ reason: failed[0].problem.reason, message: message.slice(0, 2048) }),
     };
   }
   const unreadable = unreadableOf(speaking);
-  if (unreadable !== undefined) return unknown(withMend({ reason: 'StatusUnreadable', message: unreadable }));
+  if (unreadable !== undefined) return unknown(withRemedy({ reason: 'StatusUnreadable', message: unreadable }));
   if (former !== undefined) return unknown(former);
   if (ports.every(({ reachable }) => reachable === true)) {
     return { type, status: 'True', reason: 'Reachable', message: 'Every destination answered last.' };
@@ -194,7 +194,7 @@ export function ready(
   // A tunnel whose objects were all there once is what its pods make of it while the API server cannot write one of them.
   const carriesOn = obstacle !== undefined && isApiServerError(obstacle) && wasWritten;
   for (const problem of [refusal, carriesOn ? undefined : obstacle]) {
-    if (problem !== undefined) return { type, status: 'False', ...withMend(problem) };
+    if (problem !== undefined) return { type, status: 'False', ...withRemedy(problem) };
   }
   if (connectedNow.reason === 'StatusUnreadable' && reachableNow.status !== 'False')
     return { ...connectedNow, type, status: 'Unknown' };

@@ -1,89 +1,168 @@
-// Reconciling and Stalled, the two conditions that kstatus, Flux and Argo CD read: work is under way, or nothing will change without a
-// person. Both are absent when all is normal, and during a passing outage after the tunnel was ready. Pure.
+// Reconciling and Stalled, the two conditions that kstatus, Flux and Argo CD read: work is in progress, or nothing will change without a
+// person. Both are absent in normal operation, and during a transient outage after the tunnel was ready. Pure.
 //
 // A tunnel is *settling* from its creation, and again after each edit, resume or refusal, until it is Ready. It may take 120 s; then it is
-// Stalled until it is Ready after all. Reconciling itself remembers since when, so it survives a restart of the controller.
-// Neighbours: conditions.ts (all other conditions), status.ts.
+// Stalled until it is Ready after all. Reconciling itself holds the start of that time, so it survives a restart of the controller.
+// Neighbours: conditions.ts (all other conditions), rollout.ts, status.ts (calls it).
 import type { Condition, PortForwardStatus } from '../../contract/api/status.ts';
-import type { Deployment } from '../kube/base/resources.ts';
 import { type ConditionVerdict, disconnectedBecause, type Observation, scaledToZeroReason } from './conditions.ts';
-import { isApiServerError, isPermanent, type Problem, withMend } from './problem.ts';
+import { isApiServerError, isPermanent, type Problem, withRemedy } from './problem.ts';
+import { rollout } from './rollout.ts';
 
 /** How long a tunnel may take until it is Ready for the first time. */
 const settlingMs = 120_000;
 
-type Outlook = Pick<Progress, 'verdict' | 'changesInMs'>;
+/** Reason used only while waiting for Ready; other Reconciling reasons do not time out. */
+const settlingReason = 'Progressing';
 
-export interface Progress {
+interface Outcome {
   /** Reconciling=True, Stalled=True, or neither. */
   readonly verdict: (ConditionVerdict & { readonly type: 'Reconciling' | 'Stalled' }) | undefined;
-  /** When time alone will change the verdict. */
+  /** When time alone will change the verdict, in milliseconds. */
   readonly changesInMs: number | undefined;
-  /** The 120 s begin now: since when it was Reconciling before counts no more. */
+}
+
+export interface Kstatus extends Outcome {
+  /** The 120 s start now: the time of an earlier Reconciling no longer counts. */
   readonly startsAnew: boolean;
 }
 
-/** Of a Reconciling that waits for Ready; another has its own, and its end is no failure to become Ready. */
-const settlingReason = 'Progressing';
+/** What the last status says; the first that applies. */
+type Was =
+  /** Nothing of this document, or that it was held up or scaled to zero, and it no longer is. */
+  | 'new'
+  | 'stalled'
+  /** Reconciling, and waiting for Ready. */
+  | 'settling'
+  | 'settled';
 
-const none: Outlook = { verdict: undefined, changesInMs: undefined };
+/** What is true now; the first that applies. */
+type Is =
+  /** Something other than the tunnel keeps the document from being acted on. */
+  | 'held'
+  | 'scaledToZero'
+  /** Not ready for a reason that only a person can remove. */
+  | 'failed'
+  /** Pods are being replaced while others carry. */
+  | 'rollingOut'
+  | 'ready'
+  /** Pods are being replaced and none is ready. */
+  | 'replacing'
+  | 'down';
 
-const stalled = ({ reason, message }: Problem): Outlook => ({
-  verdict: { type: 'Stalled', status: 'True', ...withMend({ reason, message }) },
-  changesInMs: undefined,
+interface Facts {
+  readonly observation: Observation;
+  readonly readyNow: ConditionVerdict;
+  /** How long the tunnel has been settling. */
+  readonly waitedMs: number;
+}
+
+type Rule = (facts: Facts) => Outcome;
+
+const always = (rule: Rule): Readonly<Record<Was, Rule>> => ({
+  new: rule,
+  stalled: rule,
+  settling: rule,
+  settled: rule,
 });
 
-const reconciling = (message: string, changesInMs?: number, reason: string = settlingReason): Outlook => ({
-  verdict: { type: 'Reconciling', status: 'True', reason, message },
-  changesInMs,
-});
+const table: Readonly<Record<Is, Readonly<Record<Was, Rule>>>> = {
+  held: always(heldUp),
+  scaledToZero: always(writing),
+  failed: always(({ readyNow }) => stalled(readyNow)),
+  rollingOut: always(rollingOut),
+  ready: always(writing),
+  replacing: { new: settling, stalled: timedOut, settling: settling, settled: settling },
+  // A tunnel that was ready once tries again by itself, for as long as it takes.
+  down: { new: settling, stalled: timedOut, settling: settling, settled: writing },
+};
 
-export function progress(
+export function kstatus(
   observation: Observation,
   readyNow: ConditionVerdict,
   generation: number,
   previous: PortForwardStatus | undefined,
   now: Date,
-): Progress {
-  const settles = startsToSettle(observation, generation, previous);
-  const startsAnew = settles || (isTrue(previous, 'Ready') && readyNow.status !== 'True');
-  const reconcilingBefore = condition(previous, 'Reconciling');
-  const wasSettling = reconcilingBefore?.reason === settlingReason;
-  const since = startsAnew || !wasSettling ? undefined : reconcilingBefore.lastTransitionTime;
-  const waited = since === undefined ? 0 : now.getTime() - Date.parse(since);
-  const before = settles ? undefined : previous;
-  const { verdict, changesInMs } = outlook(observation, readyNow, settles, before, Math.max(0, waited));
-  // Until now it was Reconciling for something else.
-  const begins = verdict?.reason === settlingReason && reconcilingBefore !== undefined && !wasSettling;
-  return { verdict, changesInMs, startsAnew: startsAnew || begins };
+): Kstatus {
+  const was = stateBefore(observation, generation, previous);
+  const restarts = was === 'new' || (isTrue(previous, 'Ready') && readyNow.status !== 'True');
+  const since = was === 'settling' && !restarts ? condition(previous, 'Reconciling')?.lastTransitionTime : undefined;
+  const waitedMs = since === undefined ? 0 : Math.max(0, now.getTime() - Date.parse(since));
+  const outcome = kstatusVerdict(was, { observation, readyNow, waitedMs });
+  // Until now it may have been Reconciling for another reason, whose time does not count.
+  const begins = was !== 'settling' && outcome.verdict?.reason === settlingReason;
+  return { ...outcome, startsAnew: restarts || begins };
 }
 
-function outlook(
-  observation: Observation,
-  readyNow: ConditionVerdict,
-  settles: boolean,
-  before: PortForwardStatus | undefined,
-  waitedMs: number,
-): Outlook {
-  const { obstacle, deployment, tunnels } = observation;
-  const held = heldBy(observation);
-  if (held !== undefined) return isPermanent(held) ? stalled(held) : reconciling(withMend(held).message);
-  const unwritten = obstacle === undefined ? none : reconciling(withMend(obstacle).message, undefined, obstacle.reason);
-  if (scaledToZeroReason(observation) !== undefined) return unwritten;
-  if (isPermanent(readyNow)) return stalled(readyNow);
-  const rolling = rollout(deployment);
-  // To replace many pods one by one takes as long as it takes; Kubernetes says when it gets no further.
-  if (rolling !== undefined && tunnels.some(({ ready }) => ready)) {
-    return rolling.stuck ? stalled(stuckBecause(observation)) : reconciling(rolling.message);
-  }
-  if (readyNow.status === 'True') return unwritten;
-  const wasSettling = condition(before, 'Reconciling')?.reason === settlingReason;
-  const settling = settles || wasSettling || isTrue(before, 'Stalled');
-  if (rolling === undefined && !settling) return unwritten;
-  if (isTrue(before, 'Stalled') || waitedMs >= settlingMs) {
-    return stalled({ reason: 'TimedOut', message: `Not ready within ${settlingMs / 1000} s: ${readyNow.message}` });
-  }
-  return reconciling(readyNow.message, settlingMs - waitedMs);
+const kstatusVerdict = (was: Was, facts: Facts): Outcome => table[stateNow(facts)][was](facts);
+
+function stateNow({ observation, readyNow }: Facts): Is {
+  if (heldBy(observation) !== undefined) return 'held';
+  if (scaledToZeroReason(observation) !== undefined) return 'scaledToZero';
+  if (isPermanent(readyNow)) return 'failed';
+  const isRolling = rollout(observation.deployment) !== undefined;
+  if (isRolling && observation.tunnels.some(({ ready }) => ready)) return 'rollingOut';
+  if (readyNow.status === 'True') return 'ready';
+  return isRolling ? 'replacing' : 'down';
+}
+
+function stateBefore(observation: Observation, generation: number, previous: PortForwardStatus | undefined): Was {
+  const ready = condition(previous, 'Ready');
+  if (previous?.observedGeneration !== generation || ready === undefined) return 'new';
+  const acted = ['Accepted', 'Programmed'].map((type) => condition(previous, type));
+  const wasHeld = acted.some((each) => each?.status === 'False' && !isApiServerError(each));
+  if (wasHeld && heldBy(observation) === undefined) return 'new';
+  const wasScaledToZero = ready.reason === 'Suspended' || ready.reason === 'ScaledToZero';
+  if (wasScaledToZero && scaledToZeroReason(observation) === undefined) return 'new';
+  if (isTrue(previous, 'Stalled')) return 'stalled';
+  return condition(previous, 'Reconciling')?.reason === settlingReason ? 'settling' : 'settled';
+}
+
+/** What keeps the document from being acted on, other than the tunnel itself. */
+const heldBy = ({ refusal, obstacle }: Observation): Problem | undefined =>
+  refusal ?? (obstacle === undefined || isApiServerError(obstacle) ? undefined : obstacle);
+
+function heldUp({ observation }: Facts): Outcome {
+  const problem = heldBy(observation);
+  if (problem === undefined) return writing({ observation });
+  return isPermanent(problem) ? stalled(problem) : reconciling(withRemedy(problem).message);
+}
+
+/** Nothing to report, unless an object cannot be written at the moment. */
+function writing({ observation: { obstacle } }: Pick<Facts, 'observation'>): Outcome {
+  if (obstacle === undefined) return { verdict: undefined, changesInMs: undefined };
+  return reconciling(withRemedy(obstacle).message, undefined, obstacle.reason);
+}
+
+/** Replacing many pods one by one takes as long as it takes; Kubernetes reports when it gets no further. */
+function rollingOut({ observation }: Facts): Outcome {
+  const rolling = rollout(observation.deployment);
+  return rolling?.stuck === false ? reconciling(rolling.message) : stalled(stuckBecause(observation));
+}
+
+function settling(facts: Facts): Outcome {
+  const { readyNow, waitedMs } = facts;
+  return waitedMs >= settlingMs ? timedOut(facts) : reconciling(readyNow.message, settlingMs - waitedMs);
+}
+
+function timedOut({ readyNow }: Pick<Facts, 'readyNow'>): Outcome {
+  return stalled({ reason: 'TimedOut', message: `Not ready within ${settlingMs / 1000} s: ${readyNow.message}` });
+}
+
+const stalled = ({ reason, message }: Problem): Outcome => ({
+  verdict: { type: 'Stalled', status: 'True', ...withRemedy({ reason, message }) },
+  changesInMs: undefined,
+});
+
+const reconciling = (message: string, changesInMs?: number, reason: string = settlingReason): Outcome => ({
+  verdict: { type: 'Reconciling', status: 'True', reason, message },
+  changesInMs,
+});
+
+function stuckBecause(observation: Observation): Problem {
+  const { reason, message } = disconnectedBecause(observation);
+  const text = `The pods of the present document do not become ready, so older ones carry on: ${message}`;
+  return { reason: reason === 'PodStarting' || reason === 'NotConnected' ? 'TimedOut' : reason, message: text };
 }
 
 const condition = (status: PortForwardStatus | undefined, type: string): Condition | undefined =>
@@ -91,49 +170,3 @@ const condition = (status: PortForwardStatus | undefined, type: string): Conditi
 
 const isTrue = (status: PortForwardStatus | undefined, type: string): boolean =>
   condition(status, type)?.status === 'True';
-
-/** What keeps the document from being acted on, other than the tunnel itself. */
-const heldBy = ({ refusal, obstacle }: Observation): Problem | undefined =>
-  refusal ?? (obstacle === undefined || isApiServerError(obstacle) ? undefined : obstacle);
-
-/** A new document, or one that was held up or at rest until now. */
-function startsToSettle(
-  observation: Observation,
-  generation: number,
-  previous: PortForwardStatus | undefined,
-): boolean {
-  const ready = condition(previous, 'Ready');
-  if (previous?.observedGeneration !== generation || ready === undefined) return true;
-  const was = ['Accepted', 'Programmed'].map((type) => condition(previous, type));
-  const wasHeld = was.some((each) => each?.status === 'False' && !isApiServerError(each));
-  const wasAtRest = ready.reason === 'Suspended' || ready.reason === 'ScaledToZero';
-  return (wasHeld && heldBy(observation) === undefined) || (wasAtRest && scaledToZeroReason(observation) === undefined);
-}
-
-/**
- * The replacement of pods that is under way, as `kubectl rollout status` sees it; a pod that is not ready for another reason is none, nor
- * is one that is missing since the replacement was complete.
- */
-export function rollout(
-  deployment: Deployment | undefined,
-): { readonly stuck: boolean; readonly message: string } | undefined {
-  if (deployment?.spec === undefined) return undefined;
-  const { metadata, spec, status } = deployment;
-  const wanted = spec.replicas ?? 1;
-  const updated = status?.updatedReplicas ?? 0;
-  const all = status?.replicas ?? 0;
-  const observed = (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
-  const progressing = status?.conditions?.find(({ type }) => type === 'Progressing');
-  const complete = updated >= wanted || progressing?.reason === 'NewReplicaSetAvailable';
-  if (observed && complete && all <= updated) return undefined;
-  return {
-    stuck: observed && progressing?.status === 'False',
-    message: `${updated} of ${wanted} pods are of the present document; ${Math.max(0, all - updated)} older ones remain.`,
-  };
-}
-
-function stuckBecause(observation: Observation): Problem {
-  const { reason, message } = disconnectedBecause(observation);
-  const text = `The pods of the present document do not become ready, so older ones carry on: ${message}`;
-  return { reason: reason === 'PodStarting' || reason === 'NotConnected' ? 'TimedOut' : reason, message: text };
-}

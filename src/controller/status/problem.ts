@@ -22,7 +22,7 @@ export const isApiServerError = ({ reason }: Problem): boolean => reason === ('A
  * A problem whose message ends with the remedy of its code. What happens at the bastion and behind it is told by the sidecar, whose
  * sentences name the remedy themselves.
  */
-export function withMend(problem: Problem): Problem {
+export function withRemedy(problem: Problem): Problem {
   const { reason, message } = problem;
   if (!isCode(reason)) return problem;
   const { remedy, layer } = errorCodes[reason];

@@ -18,7 +18,7 @@ import {
   reachabilityOf,
   ready,
 } from './conditions.ts';
-import { progress } from './kstatus.ts';
+import { kstatus } from './kstatus.ts';
 import { tunnelEntry } from './observed-tunnel.ts';
 import { isApiServerError } from './problem.ts';
 
@@ -38,7 +38,7 @@ export function computeStatus(stored: StoredPortForward, observation: Observatio
   const connectedNow = connected(observation);
   const reachableNow = destinationReachable(observation);
   const readyNow = ready(observation, connectedNow, reachableNow, wasWritten(stored));
-  const { verdict, changesInMs, startsAnew } = progress(observation, readyNow, generation, previous, now);
+  const { verdict, changesInMs, startsAnew } = kstatus(observation, readyNow, generation, previous, now);
   const verdicts = [accepted(observation), programmed(observation), connectedNow, reachableNow, readyNow];
   const before = (previous?.conditions ?? []).filter(({ type }) => !(startsAnew && type === 'Reconciling'));
   const conditions = mergeConditions(

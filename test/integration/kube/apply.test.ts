@@ -93,6 +93,7 @@ test('drift of each kind is seen and repaired', { timeout }, async () => {
     store.set(keyOf(object.metadata), drifted);
     assert.equal((await applier.apply(object, owner, signal)).action, 'updated', resource.kind);
     const live = await api.admin.kube.get(resource, object.metadata, { signal });
+    assert.ok(live);
     assert.equal(
       needsApply(withAppliedHash(object, owner, hashAnnotation), live, hashAnnotation),
       false,

@@ -40,9 +40,9 @@ test('of many operator’s rollouts only a few go at once, the others wait and a
   const waiting = turns.filter(({ waitMs }) => waitMs > 0);
   assert.equal(turns.length - waiting.length, 10);
   assert.equal(limiter.waiting, 20);
-  assert.ok(waiting.every(({ news }) => news));
+  assert.ok(waiting.every(({ isNew }) => isNew));
   const again = limiter.turn(desired('new', {}, { name: 't29' }), live('old', {}, { name: 't29' }));
-  assert.equal(again.news, false);
+  assert.equal(again.isNew, false);
   // The user's own edit does not wait.
   assert.equal(
     limiter.turn(desired('new', {}, { name: 't29', generation: 4 }), live('old', {}, { name: 't29' })).waitMs,

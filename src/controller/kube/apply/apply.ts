@@ -1,5 +1,6 @@
-// Writes of objects that we own: server-side apply of what differs, and only of that; reads that see our own writes at
-// once; never a take-over of somebody else's object. What "differs" means is `subset.ts`; reads are `read-your-writes.ts`.
+// Writes of objects that we own: server-side apply of what differs, and only of that; never a take-over of somebody else’s object.
+// Neighbours: subset.ts (what "differs" means), repair.ts (what an apply cannot do), cache/read-your-writes.ts (reads after our writes).
+import { defined } from '../../../contract/defined.ts';
 import { ApiError, isConflict, isInvalid } from '../base/api-error.ts';
 import { hashOf } from '../base/hash.ts';
 import {
@@ -20,14 +21,14 @@ import { isSubset } from './subset.ts';
 /** An object of that name exists and `owner` does not control it. It is left alone; look again later. */
 export class OwnershipConflict extends Error {
   override readonly name = 'OwnershipConflict';
-  /** True: it belongs to a former object of the owner's kind and name, so the garbage collector is about to remove it. */
-  readonly passing: boolean;
+  /** True if it belongs to an earlier object of the owner’s kind and name: the garbage collector is about to remove it. */
+  readonly isTransient: boolean;
 
   constructor(existing: KubeObject, owner: KubeObject) {
     const controller = controllerOf(existing);
     const holder = controller === undefined ? 'nobody' : `${controller.kind} ${controller.name}`;
     super(`${existing.kind} ${keyOf(existing.metadata)} exists already and is controlled by ${holder}`);
-    this.passing = controller?.kind === owner.kind && controller.name === owner.metadata.name;
+    this.isTransient = controller?.kind === owner.kind && controller.name === owner.metadata.name;
   }
 }
 
@@ -66,39 +67,37 @@ export class Applier<T extends KubeObject> {
 
   /**
    * Makes the live object hold `desired`, with `owner` as its controller. Asks the API server nothing if the cache shows
-   * that it does. An object that is being deleted is left alone: its end is a change that brings the key back. Throws
-   * `OwnershipConflict`, or an ApiError with `isConflict` when the object changed or vanished meanwhile.
+   * that it does. An object that is being deleted is left alone: its end is a change that brings the key back.
+   * @throws OwnershipConflict, or an ApiError with `isConflict` when the object changed or vanished meanwhile
    */
   async apply(desired: KubeObject, owner: KubeObject, signal: AbortSignal): Promise<Outcome<T>> {
-    const { kube, resource, fieldManager, hashAnnotation } = this.#options;
-    const key = keyOf(desired.metadata);
+    const { kube, resource, hashAnnotation } = this.#options;
     // The cache is filtered by label, so only the API server knows whether a name is free.
-    const live = this.#latest.get(key) ?? (await kube.get(resource, desired.metadata, { signal }));
-    if (live !== undefined && controllerOf(live)?.uid !== owner.metadata.uid) throw new OwnershipConflict(live, owner);
-    const wanted = withAppliedHash(desired, owner, hashAnnotation);
-    if (
-      live !== undefined &&
-      (live.metadata.deletionTimestamp !== undefined || !needsApply(wanted, live, hashAnnotation))
-    ) {
-      return { object: live, action: 'unchanged' };
+    const live = this.#latest.get(keyOf(desired.metadata)) ?? (await kube.get(resource, desired.metadata, { signal }));
+    if (live === undefined) {
+      const wanted = withAppliedHash(desired, owner, hashAnnotation);
+      return { action: 'created', object: await this.#send(wanted, undefined, signal) };
     }
-    // The uid turns "update" into "update this very object": it is never re-created by accident.
-    const body =
-      live?.metadata.uid === undefined
-        ? wanted
-        : { ...wanted, metadata: { ...wanted.metadata, uid: live.metadata.uid } };
+    const change = changeOf(desired, owner, live, hashAnnotation);
+    if (change === undefined) return { action: 'unchanged', object: live };
+    return { action: 'updated', object: await this.#send(change, live, signal) };
+  }
+
+  /** Applies `body`, if need be after a repair of `live`, and remembers the answer. */
+  async #send(body: KubeObject, live: T | undefined, signal: AbortSignal): Promise<T> {
+    const { kube, resource, fieldManager } = this.#options;
     const send = (): Promise<T> => kube.apply(resource, body, { signal, fieldManager });
     try {
       const applied = send().catch(async (error: unknown) => {
         if (live === undefined || !isInvalid(error) || isOtherUid(error)) throw error;
-        await replaceSpec(kube, resource, wanted, live, signal);
+        await replaceSpec(kube, resource, body, live, signal);
         return send();
       });
       const object = withoutManagedFields(await applied);
       this.#latest.record(object);
-      return { object, action: live === undefined ? 'created' : 'updated' };
+      return object;
     } catch (error) {
-      if (isConflict(error) || isOtherUid(error)) this.#latest.forget(key);
+      if (isConflict(error) || isOtherUid(error)) this.#latest.forget(keyOf(body.metadata));
       // The API server calls a replaced object "invalid" (422) and a vanished one a "conflict" (409); to us both are the latter.
       throw isOtherUid(error) ? new ApiError('apply', 409, { reason: 'Conflict', message: error.message }) : error;
     }
@@ -132,9 +131,23 @@ export class Applier<T extends KubeObject> {
   }
 }
 
-/** Whether `wanted` (which carries its hash) must be applied: never applied, changed since, or drifted. */
-export function needsApply(wanted: KubeObject, live: KubeObject | undefined, hashAnnotation: string): boolean {
-  if (live === undefined) return true;
+/** What to apply over a live object; undefined if it is as desired or is being deleted. @throws OwnershipConflict */
+function changeOf(
+  desired: KubeObject,
+  owner: KubeObject,
+  live: KubeObject,
+  hashAnnotation: string,
+): KubeObject | undefined {
+  if (controllerOf(live)?.uid !== owner.metadata.uid) throw new OwnershipConflict(live, owner);
+  if (live.metadata.deletionTimestamp !== undefined) return undefined;
+  const wanted = withAppliedHash(desired, owner, hashAnnotation);
+  if (!needsApply(wanted, live, hashAnnotation)) return undefined;
+  // The uid turns "update" into "update this very object": it is never re-created by accident.
+  return { ...wanted, metadata: defined({ ...wanted.metadata, uid: live.metadata.uid }) };
+}
+
+/** True if `wanted` (which carries its hash) must be applied: never applied, changed since, or drifted. */
+export function needsApply(wanted: KubeObject, live: KubeObject, hashAnnotation: string): boolean {
   // The hash finds what the subset cannot: fields that we no longer want.
   if (live.metadata.annotations?.[hashAnnotation] !== wanted.metadata.annotations?.[hashAnnotation]) return true;
   return !isSubset(wanted, live);

@@ -108,7 +108,7 @@ test('an object of somebody else is left alone, cached or not', async () => {
   const uncached = applierOf(foreign);
   await assert.rejects(
     uncached.applier.apply(desired, owner, signal),
-    (error) => error instanceof OwnershipConflict && !error.passing,
+    (error) => error instanceof OwnershipConflict && !error.isTransient,
   );
   assert.deepEqual(uncached.asked, ['get']);
   const { applier, asked, cached } = applierOf();
@@ -123,7 +123,7 @@ test('a child of a former owner of the same name is a conflict that passes', asy
   cached(live('1', { ownerReferences: [{ ...ownedBy(owner), uid: 'former' }] }));
   await assert.rejects(
     applier.apply(desired, owner, signal),
-    (error) => error instanceof OwnershipConflict && error.passing,
+    (error) => error instanceof OwnershipConflict && error.isTransient,
   );
 });
 
