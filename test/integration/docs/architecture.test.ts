@@ -16,7 +16,7 @@ const names = new Set(files.map((file) => basename(file)));
 /** What a page names that does not exist, as `file.ts` or `some/folder/file.ts` (from the root), and as `call()`. */
 function missing(text: string, sources: string): string[] {
   const named = text.match(/(?<![\w./<>*-])[\w./-]*\w\.(?:ts|mjs|json|yaml)\b(?![/\w])/g) ?? [];
-  const calls = [...text.matchAll(/`(?:\w+\.)?(\w+)\([^)`]*\)`/g)].map(([, name = '']) => name);
+  const calls = [...text.matchAll(/`(?:\w+\.)?#?(\w+)\([^)`]*\)`/g)].map(([, name = '']) => name);
   return [
     ...named.filter((file) => !(file.includes('/') ? paths.has(file) : names.has(file))),
     ...calls.filter((name) => !new RegExp(`\\b${name}[(<]`).test(sources)),
@@ -37,8 +37,8 @@ suite('the map of the house', () => {
 
   test('what does not exist is noticed, in a sentence and in a diagram', () => {
     const text =
-      'See `src/controller/reconcile.ts`, `bridge.ts`, `src/nowhere/bridge.ts` and `session.fly()`.\n```\nnowhere.ts → tunnel.ts\n```\n';
-    assert.deepEqual(missing(text, sources), ['src/nowhere/bridge.ts', 'nowhere.ts', 'fly']);
+      'See `src/controller/reconcile.ts`, `bridge.ts`, `src/nowhere/bridge.ts` `session.fly()` and `#fly()`.\n```\nnowhere.ts → tunnel.ts\n```\n';
+    assert.deepEqual(missing(text, sources), ['src/nowhere/bridge.ts', 'nowhere.ts', 'fly', 'fly']);
   });
 
   test('the table of rooms in ARCHITECTURE.md has every room of scripts/rooms.ts, and no other', () => {
