@@ -1,13 +1,12 @@
-// The one executable: each word after `portforward` loads only its own part, so that a tunnel pod never holds the Kubernetes client in
-// memory and a controller never ssh.
-// Neighbours: cli/, one file for each command.
+// The one executable: each command loads only its own code, so that a tunnel pod never holds the Kubernetes client in memory, and the
+// controller never ssh. Neighbours: cli/, one file for each command.
 import { Command, CommanderError, Option } from 'commander';
 import { isUsageError } from './cli/usage-error.ts';
 
 const program = new Command('portforward')
   .description('Tunnels to private databases, for Kubernetes and for laptops.')
   .option('-V, --version', 'which build this is, as the command version says')
-  .showHelpAfterError('(portforward help tells more)')
+  .showHelpAfterError('(see portforward help)')
   .enablePositionalOptions()
   .exitOverride();
 
@@ -74,7 +73,7 @@ program
   .option('--secrets-dir <directory>', 'a directory with a directory for each Secret')
   .option('--context <name>', 'take Secrets from the cluster of this kubeconfig context')
   .option('--name <name>', 'which PortForward, when the files hold several')
-  .option('--allow-insecure-host-keys', 'obey hostKeyPolicy: InsecureIgnore')
+  .option('--allow-insecure-host-keys', 'accept hostKeyPolicy: InsecureIgnore')
   .option(
     '--allow-endpoint <url>',
     'an address besides AWS’s own that spec.ssm.endpoints may name; may be repeated',
@@ -89,9 +88,9 @@ program
       address: flags.address,
       ports: flags.port,
       secrets: flags.secret,
-      ...(flags.secretsDir === undefined ? {} : { secretsFolder: flags.secretsDir }),
-      ...(flags.context === undefined ? {} : { context: flags.context }),
-      ...(flags.name === undefined ? {} : { name: flags.name }),
+      secretsFolder: flags.secretsDir,
+      context: flags.context,
+      name: flags.name,
       allowInsecureHostKeys: flags.allowInsecureHostKeys === true,
       allowedEndpoints: flags.allowEndpoint,
       verbose: flags.verbose === true,
@@ -117,15 +116,15 @@ program
   .description('the least IAM policies for documents with spec.ssm, as JSON for the AWS command line')
   .addOption(file())
   .option('--name <name>', 'which PortForward, when the files hold several')
-  .option('--account <id>', 'the AWS account of the node, where no role of the document tells it; else any')
+  .option('--account <id>', 'the AWS account of the node, if no role in the document contains it; default: any')
   .addOption(
     new Option('--role <role>', 'only the policies of one role: the tunnel’s own, or the one it assumes').choices([
       'tunnel',
       'assumed',
     ]),
   )
-  .option('--trust', 'trust policies, who may take the role, instead of permissions')
-  .option('--namespace <namespace>', 'for a trust policy: the namespace of documents that do not tell theirs')
+  .option('--trust', 'trust policies (who may assume the role) instead of permissions')
+  .option('--namespace <namespace>', 'for a trust policy: the namespace of documents without one')
   .option('--oidc-issuer <issuer>', 'for a trust policy: the cluster’s issuer (IRSA); without it EKS Pod Identity')
   .option('--tunnel-role <arn>', 'for the assumed role’s trust policy: the tunnel’s own role or user')
   .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
@@ -160,7 +159,7 @@ program
     if (!native) process.exitCode = 1;
   });
 
-// The reader of a pipe may leave first, as `head` does, and a terminal may be closed; of that SIGHUP tells.
+// The reader of a pipe may end first, as `head` does, and a terminal may be closed, which SIGHUP reports.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE' && !(error.code === 'EIO' && stream.isTTY)) throw error;
@@ -168,13 +167,13 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 const words = process.argv.slice(2);
-// An option of every other program; the command that answers it is loaded only then.
+// People expect this option; the command behind it is loaded only if it is used.
 if (words[0] === '--version' || words[0] === '-V') words[0] = 'version';
 
-// Not awaited: the bundle is CommonJS. What is no UsageError is a bug, and ends the process with its stack.
+// Not awaited: the bundle is CommonJS. Any error but a UsageError is a bug, and ends the process with its stack.
 void program.parseAsync(words, { from: 'user' }).catch((error: unknown) => {
   if (error instanceof CommanderError) {
-    // It has said what is wrong with the call, or given the help that was asked for.
+    // commander has already printed the mistake, or the requested help.
     process.exitCode = error.exitCode === 0 ? 0 : 2;
     return;
   }

@@ -1,5 +1,5 @@
-// `portforward check`: the API server's verdict on documents, without a cluster. Each complaint stands on a line of its own that begins
-// with file:line:column, so that editors and CI can jump to it.
+// `portforward check`: the API server's verdict on documents, without a cluster. Each complaint is one line that begins with
+// file:line:column, so that editors and CI can jump to it.
 // Neighbours: contract/api/verdict.ts (the judge), documents.ts (files and places).
 import { isPortForward, verdictOf } from '../contract/api/verdict.ts';
 import { type FieldPath, type FileDocument, type Place, readDocuments } from './documents.ts';
@@ -7,21 +7,21 @@ import { type FieldPath, type FileDocument, type Place, readDocuments } from './
 export interface CheckOptions {
   readonly files: readonly string[];
   readonly output: 'text' | 'json';
-  /** Takes one line, without its line end. */
+  /** Prints one line; it has no line end. */
   readonly print: (line: string) => void;
 }
 
-/** What is said of one document; also the form of `--output json`. */
+/** The result for one document; also the form of `--output json`. */
 export interface Verdict {
   readonly file: string;
   readonly line: number;
-  /** `shop/orders-db`, as far as the document has them. */
+  /** `shop/orders-db`; a part that the document lacks is left out. */
   readonly name: string;
   readonly valid: boolean;
   readonly issues: readonly (Place & { readonly path: string; readonly message: string })[];
 }
 
-/** Prints the verdicts; true when there is at least one PortForward and all are valid. @throws UsageError for unreadable files. */
+/** Prints the verdicts; true if there is at least one PortForward and all are valid. @throws UsageError for unreadable files. */
 export function check({ files, output, print }: CheckOptions): boolean {
   const { documents, complaints } = readDocuments(files);
   const verdicts: Verdict[] = [
@@ -42,7 +42,7 @@ export function check({ files, output, print }: CheckOptions): boolean {
   return verdicts.length > 0 && verdicts.every(({ valid }) => valid);
 }
 
-/** What the API server would say of a document. */
+/** What the API server would say about a document. */
 export function judge(document: FileDocument): Verdict {
   const issues = verdictOf(document.value).map(({ path, message }) => ({
     ...document.placeOf(segmentsOf(path)),
@@ -63,7 +63,7 @@ function linesOf(verdict: Verdict): string[] {
   return valid ? [`${file}:${line}: ${subjectOf(name)}valid`] : complaintLines(verdict);
 }
 
-/** One line for each complaint: its place, the document, the field and the mend. */
+/** One line for each complaint: place, document, field and fix. */
 export function complaintLines({ file, name, issues }: Verdict): string[] {
   return issues.map(({ line: at, column, path, message }) => {
     const field = path === '' ? '' : `${path}: `;
@@ -73,7 +73,7 @@ export function complaintLines({ file, name, issues }: Verdict): string[] {
 
 const subjectOf = (name: string): string => (name === '' ? '' : `${name}: `);
 
-/** `spec.ports[1].port` → `['spec', 'ports', 1, 'port']`; a bracket holds an index, or a key that is no plain word. */
+/** `spec.ports[1].port` → `['spec', 'ports', 1, 'port']`; brackets hold an index, or a key that is not a plain word. */
 export function segmentsOf(path: string): FieldPath {
   return [...path.matchAll(/\[([^\]]*)\]|[^.[\]]+/g)].map(([whole, bracketed]) => {
     if (bracketed === undefined) return whole;
@@ -81,7 +81,7 @@ export function segmentsOf(path: string): FieldPath {
   });
 }
 
-/** `shop/orders-db` of a document, whatever of it is there. */
+/** `shop/orders-db` of a document; a part that it lacks is left out. */
 export function nameOf(value: unknown): string {
   const { metadata } = value as {
     readonly metadata?: { readonly name?: unknown; readonly namespace?: unknown } | null;

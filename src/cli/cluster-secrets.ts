@@ -1,8 +1,9 @@
-// Secrets out of the cluster of a kubeconfig context that the user names, with the user's own rights. Loaded only then.
-// Neighbours: local-secrets.ts.
+// Reads Secrets from the cluster of a kubeconfig context that the user names, with the user's own rights. Loaded only if one is named.
+// Neighbour: local-secrets.ts.
 import { type RequestOptions, request } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { KubeConfig } from '@kubernetes/client-node';
+import { deadline } from '../process/deadline.ts';
 import { dataOf, type SecretData } from './local-secrets.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -10,13 +11,13 @@ import { UsageError } from './usage-error.ts';
 const deadlineMs = 15_000;
 
 export interface ClusterSecrets {
-  /** The context's own namespace, for a document that names none. */
+  /** The context's namespace, for a document without one. */
   readonly namespace: string;
-  /** @throws UsageError when it is not there or may not be read. */
+  /** @throws UsageError if it does not exist or must not be read. */
   read(namespace: string, name: string): Promise<SecretData>;
 }
 
-/** @throws UsageError when the kubeconfig has no such context. The current context is never taken by itself. */
+/** @throws UsageError if the kubeconfig has no such context. The current context is never used by default. */
 export function clusterSecrets(context: string, signal: AbortSignal): ClusterSecrets {
   const config = new KubeConfig();
   config.loadFromDefault();
@@ -46,7 +47,8 @@ async function get(
   context: string,
   signal: AbortSignal,
 ): Promise<{ readonly status: number; readonly body: string }> {
-  const options: RequestOptions = { signal: AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]) };
+  using limit = deadline(deadlineMs, { signal, what: 'the API server' });
+  const options: RequestOptions = { signal: limit.signal };
   try {
     await config.applyToHTTPSOptions(options);
     const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();

@@ -1,16 +1,15 @@
-// `portforward controller`: what the operator's Deployment runs. Its flags are a table of its own, so commander hands them on unread.
-// Neighbours: ../controller/settings.ts (the flags), ../controller/main.ts (the work), ../process/run.ts (signals and exit).
-
+// `portforward controller`: what the operator's Deployment runs. Its flags have their own table, so commander passes them on unread.
+// Neighbours: ../controller/base/settings.ts (the flags), ../controller/main.ts (the work), ../process/run.ts (signals and exit).
 import { flagsHelp, readSettings, type Settings } from '../controller/base/settings.ts';
 import { runController } from '../controller/main.ts';
 import { createLog } from '../process/log.ts';
 import { run } from '../process/run.ts';
 import { UsageError } from './usage-error.ts';
 
-/** After so long a stop that does not come to its end is ended; the pod's grace is 30 s. */
+/** A stop that takes longer is cut short; the pod's grace period is 30 s. */
 const stopDeadlineMs = 25_000;
 
-/** Runs until SIGTERM and ends the process; leadership that is lost ends it with 1. @throws UsageError that names the wrong flags. */
+/** Runs until SIGTERM and ends the process; lost leadership ends it with 1. @throws UsageError that names the wrong flags. */
 export async function controller(args: readonly string[], print: (line: string) => void): Promise<void> {
   if (args.includes('--help') || args.includes('-h')) {
     print(`Usage: portforward controller [flags]\n\n${flagsHelp()}`);

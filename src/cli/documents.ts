@@ -19,7 +19,7 @@ export interface FileDocument {
   /** The file as the user named it, `-` for standard input. */
   readonly file: string;
   readonly value: unknown;
-  /** Where a field is, or the nearest field around it that is written. */
+  /** The place of a field, or of the nearest field around it that the file has. */
   readonly placeOf: (path: FieldPath) => Place;
 }
 
@@ -34,7 +34,7 @@ export interface Documents {
   readonly complaints: readonly SyntaxComplaint[];
 }
 
-/** The objects of all files in their order. @throws UsageError when a file cannot be read. */
+/** The objects of all files in their order. @throws UsageError if a file cannot be read. */
 export function readDocuments(paths: readonly string[]): Documents {
   const documents: FileDocument[] = [];
   const complaints: SyntaxComplaint[] = [];
@@ -55,7 +55,7 @@ export function parseDocuments(file: string, text: string): Documents {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  // YAML 1.1, because kubectl reads that: there `on` is true and 0777 is octal.
+  // YAML 1.1, as kubectl reads it: there `on` is true and 0777 is octal.
   const parsed = parseAllDocuments(text, {
     lineCounter: lines,
     version: '1.1',
@@ -72,7 +72,7 @@ export function parseDocuments(file: string, text: string): Documents {
     try {
       documents.push(...unfold(file, document, at));
     } catch (cause) {
-      // An alias without its anchor, or so many that the document would fill the memory.
+      // An alias without its anchor, or so many aliases that the document would fill the memory.
       const message = cause instanceof Error ? cause.message : String(cause);
       complaints.push({ file, ...at(offsetOf(document, [])), message: `is not YAML: ${message}` });
     }
@@ -80,7 +80,7 @@ export function parseDocuments(file: string, text: string): Documents {
   return { documents, complaints };
 }
 
-/** kubectl's reader takes octal numbers of YAML 1.2 as well, and knows neither times of day nor dates: it gives the text. */
+/** kubectl also accepts octal numbers of YAML 1.2, and keeps times of day and dates as text. */
 function kubectlTags(tags: Tags): Tags {
   const known = tags.filter(
     (tag) =>

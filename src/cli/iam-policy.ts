@@ -1,8 +1,9 @@
-// The least that AWS must allow the tunnel of a PortForward with spec.ssm: one policy for the identity that its pods have, and one for the
-// role that they assume, if there is one. Pure.
-// Neighbours: iam.ts prints them, iam-trust.ts says who may take the roles; sidecar/drivers/ssm/ makes the calls.
+// The minimal permissions in AWS for the tunnel of a PortForward with spec.ssm: one policy for the pods' own identity, and one for the role
+// that they assume, if any. Pure.
+// Neighbours: iam.ts prints them, iam-trust.ts says who may assume the roles; sidecar/drivers/ssm/ makes the calls.
 import { effectivePorts } from '../contract/api/effective.ts';
 import type { PortForward, PortForwardSpec } from '../contract/api/portforward.ts';
+import { defined } from '../contract/defined.ts';
 import { isNodeItself, portDocument, remoteHostDocument } from '../contract/ssm-documents.ts';
 
 type Condition = Readonly<Record<string, Readonly<Record<string, string | readonly string[]>>>>;
@@ -28,7 +29,7 @@ export type SsmSpec = NonNullable<PortForwardSpec['ssm']>;
 /** What the policies are attached to. */
 export type Holder = 'tunnel' | 'assumed';
 
-/** The policy of each role that the tunnel has; `account` is used where the document's roles do not tell it. */
+/** The policy of each role that the tunnel has; `account` is used if no role of the document contains it. */
 export function permissions(
   { spec }: Pick<PortForward, 'spec'>,
   ssm: SsmSpec,
@@ -41,13 +42,13 @@ export function permissions(
   return { tunnel: policy(allow('AssumeRole', actions, [assumeRole.roleArn])), assumed: sessions };
 }
 
-/** The account in which the sessions are started, as far as the document tells. */
+/** The account in which sessions are started; undefined if the document does not say. */
 function accountOf({ assumeRole, irsaRoleArn, secretRef }: SsmSpec): string | undefined {
   const role = assumeRole?.roleArn ?? (secretRef === undefined ? irsaRoleArn : '');
   return /^arn:[^:]+:iam::(\d+):/.exec(role)?.[1];
 }
 
-/** Tags of the document, and those that EKS Pod Identity sets on every session and that go along. */
+/** True for tags of the document, and for those that EKS Pod Identity sets on every session and passes on. */
 export function passesTags({ assumeRole, irsaRoleArn, secretRef }: SsmSpec): boolean {
   const own = Object.keys(assumeRole?.sessionTags ?? {}).length > 0;
   return own || (irsaRoleArn === '' && secretRef === undefined);
@@ -87,7 +88,7 @@ function sessionPolicy(spec: PortForwardSpec, ssm: SsmSpec, account: string): Po
   );
 }
 
-/** Without it, whoever may start a session on the node may leave the document out and get a shell. */
+/** Without it, anyone who may start a session on the node could omit the document and get a shell. */
 const documentCheck: Condition = { BoolIfExists: { 'ssm:SessionDocumentAccessCheck': 'true' } };
 
 function documentOf({ destination }: ReturnType<typeof effectivePorts>[number]): string {
@@ -97,7 +98,7 @@ function documentOf({ destination }: ReturnType<typeof effectivePorts>[number]):
 interface Target {
   readonly nodes: readonly string[];
   readonly condition?: Condition;
-  /** What finding the node takes. */
+  /** The permissions to find the node. */
   readonly lookUp: readonly Statement[];
 }
 
@@ -126,11 +127,11 @@ function target(
   };
 }
 
-/** What session ids begin with: the role session's name, or the user's. */
+/** Prefixes of session ids: the role session's name, or the user's. */
 function sessionPrefixes({ assumeRole, irsaRoleArn, secretRef }: SsmSpec): readonly string[] {
   if (assumeRole !== undefined) return ['portforward'];
   if (secretRef !== undefined) return ['${aws:username}'];
-  // Without a role in the document it is EKS Pod Identity's name, or a web identity's of a ServiceAccount of the user's.
+  // Without a role in the document: the name that EKS Pod Identity uses, or ours for a web identity of the user's own ServiceAccount.
   return irsaRoleArn === '' ? ['eks', 'portforward'] : ['portforward'];
 }
 
@@ -140,5 +141,5 @@ export const policy = (...statements: readonly Statement[]): Policy => ({
 });
 
 function allow(Sid: string, Action: readonly string[], Resource: readonly string[], condition?: Condition): Statement {
-  return { Sid, Effect: 'Allow', Action, Resource, ...(condition === undefined ? {} : { Condition: condition }) };
+  return defined({ Sid, Effect: 'Allow' as const, Action, Resource, Condition: condition });
 }

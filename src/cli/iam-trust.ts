@@ -1,6 +1,7 @@
-// Who may take the roles of a tunnel: the pods of its ServiceAccount the tunnel's own role, that role the one to assume. Pure.
+// Who may assume the roles of a tunnel: the pods of its ServiceAccount the tunnel's own role, and that role the second one. Pure.
 // Neighbours: iam.ts prints them, iam-policy.ts says what the roles may do; controller/children/ names the ServiceAccount.
 import type { PortForward } from '../contract/api/portforward.ts';
+import { defined } from '../contract/defined.ts';
 import { childName } from '../controller/children/names.ts';
 import {
   type Holder,
@@ -13,9 +14,9 @@ import {
 } from './iam-policy.ts';
 import { UsageError } from './usage-error.ts';
 
-/** What a document does not tell. */
+/** What a document does not contain. */
 export interface TrustFacts {
-  /** For a document without one. */
+  /** For a document without a namespace. */
   readonly namespace: string | undefined;
   readonly account: string | undefined;
   /** The cluster's issuer, with or without `https://`; undefined: EKS Pod Identity. */
@@ -24,7 +25,7 @@ export interface TrustFacts {
   readonly tunnelRole: string | undefined;
 }
 
-/** The trust policies of the tunnel's roles; none for keys of a Secret, which belong to a user. @throws UsageError for what is not told. */
+/** The trust policies of the tunnel's roles; none for keys of a Secret, which belong to a user. @throws UsageError if a fact is missing. */
 export function trust(
   portForward: PortForward,
   ssm: SsmSpec,
@@ -32,10 +33,11 @@ export function trust(
   facts: TrustFacts,
 ): Partial<Record<Holder, Policy>> {
   const own = roles.includes('tunnel') && ssm.secretRef === undefined;
-  return {
-    ...(own ? { tunnel: tunnelTrust(portForward, ssm, facts) } : {}),
-    ...(roles.includes('assumed') && ssm.assumeRole !== undefined ? { assumed: assumedTrust(ssm, facts) } : {}),
-  };
+  const assumed = roles.includes('assumed') && ssm.assumeRole !== undefined;
+  return defined({
+    tunnel: own ? tunnelTrust(portForward, ssm, facts) : undefined,
+    assumed: assumed ? assumedTrust(ssm, facts) : undefined,
+  });
 }
 
 function tunnelTrust({ metadata, spec }: PortForward, ssm: SsmSpec, facts: TrustFacts): Policy {
@@ -89,12 +91,12 @@ function assumedTrust(ssm: SsmSpec, { tunnelRole }: TrustFacts): Policy {
   }
   const externalId = ssm.assumeRole?.externalId;
   const from = { Effect: 'Allow', Principal: { AWS: role } } as const;
-  const assume: Statement = {
+  const assume: Statement = defined({
     Sid: 'Tunnel',
     ...from,
     Action: ['sts:AssumeRole'],
-    ...(externalId === undefined ? {} : { Condition: { StringEquals: { 'sts:ExternalId': externalId } } }),
-  };
+    Condition: externalId === undefined ? undefined : { StringEquals: { 'sts:ExternalId': externalId } },
+  });
   if (!passesTags(ssm)) return policy(assume);
   return policy(assume, { Sid: 'TunnelTags', ...from, Action: ['sts:TagSession'] });
 }

@@ -1,6 +1,6 @@
-// `portforward iam`: the IAM policies that the tunnels of documents with spec.ssm need, as JSON that the AWS command line takes. Policies go
-// to standard output, what they are for goes to standard error.
-// Neighbours: iam-policy.ts (what a tunnel may do), iam-trust.ts (who may take its roles), check.ts (the verdict), documents.ts (files).
+// `portforward iam`: the IAM policies that the tunnels of documents with spec.ssm need, as JSON for the AWS command line. Policies go to
+// standard output, explanations to standard error.
+// Neighbours: iam-policy.ts (what a tunnel may do), iam-trust.ts (who may assume its roles), check.ts (the verdict), documents.ts (files).
 import { parsePortForward } from '../contract/api/parse.ts';
 import { isPortForward } from '../contract/api/verdict.ts';
 import { complaintLines, judge, nameOf } from './check.ts';
@@ -17,7 +17,7 @@ export interface IamOptions extends TrustFacts {
   /** Trust policies instead of permissions. */
   readonly trust: boolean;
   readonly output: 'text' | 'json';
-  /** Takes one line or one JSON document, without its line end. */
+  /** Prints one line or one JSON document; it has no line end. */
   readonly print: (text: string) => void;
   readonly complain: (line: string) => void;
 }
@@ -37,8 +37,8 @@ const roleText: Readonly<Record<Holder, string>> = {
 };
 
 /**
- * Prints the policies of all documents with spec.ssm; true when there is at least one and no document is invalid.
- * @throws UsageError for unreadable files, a name that is not there, and what a trust policy needs and is not told.
+ * Prints the policies of all documents with spec.ssm; true if there is at least one and no document is invalid.
+ * @throws UsageError for unreadable files, an unknown name, or a fact that a trust policy needs and that is missing.
  */
 export function iam(options: IamOptions): boolean {
   const { files, name, output, print, complain } = options;
@@ -63,7 +63,7 @@ export function iam(options: IamOptions): boolean {
   return printed.length > 0 && complaints.length === 0 && results.every((each) => each !== undefined);
 }
 
-/** Undefined for an invalid document; none for one that is not about AWS. Tells both. */
+/** Undefined for an invalid document, empty for one without spec.ssm; prints why. */
 function policiesOf(document: FileDocument, options: IamOptions): readonly Printed[] | undefined {
   const { value, file } = document;
   const parsed = parsePortForward(value);

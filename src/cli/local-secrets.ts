@@ -1,6 +1,6 @@
-// The Secrets of a document on this machine, each as a directory of files, as a pod would have them mounted. Folders of the user's are
-// used where they are, so that a changed key is noticed; what comes from manifests or a cluster is written to a directory that nobody
-// else may enter and that is gone when the process ends.
+// The Secrets of a document on this machine, each as a directory of files, as a pod would have them mounted. The user's own folders are
+// used in place, so that a changed key is noticed. Secrets from manifests or a cluster are written to a directory that nobody else may
+// enter and that is removed when the process ends.
 // Neighbours: open.ts, cluster-secrets.ts, contract/secrets.ts (which Secrets and keys).
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
@@ -14,28 +14,28 @@ export type SecretData = ReadonlyMap<string, Buffer>;
 export interface SecretSources {
   /** `NAME=DIR` or, for a private key alone, `NAME=FILE`. */
   readonly given: readonly string[];
-  /** Has a folder for each Secret. */
-  readonly folder?: string;
+  /** A directory with a folder for each Secret. */
+  readonly folder?: string | undefined;
   /** Every document of the files; Secret manifests among them are used. */
   readonly documents: readonly FileDocument[];
-  /** Asked last. Undefined: no cluster was named. */
-  readonly fromCluster?: (name: string) => Promise<SecretData>;
+  /** Asked last. Default: no cluster is asked. */
+  readonly fromCluster?: ((name: string) => Promise<SecretData>) | undefined;
 }
 
 export interface WantedSecrets {
   readonly namespace: string | undefined;
   readonly names: readonly string[];
-  /** The only keys that are written. */
+  /** Only these keys are written. */
   readonly keys: readonly string[];
 }
 
 export interface LocalSecret {
   readonly directory: string;
-  /** Where it comes from, for sentences: `the folder /home/me/keys`. */
+  /** Its source, for sentences: `the folder /home/me/keys`. */
   readonly origin: string;
 }
 
-/** A directory of this process alone, made when it is needed and removed when the process exits; in memory where the system offers that to a user. */
+/** A directory for this process only, created on first use and removed when the process exits; in memory if the system offers that to users. */
 export class PrivateDirectory {
   #path: string | undefined;
 
@@ -60,8 +60,8 @@ export class PrivateDirectory {
   }
 }
 
-/** Each Secret by its name. @throws UsageError that names the Secret which is nowhere, and the options that would give it. */
-export async function materialise(
+/** Provides each Secret, by its name. @throws UsageError that names a Secret without any source, and the options that would give one. */
+export async function provideSecrets(
   { namespace, names, keys }: WantedSecrets,
   sources: SecretSources,
   directory: PrivateDirectory,
@@ -75,7 +75,7 @@ export async function materialise(
         name,
         isDirectory(path)
           ? { directory: path, origin: `the folder ${path}` }
-          : { directory: aloneIn(directory.folder(name), path), origin: `the file ${path}` },
+          : { directory: linkPrivateKey(directory.folder(name), path), origin: `the file ${path}` },
       );
       continue;
     }
@@ -101,8 +101,11 @@ export async function materialise(
   return secrets;
 }
 
-/** What the first Secret without any of the keys lacks, and the mend; undefined when each has one. */
-export function emptySecret(secrets: ReadonlyMap<string, LocalSecret>, keys: readonly string[]): string | undefined {
+/** The problem of the first Secret that has none of the keys, and the fix; undefined if each Secret has at least one. */
+export function emptySecretReason(
+  secrets: ReadonlyMap<string, LocalSecret>,
+  keys: readonly string[],
+): string | undefined {
   for (const [name, { directory, origin }] of secrets) {
     if (keys.some((key) => exists(join(directory, key)))) continue;
     return `${origin} has none of the keys of the Secret ${name} (${keys.join(', ')}): add ${keys[0]} there, or name another place with --secret ${name}=DIRECTORY`;
@@ -114,7 +117,7 @@ function givenPaths(given: readonly string[], names: readonly string[]): Map<str
   const paths = new Map<string, string>();
   for (const text of given) {
     const at = text.indexOf('=');
-    // The shell leaves a ~ behind = alone.
+    // The shell does not expand ~ after =.
     const [name, path] = [text.slice(0, at), text.slice(at + 1).replace(/^~(?=\/|$)/, homedir())];
     if (at < 1 || path === '')
       throw new UsageError(`--secret ${text}: write NAME=DIRECTORY, or NAME=FILE for a private key alone`);
@@ -136,13 +139,13 @@ function inFolder(folder: string | undefined, name: string): string | undefined 
   return isDirectory(path) ? path : undefined;
 }
 
-/** A link, so that a rotated key is read anew. */
-function aloneIn(folder: string, file: string): string {
+/** Links the file, so that a rotated key is read again. */
+function linkPrivateKey(folder: string, file: string): string {
   symlinkSync(file, join(folder, 'ssh-privatekey'));
   return folder;
 }
 
-/** The Secret of that name among the documents; where both say a namespace, it must be the same. */
+/** The Secret of that name among the documents; if both name a namespace, it must be the same. */
 function manifestOf(
   documents: readonly FileDocument[],
   name: string,
@@ -165,7 +168,7 @@ interface Manifest {
   readonly stringData?: Readonly<Record<string, string>> | null;
 }
 
-/** The content of a Secret as the API server keeps it: base64 in `data`; `stringData` wins. */
+/** The content of a Secret: base64 in `data`; `stringData` wins, as in the API server. */
 export function dataOf(
   data: Readonly<Record<string, string>>,
   stringData: Readonly<Record<string, string>> = {},

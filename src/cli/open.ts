@@ -6,19 +6,21 @@ import { parsePortForward } from '../contract/api/parse.ts';
 import type { PortForward } from '../contract/api/portforward.ts';
 import { isPortForward } from '../contract/api/verdict.ts';
 import { checkEndpoints } from '../contract/aws-endpoint.ts';
+import { defined } from '../contract/defined.ts';
 import { TunnelError } from '../contract/errors.ts';
 import { hostPort } from '../contract/ip-address.ts';
 import { secretKeysOf, secretNamesOf } from '../contract/secrets.ts';
 import { destinationText, type TunnelConfig } from '../contract/tunnel-config.ts';
 import { tunnelConfigOf } from '../contract/tunnel-config-of.ts';
+import { onAbort } from '../process/abort.ts';
 import { createLog, type Logger } from '../process/log.ts';
 import { run } from '../process/run.ts';
 import { type Sidecar, startSidecar } from '../sidecar/sidecar.ts';
 import { nameOf } from './check.ts';
 import { type FileDocument, readDocuments } from './documents.ts';
-import { type LocalSecret, materialise, PrivateDirectory } from './local-secrets.ts';
+import { type LocalSecret, PrivateDirectory, provideSecrets } from './local-secrets.ts';
 import { localPorts } from './port-mapping.ts';
-import { hopeless, type SecretsHere, StateLines } from './state-lines.ts';
+import { interventionReason, StateLines, type UsedSecrets } from './state-lines.ts';
 import { isUsageError, UsageError } from './usage-error.ts';
 
 export interface OpenOptions {
@@ -27,11 +29,11 @@ export interface OpenOptions {
   /** `LOCAL:PORT` */
   readonly ports: readonly string[];
   readonly secrets: readonly string[];
-  readonly secretsFolder?: string;
-  readonly context?: string;
-  readonly name?: string;
+  readonly secretsFolder: string | undefined;
+  readonly context: string | undefined;
+  readonly name: string | undefined;
   readonly allowInsecureHostKeys: boolean;
-  /** Addresses besides AWS's own that may get signed requests. */
+  /** Addresses besides AWS's own that may receive signed requests. */
   readonly allowedEndpoints: readonly string[];
   /** Writes the tunnel's own log to standard error. */
   readonly verbose: boolean;
@@ -39,12 +41,12 @@ export interface OpenOptions {
   readonly complain: (line: string) => void;
 }
 
-/** The tunnel cannot come up until a person mends something; the message says what. */
-class Hopeless extends Error {
-  override readonly name = 'Hopeless';
+/** The tunnel cannot connect until a person fixes something; the message says what. */
+class InterventionNeeded extends Error {
+  override readonly name = 'InterventionNeeded';
 }
 
-/** Runs until Ctrl-C (exit code 0), a failure that needs a person (1) or a wrong call (2), and ends the process. */
+/** Runs until Ctrl-C (exit code 0), a failure that a person must fix (1) or a wrong call (2), and ends the process. */
 export async function open(options: OpenOptions): Promise<never> {
   const log = createLog({
     level: options.verbose ? 'debug' : 'silent',
@@ -53,7 +55,7 @@ export async function open(options: OpenOptions): Promise<never> {
   const main = async (signal: AbortSignal): Promise<void> => {
     const directory = new PrivateDirectory();
     try {
-      await hold(options, directory, log, signal);
+      await runTunnel(options, directory, log, signal);
     } finally {
       directory.remove();
     }
@@ -65,7 +67,7 @@ export async function open(options: OpenOptions): Promise<never> {
   });
 }
 
-async function hold(
+async function runTunnel(
   options: OpenOptions,
   directory: PrivateDirectory,
   log: Logger,
@@ -74,20 +76,20 @@ async function hold(
   const { documents, complaints } = readDocuments(options.files);
   const [complaint] = complaints;
   if (complaint !== undefined) throw new UsageError(`${complaint.file}:${complaint.line}: ${complaint.message}`);
-  const portForward = chosen(documents, options);
-  const { config, secrets } = await prepared(portForward, documents, directory, options, signal);
-  const sidecar = await listening(config, options, log);
+  const portForward = choose(documents, options);
+  const { config, secrets } = await prepare(portForward, documents, directory, options, signal);
+  const sidecar = await listen(config, options, log);
   try {
     announce(config, sidecar, options);
     await watch(sidecar, { secrets, keys: secretKeysOf(portForward.spec) }, options.print, signal);
   } finally {
-    // Nobody drains a laptop: Ctrl-C means now.
+    // No drain on a laptop: Ctrl-C means now.
     await sidecar.stop({ drainMs: 0 });
   }
 }
 
-/** The one PortForward to open. @throws UsageError when there is none, more than one, or it is not valid. */
-function chosen(documents: readonly FileDocument[], { name, files }: OpenOptions): PortForward {
+/** The one PortForward to open. @throws UsageError if there is none, more than one, or it is not valid. */
+function choose(documents: readonly FileDocument[], { name, files }: OpenOptions): PortForward {
   const all = documents.filter(({ value }) => isPortForward(value));
   const names = all.map(({ value }) => nameOf(value));
   const wanted =
@@ -104,7 +106,7 @@ function chosen(documents: readonly FileDocument[], { name, files }: OpenOptions
   if (parsed.ok) return parsed.value;
   const issues = parsed.issues.map(({ path, message }) => `  ${path}: ${message}`);
   throw new UsageError(
-    `${first.file}: ${nameOf(first.value)} is not valid (portforward check tells the lines):\n${issues.join('\n')}`,
+    `${first.file}: ${nameOf(first.value)} is not valid (portforward check shows the lines):\n${issues.join('\n')}`,
   );
 }
 
@@ -113,7 +115,7 @@ interface Prepared {
   readonly secrets: ReadonlyMap<string, LocalSecret>;
 }
 
-async function prepared(
+async function prepare(
   portForward: PortForward,
   documents: readonly FileDocument[],
   directory: PrivateDirectory,
@@ -131,18 +133,18 @@ async function prepared(
   const names = secretNamesOf(spec);
   const cluster = options.context === undefined ? undefined : await clusterOf(options.context, signal);
   const namespace = metadata.namespace ?? cluster?.namespace;
-  const secrets = await materialise(
+  const secrets = await provideSecrets(
     { namespace, names, keys: secretKeysOf(spec) },
     {
       given: options.secrets,
       documents,
-      ...(options.secretsFolder === undefined ? {} : { folder: options.secretsFolder }),
-      ...(cluster === undefined ? {} : { fromCluster: (name) => cluster.read(namespace ?? 'default', name) }),
+      folder: options.secretsFolder,
+      fromCluster: cluster && ((name) => cluster.read(namespace ?? 'default', name)),
     },
     directory,
   );
   const config = tunnelConfigOf(
-    { spec, metadata: { ...metadata, ...(namespace === undefined ? {} : { namespace }) } },
+    { spec, metadata: { ...metadata, ...defined({ namespace }) } },
     {
       directoryOf: (name) => secrets.get(name)?.directory ?? '',
       listenPortOf: (port) => ports.get(port) ?? port,
@@ -152,7 +154,7 @@ async function prepared(
   return { config, secrets };
 }
 
-/** @throws UsageError when the document names an address that nobody allowed to get signed requests. */
+/** @throws UsageError if the document names an address that is not allowed to receive signed requests. */
 function checkAwsEndpoints({ ssm }: PortForward['spec'], allowed: readonly string[]): void {
   if (ssm === undefined) return;
   try {
@@ -168,25 +170,25 @@ async function clusterOf(context: string, signal: AbortSignal) {
   return clusterSecrets(context, signal);
 }
 
-async function listening(config: TunnelConfig, { address }: OpenOptions, log: Logger): Promise<Sidecar> {
+async function listen(config: TunnelConfig, { address }: OpenOptions, log: Logger): Promise<Sidecar> {
   try {
     return await startSidecar(config, { podUid: randomUUID(), address, log, environment: process.env });
   } catch (error) {
     const { code, port } = error as NodeJS.ErrnoException & { readonly port?: number };
     const forward = config.forwards.find(({ listenPort }) => listenPort === port);
     if (forward === undefined) throw error;
-    const mend = `--port ${freeNeighbour(forward.listenPort)}:${forward.port}`;
+    const remedy = `--port ${freeNeighbour(forward.listenPort)}:${forward.port}`;
     const where = hostPort(address, forward.listenPort);
     if (code === 'EADDRINUSE')
-      throw new UsageError(`${where} is taken by another program: choose another with ${mend}`);
+      throw new UsageError(`${where} is taken by another program: choose another with ${remedy}`);
     if (code === 'EACCES')
-      throw new UsageError(`this user may not listen on ${where}: choose a higher port with ${mend}`);
+      throw new UsageError(`this user may not listen on ${where}: choose a higher port with ${remedy}`);
     if (code === 'EADDRNOTAVAIL') throw new UsageError(`--address ${address}: this machine does not have that address`);
     throw error;
   }
 }
 
-/** 5432 → 15432: what people choose. */
+/** 5432 → 15432, as people usually choose. */
 const freeNeighbour = (port: number): number => (port + 10_000 <= 65_535 ? port + 10_000 : port - 10_000);
 
 function announce(config: TunnelConfig, sidecar: Sidecar, { print, address }: OpenOptions): void {
@@ -200,10 +202,10 @@ function announce(config: TunnelConfig, sidecar: Sidecar, { print, address }: Op
   }
 }
 
-/** Prints every change until the signal aborts. @throws Hopeless. */
+/** Prints every change until the signal aborts. @throws InterventionNeeded. */
 async function watch(
   sidecar: Sidecar,
-  here: SecretsHere,
+  here: UsedSecrets,
   print: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -211,16 +213,15 @@ async function watch(
   const ended = Promise.withResolvers<void>();
   const look = (): void => {
     const status = sidecar.status();
-    const reason = hopeless(status, here);
+    const reason = interventionReason(status, here);
     if (reason !== undefined) {
-      // The last line says it; no other says before it that it is tried again.
-      ended.reject(new Hopeless(reason));
+      // The last line says it; no line before it may say that it is tried again.
+      ended.reject(new InterventionNeeded(reason));
       return;
     }
     for (const line of lines.next(status)) print(`${new Date().toTimeString().slice(0, 8)} ${line}`);
   };
-  const stop = (): void => ended.resolve();
-  signal.addEventListener('abort', stop, { once: true });
+  using _ = onAbort(signal, () => ended.resolve());
   const unsubscribe = sidecar.onChange(look);
   try {
     look();
@@ -228,6 +229,5 @@ async function watch(
     await ended.promise;
   } finally {
     unsubscribe();
-    signal.removeEventListener('abort', stop);
   }
 }

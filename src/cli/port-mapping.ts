@@ -1,12 +1,12 @@
-// `--port 15432:5432`: which local port stands for which port of the document.
-// Neighbours: open.ts.
+// `--port 15432:5432`: the local port for each port of the document.
+// Neighbour: open.ts.
 import { effectivePorts } from '../contract/api/effective.ts';
 import type { PortForwardSpec } from '../contract/api/portforward.ts';
 import { UsageError } from './usage-error.ts';
 
 /**
- * The local port of every port of the document: its own number unless a mapping `LOCAL:PORT` (the number or the name) says otherwise;
- * LOCAL alone serves a document with one port, and 0 takes any free one. @throws UsageError.
+ * The local port of every port of the document. Default: the same number. A mapping `LOCAL:PORT` (PORT is the number or the name) chooses
+ * another one; LOCAL alone is enough for a document with one port, and 0 means any free port. @throws UsageError.
  */
 export function localPorts(spec: PortForwardSpec, mappings: readonly string[]): ReadonlyMap<number, number> {
   const ports = effectivePorts(spec);

@@ -1,4 +1,4 @@
-// `portforward sidecar`: what a tunnel pod runs. It never ends by itself but for an unreadable config or a bug.
+// `portforward sidecar`: what a tunnel pod runs. It ends by itself only because of an unreadable config or a bug.
 // Neighbours: ../sidecar/main.ts (the work), ../process/run.ts (signals and exit).
 import { logLevelVariable } from '../contract/pod.ts';
 import { createLog, isLogLevel } from '../process/log.ts';

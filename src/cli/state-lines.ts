@@ -1,16 +1,16 @@
-// What a person at the terminal reads of a running tunnel: a line whenever something changed, and nothing twice.
-// Neighbours: open.ts prints them, contract/tunnel-status.ts is what they are made of, local-secrets.ts says where a Secret is here.
+// What a person at the terminal reads about a running tunnel: one line for each change, and nothing twice.
+// Neighbours: open.ts prints the lines, contract/tunnel-status.ts is their source, local-secrets.ts knows where a Secret is on this machine.
 import { errorCodes } from '../contract/error-codes.ts';
 import type { Code } from '../contract/errors.ts';
 import type { TunnelStatus } from '../contract/tunnel-status.ts';
-import { emptySecret, type LocalSecret } from './local-secrets.ts';
+import { emptySecretReason, type LocalSecret } from './local-secrets.ts';
 
-/** Turns statuses into lines; remembers what was said. */
+/** Turns statuses into lines; remembers what was printed. */
 export class StateLines {
   #tunnel = '';
   readonly #ports = new Map<string, string>();
 
-  /** The lines that are new since the last status. */
+  /** The lines that are new since the last call. */
   next(status: TunnelStatus): string[] {
     const lines: string[] = [];
     const tunnel = tunnelLine(status);
@@ -49,29 +49,29 @@ function portLine({ name, reachable, message, reason }: TunnelStatus['ports'][nu
     : `${name}: ${message ?? reason ?? 'the destination does not answer'}`;
 }
 
-/** On this machine missing keys are not waited for, as it is in a cluster: the person who can mend it reads along. */
-const hopelessHere: readonly string[] = ['SecretNotFound', 'SecretKeyMissing', 'CredentialsMissing'] satisfies Code[];
+/** In a cluster the tunnel waits until these are fixed; here the person who can fix them is reading. */
+const permanentHere: readonly string[] = ['SecretNotFound', 'SecretKeyMissing', 'CredentialsMissing'] satisfies Code[];
 
-/** The Secrets that this machine gave the tunnel. */
-export interface SecretsHere {
+/** The Secrets that the tunnel uses on this machine. */
+export interface UsedSecrets {
   readonly secrets: ReadonlyMap<string, LocalSecret>;
-  /** Those that the driver reads. */
+  /** The keys that the driver reads. */
   readonly keys: readonly string[];
 }
 
-/** Why the tunnel cannot come up until somebody changes something, with the mend; undefined while it may. */
-export function hopeless(
+/** Why a person must fix something before the tunnel can connect, and how; undefined if it may still connect by itself. */
+export function interventionReason(
   { state, reason, message }: TunnelStatus,
-  { secrets, keys }: SecretsHere = { secrets: new Map(), keys: [] },
+  { secrets, keys }: UsedSecrets = { secrets: new Map(), keys: [] },
 ): string | undefined {
   if (state !== 'Failed' || reason === undefined || !Object.hasOwn(errorCodes, reason)) return undefined;
   const { permanent, remedy, layer } = errorCodes[reason as Code];
-  if (layer === 'destination' || (!permanent && !hopelessHere.includes(reason))) return undefined;
+  if (layer === 'destination' || (!permanent && !permanentHere.includes(reason))) return undefined;
   if (reason === 'CredentialsMissing') {
     return `${reason}: this machine has no AWS credentials that work: sign in as for the AWS command line (aws sso login; AWS_PROFILE chooses), or name a Secret in spec.ssm.secretRef`;
   }
   if (reason === 'SecretNotFound') {
-    const empty = emptySecret(secrets, keys);
+    const empty = emptySecretReason(secrets, keys);
     if (empty !== undefined) return `${reason}: ${empty}`;
   }
   const origins = [...secrets].map(([name, { origin }]) => `${name} is ${origin}`).join(', ');

@@ -1,4 +1,4 @@
-// What the person at the terminal can mend by calling the command otherwise; printed as one sentence without a stack.
+// A mistake in how a command was called; printed as one sentence without a stack.
 // Neighbours: ../main.ts prints it and exits with 2.
 
 /** A sentence for the person who typed the command. */
@@ -6,6 +6,6 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** By name, because each bundle has a class of its own. */
+/** Compares by name, because each bundle has its own copy of the class. */
 export const isUsageError = (error: unknown): error is UsageError =>
   error instanceof Error && error.name === 'UsageError';

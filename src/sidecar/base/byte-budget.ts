@@ -4,7 +4,7 @@
 /** Bytes that all buffers of a pod may hold together. */
 export const podBufferBytes = 64 * 1024 * 1024;
 
-/** A count of bytes in use out of a fixed total. It may be overdrawn by the small minimum that keeps each stream moving. */
+/** Counts the bytes in use out of a fixed total. The small minimum that keeps each stream moving may overdraw it. */
 export class ByteBudget {
   readonly total: number;
   #used = 0;
@@ -22,7 +22,7 @@ export class ByteBudget {
     return Math.max(0, this.total - this.#used);
   }
 
-  /** Bytes left to whoever wants more than the minimum that keeps a stream moving: a quarter of the total is kept for those minimums. */
+  /** Bytes left for streams that want more than the minimum that keeps them moving: a quarter of the total is reserved for those minimums. */
   get spare(): number {
     return Math.max(0, this.free - this.total / 4);
   }

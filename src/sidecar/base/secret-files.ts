@@ -1,28 +1,28 @@
-// The documented keys of one Secret as files in a directory: read together, and watched for change. The kubelet swaps the whole set by
-// one symbolic link (`..data`); on a laptop single files change. Neighbours: drivers/ssh/login/credentials.ts and drivers/ssm/aws/static-credentials.ts give
-// the bytes a meaning; contract/secret-keys.ts has the keys.
+// The documented keys of one Secret as files in a directory: read together, and watched for changes. The kubelet replaces the whole set
+// with one symbolic link (`..data`); on a laptop single files change. Neighbours: contract/secret-keys.ts lists the keys;
+// drivers/ssh/login/credentials.ts and drivers/ssm/aws/static-credentials.ts interpret the content.
 import { createHash } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface SecretFiles<Key extends string> {
-  /** False when there is no such directory: the Secret does not exist (yet). */
+  /** False if there is no such directory: the Secret does not exist (yet). */
   readonly exists: boolean;
   readonly files: Readonly<Partial<Record<Key, string>>>;
   /** Equal for equal content. */
   readonly digest: string;
 }
 
-/** At most this of a file: keys and certificates are a few KiB, known_hosts of a fleet some hundred. */
+/** Larger files are ignored: keys and certificates are a few KiB, known_hosts of a fleet some hundred. */
 const maxFileBytes = 1024 * 1024;
 
 const debounceMs = 200;
 
-/** Inotify does not see everything (a directory made later, network file systems), so content is also compared. */
+/** Inotify misses some changes (a directory created later, network file systems), so content is compared as well. */
 const pollMs = 500;
 
-/** Reads these keys, and no other file, as one consistent set. Never throws: what cannot be read is absent. */
+/** Reads these keys, and no other file, as one consistent set. Never throws: a file that cannot be read is absent. */
 export async function readSecretFiles<Key extends string>(
   directory: string,
   keys: readonly Key[],
@@ -53,7 +53,7 @@ async function readSmallFile(path: string): Promise<string | undefined> {
   }
 }
 
-/** Calls back after the content changed, within about 0.3 s where the file system tells and 0.5 s where not, until the answer is called. */
+/** Calls back after each change of the content: within about 0.3 s if the file system reports it, else 0.5 s. Returns the unsubscribe. */
 export function watchSecretFiles(directory: string, keys: readonly string[], changed: () => void): () => void {
   let stopped = false;
   let watcher: FSWatcher | undefined;
@@ -83,7 +83,7 @@ export function watchSecretFiles(directory: string, keys: readonly string[], cha
         watcher = undefined;
       });
     } catch {
-      // Not there yet, or no inotify instance left: the poll serves.
+      // The directory does not exist yet, or no inotify instance is left: polling is enough.
     }
   };
   listen();

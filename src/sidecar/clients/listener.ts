@@ -193,7 +193,7 @@ export class Listener {
   async #refuse(client: Socket, error: TunnelError, signal: AbortSignal): Promise<void> {
     const { forward, onDial, observer, log } = this.#options;
     if (!signal.aborted) onDial(forward, error);
-    log.debug({ forward: forward.name, code: error.code, reason: error.message }, 'connection failed');
+    log.debug({ forward: forward.name, reason: error.code, message: error.message }, 'connection failed');
     observer.reset(forward.name, 'dial');
     await tellReason(client, forward.appProtocol, error);
   }

@@ -142,7 +142,7 @@ export class Health {
       const { log, onChange } = this.#options;
       const fields = { forward: forward.name, destination: destinationText(forward.destination) };
       if (failure === undefined) log.info(fields, 'destination is reachable');
-      else log.info({ ...fields, code: failure.code, reason: failure.message }, 'destination is not reachable');
+      else log.info({ ...fields, reason: failure.code, message: failure.message }, 'destination is not reachable');
       onChange();
     }
     // A passive destination that just failed a client is asked until it is back.

@@ -31,7 +31,7 @@ export async function judgeTrial(entry: PooledSession, options: TrialOptions): P
     if (entry.session.signal.aborted || entry.role !== 'trial') return;
     const error = asTunnelError(cause, entry.via);
     log.info(
-      { via: entry.via, code: error.code, reason: error.message },
+      { via: entry.via, reason: error.code, message: error.message },
       'the new session carries no dial and is not used',
     );
     const now = clock.now();

@@ -170,7 +170,7 @@ export class Tunnel {
     this.#markFailed(route.via, error);
     observer.attemptFailed(error.code);
     log[isNews ? 'info' : 'debug'](
-      { via: route.via, code: error.code, reason: error.message },
+      { via: route.via, reason: error.code, message: error.message },
       'the bastion could not be connected',
     );
     this.#decide();
@@ -183,7 +183,13 @@ export class Tunnel {
     const error = asTunnelError(reason, entry.via);
     observer.sessionLost(error.code);
     log.info(
-      { via: entry.via, code: error.code, reason: error.message, streams: entry.carried, livedMs: Math.round(lived) },
+      {
+        via: entry.via,
+        reason: error.code,
+        message: error.message,
+        streams: entry.carried,
+        livedMs: Math.round(lived),
+      },
       'session lost',
     );
     // Ignore the loss of a suspect session whose route already has a healthy one.

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { parseDocuments } from '../../../src/cli/documents.ts';
-import { dataOf, materialise, PrivateDirectory, type SecretSources } from '../../../src/cli/local-secrets.ts';
+import { dataOf, PrivateDirectory, provideSecrets, type SecretSources } from '../../../src/cli/local-secrets.ts';
 
 let world: string;
 let directory: PrivateDirectory;
@@ -38,14 +38,15 @@ const manifest = (text: string) => parseDocuments('f.yaml', text).documents;
 test('a folder that the user names is used where it is', async () => {
   const folder = join(world, 'mine');
   mkdirSync(folder);
-  const found = await materialise(wanted('a'), from({ given: [`a=${folder}`] }), directory);
+  const found = await provideSecrets(wanted('a'), from({ given: [`a=${folder}`] }), directory);
   assert.deepEqual(found.get('a'), { directory: folder, origin: `the folder ${folder}` });
 });
 
 test('a single file is the private key, by a link that a rotation is seen through', async () => {
   const file = join(world, 'id_ed25519');
   writeFileSync(file, 'first');
-  const found = (await materialise(wanted('b'), from({ given: [`b=${file}`] }), directory)).get('b')?.directory ?? '';
+  const found =
+    (await provideSecrets(wanted('b'), from({ given: [`b=${file}`] }), directory)).get('b')?.directory ?? '';
   writeFileSync(file, 'second');
   assert.equal(readFileSync(join(found, 'ssh-privatekey'), 'utf8'), 'second');
 });
@@ -53,12 +54,15 @@ test('a single file is the private key, by a link that a rotation is seen throug
 test('a folder of folders serves the Secrets that it has', async () => {
   mkdirSync(join(world, 'all', 'c'), { recursive: true });
   const sources = from({ folder: join(world, 'all') });
-  assert.equal((await materialise(wanted('c'), sources, directory)).get('c')?.directory, join(world, 'all', 'c'));
+  assert.equal((await provideSecrets(wanted('c'), sources, directory)).get('c')?.directory, join(world, 'all', 'c'));
   await assert.rejects(
-    materialise(wanted('d'), sources, directory),
+    provideSecrets(wanted('d'), sources, directory),
     /the Secret d is missing here: .* make the folder \S+\/all\/d, /,
   );
-  await assert.rejects(materialise(wanted('c'), from({ folder: join(world, 'none') }), directory), /no such directory/);
+  await assert.rejects(
+    provideSecrets(wanted('c'), from({ folder: join(world, 'none') }), directory),
+    /no such directory/,
+  );
 });
 
 test('of a manifest only the documented keys are written, for this user alone', async () => {
@@ -68,7 +72,7 @@ metadata: { name: e }
 data: { known_hosts: ${Buffer.from('hosts').toString('base64')}, token: c2VjcmV0 }
 stringData: { ssh-privatekey: key }
 `);
-  const found = (await materialise(wanted('e'), from({ documents }), directory)).get('e')?.directory ?? '';
+  const found = (await provideSecrets(wanted('e'), from({ documents }), directory)).get('e')?.directory ?? '';
   assert.deepEqual(readdirSync(found).toSorted(), ['known_hosts', 'ssh-privatekey']);
   assert.equal(readFileSync(join(found, 'known_hosts'), 'utf8'), 'hosts');
   assert.equal(statSync(join(found, 'ssh-privatekey')).mode & 0o777, 0o600);
@@ -79,7 +83,7 @@ test('a manifest of another namespace is another Secret', async () => {
   const documents = manifest(
     'apiVersion: v1\nkind: Secret\nmetadata: { name: f, namespace: other }\nstringData: { known_hosts: x }\n',
   );
-  await assert.rejects(materialise(wanted('f'), from({ documents }), directory), /is missing here/);
+  await assert.rejects(provideSecrets(wanted('f'), from({ documents }), directory), /is missing here/);
 });
 
 test('the cluster is asked last, and only for what nothing else gave', async () => {
@@ -92,19 +96,19 @@ test('the cluster is asked last, and only for what nothing else gave', async () 
     given: [`h=${world}`],
   });
   const both = { ...wanted('g'), names: ['g', 'h'] };
-  const found = await materialise(both, sources, directory);
+  const found = await provideSecrets(both, sources, directory);
   assert.deepEqual(asked, ['g']);
   assert.equal(readFileSync(join(found.get('g')?.directory ?? '', 'ssh-privatekey'), 'utf8'), 'from the cluster');
 });
 
 test('what is given for a Secret that the document does not name, or from a place that is not there, is refused', async () => {
-  await assert.rejects(materialise(wanted('i'), from({ given: [`j=${world}`] }), directory), /the document names i/);
+  await assert.rejects(provideSecrets(wanted('i'), from({ given: [`j=${world}`] }), directory), /the document names i/);
   await assert.rejects(
-    materialise(wanted('i'), from({ given: ['i=/nowhere/at/all'] }), directory),
+    provideSecrets(wanted('i'), from({ given: ['i=/nowhere/at/all'] }), directory),
     /there is no \/nowhere/,
   );
   await assert.rejects(
-    materialise(wanted('i'), from({ given: ['i'] }), directory),
+    provideSecrets(wanted('i'), from({ given: ['i'] }), directory),
     /write NAME=DIRECTORY, or NAME=FILE/,
   );
 });

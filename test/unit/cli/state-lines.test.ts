@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { hopeless, StateLines } from '../../../src/cli/state-lines.ts';
+import { interventionReason, StateLines } from '../../../src/cli/state-lines.ts';
 import { errorCodes } from '../../../src/contract/error-codes.ts';
 import type { Code } from '../../../src/contract/errors.ts';
 import type { TunnelStatus } from '../../../src/contract/tunnel-status.ts';
@@ -47,16 +47,20 @@ test('only what a person must mend ends the command: permanent failures of the w
   for (const code of Object.keys(errorCodes) as Code[]) {
     const { permanent, layer } = errorCodes[code];
     const expected = layer !== 'destination' && (permanent || missing.includes(code));
-    assert.equal(hopeless(failed(code)) !== undefined, expected, code);
+    assert.equal(interventionReason(failed(code)) !== undefined, expected, code);
   }
-  assert.equal(hopeless(status({ reason: 'AuthenticationFailed' })), undefined, 'connected by another bastion');
-  assert.equal(hopeless(failed('ACodeOfTheFuture')), undefined);
+  assert.equal(
+    interventionReason(status({ reason: 'AuthenticationFailed' })),
+    undefined,
+    'connected by another bastion',
+  );
+  assert.equal(interventionReason(failed('ACodeOfTheFuture')), undefined);
 });
 
 test('what ends the command says the code and what happened, and no mend beside the one of that sentence', () => {
-  assert.equal(hopeless(failed('HostKeyUnknown')), 'HostKeyUnknown: what happened');
+  assert.equal(interventionReason(failed('HostKeyUnknown')), 'HostKeyUnknown: what happened');
   const { message: _, ...silent } = failed('HostKeyUnknown');
-  assert.equal(hopeless(silent), `HostKeyUnknown: ${errorCodes.HostKeyUnknown.remedy}`);
+  assert.equal(interventionReason(silent), `HostKeyUnknown: ${errorCodes.HostKeyUnknown.remedy}`);
 });
 
 test('keys that are not there are told by the place where they are sought on this machine', () => {
@@ -64,13 +68,13 @@ test('keys that are not there are told by the place where they are sought on thi
   try {
     const secrets = new Map([['orders-bastion', { directory: folder, origin: 'the folder ./wrong' }]]);
     const here = { secrets, keys: ['ssh-privatekey', 'password'] };
-    const missing = hopeless(failed('SecretNotFound'), here) ?? '';
+    const missing = interventionReason(failed('SecretNotFound'), here) ?? '';
     assert.match(
       missing,
       /^SecretNotFound: the folder \.\/wrong has none .* Secret orders-bastion .*: add ssh-privatekey/,
     );
     assert.doesNotMatch(missing, /namespace/);
-    const incomplete = hopeless(failed('SecretKeyMissing'), here);
+    const incomplete = interventionReason(failed('SecretKeyMissing'), here);
     assert.equal(incomplete, 'SecretKeyMissing: what happened (orders-bastion is the folder ./wrong)');
   } finally {
     rmSync(folder, { recursive: true });

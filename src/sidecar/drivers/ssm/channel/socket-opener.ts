@@ -79,7 +79,7 @@ export class SocketOpener {
         signal.throwIfAborted();
         if (!(error instanceof TunnelError) || isFinal(error)) throw error;
         log.info(
-          { sessionId: this.#sessionId, attempt, code: error.code, error },
+          { sessionId: this.#sessionId, attempt, reason: error.code, error },
           'the session could not be resumed yet',
         );
       }
