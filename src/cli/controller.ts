@@ -17,7 +17,7 @@ export async function controller(args: readonly string[], print: (line: string) 
   }
   const settings = settingsOf(args);
   const log = createLog({ level: settings.logLevel, fields: { component: 'controller' } });
-  await run((signal) => runController(signal, settings, { log }), { log, stopDeadlineMs });
+  await run((signal) => runController({ signal, settings, log }), { log, stopDeadlineMs });
 }
 
 function settingsOf(args: readonly string[]): Settings {

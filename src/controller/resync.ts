@@ -1,7 +1,7 @@
-// Every ten hours each PortForward is looked at although nothing changed: whatever a watch may once have missed is then found. Spread over
-// ten minutes and of low priority, so that nobody notices.
-// Neighbours: main.ts (runs it while leading).
-import { sleep } from '../process/clock.ts';
+// Reconciles every PortForward each ten hours although nothing changed: this finds whatever a watch may have missed. Spread over ten
+// minutes and of low priority, so that nobody notices.
+// Neighbours: tunnel-reconciler.ts (runs it while leading).
+import { type Clock, sleep, systemClock } from '../process/clock.ts';
 import type { ObjectKey } from './kube/base/object.ts';
 import type { WorkQueue } from './kube/workqueue/work-queue.ts';
 
@@ -13,13 +13,11 @@ const spreadMs = 10 * 60_000;
 export async function resync(
   store: { keys(): Iterable<ObjectKey> },
   queue: Pick<WorkQueue, 'add'>,
-  signal: AbortSignal,
-  interval = intervalMs,
+  { signal, clock = systemClock }: { readonly signal: AbortSignal; readonly clock?: Clock },
 ): Promise<void> {
   while (!signal.aborted) {
-    await sleep(interval * (0.9 + 0.2 * Math.random()), { signal }).catch(() => undefined);
+    await sleep(intervalMs * (0.9 + 0.2 * Math.random()), { signal, clock }).catch(() => undefined);
     if (signal.aborted) return;
-    const spread = Math.min(spreadMs, interval / 10);
-    for (const key of store.keys()) queue.add(key, { priority: 'low', afterMs: spread * Math.random() });
+    for (const key of store.keys()) queue.add(key, { priority: 'low', afterMs: spreadMs * Math.random() });
   }
 }

@@ -23,7 +23,7 @@ export interface StatusWriterOptions {
   readonly events: Pick<EventRecorder, 'record'>;
   readonly writes?: Counter;
   readonly repairs?: Counter;
-  readonly pauses?: StatusPauses;
+  readonly pauses?: StatusPauses | undefined;
 }
 
 /** The least time between two writes of one status, in milliseconds. */

@@ -99,8 +99,7 @@ export class World implements AsyncDisposable {
       ['--tunnel-image=registry.example/portforward:test', '--operator-namespace=operator', '--admin-port=0', ...flags],
       {},
     );
-    const ended = runController(stop.signal, settings, {
-      log: silentLog(),
+    const overrides: TestOverrides = {
       kubeConfig: loadKubeConfig({ file: this.server.kubeconfig }),
       originOf: (pod) => this.#origins.get(pod.metadata.name) ?? 'http://127.0.0.1:9',
       readerTimings: {
@@ -118,7 +117,8 @@ export class World implements AsyncDisposable {
       },
       onLeading: leading.resolve,
       ...more,
-    });
+    };
+    const ended = runController({ signal: stop.signal, settings, log: silentLog(), overrides });
     ended.catch(leading.reject);
     const { adminPort } = await leading.promise;
     let stopped = false;

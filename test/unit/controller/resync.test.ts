@@ -2,24 +2,36 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { resync } from '../../../src/controller/resync.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 
-test('every key is added again with low priority, until the signal aborts', async () => {
+const hour = 60 * 60_000;
+
+test('every key is added again every ten hours, spread over ten minutes with low priority, until the signal aborts', async () => {
   const stop = new AbortController();
+  const clock = new FakeClock();
   const added: string[] = [];
   const queue = {
-    add: (key: string, options: { readonly priority?: string } = {}) => {
-      assert.equal(options.priority, 'low');
+    add: (key: string, { priority, afterMs = 0 }: { readonly priority?: string; readonly afterMs?: number } = {}) => {
+      assert.equal(priority, 'low');
+      assert.ok(afterMs >= 0 && afterMs <= hour / 6, `${afterMs}`);
       added.push(key);
-      if (added.length === 4) stop.abort();
     },
   };
-  await resync({ keys: () => ['a/b', 'a/c'] }, queue, stop.signal, 5);
+  const running = resync({ keys: () => ['a/b', 'a/c'] }, queue, { signal: stop.signal, clock });
+  await clock.advance(9 * hour - 1);
+  assert.deepEqual(added, []);
+  await clock.advance(2 * hour + 1);
+  assert.deepEqual(added, ['a/b', 'a/c']);
+  await clock.advance(11 * hour);
   assert.deepEqual(added, ['a/b', 'a/c', 'a/b', 'a/c']);
+  stop.abort();
+  await running;
+  assert.equal(clock.pending, 0);
 });
 
 test('it ends at once when asked to stop', async () => {
   const stop = new AbortController();
-  const running = resync({ keys: () => [] }, { add: () => assert.fail('nothing is due') }, stop.signal);
+  const running = resync({ keys: () => [] }, { add: () => assert.fail('nothing is due') }, { signal: stop.signal });
   stop.abort();
   await running;
 });
