@@ -105,7 +105,7 @@ export const clusterErrorCodes = {
   PodFailed: code(
     'cluster',
     'transient',
-    'The tunnel’s container does not start or ends again and again.',
+    'The tunnel’s container does not start, or ends repeatedly.',
     'The image does not fit the node, or memory is too small.',
     'Read the message, then kubectl logs of the pod.',
   ),
@@ -127,7 +127,7 @@ export const clusterErrorCodes = {
     'document',
     'permanent',
     'The sidecar cannot read its configuration.',
-    'The operator and the image are of versions that do not fit together.',
+    'The versions of operator and image do not fit together.',
     'Give operator and tunnels the same image version.',
   ),
 };

@@ -41,7 +41,7 @@ export const errorCodes = {
     'bastion',
     'permanent',
     'A password is not sent to this bastion.',
-    'Its host key is not in the Secret’s own known_hosts: only who holds the Secret may say which host gets its password.',
+    'Its host key is not in the Secret’s own known_hosts: only whoever holds the Secret may say which host gets its password.',
     'Add the bastion’s line to the key known_hosts of the same Secret.',
   ),
   BastionNameNotResolved: code(
@@ -75,7 +75,7 @@ export const errorCodes = {
   BastionRefusing: code(
     'bastion',
     'transient',
-    'The bastion closes the connection before it greets.',
+    'The bastion closes the connection before its greeting.',
     'sshd is at MaxStartups, penalizes this address, or a load balancer has no backend.',
     'Wait for it; if it stays, raise MaxStartups or exempt the cluster (PerSourcePenaltyExemptList).',
   ),
@@ -84,7 +84,7 @@ export const errorCodes = {
     'transient',
     'The session to the bastion was lost.',
     'The network broke, sshd was restarted, or the bastion stopped answering.',
-    'None is needed: the tunnel reconnects by itself.',
+    'Nothing: the tunnel reconnects by itself.',
   ),
   HandshakeFailed: code(
     'bastion',
@@ -103,15 +103,15 @@ export const errorCodes = {
   HostKeyChanged: code(
     'bastion',
     'permanent',
-    'The bastion presented another host key than the known one.',
-    'The bastion was reinstalled, or someone is between.',
+    'The bastion presented a different host key than the known one.',
+    'The bastion was reinstalled, or someone is in between.',
     'Find out which; then replace the line in known_hosts.',
   ),
   HostKeyRevoked: code(
     'bastion',
     'permanent',
     'The bastion presented a host key that known_hosts marks as revoked.',
-    'An old or stolen key is in use.',
+    'The bastion uses an old or stolen key.',
     'Give the bastion a new host key and add its line.',
   ),
   AuthenticationFailed: code(

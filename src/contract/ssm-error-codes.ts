@@ -70,7 +70,7 @@ export const ssmErrorCodes = {
   ServiceFailed: code(
     'bastion',
     'transient',
-    'Session Manager failed in itself, or could not be reached.',
+    'Session Manager failed, or could not be reached.',
     'An outage at AWS, or no way to its endpoints from the cluster.',
     'Check the egress to the endpoints ssm and ssmmessages of the region, and AWS’s health page.',
   ),
@@ -105,7 +105,7 @@ export const ssmErrorCodes = {
   EncryptionDemanded: code(
     'bastion',
     'permanent',
-    'The session is to be encrypted with a KMS key, which port forwarding does not support.',
+    'The account demands a KMS key for sessions, which port forwarding does not support.',
     'The account’s Session Manager preferences name a KMS key and the agent applies it to port sessions.',
     'Turn KMS encryption off in the Session Manager preferences. The channel is encrypted by TLS in any case.',
   ),

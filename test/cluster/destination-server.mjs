@@ -2,7 +2,7 @@
 //   who            the server's name, then an end
 //   get BYTES      that many pseudo-random bytes, then an end
 //   put            reads to the end, then answers with the SHA-256 of what it read
-//   drip           a byte every 20 ms, for ever
+//   drip           a byte every 20 ms, without end
 // Arguments: address, port, name. Prints "listening" when it does.
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:net';
