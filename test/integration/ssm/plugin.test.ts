@@ -20,7 +20,7 @@ after(() => service.stop());
 afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end();
   await service.set({ Pace: true, Hosts: {}, AgentVersion: '3.3.4108.0' });
-  assert.equal((await service.seen()).complaints, null, 'AWS’s own client is told to break the protocol');
+  assert.equal((await service.seen()).complaints, null, 'the service complains of AWS’s own client');
 });
 
 async function serving(handle: Parameters<typeof serve>[0]): Promise<Service> {

@@ -207,8 +207,8 @@ test('the end of the channel in use leaves the connections of the retired one al
   await eventually('the fresh session is used', () => session.facts.sessionId === 'operator-1');
   const inUse = await lasting(session, database);
   the.fake.agent.closeChannel('');
-  await eventually('it is told', () => inUse.destroyed);
-  assert.equal(session.suspect, true, 'the tunnel is told to open another');
+  await eventually('its stream ends', () => inUse.destroyed);
+  assert.equal(session.suspect, true, 'the tunnel must open another');
   assert.equal(session.suspectBecause?.code, 'BastionLost', 'and why');
   assert.equal(session.hasRoom, false);
   before.write('pong');

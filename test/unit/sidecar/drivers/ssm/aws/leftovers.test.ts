@@ -111,7 +111,7 @@ test('without the permission to list sessions everything works, and the log says
   const the = await setting({ log });
   the.fake.listError = new TunnelError('AccessDenied', 'lacks ssm:DescribeSessions');
   const session = await connect(the);
-  await eventually('it is told', () => lines.length > 0);
+  await eventually('the log says so', () => lines.length > 0);
   await works(session, database);
   assert.equal(lines.length, 1);
   assert.match(JSON.stringify(lines), /not looked for/);

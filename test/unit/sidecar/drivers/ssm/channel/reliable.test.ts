@@ -98,8 +98,7 @@ function upload(count: number, line: Line, seed: number, cuts: readonly { at: nu
 
   const transmit = (frame: Buffer): void => {
     transmissions += 1;
-    const sequence = frame.readUInt32BE(0);
-    const text = frame.toString('hex');
+    const [sequence, text] = [frame.readUInt32BE(0), frame.toString('hex')];
     assert.equal(sentBytes.get(sequence) ?? text, text, 'a repetition differs from what was sent first');
     sentBytes.set(sequence, text);
     relay.carry(() => {
@@ -141,10 +140,8 @@ function upload(count: number, line: Line, seed: number, cuts: readonly { at: nu
   }
   setUp(true);
   time.run(1_000_000, () => delivered.length === count && sender.outstanding === 0);
-  assert.deepEqual(
-    delivered,
-    [...sentBytes.entries()].sort(([a], [b]) => a - b).map(([, text]) => text),
-  );
+  const inOrder = [...sentBytes.entries()].sort(([a], [b]) => a - b).map(([, text]) => text);
+  assert.deepEqual(delivered, inOrder);
   return { transmissions, ms: time.now, sender };
 }
 
