@@ -1,6 +1,6 @@
 // The one document that the controller (or `portforward open`) writes and the sidecar reads: which driver, which forwards, which
 // limits. Versioned, and unknown fields are ignored, because operator and sidecar differ in version while an upgrade rolls out.
-// Neighbours: controller/tunnel-config.ts and cli/ compute it from a PortForward; sidecar/main.ts parses it.
+// Neighbours: tunnel-config-of.ts and cli/ compute it from a PortForward; sidecar/main.ts parses it.
 import { z } from 'zod';
 import { TunnelError } from './errors.ts';
 import { hostPort } from './ip-address.ts';

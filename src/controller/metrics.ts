@@ -1,4 +1,4 @@
-// The controller's own series, beside those of the runtime (kube/metrics.ts). No label ever holds an object's name: ten thousand tunnels
+// The controller's own series, beside those of the runtime (kube/base/metrics.ts). No label ever holds an object's name: ten thousand tunnels
 // would be ten thousand series.
 // Neighbours: docs/metrics.md.
 import type { PortForwardStatus } from '../contract/api/status.ts';

@@ -1,6 +1,6 @@
 // What of a new status deserves an Event: that the tunnel became ready, that it no longer is and why, that the reason became another.
 // States on the way there (starting, connecting) are in the conditions only. Pure.
-// Neighbours: reconcile.ts (records them), kube/events.ts (merges repeats).
+// Neighbours: reconcile.ts (records them), kube/events/events.ts (merges repeats).
 import type { Condition, PortForwardStatus } from '../contract/api/status.ts';
 
 export interface Transition {

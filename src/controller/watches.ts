@@ -1,5 +1,5 @@
 // What the controller watches, and which PortForward each change concerns. It decides nothing: keys go into the queue, pods to the reader.
-// Neighbours: kube/reflector.ts (one kind), reconcile.ts (reads the caches), main.ts (runs it).
+// Neighbours: kube/cache/reflector.ts (one kind), reconcile.ts (reads the caches), main.ts (runs it).
 import type { Logger } from '../process/log.ts';
 import { portForwards, type StoredPortForward } from './base/portforward.ts';
 import { managedSelector, nameLabel } from './children/names.ts';

@@ -1,4 +1,4 @@
-// Whether this process overslept. The tunnel counts a silence anew when it was asleep itself (ssm/silence-timer.ts, ssh/liveness.ts), so an
+// Whether this process overslept. The tunnel counts a silence anew when it was asleep itself (ssm/base/silence-timer.ts, ssh/channels/liveness.ts), so an
 // upper bound on such a time holds only of a process that was awake. Neighbour: fake-clock.ts, where no real time is needed.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 

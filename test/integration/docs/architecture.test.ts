@@ -1,4 +1,5 @@
-// The map agrees with the house: ARCHITECTURE.md names every room, and every file that it and CONTRIBUTING.md name exists, in diagrams, too.
+// The map agrees with the house: ARCHITECTURE.md names every room; every file that it, CONTRIBUTING.md or a comment of a source names
+// exists, in diagrams, too.
 // Neighbours: links.test.ts (links and paths of all pages), scripts/rooms.ts (the rooms).
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
@@ -12,16 +13,32 @@ const textOf = (page: string): string => readFileSync(join(root, page), 'utf8');
 const files = globSync(['{src,test,lab,scripts,helm,crds,docs}/**/*', '*.*'], { cwd: root });
 const paths = new Set(files);
 const names = new Set(files.map((file) => basename(file)));
+const fileName = /(?<![\w./<>*-])[\w./-]*\w\.(?:ts|mjs|json|yaml)\b(?![/\w])/g;
 
 /** What a page names that does not exist, as `file.ts` or `some/folder/file.ts` (from the root), and as `call()`. */
 function missing(text: string, sources: string): string[] {
-  const named = text.match(/(?<![\w./<>*-])[\w./-]*\w\.(?:ts|mjs|json|yaml)\b(?![/\w])/g) ?? [];
+  const named = text.match(fileName) ?? [];
   const calls = [...text.matchAll(/`(?:\w+\.)?#?(\w+)\([^)`]*\)`/g)].map(([, name = '']) => name);
   return [
     ...named.filter((file) => !(file.includes('/') ? paths.has(file) : names.has(file))),
     ...calls.filter((name) => !new RegExp(`\\b${name}[(<]`).test(sources)),
   ];
 }
+
+const comment = /(?:^|\s)(?:\/\/|\/\*\*|\*)\s(.*)$/;
+
+/** Files that the comments of a source name, as `file:line: name`, and that do not exist. `kube/rest.ts` may stand for any path that ends so. */
+function missingNeighbours(file: string, text: string): string[] {
+  return text.split('\n').flatMap((content, index) => {
+    const named = comment.exec(content)?.[1]?.match(fileName) ?? [];
+    return named
+      .filter((name) => !exists(name.replace(/^(?:\.\.?\/)+/, '')))
+      .map((name) => `${file}:${index + 1}: ${name}`);
+  });
+}
+
+const exists = (name: string): boolean =>
+  paths.has(name) || (name.includes('/') ? files.some((file) => file.endsWith(`/${name}`)) : names.has(name));
 
 suite('the map of the house', () => {
   const sources = files
@@ -46,5 +63,21 @@ suite('the map of the house', () => {
       ([, room = '']) => room,
     );
     assert.deepEqual(rows.toSorted(), Object.keys(rooms).toSorted());
+  });
+
+  test('every file that a comment of the sources names exists', () => {
+    const sources = files.filter((file) => /^(src|lab|test|scripts)\/.*\.(ts|mjs)$/.test(file));
+    // The examples of this file do not exist.
+    const judged = sources.filter((file) => !import.meta.filename.endsWith(file));
+    assert.ok(judged.length > 300, `only ${judged.length} sources were found`);
+    assert.deepEqual(
+      judged.flatMap((file) => missingNeighbours(file, textOf(file))),
+      [],
+    );
+  });
+
+  test('a neighbour that does not exist is noticed', () => {
+    const text = '// Neighbours: bridge.ts, ../base/driver.ts, nowhere.ts and clients/driver.ts.\nopen("other.ts");\n';
+    assert.deepEqual(missingNeighbours('x.ts', text), ['x.ts:1: nowhere.ts', 'x.ts:1: clients/driver.ts']);
   });
 });
