@@ -43,6 +43,7 @@ async function runFile(file: string, { concurrency, fileLimitMs }: RunFilesOptio
   const started = performance.now();
   const limit = AbortSignal.timeout(fileLimitMs);
   const events = run({ files: [file], concurrency: true, signal: limit });
+  const unended = new Unended(events, file);
   let holdsTests = false;
   const onResult = (passed: boolean) => (event: Result) => {
     // The runner reports a file without tests as one test with the file's name.
@@ -69,9 +70,37 @@ async function runFile(file: string, { concurrency, fileLimitMs }: RunFilesOptio
   await finished(report);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   if (concurrency > 1) process.stdout.write(`\n── ${name} (${seconds} s)\n${shown.join('')}`);
-  if (limit.aborted) counts.failures.push(`${name}: did not end within ${fileLimitMs / 1000} s and was ended`);
-  else if (!holdsTests && counts.failures.length === 0) counts.failures.push(`${name}: holds no test`);
+  if (limit.aborted) {
+    counts.failures.push(`${name}: did not end within ${fileLimitMs / 1000} s and was ended; ${unended.sentence()}`);
+  } else if (!holdsTests && counts.failures.length === 0) counts.failures.push(`${name}: holds no test`);
   return counts;
+}
+
+/** Knows which tests of a file have begun and not ended, so that a limit that is reached names them. */
+class Unended {
+  readonly #began = new Map<number, TestIdentity>();
+  #lastEnded: string | undefined;
+
+  constructor(events: ReturnType<typeof run>, file: string) {
+    events.on('test:dequeue', (test) => {
+      if (test.name !== file) this.#began.set(test.testId, test);
+    });
+    events.on('test:complete', ({ testId, name }) => {
+      if (name === file) return;
+      this.#began.delete(testId);
+      this.#lastEnded = name;
+    });
+  }
+
+  /** Names tests, not the groups around them. A file whose code never pauses cannot report the test that it is in. */
+  sentence(): string {
+    const began = [...this.#began.values()];
+    const groups = new Set(began.map(({ parentId }) => parentId));
+    const names = began.filter(({ testId }) => !groups.has(testId)).map(({ name }) => name);
+    if (names.length > 0) return `tests that did not end: ${names.join(', ')}`;
+    const after = this.#lastEnded === undefined ? 'before its first test ended' : `after the test: ${this.#lastEnded}`;
+    return `it stopped reporting ${after}`;
+  }
 }
 
 const reasonMaxCharacters = 600;
@@ -92,6 +121,12 @@ interface TestEvent {
 function isFileSummary({ type, data }: TestEvent): boolean {
   const counted = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
   return type === 'test:diagnostic' && typeof data.message === 'string' && counted.test(data.message);
+}
+
+interface TestIdentity {
+  readonly name: string;
+  readonly testId: number;
+  readonly parentId: number | undefined;
 }
 
 interface Result {

@@ -16,7 +16,7 @@ interface Answer {
   readonly body: string;
 }
 
-export type Route = () => Answer | Promise<Answer>;
+export type ProbeRoute = () => Answer | Promise<Answer>;
 
 export interface ProbeServerOptions {
   /** Address to listen on. Default: all addresses. */
@@ -24,7 +24,7 @@ export interface ProbeServerOptions {
   /** 0 takes a free port. */
   readonly port: number;
   /** Exact paths, such as `/livez`. */
-  readonly routes: Readonly<Record<string, Route>>;
+  readonly routes: Readonly<Record<string, ProbeRoute>>;
   /** Closes the server and every connection of it. */
   readonly signal: AbortSignal;
   readonly log: Logger;
@@ -43,7 +43,7 @@ export interface ProbeServer {
 const routeDeadlineMs = 10_000;
 
 /** A route that answers 200 `ok` while `problem()` gives nothing, else 503 with its sentence. */
-export function check(problem: () => string | undefined): Route {
+export function check(problem: () => string | undefined): ProbeRoute {
   return () => {
     const sentence = problem();
     return sentence === undefined ? text(200, 'ok\n') : text(503, `${sentence}\n`);
@@ -51,12 +51,12 @@ export function check(problem: () => string | undefined): Route {
 }
 
 /** A route that answers with `value()` as JSON. */
-export function json(value: () => unknown): Route {
+export function json(value: () => unknown): ProbeRoute {
   return () => ({ status: 200, contentType: 'application/json', body: JSON.stringify(value()) });
 }
 
 /** A route that prints the registry for Prometheus. */
-export function metricsPage(registry: Registry): Route {
+export function metricsPage(registry: Registry): ProbeRoute {
   return async () => ({ status: 200, contentType: registry.contentType, body: await registry.metrics() });
 }
 
@@ -65,7 +65,7 @@ export async function startProbeServer(options: ProbeServerOptions): Promise<Pro
   const { host, port, routes, signal, log, clock } = options;
   signal.throwIfAborted();
   // A null prototype, so that a request for `/constructor`-like names finds nothing.
-  const table: Record<string, Route> = Object.assign(Object.create(null), routes);
+  const table: Record<string, ProbeRoute> = Object.assign(Object.create(null), routes);
   const server = createServer(
     { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, maxHeaderSize: 8_192 },
     (request, response) => void answer(request, response, { routes: table, log, clock }),

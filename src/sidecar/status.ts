@@ -4,7 +4,7 @@ import { defined } from '../contract/defined.ts';
 import { destinationText, type Forward, type TunnelConfig } from '../contract/tunnel-config.ts';
 import type { PortStatus, TunnelStatus } from '../contract/tunnel-status.ts';
 import type { Registry } from '../process/metrics.ts';
-import { metricsPage, type Route } from '../process/probe-server.ts';
+import { metricsPage, type ProbeRoute } from '../process/probe-server.ts';
 import type { Health } from './health/health.ts';
 import type { TunnelSnapshot } from './tunnel/snapshot.ts';
 
@@ -66,7 +66,7 @@ export function whyNotReady(sources: StatusSources): { readonly reason: string; 
 }
 
 /** The pages of the admin port. */
-export function adminRoutes(sources: StatusSources, registry: Registry): Readonly<Record<string, Route>> {
+export function adminRoutes(sources: StatusSources, registry: Registry): Readonly<Record<string, ProbeRoute>> {
   return {
     // An answer alone proves that the event loop runs.
     '/livez': () => jsonAnswer(200, { live: true }),

@@ -2,29 +2,28 @@
 // Neighbours: ports.ts, portforward.ts; the controller, the tunnel config and `portforward open` read ports only through this file.
 
 import type { PortForwardSpec } from './portforward.ts';
-import type { AppProtocol } from './ports.ts';
-import { portName } from './ports.ts';
+import { type PortSpec, portName } from './ports.ts';
 
-export type Driver = 'ssh' | 'ssm' | 'fly';
+export type SpecDriver = 'ssh' | 'ssm' | 'fly';
 type HealthMode = 'Active' | 'Passive' | 'Off';
 
 /** A port with every default filled in. */
 export interface EffectivePort {
   readonly port: number;
   readonly name: string;
-  readonly appProtocol: AppProtocol;
+  readonly appProtocol: PortSpec['appProtocol'];
   readonly destination: { readonly host: string; readonly port: number } | { readonly socket: string };
   readonly health: HealthMode;
 }
 
 /** Which driver a valid spec names. */
-export function driverOf(spec: Pick<PortForwardSpec, 'ssh' | 'ssm' | 'fly'>): Driver {
+export function driverOf(spec: Pick<PortForwardSpec, 'ssh' | 'ssm' | 'fly'>): SpecDriver {
   if (spec.ssh !== undefined) return 'ssh';
   return spec.ssm === undefined ? 'fly' : 'ssm';
 }
 
 /** Active where a probe is a whole, harmless exchange; Passive where a destination may count half-open probes against the bastion. */
-const healthByProtocol: Record<AppProtocol, HealthMode> = {
+const healthByProtocol: Record<PortSpec['appProtocol'], HealthMode> = {
   postgresql: 'Active',
   redis: 'Active',
   http: 'Active',

@@ -81,7 +81,6 @@ const portSchema = withRules(
 );
 
 export type PortSpec = z.output<typeof portSchema>;
-export type AppProtocol = PortSpec['appProtocol'];
 
 /** The name of a port, computed if it is not given. */
 export const portName = (port: Pick<PortSpec, 'port' | 'name'>): string => port.name ?? `p${port.port}`;

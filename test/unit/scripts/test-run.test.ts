@@ -71,3 +71,28 @@ test('a file that does not end in time is ended and counted as failed', () => {
   assert.match(failures.join('\n'), /hanging\.test\.mjs: did not end within 1 s and was ended/);
   assert.ok(performance.now() - started < 40_000);
 });
+
+test('a file that does not end in time names the tests that began and did not end, and no other', () => {
+  const forever = '() => new Promise(() => setTimeout(() => {}, 60_000))';
+  const { failures } = counts(
+    {
+      waiting: `test('ends', () => {}); describe('group', () => { test('waits', ${forever}); test('later', () => {}); });`,
+    },
+    5_000,
+  );
+  assert.match(failures.join('\n'), /waiting\.test\.mjs: did not end .*; tests that did not end: waits$/m);
+});
+
+test('a file that repeats without a pause names the last test that ended', () => {
+  const { failures } = counts(
+    {
+      spinning: `import { setTimeout as sleep } from 'node:timers/promises';
+        test('ends', () => {}); test('reports', () => sleep(100)); test('spins', async () => { for (;;) await null; });`,
+    },
+    5_000,
+  );
+  assert.match(
+    failures.join('\n'),
+    /spinning\.test\.mjs: did not end .*; (it stopped reporting after the test: (ends|reports)|tests that did not end: (reports|spins))$/m,
+  );
+});

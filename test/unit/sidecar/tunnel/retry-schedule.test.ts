@@ -1,4 +1,3 @@
-// When a route may be tried again, and in which order routes are tried.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -17,7 +17,7 @@ export type Action =
   | 'sts:AssumeRoleWithWebIdentity';
 
 /** A failed call, as the sentences need it. */
-export interface Call {
+interface Call {
   readonly action: Action;
   /** What the call was about, e.g. the node: ours, never AWS's text. */
   readonly subject: string;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { lockFindings } from '../../../scripts/checks/lock.ts';
+import { lockFindings } from '../../../../scripts/checks/lock.ts';
 
 const lock = (packages: Record<string, object>): string[] =>
   lockFindings({ file: 'package-lock.json', text: JSON.stringify({ packages }) }).map(({ message }) => message);
@@ -23,6 +23,6 @@ test('a package without a hash and one with an address are named, with the comma
 });
 
 test("this repository's lock is in that form", () => {
-  const file = join(import.meta.dirname, '../../../package-lock.json');
+  const file = join(import.meta.dirname, '../../../../package-lock.json');
   assert.deepEqual(lockFindings({ file, text: readFileSync(file, 'utf8') }), []);
 });
