@@ -3,10 +3,10 @@
 import { KubeConfig } from '@kubernetes/client-node';
 
 export interface KubeConfigSource {
-  /** A kubeconfig file; absent: the pod's own service account. */
-  readonly file?: string;
-  /** Another context than the file's current one. */
-  readonly context?: string;
+  /** A kubeconfig file. Default: the pod’s own service account. */
+  readonly file?: string | undefined;
+  /** Default: the file’s current context. */
+  readonly context?: string | undefined;
 }
 
 /** Reads the configuration; throws if the file or the service account is not there. */

@@ -1,7 +1,8 @@
 // Flags of `portforward controller`.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { flags, flagsHelp, readSettings } from '../../../../src/controller/base/settings.ts';
+import { flags } from '../../../../src/controller/base/flags.ts';
+import { flagsHelp, readSettings } from '../../../../src/controller/base/settings.ts';
 
 const required = ['--tunnel-image=img', '--operator-namespace=ops'];
 
@@ -31,6 +32,21 @@ test('the pod tells its name and namespace by the environment, and a flag wins',
   assert.equal(readSettings(['--tunnel-image=img'], environment).tunnel.operatorNamespace, 'from-env');
   assert.equal(readSettings(required, environment).tunnel.operatorNamespace, 'ops');
   assert.equal(readSettings(required, environment).podName, 'pod-1');
+});
+
+test('each flag becomes the field that its row names', () => {
+  const settings = readSettings([...required, '--watch-namespaces=b,a,b', '--context=there', '--workers=3'], {});
+  assert.deepEqual(settings.watchNamespaces, ['b', 'a']);
+  assert.deepEqual(settings.kubeconfig, { file: undefined, context: 'there' });
+  assert.equal(settings.workers, 3);
+  const fields = Object.values(flags).map(({ to }) => to);
+  const { tunnel, kubeconfig, ...rest } = settings;
+  const found = [
+    ...Object.keys(rest),
+    ...Object.keys(tunnel).map((field) => `tunnel.${field}`),
+    ...Object.keys(kubeconfig).map((field) => `kubeconfig.${field}`),
+  ];
+  assert.deepEqual(found.toSorted(), fields.toSorted());
 });
 
 test('each wrong flag is named with what is wrong', () => {
