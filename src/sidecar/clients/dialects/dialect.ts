@@ -1,11 +1,11 @@
-// What each protocol's file provides to tell a client the reason of a failure. Neighbours: tell-reason.ts holds the conversation.
+// What the file of each protocol provides, so that a client can be told the reason of a failure. Neighbour: tell-reason.ts.
 
 /**
- * A conversation that ends with the reason. It is fed all bytes of the client so far and answers what to send; `done` means that the
- * reason is in `reply` and nothing more is expected; `refuse` that the client speaks something else and gets a reset.
+ * A conversation that ends with the reason. `step` takes all unconsumed bytes of the client and returns what to send. `done`: the reason is
+ * in `reply`, and nothing more is expected. `refuse`: the client speaks another protocol and gets a reset.
  */
 export interface Dialect {
-  /** The server speaks first: the reason is sent without waiting for the client. */
+  /** True if the server speaks first: the reason is sent without waiting for the client. */
   readonly serverFirst?: boolean;
   step(received: Buffer, reason: string): DialectStep;
 }
@@ -13,5 +13,5 @@ export interface Dialect {
 export type DialectStep =
   | { readonly kind: 'more' }
   | { readonly kind: 'refuse' }
-  /** `consumed` bytes of the client are done with. */
+  /** The first `consumed` bytes of the client are not needed any more. */
   | { readonly kind: 'reply'; readonly reply: Buffer; readonly consumed: number; readonly done: boolean };

@@ -1,4 +1,4 @@
-// HTTP/1: the reason as a 503 with plain text, once a request has begun. HTTP/2 with prior knowledge gets a reset.
+// HTTP/1: the reason is a 503 with plain text, sent once a request has begun. HTTP/2 with prior knowledge gets a reset.
 import type { Dialect } from './dialect.ts';
 
 const requestLine = /^[A-Z]{1,20} \S+ HTTP\/1\.[01]\r?\n/;

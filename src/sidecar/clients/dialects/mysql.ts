@@ -1,8 +1,8 @@
-// MySQL and MariaDB: the server speaks first, so the reason is an ERR packet in place of the greeting, as the server itself does for
+// MySQL and MariaDB: the server speaks first, so the reason is an ERR packet instead of the greeting, as the server itself sends for
 // "Too many connections". Before capabilities are known it has no SQLSTATE part. Protocol: MySQL Internals, ERR_Packet.
 import type { Dialect } from './dialect.ts';
 
-/** ER_SERVER_SHUTDOWN: drivers take it for a lost connection. The clients' own numbers (2000 and up) are refused by them as malformed (measured). */
+/** ER_SERVER_SHUTDOWN: drivers treat it as a lost connection. They refuse the clients' own numbers (2000 and up) as malformed (measured). */
 const errorNumber = 1053;
 
 export const mysqlDialect: Dialect = {
@@ -12,7 +12,7 @@ export const mysqlDialect: Dialect = {
       Buffer.from([0xff, errorNumber & 0xff, errorNumber >> 8]),
       Buffer.from(reason, 'latin1'),
     ]);
-    // Three bytes of length, little-endian, and sequence number 0.
+    // The length in three bytes, little-endian, then sequence number 0.
     const head = Buffer.from([body.length & 0xff, body.length >> 8, 0, 0]);
     return { kind: 'reply', reply: Buffer.concat([head, body]), consumed: 0, done: true };
   },

@@ -1,11 +1,11 @@
-// PostgreSQL: the reason as the ErrorResponse to the startup message, which psql and every driver print. Answering the SSLRequest with an
-// ErrorResponse would be hidden by libpq behind "server sent an error response during SSL exchange" (measured), so it is answered N first.
+// PostgreSQL: the reason is the ErrorResponse to the startup message; psql and every driver print it. The SSLRequest before it is answered
+// with N: libpq would hide an ErrorResponse there behind "server sent an error response during SSL exchange" (measured).
 // Protocol: PostgreSQL documentation, "Message Formats" (StartupMessage, SSLRequest, GSSENCRequest, CancelRequest, ErrorResponse).
 import type { Dialect } from './dialect.ts';
 
 const sslRequest = 80877103;
 const gssEncRequest = 80877104;
-/** The limit of the server itself: MAX_STARTUP_PACKET_LENGTH. */
+/** The server's own limit: MAX_STARTUP_PACKET_LENGTH. */
 const maxStartupLength = 10_000;
 /** SQLSTATE class 08, connection_failure. */
 const sqlState = '08006';
@@ -19,7 +19,7 @@ export const postgresqlDialect: Dialect = {
     if (length === 8 && (code === sslRequest || code === gssEncRequest)) {
       return { kind: 'reply', reply: Buffer.from('N'), consumed: 8, done: false };
     }
-    // Major version 3; anything else (a cancel request among it) expects no sentence.
+    // Only major version 3; other messages, such as a cancel request, expect no answer.
     if (code >>> 16 !== 3) return { kind: 'refuse' };
     if (received.length < length) return { kind: 'more' };
     return { kind: 'reply', reply: errorResponse(reason), consumed: length, done: true };

@@ -1,5 +1,5 @@
 // Tells a client in its own protocol why there is no stream to the destination (docs/promises.md, promise 3). Called only once the
-// failure is final and no byte of the destination was delivered. Neighbours: listener.ts calls `tellReason`, one file per protocol speaks.
+// failure is final and no byte of the destination was delivered. Neighbours: listener.ts calls `tellReason`; one file per protocol knows the messages.
 import type { Socket } from 'node:net';
 import type { TunnelError } from '../../../contract/errors.ts';
 import type { AppProtocol } from '../../../contract/tunnel-config.ts';
@@ -19,14 +19,14 @@ const dialects: { readonly [P in AppProtocol]: Dialect | undefined } = {
   tcp: undefined,
 };
 
-/** A client that says nothing, or never hangs up, is reset after this long. */
+/** A client that sends nothing, or never hangs up, is reset after this long. */
 const conversationMs = 5_000;
 const lingerMs = 2_000;
 /** More than any first message of these protocols needs; PostgreSQL itself allows 10,000. */
 const maxReceived = 16 * 1024;
 const maxReasonLength = 200;
 
-/** The sentence of an error as a client may see it: ours, printable ASCII, at most 200 characters, the code always among them. */
+/** The sentence of an error for clients: printable ASCII, at most 200 characters, always with the code. */
 export function reasonOf(error: TunnelError): string {
   const code = ` (${error.code})`;
   const sentence = `portforward: ${error.message}`.replaceAll('’', "'").replaceAll(/[^\x20-\x7e]+/g, '?');
@@ -34,12 +34,12 @@ export function reasonOf(error: TunnelError): string {
   return `${sentence.length <= room ? sentence : `${sentence.slice(0, room - 3)}...`}${code}`;
 }
 
-/** Tells the client the reason in its protocol and hangs up; a reset where the protocol has no words for it. Resolves when the client is gone. */
+/** Tells the client the reason in its protocol and hangs up; a reset if the protocol has no message for it. Resolves when the client is gone. */
 export async function tellReason(client: Socket, protocol: AppProtocol, error: TunnelError): Promise<void> {
   const dialect = dialects[protocol];
   client.on('error', () => undefined);
   if (client.closed) return;
-  // Not `once` of node:events: that rejects where the client breaks off, which is an end like any other here.
+  // Not `once` of node:events: it rejects if the client breaks off, which is an ordinary end here.
   const closed = new Promise<void>((resolve) => client.once('close', () => resolve()));
   if (dialect === undefined || client.destroyed) {
     reset(client);
@@ -72,7 +72,7 @@ function converse(client: Socket, dialect: Dialect, reason: string, onTold: () =
         client.write(step.reply);
         continue;
       }
-      // What the client still sends is read and dropped: unread bytes would turn the end into a reset, and the reason might be lost.
+      // Whatever the client still sends is read and dropped: unread bytes would turn the end into a reset, and the reason might be lost.
       isOver = true;
       client.end(step.reply);
       onTold();
@@ -85,7 +85,7 @@ function converse(client: Socket, dialect: Dialect, reason: string, onTold: () =
     advance();
     if (!isOver && received.length > maxReceived) reset(client);
   });
-  // A client that leaves before it was told: nothing to say any more.
+  // The client left before it was told: nothing more to send.
   client.once('end', () => {
     if (!isOver) client.destroy();
   });
