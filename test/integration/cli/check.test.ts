@@ -33,7 +33,7 @@ test('the command takes every good document of the corpus and ends with 0', () =
   assert.equal(code, 0);
 });
 
-test('it refuses every bad one with 1, each at the fields at which the API server refuses it', async () => {
+test('it refuses every bad one with 1, at the same fields as the API server', async () => {
   const bad = corpus('bad').filter(({ text }) => /^kind: PortForward$/m.test(text));
   const files = bad.flatMap(({ name }) => ['-f', join(root, 'test/corpus/bad', `${name}.yaml`)]);
   const { code, verdicts } = check(files);
@@ -53,7 +53,7 @@ test('the line of a complaint is the line of its field', () => {
   assert.match(readFileSync(file, 'utf8').split('\n')[at - 1] ?? '', /port: 0/);
 });
 
-test('a file is read as kubectl reads it, down to the odd corners of YAML', async () => {
+test('a file is read as kubectl reads it, including the odd corners of YAML', async () => {
   const odd = `apiVersion: portforward.dev/v1alpha1
 kind: PortForward
 metadata: { name: odd }

@@ -30,14 +30,14 @@ test('every document of the corpus with ssm gets its policies, in one go', () =>
   }
 });
 
-test('standard input is a file too, and standard output holds the policy alone', () => {
+test('standard input is a file too, and standard output holds only the policy', () => {
   const text = corpus('good').find(({ name }) => name === 'minimal-ssm')?.text ?? '';
   const { status, stdout } = iam(['-f', '-', '--account', '123456789012'], text);
   assert.equal(status, 0);
   assert.match(JSON.stringify(JSON.parse(stdout)), /arn:aws:ec2:eu-west-1:123456789012:instance\/i-0123456789abcdef0/);
 });
 
-test('every bad document with ssm is refused in the words of check, with 1', () => {
+test('every bad document with ssm is refused with the sentences of check and exit code 1', () => {
   const bad = corpus('bad').filter(({ text }) => /^kind: PortForward$/m.test(text) && /^ {2}ssm:/m.test(text));
   assert.ok(bad.length >= 5, `only ${bad.length} documents were found`);
   const files = bad.flatMap(({ name }) => ['-f', join(root, 'test/corpus/bad', `${name}.yaml`)]);
@@ -52,7 +52,7 @@ test('every bad document with ssm is refused in the words of check, with 1', () 
   assert.deepEqual(told.slice(0, -1), check.stdout.trim().split('\n'));
 });
 
-test('a wrong call ends with 2 and the mend', () => {
+test('a wrong call ends with 2 and the fix', () => {
   const { status, stderr } = iam(['-f', join(root, 'test/corpus/good/minimal-ssm.yaml'), '--trust']);
   assert.equal(status, 2);
   assert.equal(stderr, 'portforward: a trust policy names the namespace: add --namespace\n');

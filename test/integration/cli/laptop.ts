@@ -36,7 +36,7 @@ export async function localPort(opened: Child, name: string): Promise<number> {
   return Number(/:(\d+) → /.exec(line)?.[1]);
 }
 
-/** What psql prints of the orders behind a local port, a customer a line. */
+/** What psql prints for the orders behind a local port, one customer per line. */
 export async function customers({ user, password, database }: Postgres, port: number): Promise<string> {
   const url = `postgresql://${user}:${password}@127.0.0.1:${port}/${database}`;
   const select = 'SELECT customer FROM orders ORDER BY id';

@@ -76,7 +76,7 @@ for (const [identity, ssm, args, env] of [
   ['keys of a Secret’s folder', { secretRef: { name: 'aws' } }, ['--secret', 'aws=FOLDER'], {}],
   ['a profile of the AWS command line', {}, [], { AWS_PROFILE: 'orders' }],
 ] as const) {
-  test(`psql reads rows through a node, with ${identity}, and Ctrl-C ends it clean`, async () => {
+  test(`psql reads rows through a node, with ${identity}, and Ctrl-C ends it cleanly`, async () => {
     const given = args.map((arg) => arg.replace('FOLDER', join(folder.path, 'aws')));
     const opened = open(document(ssm), given, env);
     try {

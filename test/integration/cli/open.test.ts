@@ -48,7 +48,7 @@ const document = (more: Readonly<Record<string, unknown>> = {}): string =>
 
 const keys = (): string[] => ['--secret', `orders-bastion=${join(folder.path, 'keys')}`];
 
-test('the document of the cluster carries psql to the private database, prints each address and the state, and ends clean on Ctrl-C', async () => {
+test('the document of the cluster carries psql to the private database, prints each address and the state, and ends cleanly on Ctrl-C', async () => {
   const opened = portforward(['open', '-f', document(), ...keys(), '--port', '0:5432']);
   try {
     const port = await localPort(opened, 'postgres');
@@ -112,7 +112,7 @@ test('an outage of the bastion shows while it lasts and heals by itself', async 
   }
 });
 
-/** A connection that is being made while sshd is killed would outlive it. */
+/** A connection that is being opened while sshd is killed would outlive it. */
 async function allSessionsThere(bastion: Sshd, opened: Child): Promise<void> {
   let [seen, since] = [0, performance.now()];
   await opened.until(() => {
@@ -150,7 +150,7 @@ test('a Secret manifest in the same file is used, and its content is gone when t
   }
 });
 
-test('a key that the bastion does not accept ends the command with 1, the reason and the mend', async () => {
+test('a key that the bastion does not accept ends the command with 1, the reason and the fix', async () => {
   const stranger = await generateKey(folder.path, { name: 'stranger' });
   folder.write('stranger-keys/ssh-privatekey', stranger.privateKey);
   const opened = portforward([
@@ -167,7 +167,7 @@ test('a key that the bastion does not accept ends the command with 1, the reason
     assert.equal(end, 'exit 1', output);
     assert.match(output, /AuthenticationFailed/);
     assert.match(output, /AuthenticationFailed: bastion .*: correct the user, the Secret or authorized_keys$/m);
-    assert.doesNotMatch(output, /Correct spec/, 'the mend is told once');
+    assert.doesNotMatch(output, /Correct spec/, 'the fix is printed once');
     assert.ok(!output.includes('PRIVATE KEY'));
   } finally {
     await opened.stop();
@@ -209,7 +209,7 @@ test('an unknown host key ends it, and --allow-insecure-host-keys is needed besi
   }
 });
 
-test('a local port that is taken is named, with the option that mends it', async () => {
+test('a local port that is taken is named, with the option that fixes it', async () => {
   const taken = createTcpServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   const { port } = taken.address() as AddressInfo;
@@ -294,7 +294,7 @@ test('the Secret comes from the cluster of a named context, never from the curre
   }
 });
 
-test('wrong calls are refused in a sentence that names the mend', async () => {
+test('wrong calls are refused in a sentence that names the fix', async () => {
   const second = documentThrough(sshd).replace('name: orders-db', 'name: other-db');
   const two = folder.write('two.yaml', `${documentThrough(sshd)}---\n${second}`);
   const invalid = folder.write('invalid.yaml', documentThrough(sshd, { ports: [{ port: 70000 }] }));
@@ -323,7 +323,7 @@ test('wrong calls are refused in a sentence that names the mend', async () => {
   }
 });
 
-test('a call without a command is a wrong one too, and help is none', async () => {
+test('a call without a command is a wrong one too; help is not', async () => {
   assert.equal((await ended(portforward([]))).end, 'exit 2');
   for (const args of [['--help'], ['help'], ['open', '--help']]) {
     const { end, output } = await ended(portforward(args));
@@ -332,7 +332,7 @@ test('a call without a command is a wrong one too, and help is none', async () =
   }
 });
 
-test('a bastion that refuses the login ends nothing while the next one is still tried', async () => {
+test('a bastion that refuses the login does not end the command while the next one is still tried', async () => {
   const refusing = await startSshd();
   const file = folder.write(
     'two-bastions.yaml',
@@ -374,7 +374,7 @@ test('a rotated key in the folder is used for the next session without a restart
     server.authorize([second.publicKey]);
     own.write('keys/ssh-privatekey', second.privateKey);
     const before = opened.log().length;
-    // The whole server, because a session that is being opened at that moment would outlive the others.
+    // Stops the whole server: a session that is being opened at that moment would outlive the others.
     await server.kill();
     await server.start();
     await opened.line(/connected via/, 20_000, before);

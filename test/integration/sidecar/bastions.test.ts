@@ -1,4 +1,4 @@
-// Several bastions that are not alike, and a tunnel that is open only while somebody uses it.
+// Several bastions that differ, and a tunnel that is open only while it is used.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';

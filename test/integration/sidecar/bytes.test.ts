@@ -119,7 +119,7 @@ test('64 MB both ways on eight connections arrive unchanged, past a ninth whose 
     socket.end();
   };
   await Promise.all([upload(), fetch(), upload(), fetch(), upload(), fetch(), upload(), fetch()]);
-  // The reader that stopped has lost nothing by it.
+  // The reader that stopped has lost nothing.
   assert.equal(await hashOf(stopped), wanted);
   stopped.destroy();
 });
@@ -183,7 +183,7 @@ test('a client that breaks off ends its connection at the destination', async ()
   await closed;
 });
 
-test('one client more than the maximum gets a reset, and a place that is left is given again', async () => {
+test('one client more than the maximum gets a reset, and a free place is used again', async () => {
   const { port } = destination.address() as AddressInfo;
   const config = tunnelConfig([bastion.hop], { forwards: [{ port }], connection: { maxConnections: 2 } });
   const small = await openSidecar(config);

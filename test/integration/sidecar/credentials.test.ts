@@ -1,4 +1,4 @@
-// The Secret's files change under a running sidecar: wrong ones never end it, mended ones are used within a second.
+// The Secret's files change under a running sidecar: wrong ones never end it, corrected ones are used within a second.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
@@ -69,7 +69,7 @@ async function worlds(): Promise<readonly (readonly [string, () => void, string]
   ];
 }
 
-test('each wrong Secret is told by its own reason, never ends the sidecar, and is mended within a second of the files', async (t) => {
+test('each wrong Secret has its own reason, never ends the sidecar, and a correction works within a second of the files', async (t) => {
   for (const [name, spoil, code] of await worlds()) {
     await t.test(name, async () => {
       spoil();
@@ -79,7 +79,7 @@ test('each wrong Secret is told by its own reason, never ends the sidecar, and i
         assert.equal(sidecar.status().reason, code);
         bastion.secret.write(files());
         const mendedAt = performance.now();
-        // Without a look at the files the next attempt is a minute after the last.
+        // Without watching the files the next attempt would be a minute after the last.
         await untilConnected(sidecar, 15_000);
         const took = performance.now() - mendedAt;
         t.diagnostic(`${name}: connected ${Math.round(took)} ms after the files were mended`);

@@ -1,4 +1,4 @@
-// The tunnel pod as a process: environment in, SIGTERM drains, nothing of the far side ends it.
+// The tunnel pod as a process: it reads the environment, SIGTERM drains it, and nothing on the far side ends it.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';

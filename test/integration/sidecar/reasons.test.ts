@@ -92,7 +92,7 @@ test('curl gets 503 with the reason', async () => {
   assert.match(head, /^HTTP\/1\.1 503 /);
 });
 
-test('a large upload that nobody can take still gets to read its 503', async () => {
+test('a large upload that nobody can take can still read its 503', async () => {
   const url = `http://127.0.0.1:${port('http')}/upload`;
   const args = [
     '--silent',
@@ -108,14 +108,14 @@ test('a large upload that nobody can take still gets to read its 503', async () 
   assert.match(await output('curl', args), /^HTTP\/1\.1 503 /);
 });
 
-test('protocols without words get a reset', async () => {
+test('protocols without a message for it get a reset', async () => {
   for (const protocol of ['tcp', 'tls'] as const) {
     const socket = await client(sidecar, protocols.indexOf(protocol));
     assert.equal(await endOf(socket), 'ECONNRESET', protocol);
   }
 });
 
-test('a client that says nothing is not kept for ever', async () => {
+test('a client that sends nothing is not kept forever', async () => {
   const socket = await client(sidecar, protocols.indexOf('redis'));
   assert.equal(await endOf(socket), 'ECONNRESET');
 });

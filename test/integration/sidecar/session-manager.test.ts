@@ -81,7 +81,7 @@ async function echoed(socket: Socket, bytes: Buffer): Promise<Buffer> {
   return Buffer.concat(got);
 }
 
-test('it becomes ready, tells node and session, carries bytes, and drains on SIGTERM', async () => {
+test('it becomes ready, reports node and session, carries bytes, and drains on SIGTERM', async () => {
   const { pod, status, client, late } = await whileAccepting(async () => {
     const { pod, port } = await start();
     await ready(pod);
@@ -112,7 +112,7 @@ test('it becomes ready, tells node and session, carries bytes, and drains on SIG
   });
 });
 
-test('so many sessions are kept as the document says, and connections are spread over them', async () => {
+test('as many sessions are kept as the document says, and connections are spread over them', async () => {
   const before = new Set((await manager.seen()).sessions.map(({ id }) => id));
   const { pod, port } = await start({ sessions: 3 });
   await pod.child.until(async () => (await pod.metric('portforward_tunnel_sessions{part="live"}')) === 3, 30_000);
@@ -128,7 +128,7 @@ test('so many sessions are kept as the document says, and connections are spread
   await closed;
 });
 
-test('a client that comes while there is no session is held until there is one', async () => {
+test('a client that arrives without a session waits until there is one', async () => {
   await manager.set({ Errors: { StartSession: { Type: 'InternalServerError', Status: 500 } } });
   try {
     const { pod, port } = await start();
@@ -167,7 +167,7 @@ test('OnDemand: no session before the first client, which is held and served; no
   }
 });
 
-test('a database that is down is told by status and by psql itself, although a dial tells nothing; and when it is back, so is psql', async () => {
+test('status and psql report a database that is down, although a dial proves nothing; and when it is back, psql works again', async () => {
   const postgres = await startPostgres();
   const forward = { port: postgres.port, appProtocol: 'postgresql' as const };
   const config = ssmTunnelConfig(manager, secret, {

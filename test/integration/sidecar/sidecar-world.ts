@@ -1,4 +1,4 @@
-// A sidecar in this process before real bastions, for the tests beside and for test/faults.
+// A sidecar in this process with real bastions, for the tests beside it and for test/faults.
 // Neighbours: lab/private-network (the servers), src/sidecar/sidecar.ts (what is tested).
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -15,7 +15,7 @@ import { hopTo, SecretDirectory, userKey } from '../ssh/ssh-world.ts';
 export type SshTunnelConfig = Extract<TunnelConfig, { driver: 'ssh' }>;
 export type SsmTunnelConfig = Extract<TunnelConfig, { driver: 'ssm' }>;
 
-/** What a test may say of a forward; the rest has the defaults of the API. */
+/** What a test may set in a forward; the rest has the defaults of the API. */
 export type ForwardOptions = Partial<Forward> & { readonly port: number };
 
 export interface ConfigOptions {
@@ -25,7 +25,7 @@ export interface ConfigOptions {
   readonly ssh?: Partial<SshTunnelConfig['ssh']>;
 }
 
-/** A config with the defaults of the API; `port` is the destination's on 127.0.0.1 unless `destination` says otherwise. */
+/** A config with the defaults of the API; `port` is the destination's port on 127.0.0.1, unless `destination` is given. */
 export function tunnelConfig(bastions: SshTunnelConfig['ssh']['bastions'], options: ConfigOptions): SshTunnelConfig {
   return { ...commonConfig(options), driver: 'ssh', ssh: { ...sshConfig(bastions), ...options.ssh } };
 }
@@ -122,7 +122,7 @@ export async function openSidecar(config: TunnelConfig, log: Logger = testLog())
   });
 }
 
-/** Resolves once `ready()` is true of the sidecar; looked at after every change and every 50 ms. @throws after `timeoutMs`, with the status. */
+/** Resolves once `ready()` is true; checks after every change of the sidecar and every 50 ms. @throws after `timeoutMs`, with the status. */
 export async function until(
   sidecar: Sidecar,
   ready: () => boolean | Promise<boolean>,
@@ -151,7 +151,7 @@ export async function untilConnected(sidecar: Sidecar, timeoutMs = 30_000): Prom
 export async function client(sidecar: Sidecar, index = 0): Promise<Socket> {
   const socket = connect({ host: '127.0.0.1', port: portOf(sidecar, index), allowHalfOpen: true, noDelay: true });
   await once(socket, 'connect');
-  // Resets are what many tests wait for; each listens for them where it does.
+  // Many tests wait for resets, and add a listener of their own.
   socket.on('error', () => undefined);
   return socket;
 }

@@ -1,4 +1,4 @@
-// A network that swallows every packet, between namespaces of this machine: what the kernel knows decides how soon a session is ended.
+// A network that swallows every packet, between namespaces of this machine: the kernel's knowledge decides how soon a session is ended.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
@@ -79,11 +79,11 @@ describe('a bastion behind a black hole', () => {
     await a.heal();
   });
 
-  test('that only the jump host before it could reach is BastionTimeout, and the sentence speaks of that jump host', async () => {
+  test('that only the jump host before it could reach is BastionTimeout, and the sentence names that jump host', async () => {
     const { a } = network.bastions;
     await network.silenceDatabase();
     const behind = { ...hopTo(a, secret), host: network.databaseName, port: 5432 };
-    // In this time the jump host lets us in, on a busy machine too.
+    // Long enough for the login at the jump host, also on a busy machine.
     const attempt = connectOnce(sshConfig([behind], { jumpHosts: [hopTo(a, secret)], connectTimeoutSeconds: 5 }));
     await assert.rejects(attempt, {
       code: 'BastionTimeout',
@@ -99,7 +99,7 @@ describe('a bastion behind a black hole', () => {
     await a.heal();
   });
 
-  test('a destination that swallows packets is DestinationTimeout, and others are not held up', async () => {
+  test('a destination that swallows packets is DestinationTimeout, and others are not delayed', async () => {
     const session = await connectOnce(config());
     await network.silenceDatabase();
     const silent = session.dial(database(), { signal: AbortSignal.timeout(1000) });

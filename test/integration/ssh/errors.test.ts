@@ -1,4 +1,4 @@
-// Each way in which a bastion or a destination fails has its own code, and a sentence that names the host, the port and the mend.
+// Each way in which a bastion or a destination fails has its own code, and a sentence that names the host, the port and the fix.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
@@ -12,7 +12,7 @@ import { closedPort } from '../../driver-suite/destinations.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { connectOnce, hopTo, SecretDirectory, userKey } from './ssh-world.ts';
 
-/** Connects, expects that code, checks what every sentence must do, and gives it. */
+/** Connects, expects that code, checks the rules for every sentence, and returns the error. */
 async function failsWith(config: SshConfig, code: Code, words?: RegExp): Promise<TunnelError> {
   let caught: unknown;
   try {
@@ -29,7 +29,7 @@ async function failsWith(config: SshConfig, code: Code, words?: RegExp): Promise
   return caught;
 }
 
-/** What a test opened, closed after it in reverse. */
+/** Closes what a test opened, in reverse order. */
 const cleanups: (() => void | Promise<void>)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
@@ -51,7 +51,7 @@ async function listener(handle: (socket: Socket) => void): Promise<number> {
   return port;
 }
 
-describe('what goes wrong on the way to the bastion', () => {
+describe('failures on the way to the bastion', () => {
   let sshd: Sshd;
   let key: KeyPair;
   let secret: SecretDirectory;
@@ -116,7 +116,7 @@ describe('what goes wrong on the way to the bastion', () => {
     await failsWith(local(http), 'HandshakeFailed', /not sshd/);
   });
 
-  test('a bastion that breaks off during the key exchange is BastionLost: time may mend it', async () => {
+  test('a bastion that breaks off during the key exchange is BastionLost, which is transient', async () => {
     const breaking = await listener((socket) => {
       socket.write('SSH-2.0-OpenSSH_9.9\r\n');
       socket.once('data', () => socket.resetAndDestroy());
@@ -172,7 +172,7 @@ describe('what goes wrong on the way to the bastion', () => {
     await server.stop();
   });
 
-  test('a revoked host key is HostKeyRevoked, even where host keys are not checked', async () => {
+  test('a revoked host key is HostKeyRevoked, even if host keys are not checked', async () => {
     const lines = sshd
       .knownHosts()
       .replaceAll(/^/gm, '@revoked ')
@@ -227,7 +227,7 @@ describe('what goes wrong on the way to the bastion', () => {
   });
 });
 
-describe('what goes wrong behind the bastion', () => {
+describe('failures behind the bastion', () => {
   let secret: SecretDirectory;
   before(() => {
     secret = new SecretDirectory();
@@ -295,7 +295,7 @@ describe('what goes wrong behind the bastion', () => {
       /AllowStreamLocalForwarding/,
     ));
 
-  test('sshd out of file descriptors is DestinationUnreachable, and old streams live on', async () => {
+  test('sshd out of file descriptors is DestinationUnreachable, and old streams stay', async () => {
     const { session } = await sessionWith({ openFiles: 32 });
     const server = await listener((socket) => void socket.pipe(socket));
     const dial = () => session.dial({ host: '127.0.0.1', port: server }, { signal: AbortSignal.timeout(30_000) });

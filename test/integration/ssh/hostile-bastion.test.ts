@@ -1,5 +1,5 @@
-// A far side that breaks the protocol or does what sshd hardly ever does: an ssh2 server in this process plays it. Nothing it does may
-// fill memory, hang, crash, or look like a clean end.
+// A far side that breaks the protocol, or does what sshd hardly ever does, played by an ssh2 server in this process. Nothing that it does
+// may fill memory, hang, crash, or look like a clean end.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -37,7 +37,7 @@ afterEach(async () => {
 
 const generateKey = (): string =>
   generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
-/** Made once: each takes up to seconds. */
+/** Generated once: each takes up to seconds. */
 const [hostKey, otherHostKey, userKey] = [generateKey(), generateKey(), generateKey()];
 
 interface Hostility {
@@ -85,7 +85,7 @@ const dial = (session: Session): Promise<Duplex> =>
   session.dial({ host: 'db', port: 5432 }, { signal: AbortSignal.timeout(30_000) });
 
 async function brokenOff(stream: Duplex): Promise<TunnelError> {
-  // What comes in one packet with the answer to the dial is told before anyone could listen.
+  // What arrives in one packet with the answer to the dial is emitted before anyone can listen.
   if (stream.errored instanceof TunnelError) return stream.errored;
   const { promise, resolve, reject } = Promise.withResolvers<TunnelError>();
   stream.once('error', (error) => resolve(error as TunnelError));
@@ -134,7 +134,7 @@ describe('a bastion that breaks the protocol', { timeout: 120_000 }, () => {
     assert.equal(session.signal.aborted, false);
   });
 
-  test('EOF and close while bytes of ours wait: all that came is read, then the loss is told', async () => {
+  test('EOF and close while our bytes wait: everything received is read, then the loss is reported', async () => {
     const answer = randomBytes(60_000);
     const session = await hostileBastion({
       onChannel: ({ protocol, id }, channel) => {
@@ -165,7 +165,7 @@ describe('a bastion that breaks the protocol', { timeout: 120_000 }, () => {
     assert.ok(session.signal.aborted);
   });
 
-  test('messages for channels that do not exist are passed over', async () => {
+  test('messages for channels that do not exist are ignored', async () => {
     const session = await hostileBastion({
       onChannel: ({ protocol }, channel) => {
         for (const id of [77, 4_294_967_295]) {

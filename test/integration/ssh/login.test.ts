@@ -50,7 +50,7 @@ describe('logging in', () => {
   test('does not stop the event loop while a key of many rounds is decrypted', async (t) => {
     const key = await generateKey(sshd.directory, { passphrase: 'open sesame', rounds: 60 });
     sshd.authorize([key.publicKey]);
-    // Of this thread's own time: what others take of the machine does not stop the loop.
+    // Only this thread's own time counts: a busy machine does not stop the loop.
     const spent = (): number => {
       const { user, system } = process.threadCpuUsage();
       return (user + system) / 1000;
@@ -76,7 +76,7 @@ describe('logging in', () => {
     await letsIn({ 'ssh-privatekey': stranger.privateKey, password: 'correct horse' });
   });
 
-  test('gives key and password where sshd demands both', async (t) => {
+  test('gives key and password if sshd requires both', async (t) => {
     const strict = await startSshd({ password: 'pw', config: ['AuthenticationMethods publickey,password'] });
     t.after(() => strict.stop());
     const key = await generateKey(strict.directory);
@@ -137,7 +137,7 @@ describe('knowing the host', () => {
     await (await connectOnce(sshConfig([hopTo(sshd, secret)], { knownHosts }))).close();
   };
 
-  test('by what ssh-keyscan prints, as it is and hashed by itself', async () => {
+  test('by the output of ssh-keyscan, plain and hashed', async () => {
     for (const args of [[], ['-H']]) {
       await connects(
         execFileSync('ssh-keyscan', [...args, '-p', String(sshd.port), '127.0.0.1'], {
@@ -157,13 +157,13 @@ describe('knowing the host', () => {
     await connects(hashed);
   });
 
-  test('by one type of key alone, though the host has others it likes better', async () => {
+  test('by one type of key only, although the host prefers others', async () => {
     for (const type of ['rsa', 'ecdsa', 'ed25519'] as const) {
       await connects(sshd.knownHosts({ types: [type] }));
     }
   });
 
-  test('by a wildcard, a bare name, and beside keys of an earlier life', async () => {
+  test('by a wildcard, a bare name, and beside older keys', async () => {
     await connects(sshd.knownHosts({ name: '[127.0.0.*]:*' }));
     await connects(sshd.knownHosts({ name: '127.0.0.1' }));
     const earlier = await generateKey(sshd.directory, { name: 'earlier' });
@@ -182,13 +182,13 @@ describe('knowing the host', () => {
     await assert.rejects(connects(`@cert-authority ${lines}`), { code: 'HostKeyUnknown', message: /@cert-authority/ });
   });
 
-  test('not at all where operator and document say so', async () => {
+  test('not at all if operator and document say so', async () => {
     await (await connectOnce(sshConfig([hopTo(sshd, secret)], { hostKeyPolicy: 'InsecureIgnore' }))).close();
   });
 });
 
 describe('a Secret that changes', () => {
-  test('is told once, is used at once, and a botched one does not end what works', async (t) => {
+  test('is reported once and used at once, and a broken one does not end a working session', async (t) => {
     const sshd = await startSshd();
     t.after(() => sshd.stop());
     const [first, second, stranger] = await Promise.all(
@@ -266,7 +266,7 @@ describe('a Secret that changes', () => {
     // The jump host accepts the new key each time.
     await letsIn(toFirst);
     await letsIn(toFirst);
-    // It was never logged in to, so what it knows is what the others knew.
+    // We never logged in to it, so we offer what the others accepted.
     await letsIn(toSecond);
     first.authorize([rotated.publicKey]);
     jump.authorize([rotated.publicKey]);

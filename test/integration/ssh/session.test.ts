@@ -27,7 +27,7 @@ import { liveMemory } from '../../support/live-memory.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { connectOnce, hopTo, SecretDirectory, userKey } from './ssh-world.ts';
 
-/** What a test opened, closed after it in reverse. */
+/** Closes what a test opened, in reverse order. */
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
@@ -82,7 +82,7 @@ describe('a session', () => {
     await eventually('more than five lines of re-exchange', () => exchanges() > 5);
   });
 
-  test('begins a key re-exchange itself when enough bytes went under one key', async () => {
+  test('begins a key re-exchange itself after enough bytes under one key', async () => {
     const { sshd, secret } = await bastion({ config: ['LogLevel DEBUG1'] });
     const hop = hopTo(sshd, secret);
     const credentials = await new CredentialStore({ secretName: 's', directory: secret.directory }).current();
@@ -124,7 +124,7 @@ describe('a session', () => {
 
   test('answers the keep-alives of sshd, with and without streams', async () => {
     const { session, dial } = await world(
-      // The seventh second without a word is one too many.
+      // The seventh silent second is one too many.
       { config: ['ClientAliveInterval 1', 'ClientAliveCountMax 6'] },
       { serverAliveIntervalSeconds: 0 },
     );
@@ -173,7 +173,7 @@ describe('a session', () => {
     sshd.resume();
   });
 
-  test('holds little for a bastion that takes nothing: streams wait, memory does not fill', async () => {
+  test('buffers little for a bastion that takes nothing: streams wait, memory does not fill', async () => {
     const { dial, sshd, session } = await world();
     const sink = await service((socket) => void socket.resume());
     const streams = await Promise.all(Array.from({ length: 48 }, () => dial(sink)));
@@ -242,7 +242,7 @@ describe('a session', () => {
     await roundTrip(await session.dial({ socket: path }, { signal: soon() }), randomBytes(1024 * 1024));
   });
 
-  test('ends when the far side sends FIN, though bytes of ours cannot leave', async () => {
+  test('ends when the far side sends FIN, although our bytes cannot leave', async () => {
     const { sshd, secret } = await bastion();
     let toUs: Socket | undefined;
     const proxy = createServer({ allowHalfOpen: true }, (client) => {

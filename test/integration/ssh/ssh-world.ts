@@ -1,4 +1,4 @@
-// A real sshd, a Secret's files and an ssh driver between them, for every test of this folder.
+// A real sshd, a Secret's files and an ssh driver, for every test of this folder.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ export class SecretDirectory {
     this.write(files);
   }
 
-  /** Each file at once: whoever watches them never sees half of one. */
+  /** Writes each file atomically: a watcher never sees half of one. */
   write(files: Readonly<Record<string, string>>): void {
     for (const [name, text] of Object.entries(files)) writeWhole(join(this.directory, name), text);
   }

@@ -1,5 +1,5 @@
-// A server in the place of AWS that writes down, for every call of the ssm driver, what IAM would be asked and about whom. It answers each
-// call so far that the next one is made; the web socket itself is refused.
+// A server instead of AWS that records, for every call of the ssm driver, the question that IAM would have to answer. It answers each call
+// just well enough for the next one; the web socket itself is refused.
 // Neighbours: iam-policy.test.ts, iam-evaluator.ts.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -20,7 +20,7 @@ export interface World {
   /** What the nodes carry. */
   readonly tags: Readonly<Record<string, string>>;
   readonly container: string;
-  /** What ids of sessions begin with while no role was assumed. */
+  /** The prefix of session ids if no role was assumed. */
   readonly caller: string;
 }
 
@@ -58,7 +58,7 @@ export class AwsRecorder {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Forgets the calls; from now on this is the account that is asked. */
+  /** Forgets the calls, and uses this account from now on. */
   begin(world: World): void {
     this.#world = world;
     this.#caller = world.caller;

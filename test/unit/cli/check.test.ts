@@ -30,7 +30,7 @@ function run(text: string, output: 'text' | 'json' = 'text') {
   return { valid, lines: lines.map((line) => line.replaceAll(file, 'pf.yaml')) };
 }
 
-test('a good document is called valid, and other kinds beside it are left alone', () => {
+test('a good document is called valid, and documents of other kinds are ignored', () => {
   const { valid, lines } = run(`apiVersion: v1\nkind: Secret\nmetadata: {name: x}\n---\n${good}`);
   assert.ok(valid);
   assert.deepEqual(lines, ['pf.yaml:5: shop/orders-db: valid']);
@@ -50,7 +50,7 @@ test('every complaint begins with file, line and column, names the field and com
   );
 });
 
-test('one bad document among good ones makes the whole bad', () => {
+test('one bad document among good ones is enough to fail', () => {
   const { valid, lines } = run(`${good}---\n${good.replace('port: 5432', 'port: 0')}`);
   assert.ok(!valid);
   assert.equal(lines.length, 2);
@@ -67,13 +67,13 @@ test('a file without a PortForward and one that is not YAML do not pass', () => 
   assert.match(lines[0] ?? '', /^pf\.yaml:\d+:\d+: is not YAML/);
 });
 
-test('another version of our kind is ours, and refused with the version that is known', () => {
+test('another version of our kind is refused with the version that is known', () => {
   const { valid, lines } = run(good.replace('v1alpha1', 'v2'));
   assert.ok(!valid);
   assert.match(lines[0] ?? '', /apiVersion: must be portforward\.dev\/v1alpha1/);
 });
 
-test('for machines the same is JSON: one entry per document, places as numbers', () => {
+test('JSON output has one entry per document, with places as numbers', () => {
   const { valid, lines } = run(`${good}---\n${good.replace('port: 5432', 'port: 0')}`, 'json');
   assert.ok(!valid);
   const verdicts = JSON.parse(lines.join('\n')) as {

@@ -7,7 +7,7 @@ import { parseDocuments, readDocuments } from '../../../src/cli/documents.ts';
 
 const values = (text: string): unknown[] => parseDocuments('f.yaml', text).documents.map(({ value }) => value);
 
-test('a file holds several documents; empty ones and comments are none', () => {
+test('a file holds several documents; empty ones and comments do not count', () => {
   assert.deepEqual(values('a: 1\n---\n---\n# nothing\n---\nb: 2\n'), [{ a: 1 }, { b: 2 }]);
   assert.deepEqual(values(''), []);
 });
@@ -36,14 +36,14 @@ test('a List is unfolded, with the places of its items', () => {
   assert.deepEqual(documents[1]?.placeOf(['b', 'c']), { line: 6, column: 8 });
 });
 
-test('a field has its line and column; one that is missing has those of what is around it', () => {
+test('a field has its line and column; a missing field has those of the nearest field around it', () => {
   const [document] = parseDocuments('f.yaml', 'spec:\n  ports:\n  - port: 5432\n    name: db\n').documents;
   assert.deepEqual(document?.placeOf(['spec', 'ports', 0, 'name']), { line: 4, column: 11 });
   assert.deepEqual(document?.placeOf(['spec', 'ports', 0, 'missing']), { line: 3, column: 5 });
   assert.deepEqual(document?.placeOf(['nothing']), { line: 1, column: 1 });
 });
 
-test('what is not YAML is complained of at its place, and the documents around it are still read', () => {
+test('a part that is not YAML is reported with its place, and the documents around it are still read', () => {
   const { documents, complaints } = parseDocuments('f.yaml', 'a: 1\n---\nb: [1\n---\nc: 3\n');
   assert.deepEqual(
     documents.map(({ value }) => value),

@@ -1,5 +1,5 @@
-// The printed policies against the calls that the driver really makes: all are allowed, nothing is allowed that is not called, and what
-// somebody else might do with the same keys is not.
+// The printed policies against the calls that the driver really makes: these are allowed and no others, and nothing that somebody else
+// might do with the same keys.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,7 @@ import { silentLog } from '../sidecar/drivers/ssm/silent-log.ts';
 import { AwsRecorder, ownKey, type Recorded } from './aws-recorder.ts';
 import { allows, type Question } from './iam-evaluator.ts';
 
-/** Every action of which the driver tells a denial, and which kind of policy allows it. A new one must be put here, and into the policy. */
+/** Every action whose denial the driver can report, and the kind of policy that allows it. Add a new one here and to the policy. */
 const known: Readonly<Record<Action, 'permissions' | 'trust'>> = {
   'ssm:StartSession': 'permissions',
   'ssm:ResumeSession': 'permissions',
@@ -80,7 +80,7 @@ const examples: readonly Example[] = [
     : [{ name, portForward: parsed.value, policies: permissions(parsed.value, ssm, account) }];
 });
 
-/** What the driver asks AWS for the document, and the calls that it makes once a session was there. */
+/** The driver's calls to AWS for the document, and those after a session was open. */
 async function callsOf(portForward: PortForward): Promise<readonly Recorded[]> {
   const { ssm } = portForward.spec;
   assert.ok(ssm);
@@ -127,7 +127,7 @@ async function callsOf(portForward: PortForward): Promise<readonly Recorded[]> {
   return [...recorder.calls];
 }
 
-/** What a cluster puts into the pod: Pod Identity where the document names no role and no keys. */
+/** What a cluster adds to the pod: Pod Identity if the document names no role and no keys. */
 function environmentOf({ irsaRoleArn }: NonNullable<PortForward['spec']['ssm']>): Record<string, string> {
   return irsaRoleArn === ''
     ? {
@@ -155,7 +155,7 @@ suite('policies', () => {
   });
 
   for (const { name, portForward, policies } of examples) {
-    test(`${name}: all that the driver calls is allowed, and only that`, async () => {
+    test(`${name}: exactly what the driver calls is allowed`, async () => {
       const calls = await callsOf(portForward);
       const denied = calls.filter((call) => {
         const policy = policies[call.by];
@@ -204,7 +204,7 @@ suite('policies', () => {
     test(`${what} is not allowed`, () => assert.ok(!allows(tags, question)));
   }
 
-  test('the evaluator allows what these refusals only differ from', () => {
+  test('the evaluator allows the calls from which these refusals differ in one detail', () => {
     assert.ok(allows(tags, start(instance, bastion)));
     assert.ok(allows(tags, start('arn:aws:ssm:eu-west-1::document/AWS-StartPortForwardingSession')));
     assert.ok(

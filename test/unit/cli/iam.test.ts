@@ -74,7 +74,7 @@ const statementsOf = (text: string | undefined): readonly Statement[] =>
   (JSON.parse(text ?? '') as { readonly Statement: readonly Statement[] }).Statement;
 
 suite('permissions', () => {
-  test('one policy is one JSON document on standard output; what it is for is told beside it', () => {
+  test('one policy is one JSON document on standard output; its purpose goes to standard error', () => {
     const { complete, printed, complaints } = run(ssm(irsa));
     assert.ok(complete);
     assert.equal(printed.length, 1);
@@ -103,7 +103,7 @@ suite('permissions', () => {
     assert.deepEqual(run(ssm(`${irsa}, ${assumed}`), { role: 'assumed' }).printed, [printed[1]]);
   });
 
-  test('the account is the role’s, else the one that is told, else any', () => {
+  test('the account is the role’s, else the given one, else any', () => {
     const accountOf = (text: string, options: Partial<IamOptions> = {}): string | undefined =>
       statementsOf(run(text, options).printed[0])[0]?.Resource[0]?.split(':')[4];
     assert.equal(accountOf(ssm(irsa)), '123456789012');
@@ -132,7 +132,7 @@ suite('permissions', () => {
     assert.match(complaints.at(-1) ?? '', /^no policy for/);
   });
 
-  test('an invalid document gets no policy but the sentences of check; what is no YAML is told', () => {
+  test('an invalid document gets no policy but the sentences of check; a file that is not YAML is reported', () => {
     const { complete, printed, complaints } = run(
       `${ssm('region: moon')}---\n${ssm(irsa)}`.replace('region: eu-west-1, ', ''),
     );
@@ -145,7 +145,7 @@ suite('permissions', () => {
     assert.match(run('a: [1\n').complaints[0] ?? '', /^pf\.yaml:\d+:\d+: is not YAML/);
   });
 
-  test('for machines: one array that tells what each policy is for', () => {
+  test('JSON output is one array that says what each policy is for', () => {
     const { printed } = run(`${ssm(`${irsa}, ${assumed}`)}---\n${ssm(irsa, 'stock-db')}`, { output: 'json' });
     const all = JSON.parse(printed.join('\n')) as { name: string; role: string; kind: string; policy: object }[];
     assert.deepEqual(
@@ -164,7 +164,7 @@ suite('trust', () => {
     run(text, { trust: true, ...options }).printed.flatMap((each) => statementsOf(each));
   const issuer = 'oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF';
 
-  test('the ServiceAccount is the one that the controller makes', () => {
+  test('the ServiceAccount is the one that the controller creates', () => {
     const portForward = { metadata: { name: 'orders-db', namespace: 'shop' }, spec: {} } as ValidPortForward;
     const made = serviceAccount(portForward, { environment: [], caBundle: '', serviceAccountAnnotations: {} })?.metadata
       .name;
@@ -204,13 +204,13 @@ suite('trust', () => {
         Condition: { StringEquals: { 'sts:ExternalId': 'shop' } },
       },
     ]);
-    // Pod Identity's tags go along.
+    // Pod Identity passes its tags on.
     const tunnelRole = 'arn:aws:iam::123456789012:role/pods';
     const [, tags] = trust(ssm(assumed), { role: 'assumed', tunnelRole });
     assert.deepEqual([tags?.Action, tags?.Principal], [['sts:TagSession'], { AWS: tunnelRole }]);
   });
 
-  test('what the document does not tell is asked for', () => {
+  test('facts that the document lacks are asked for', () => {
     const without = ssm('sessions: 1').replace(', namespace: shop', '');
     assert.throws(() => trust(without), /add --namespace/);
     assert.equal(trust(without, { namespace: 'shop' }).length, 1);
@@ -219,7 +219,7 @@ suite('trust', () => {
     assert.throws(() => trust(ssm(assumed), { role: 'assumed' }), /add --tunnel-role/);
   });
 
-  test('keys of a Secret belong to a user, whom nobody has to trust', () => {
+  test('keys of a Secret belong to a user, which needs no trust policy', () => {
     const { complete, printed } = run(ssm('secretRef: { name: aws }'), { trust: true });
     assert.ok(!complete);
     assert.deepEqual(printed, []);

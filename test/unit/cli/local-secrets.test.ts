@@ -35,14 +35,14 @@ const from = (sources: Partial<SecretSources>): SecretSources => ({ given: [], d
 
 const manifest = (text: string) => parseDocuments('f.yaml', text).documents;
 
-test('a folder that the user names is used where it is', async () => {
+test('a folder that the user names is used in place', async () => {
   const folder = join(world, 'mine');
   mkdirSync(folder);
   const found = await provideSecrets(wanted('a'), from({ given: [`a=${folder}`] }), directory);
   assert.deepEqual(found.get('a'), { directory: folder, origin: `the folder ${folder}` });
 });
 
-test('a single file is the private key, by a link that a rotation is seen through', async () => {
+test('a single file is linked as the private key, so that a rotation is noticed', async () => {
   const file = join(world, 'id_ed25519');
   writeFileSync(file, 'first');
   const found =
@@ -51,7 +51,7 @@ test('a single file is the private key, by a link that a rotation is seen throug
   assert.equal(readFileSync(join(found, 'ssh-privatekey'), 'utf8'), 'second');
 });
 
-test('a folder of folders serves the Secrets that it has', async () => {
+test('a folder of folders provides the Secrets that it has', async () => {
   mkdirSync(join(world, 'all', 'c'), { recursive: true });
   const sources = from({ folder: join(world, 'all') });
   assert.equal((await provideSecrets(wanted('c'), sources, directory)).get('c')?.directory, join(world, 'all', 'c'));
@@ -65,7 +65,7 @@ test('a folder of folders serves the Secrets that it has', async () => {
   );
 });
 
-test('of a manifest only the documented keys are written, for this user alone', async () => {
+test('only the documented keys of a manifest are written, readable by this user only', async () => {
   const documents = manifest(`apiVersion: v1
 kind: Secret
 metadata: { name: e }
@@ -86,7 +86,7 @@ test('a manifest of another namespace is another Secret', async () => {
   await assert.rejects(provideSecrets(wanted('f'), from({ documents }), directory), /is missing here/);
 });
 
-test('the cluster is asked last, and only for what nothing else gave', async () => {
+test('the cluster is asked last, and only for what no other source has', async () => {
   const asked: string[] = [];
   const sources = from({
     fromCluster: (name) => {
@@ -101,7 +101,7 @@ test('the cluster is asked last, and only for what nothing else gave', async () 
   assert.equal(readFileSync(join(found.get('g')?.directory ?? '', 'ssh-privatekey'), 'utf8'), 'from the cluster');
 });
 
-test('what is given for a Secret that the document does not name, or from a place that is not there, is refused', async () => {
+test('a Secret that the document does not name, or a path that does not exist, is refused', async () => {
   await assert.rejects(provideSecrets(wanted('i'), from({ given: [`j=${world}`] }), directory), /the document names i/);
   await assert.rejects(
     provideSecrets(wanted('i'), from({ given: ['i=/nowhere/at/all'] }), directory),

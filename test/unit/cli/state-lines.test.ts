@@ -19,7 +19,7 @@ const status = (more: Partial<TunnelStatus>): TunnelStatus => ({
 
 const failed = (reason: string): TunnelStatus => status({ state: 'Failed', reason, message: 'what happened' });
 
-test('a line is said when something changes and never twice in a row', () => {
+test('a line is printed when something changes, and never twice in a row', () => {
   const lines = new StateLines();
   assert.deepEqual(lines.next(status({ state: 'Connecting' })), ['connecting']);
   assert.deepEqual(lines.next(status({ state: 'Connecting' })), []);
@@ -27,7 +27,7 @@ test('a line is said when something changes and never twice in a row', () => {
   assert.deepEqual(lines.next(status({ hostKeyFingerprint: 'SHA256:x', since: 'later' })), []);
 });
 
-test('ports are told of while there is a session, and only when their state changed', () => {
+test('ports are reported only during a session, and only when their state changed', () => {
   const lines = new StateLines();
   const port = (reachable: boolean | null, message?: string) => [
     { name: 'db', reachable, ...(message === undefined ? {} : { message }) },
@@ -42,7 +42,7 @@ test('ports are told of while there is a session, and only when their state chan
   assert.deepEqual(lines.next(status({ ports: port(false, 'it refuses') })), ['connected via bastion:22']);
 });
 
-test('only what a person must mend ends the command: permanent failures of the way, and keys that are not there', () => {
+test('only what a person must fix ends the command: permanent failures of the bastion, and missing keys', () => {
   const missing: readonly Code[] = ['SecretNotFound', 'SecretKeyMissing', 'CredentialsMissing'];
   for (const code of Object.keys(errorCodes) as Code[]) {
     const { permanent, layer } = errorCodes[code];
@@ -57,13 +57,13 @@ test('only what a person must mend ends the command: permanent failures of the w
   assert.equal(interventionReason(failed('ACodeOfTheFuture')), undefined);
 });
 
-test('what ends the command says the code and what happened, and no mend beside the one of that sentence', () => {
+test('the last line has the code and what happened, and the fix only once', () => {
   assert.equal(interventionReason(failed('HostKeyUnknown')), 'HostKeyUnknown: what happened');
   const { message: _, ...silent } = failed('HostKeyUnknown');
   assert.equal(interventionReason(silent), `HostKeyUnknown: ${errorCodes.HostKeyUnknown.remedy}`);
 });
 
-test('keys that are not there are told by the place where they are sought on this machine', () => {
+test('missing keys are reported with the place where this machine looks for them', () => {
   const folder = mkdtempSync(join(tmpdir(), 'portforward-lines-'));
   try {
     const secrets = new Map([['orders-bastion', { directory: folder, origin: 'the folder ./wrong' }]]);

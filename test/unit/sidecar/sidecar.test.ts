@@ -1,4 +1,4 @@
-// The end of a whole sidecar before a driver without a network: what is open is reset in time, and nothing keeps it from its end.
+// How a whole sidecar ends, with a driver without a network: open connections are reset in time, and nothing delays the end.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -47,11 +47,11 @@ async function sidecarBefore(clock: FakeClock, destination: () => Duplex): Promi
   return sidecar;
 }
 
-test('a client that ended and a destination that takes no more bytes do not keep the drain from its end', {
+test('a client that ended and a destination that takes no more bytes do not delay the drain', {
   timeout: 30_000,
 }, async () => {
   const clock = new FakeClock();
-  // It has sent its end and leaves what comes where it is.
+  // It has sent its end and does not take any bytes.
   const silent = (): Duplex =>
     new Duplex({
       read() {
@@ -73,7 +73,7 @@ test('a client that ended and a destination that takes no more bytes do not keep
   await stopping;
 });
 
-test('what is open is reset when the limit of this stop is over, whatever the document says of others', async () => {
+test('open connections are reset at the limit of this stop, whatever the document’s limit is', async () => {
   const clock = new FakeClock();
   const sidecar = await sidecarBefore(
     clock,

@@ -1,4 +1,4 @@
-// What /statusz and /readyz say of each state.
+// What /statusz and /readyz say about each state.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TunnelError } from '../../../src/contract/errors.ts';
@@ -28,7 +28,7 @@ function sources(
 const connected = { state: 'Connected', via: 'a:22', facts: { hostKeyFingerprint: 'SHA256:x' } } as const;
 const failed = { state: 'Failed', error: new TunnelError('HostKeyChanged', 'a:22 shows another key') } as const;
 
-test('the document holds to its schema in every state', () => {
+test('the document matches its schema in every state', () => {
   for (const state of [connected, failed, { state: 'Idle' }, { state: 'Connecting' }] as const) {
     for (const failing of [true, false]) {
       const status = statusOf(sources(state, { failing }));
@@ -37,7 +37,7 @@ test('the document holds to its schema in every state', () => {
   }
 });
 
-test('connected: via and fingerprint; failed: reason and sentence; a port: whether it is reachable and why not', () => {
+test('connected: via and fingerprint; failed: reason and message; a port: whether it is reachable, and why not', () => {
   assert.deepEqual(statusOf(sources(connected, { failing: true })), {
     version: 1,
     state: 'Connected',
@@ -60,12 +60,12 @@ test('connected: via and fingerprint; failed: reason and sentence; a port: wheth
   assert.equal(status.ports[0]?.reachable, null);
 });
 
-test('a sentence too long for the document is cut', () => {
+test('a message that is too long for the document is cut', () => {
   const long = { state: 'Failed', error: new TunnelError('BastionLost', 'x'.repeat(5_000)) } as const;
   tunnelStatusSchema.parse(statusOf(sources(long)));
 });
 
-test('ready is: connected, or idle on demand; never while draining', () => {
+test('ready means connected, or idle on demand; never while draining', () => {
   assert.equal(whyNotReady(sources(connected)), undefined);
   assert.equal(whyNotReady(sources({ state: 'Idle' })), undefined);
   assert.equal(whyNotReady(sources({ state: 'Connecting' }))?.reason, 'NotConnected');
@@ -73,7 +73,7 @@ test('ready is: connected, or idle on demand; never while draining', () => {
   assert.equal(whyNotReady(sources(connected, { draining: true }))?.reason, 'Draining');
 });
 
-test('a dead destination takes readiness away only with the policy Destination', () => {
+test('a dead destination makes the pod unready only with the policy Destination', () => {
   assert.equal(whyNotReady(sources(connected, { failing: true })), undefined);
   const strict = { readiness: 'Destination' } as const;
   assert.equal(whyNotReady(sources(connected, { ...strict, failing: true }))?.reason, 'DestinationRefused');

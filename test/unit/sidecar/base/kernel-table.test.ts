@@ -40,7 +40,7 @@ for (const [listening, host] of [
   ['::1', '::1'],
   ['::', '127.0.0.1'],
 ] as const) {
-  test(`finds a connection to ${host} of a listener on ${listening} in the kernel’s own table, with what is unread`, async () => {
+  test(`finds a connection to ${host} of a listener on ${listening} in the kernel’s own table, with its unread bytes`, async () => {
     const server = createServer({ pauseOnConnect: true }).listen(0, listening);
     await once(server, 'listening');
     const accepted = once(server, 'connection') as Promise<[Socket]>;

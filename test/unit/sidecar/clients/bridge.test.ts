@@ -15,7 +15,7 @@ import { type BridgeResult, bridge } from '../../../../src/sidecar/clients/bridg
 interface Bridged extends AsyncDisposable {
   /** The client's own end. */
   readonly client: Socket;
-  /** The socket that the bridge has of it. */
+  /** The bridge's socket to the client. */
   readonly served: Socket;
   /** The destination's own end. */
   readonly far: Duplex;
@@ -220,7 +220,7 @@ test('a slow client of a destination that has closed both ways gets all of it, h
   const text = read(b.client);
   b.client.resume();
   assert.equal((await text).length, 500_000);
-  // Its kernel acknowledges the last of it a little later.
+  // Its kernel acknowledges the last bytes a little later.
   while ((await kernelRow(b.served))?.unacknowledged !== 0) await turn();
   await lingers();
   assert.equal(b.served.destroyed, true, 'a client that has all and does not end is not waited for for ever');
@@ -290,7 +290,7 @@ test('resetting a closed socket does nothing', async () => {
   server.close();
 });
 
-test('a refusal before the first byte leaves the client as if nothing had been read of it', async () => {
+test('a refusal before the first byte leaves the client as if nothing had been read from it', async () => {
   await using b = await bridged();
   const refusal = new TunnelError('DestinationUnreachable', 'the agent could not connect');
   b.client.write('hello ');

@@ -1,4 +1,4 @@
-// One local port with a client, before a destination in memory.
+// One local port with a client, and a destination in memory.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -10,7 +10,7 @@ import { ByteBudget } from '../../../../src/sidecar/base/byte-budget.ts';
 import { ConnectionCount, Listener, type ResetCause } from '../../../../src/sidecar/clients/listener.ts';
 import { orders } from '../tunnel/memory-driver.ts';
 
-test('a client that the drain resets is counted once, although its session ends with it', async () => {
+test('a client that the drain resets is counted once, although its session ends at the same time', async () => {
   const session = new AbortController();
   const resets: ResetCause[] = [];
   const dialled = Promise.withResolvers<void>();

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { nativeCrypto } from '../../../../../../src/sidecar/drivers/ssh/base/ssh2-hardening.ts';
 
-/** Collections that V8 begins by itself run outside of any context, unlike those of `gc()`: only they show the abort. */
+/** V8's own collections run outside of any context, unlike those of `gc()`: only they show the abort. */
 const freeCiphers = `
 const { createCipher, CIPHER_INFO } = require('ssh2/lib/protocol/crypto.js');
 const cipher = { cipherInfo: CIPHER_INFO['aes128-gcm@openssh.com'], cipherIV: Buffer.alloc(12), cipherKey: Buffer.alloc(16) };

@@ -57,7 +57,7 @@ describe('inbound window', () => {
     assert.equal(budget.used, 0);
   });
 
-  test('busy streams share: those that came first give way to those that came last', () => {
+  test('busy streams share: earlier ones give way to later ones', () => {
     const budget = new ByteBudget();
     const windows: InboundWindow[] = [];
     let now = 0;
@@ -77,7 +77,7 @@ describe('inbound window', () => {
     for (const window of windows) assert.ok(window.granted >= 256 * 1024, `${window.granted}`);
   });
 
-  test('whatever is received and consumed: never beyond the grant, never stuck, everything given back', () => {
+  test('whatever is received and consumed: never more than granted, never stuck, everything given back', () => {
     const step = fc.record({
       receive: fc.integer({ min: 0, max: 200_000 }),
       consume: fc.integer({ min: 0, max: 200_000 }),

@@ -19,7 +19,7 @@ describe('kernel evidence', () => {
     assert.equal(provesNetworkDead(row), false);
   });
 
-  test('a connection that has ended its side is judged no more', () => {
+  test('a connection that has ended its side is no longer judged', () => {
     assert.equal(provesNetworkDead({ ...row, state: '04', retransmits: 9 }), false);
   });
 });

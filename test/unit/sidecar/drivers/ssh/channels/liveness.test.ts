@@ -10,7 +10,7 @@ class Simulation {
   readonly liveness = new Liveness({ intervalMs: 2000 }, 0, 0);
   readonly actions: { readonly at: number; readonly action: LivenessAction }[] = [];
 
-  /** Ticks until `until`; `answer` is called for every action. */
+  /** Ticks until `until`; calls `answer` for every action. */
   run(until: number, answer: (action: LivenessAction) => void = () => undefined): void {
     while (this.now + this.liveness.tickMs <= until) {
       this.now += this.liveness.tickMs;
@@ -91,7 +91,7 @@ describe('liveness', () => {
     assert.equal(simulation.liveness.suspect, false);
   });
 
-  test('our own absence is not taken for the far side’s: a late tick restarts the count', () => {
+  test('our own absence does not count as the far side’s: a late tick restarts the count', () => {
     const simulation = new Simulation();
     simulation.run(1500);
     simulation.now += 60_000;
@@ -103,7 +103,7 @@ describe('liveness', () => {
     assert.equal(simulation.liveness.suspect, true);
   });
 
-  test('whenever bytes come at least every 3.9 s, whatever the ticks do, nothing is suspect', () => {
+  test('while bytes come at least every 3.9 s nothing is suspect, whatever the ticks do', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 3900 }), { maxLength: 50 }), (gaps) => {
         const simulation = new Simulation();

@@ -128,7 +128,7 @@ describe('credentials', () => {
     await assert.doesNotReject(store.current());
   });
 
-  test('keeps for each hop what it accepted, and offers it to one that accepted nothing yet', async () => {
+  test('keeps what each hop accepted, and offers it to a hop that has accepted nothing yet', async () => {
     const path = directory({ 'ssh-privatekey': pkcs8() });
     const store = new CredentialStore({ secretName: 's', directory: path });
     const first = await store.current();
@@ -156,13 +156,13 @@ describe('credentials', () => {
   });
 });
 
-/** Until a watcher of these files has read what is there: its reading began before ours. */
+/** Resolves once a watcher of these files has read their present content: its reading began before ours. */
 async function primed(path: string): Promise<void> {
   await sleep(100);
   await readSecretFiles(path, secretKeys.ssh);
 }
 
-/** Resolves when `changed` was called, with the milliseconds that took. @throws after 20 s. */
+/** Resolves when `changed` was called, with the milliseconds until then. @throws after 20 s. */
 async function change(path: string, make: () => void): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const stop = watchSecretFiles(path, secretKeys.ssh, resolve);
@@ -202,7 +202,7 @@ describe('watching a Secret’s files', () => {
     t.diagnostic(`after ${took.toFixed(0)} ms`);
   });
 
-  test('sees a directory that is made later', async () => {
+  test('sees a directory that is created later', async () => {
     const path = join(root, 'made-later');
     await change(path, () => {
       mkdirSync(path);
@@ -223,7 +223,7 @@ describe('watching a Secret’s files', () => {
   });
 
   test('joins the writes of one change into one call', async () => {
-    // Where our own writes took so long that a look at the files may have come between them, once more.
+    // If our own writes took so long that the watcher may have read between them, try again.
     for (let attempt = 1; ; attempt++) {
       const path = directory({ password: 'one' });
       let calls = 0;

@@ -90,21 +90,21 @@ describe('known_hosts', () => {
     assert.equal(verdict(line('b.stion.example.com')), 'unknown', 'a dot is a dot');
   });
 
-  test('refuses a revoked key even where another line trusts it', () => {
+  test('refuses a revoked key even if another line trusts it', () => {
     const text = `${line('bastion.example.com')}\n@revoked ${line('*')}`;
     assert.equal(verdict(text), 'revoked');
     assert.deepEqual(parseKnownHosts(text).knownKeyTypes('bastion.example.com', 22), []);
     assert.equal(verdict(text, 'bastion.example.com', 22, other), 'changed');
   });
 
-  test('never trusts a certificate authority’s line, but tells that there is one', () => {
+  test('never trusts a certificate authority’s line, but reports it', () => {
     const hosts = parseKnownHosts(`@cert-authority ${line('*.example.com')}`);
     assert.equal(hosts.verdict('bastion.example.com', 22, key), 'unknown');
     assert.equal(hosts.hasAuthority('bastion.example.com', 22), true);
     assert.equal(hosts.hasAuthority('elsewhere', 22), false);
   });
 
-  test('passes over lines that cannot be read', () => {
+  test('skips lines that cannot be read', () => {
     const text = [
       'bastion.example.com',
       'bastion.example.com ssh-ed25519',
@@ -136,7 +136,7 @@ describe('known_hosts', () => {
     );
   });
 
-  test('never throws and never trusts out of noise', () => {
+  test('never throws, and never trusts noise', () => {
     const noise = fc.string({ unit: 'binary', maxLength: 200 });
     fc.assert(fc.property(noise, (text) => assert.notEqual(verdict(text), 'trusted')));
     const fields = fc.array(
