@@ -1,9 +1,9 @@
 // Watches every destination through the tunnel (docs/promises.md, promise 2):
-//   Active   asked in its protocol whenever the transport comes up and every interval
+//   Active   probed in its protocol whenever the transport comes up and every interval
 //   Passive  one dial whenever the transport comes up, then the clients' own dials; while it is unreachable also a dial per interval,
-//            because nobody may come who would find out that it is back
+//            because no client may come to find out that it is back
 //   Off      never judged
-// Neighbours: probe.ts asks, reachability.ts keeps the result, tunnel.ts carries the question, status.ts shows the answer.
+// Neighbours: tunnel.ts dials, probe.ts talks to the destination, reachability.ts keeps the result, status.ts reports it.
 import { TunnelError } from '../../contract/errors.ts';
 import { destinationText, type Forward, type TunnelConfig } from '../../contract/tunnel-config.ts';
 import type { Clock } from '../../process/clock.ts';
@@ -17,10 +17,11 @@ export interface HealthOptions {
   readonly tunnel: Pick<Tunnel, 'probe' | 'onChange' | 'snapshot'>;
   readonly forwards: readonly Forward[];
   readonly config: TunnelConfig['healthCheck'];
-  /** A dial that resolved says nothing of the destination yet. */
+  /** A dial that has resolved says nothing about the destination yet. */
   readonly optimisticDials: boolean;
   readonly clock: Clock;
-  readonly random?: () => number;
+  /** Default: `Math.random`. */
+  readonly random?: (() => number) | undefined;
   readonly log: Logger;
   /** Called after a destination became reachable or unreachable. */
   readonly onChange: () => void;
@@ -30,13 +31,13 @@ interface Watched {
   readonly forward: Forward;
   readonly reachability: Reachability;
   cancelTimer?: (() => void) | undefined;
-  isAsking: boolean;
+  isProbing: boolean;
 }
 
-/** How long a refusal takes at most to come back from a destination that refuses: agents are hundreds of milliseconds away. */
+/** How long the refusal of a destination takes at most to come back: agents are hundreds of milliseconds away. */
 const refusalMs = 2_000;
 
-/** Pods and ports that were started together are not asked together. */
+/** Pods and ports that were started together are not probed together. */
 const jitter = 0.1;
 
 export class Health {
@@ -51,27 +52,27 @@ export class Health {
     this.#watched = new Map(
       options.forwards.map((forward) => [
         forward.name,
-        { forward, reachability: new Reachability(options.config.failureThreshold), isAsking: false },
+        { forward, reachability: new Reachability(options.config.failureThreshold), isProbing: false },
       ]),
     );
     this.#unsubscribe = options.tunnel.onChange(() => this.#transportChanged());
     this.#transportChanged();
   }
 
-  /** What is known of that forward's destination; undefined if nothing is, or it is not to be judged. */
+  /** What is known of that forward's destination; undefined if there is no such forward or it is not judged. */
   of(forwardName: string): Reachability | undefined {
     const watched = this.#watched.get(forwardName);
     return watched === undefined || watched.forward.health === 'Off' ? undefined : watched.reachability;
   }
 
-  /** A client's own dial told something about the destination. */
+  /** A client's own dial showed something about the destination. */
   recordDial(forward: Forward, failure: TunnelError | undefined): void {
     const watched = this.#watched.get(forward.name);
     if (watched === undefined || forward.health !== 'Passive') return;
     this.#record(watched, failure);
   }
 
-  /** Ends every timer and question. */
+  /** Ends every timer and probe. */
   close(): void {
     this.#stop.abort(new TunnelError('NotConnected', 'the tunnel is stopping'));
     this.#unsubscribe();
@@ -87,40 +88,40 @@ export class Health {
     for (const watched of this.#watched.values()) {
       watched.cancelTimer?.();
       watched.cancelTimer = undefined;
-      if (isUp && watched.forward.health !== 'Off') void this.#ask(watched);
+      if (isUp && watched.forward.health !== 'Off') void this.#probeNow(watched);
     }
   }
 
-  async #ask(watched: Watched): Promise<void> {
-    if (watched.isAsking) return;
-    watched.isAsking = true;
+  async #probeNow(watched: Watched): Promise<void> {
+    if (watched.isProbing) return;
+    watched.isProbing = true;
     const startedAt = this.#options.clock.now();
     try {
-      await this.#question(watched.forward);
+      await this.#dialAndProbe(watched.forward);
       this.#record(watched, undefined);
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       if (error instanceof TunnelError) this.#record(watched, error);
       else this.#options.log.error({ error, forward: watched.forward.name }, 'a probe failed in an unforeseen way');
     } finally {
-      watched.isAsking = false;
+      watched.isProbing = false;
     }
     this.#plan(watched, startedAt);
   }
 
-  /** The next question: an interval after the start of the last one, however long that took, unless clients' dials will answer it. */
+  /** Sets the timer for the next probe: an interval after the start of the last one, however long that took. None if clients' dials show enough. */
   #plan(watched: Watched, since = this.#options.clock.now()): void {
     watched.cancelTimer?.();
     watched.cancelTimer = undefined;
     const { forward, reachability } = watched;
-    if (!this.#isUp || this.#stop.signal.aborted || watched.isAsking) return;
+    if (!this.#isUp || this.#stop.signal.aborted || watched.isProbing) return;
     if (forward.health === 'Off' || (forward.health === 'Passive' && reachability.reachable === true)) return;
     const { clock, config, random = Math.random } = this.#options;
     const wait = config.intervalSeconds * 1000 * (1 - jitter * random());
-    watched.cancelTimer = clock.after(Math.max(0, since + wait - clock.now()), () => void this.#ask(watched));
+    watched.cancelTimer = clock.after(Math.max(0, since + wait - clock.now()), () => void this.#probeNow(watched));
   }
 
-  async #question(forward: Forward): Promise<void> {
+  async #dialAndProbe(forward: Forward): Promise<void> {
     const { tunnel, clock, config, optimisticDials } = this.#options;
     const where = destinationText(forward.destination);
     const late = (): TunnelError =>
@@ -145,7 +146,7 @@ export class Health {
       else log.info({ ...fields, reason: failure.code, message: failure.message }, 'destination is not reachable');
       onChange();
     }
-    // A passive destination that just failed a client is asked until it is back.
+    // A passive destination that has just failed a client is probed until it is back.
     if (watched.cancelTimer === undefined) this.#plan(watched);
   }
 }

@@ -1,13 +1,14 @@
-// One question to a destination in its own protocol, chosen so that the server's log and counters stay clean. Run over a stream that
-// was dialled like a client's. Neighbours: health.ts asks in time, reachability.ts keeps the answer.
+// One question to a destination in its own protocol, chosen so that the server's log and counters stay clean. It goes over a stream that
+// was dialled like a client's. Neighbours: health.ts probes in time, reachability.ts keeps the result.
 import type { Duplex } from 'node:stream';
 import { TunnelError } from '../../contract/errors.ts';
 import { type AppProtocol, destinationText, type Forward } from '../../contract/tunnel-config.ts';
+import { onAbort } from '../../process/abort.ts';
 import type { Clock } from '../../process/clock.ts';
 
 interface Probe {
   request(forward: Forward): Buffer;
-  /** What the first bytes of the answer show: true = it speaks, a sentence = it does not, undefined = more is needed. */
+  /** What the first bytes of the answer show: true = it speaks the protocol, a phrase = why it does not, undefined = more bytes are needed. */
   judge(answer: Buffer): true | string | undefined;
 }
 
@@ -43,23 +44,23 @@ const http: Probe = {
   },
 };
 
-/** Where there is no entry, an opened stream is the answer: MySQL blocks hosts whose handshakes break off, TLS and TCP have no question. */
+/** Without an entry, an opened stream is the answer: MySQL blocks hosts whose handshakes break off, TLS and TCP have no question. */
 const probes: { readonly [P in AppProtocol]?: Probe } = { postgresql, redis, http };
 
-/** How long no news of a refusal is waited for, where an opened stream is no answer yet. */
+/** How long to wait for a refusal where an opened stream is no answer yet. */
 interface Patience {
   readonly clock: Clock;
   readonly ms: number;
 }
 
 /**
- * Resolves when the destination speaks its protocol; where that has no question, when it has not refused for as long as `patience` says.
- * Ends the stream. @throws TunnelError DestinationNotSpeaking, the destination's refusal, or the signal's reason.
+ * Resolves when the destination speaks its protocol; where the protocol has no question, when the destination has not refused for as long
+ * as `patience` says. Ends the stream. @throws TunnelError DestinationNotSpeaking, the destination's refusal, or the signal's reason.
  */
 export async function probe(forward: Forward, stream: Duplex, signal: AbortSignal, patience?: Patience): Promise<void> {
   const question = probes[forward.appProtocol];
   try {
-    if (question !== undefined) await ask(question, forward, stream, signal);
+    if (question !== undefined) await exchange(question, forward, stream, signal);
     else if (patience !== undefined) await unrefused(stream, patience, signal);
   } finally {
     // A clean end first: some servers log a reset.
@@ -68,52 +69,41 @@ export async function probe(forward: Forward, stream: Duplex, signal: AbortSigna
   }
 }
 
-/** Resolves with the first byte, a clean end, or no news for so long. @throws TunnelError the refusal, or the signal's reason. */
+/** Resolves with the first byte, a clean end, or after the wait. @throws TunnelError the refusal, or the signal's reason. */
 async function unrefused(stream: Duplex, { clock, ms }: Patience, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
   const { promise, resolve } = Promise.withResolvers<void>();
-  // A refusal that came while this process stood still is read before the wait is judged.
-  const cancel = clock.after(ms, () => setImmediate(resolve));
   const done = (): void => resolve();
-  signal.addEventListener('abort', done, { once: true });
+  // A refusal that came while this process stood still is read before the wait is judged.
+  const cancel = clock.after(ms, () => setImmediate(done));
+  using _ = onAbort(signal, done);
   stream.once('data', done).once('end', done).once('close', done);
   await promise;
   cancel();
-  signal.removeEventListener('abort', done);
   signal.throwIfAborted();
   if (stream.errored instanceof TunnelError) throw stream.errored;
 }
 
-async function ask(question: Probe, forward: Forward, stream: Duplex, signal: AbortSignal): Promise<void> {
+/** Sends the question and judges the answer. */
+async function exchange(question: Probe, forward: Forward, stream: Duplex, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  await new Promise<void>((resolve, reject) => {
-    let answer = Buffer.alloc(0);
-    const finish = (verdict: true | string): void => {
-      signal.removeEventListener('abort', onAbort);
-      stream.off('data', onData);
-      if (verdict === true) resolve();
-      // A refusal that came after the dial tells more than the missing answer.
-      else if (stream.errored instanceof TunnelError) reject(stream.errored);
-      else
-        reject(
-          new TunnelError(
-            'DestinationNotSpeaking',
-            `${destinationText(forward.destination)} gives no proper answer (${verdict}): check appProtocol, and the service there`,
-          ),
-        );
-    };
-    const onAbort = (): void => {
-      finish('no answer');
-    };
-    const onData = (chunk: Buffer): void => {
-      answer = Buffer.concat([answer, chunk]);
-      const verdict = question.judge(answer);
-      if (verdict !== undefined) finish(verdict);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    stream.on('data', onData);
-    stream.once('close', () => finish('it closes connections without an answer'));
-    stream.once('end', () => finish('it closes connections without an answer'));
-    stream.write(question.request(forward));
-  });
+  const { promise, resolve } = Promise.withResolvers<true | string>();
+  let answer = Buffer.alloc(0);
+  const onData = (chunk: Buffer): void => {
+    answer = Buffer.concat([answer, chunk]);
+    const verdict = question.judge(answer);
+    if (verdict !== undefined) resolve(verdict);
+  };
+  const onEnd = (): void => resolve('it closes connections without an answer');
+  using _ = onAbort(signal, () => resolve('no answer'));
+  stream.on('data', onData).once('close', onEnd).once('end', onEnd);
+  stream.write(question.request(forward));
+  const verdict = await promise;
+  stream.off('data', onData);
+  if (verdict === true) return;
+  // A refusal that came after the dial says more than the missing answer.
+  if (stream.errored instanceof TunnelError) throw stream.errored;
+  throw new TunnelError(
+    'DestinationNotSpeaking',
+    `${destinationText(forward.destination)} gives no proper answer (${verdict}): check appProtocol, and the service there`,
+  );
 }

@@ -1,5 +1,5 @@
-// What is known of one destination, from the results of probes and of clients' dials. No timers: health.ts feeds it.
-// Neighbours: status.ts prints it, readiness may depend on it.
+// What is known of one destination, from the results of probes and of clients' dials. It has no timers.
+// Neighbours: health.ts records the results, status.ts reports them, readiness may depend on them.
 import type { TunnelError } from '../../contract/errors.ts';
 
 export class Reachability {
@@ -8,7 +8,7 @@ export class Reachability {
   #failure: TunnelError | undefined;
   #failuresInARow = 0;
 
-  /** `failureThreshold`: so many failures in a row turn a success into unreachable. */
+  /** `failureThreshold`: this many failures in a row make a destination unreachable that was reachable. */
   constructor(failureThreshold: number) {
     this.#failureThreshold = failureThreshold;
   }
@@ -23,7 +23,7 @@ export class Reachability {
     return this.#reachable === false ? this.#failure : undefined;
   }
 
-  /** A success counts at once, and so does the first result of all; later failures count once they are enough in a row. Returns whether it changed. */
+  /** A success counts at once, and so does the very first result; later failures count once there are enough in a row. Returns whether `reachable` changed. */
   record(failure: TunnelError | undefined): boolean {
     const before = this.#reachable;
     if (failure === undefined) {
@@ -37,7 +37,7 @@ export class Reachability {
     return this.#reachable !== before;
   }
 
-  /** Nothing is known any more: an idle tunnel asks nobody. */
+  /** Nothing is known any more: an idle tunnel probes nothing. */
   forget(): void {
     this.#reachable = undefined;
     this.#failure = undefined;

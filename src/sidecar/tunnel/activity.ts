@@ -1,5 +1,5 @@
-// Whether the tunnel has a reason to be open: always (Persistent), or from the first client until none was connected for the idle
-// timeout (OnDemand). Probes are no activity. Neighbours: tunnel.ts opens and closes its sessions by it.
+// Whether the tunnel has a reason to be open: always (Persistent), or from the first client until no client was connected for the idle
+// timeout (OnDemand). Probes are not activity. Neighbours: tunnel.ts opens and closes its sessions by it.
 import type { Clock } from '../../process/clock.ts';
 
 export interface ActivityOptions {

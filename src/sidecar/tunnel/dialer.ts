@@ -1,6 +1,6 @@
-// One client's way to a stream: waits a little for a session, dials, and before the client is failed tries what else could carry it:
-// another session when one was lost, the next bastion when the failure lies beyond this one. Until a stream is handed out no byte of
-// the client was sent, so trying again is always safe. Neighbours: tunnel.ts owns the sessions, listener.ts and health/ dial.
+// One client's way to a stream: waits a little for a session, dials, and tries what else could carry the client before it is failed:
+// another session if one was lost, the next bastion if the failure lies beyond this one. Until a stream is handed out, no byte of the
+// client has been sent, so trying again is always safe. Neighbours: session-source.ts gives sessions, listener.ts and health/ dial.
 import type { Duplex } from 'node:stream';
 import { type Code, TunnelError } from '../../contract/errors.ts';
 import { destinationText, type Forward } from '../../contract/tunnel-config.ts';
@@ -51,9 +51,9 @@ export function whenClosed(stream: Duplex, callback: () => void): void {
   else stream.once('close', callback);
 }
 
-/** Sessions may be lost one after the other while a client waits; this many are tried for it. */
+/** Sessions may be lost one after the other while a client waits; at most this many are tried for it. */
 const maxSessionsTried = 4;
-/** How long a forward that only another bastion could reach goes there first. */
+/** How long a forward that only another bastion could reach is dialled there first. */
 const preferenceMs = 60_000;
 
 export class Dialer {
@@ -136,7 +136,7 @@ export class Dialer {
     } catch (cause) {
       source.release(entry);
       failure = asTunnelError(cause, entry.via);
-      // Silence proves nothing about the session; every other failure beyond the bastion is an answer of it.
+      // Silence proves nothing about the session; every other failure beyond the bastion is an answer that came over it.
       if (failure.layer === 'destination' && failure.code !== 'DestinationTimeout') source.answered(entry);
       if (failure.code === 'ForwardingProhibited') source.prohibited(entry, forward);
       throw cause;
@@ -151,7 +151,7 @@ export class Dialer {
     using limit = deadline(this.#dialTimeoutMs, {
       signal,
       clock: this.#clock,
-      // A session that is silent itself says nothing about the destination.
+      // The silence of a session says nothing about the destination.
       reason: () =>
         entry.session.suspect
           ? new TunnelError('BastionLost', `the session to ${entry.via} fell silent while ${where} was dialled`)
@@ -159,7 +159,7 @@ export class Dialer {
     });
     try {
       const stream = await entry.session.dial(forward.destination, { signal: limit.signal });
-      // A break may come before the bridge listens; an error without listener would end the process.
+      // The stream may break before the bridge listens, and an error without a listener would end the process.
       stream.on('error', () => undefined);
       return stream;
     } catch (cause) {
@@ -167,7 +167,7 @@ export class Dialer {
     }
   }
 
-  /** The same dial through the next bastion; if that fails too, the first failure is what the client hears. */
+  /** The same dial through the next bastion; if that fails too, the client gets the first failure. */
   async #dialElsewhere(via: string, forward: Forward, failure: TunnelError, signal: AbortSignal): Promise<Dialled> {
     const other = await this.#source.pickOther(via, { signal });
     if (other === undefined) throw failure;

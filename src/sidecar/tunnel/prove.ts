@@ -7,20 +7,20 @@ import { deadline } from '../../process/deadline.ts';
 import type { Session } from '../base/driver.ts';
 
 /** A silent destination proves nothing; after this many of them the session's own signs of life decide. */
-const maxAsked = 3;
+const maxDialled = 3;
 
 /**
- * Resolves when one dial was answered, by success or by a failure beyond the bastion; or when the destinations were silent while the
- * session was not. @throws TunnelError when the session carries nothing.
+ * Resolves when one dial was answered, by success or by a failure beyond the bastion; or when the destinations were silent but the session
+ * was not. `timeoutMs`: the limit of one dial. @throws TunnelError if the session carries nothing
  */
 export async function prove(
   session: Session,
   forwards: readonly Forward[],
   { clock, timeoutMs }: { readonly clock: Clock; readonly timeoutMs: number },
 ): Promise<void> {
-  // MySQL counts interrupted handshakes against the bastion's address: it is asked only where there is nothing else.
+  // MySQL counts interrupted handshakes against the bastion's address: it is dialled first only if there is nothing else.
   const ordered = forwards.toSorted((a, b) => Number(a.appProtocol === 'mysql') - Number(b.appProtocol === 'mysql'));
-  for (const forward of ordered.slice(0, maxAsked)) {
+  for (const forward of ordered.slice(0, maxDialled)) {
     using limit = deadline(timeoutMs, {
       signal: session.signal,
       clock,

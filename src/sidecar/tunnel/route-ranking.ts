@@ -1,10 +1,10 @@
 // In which order routes are tried and which one is preferred: pure, with times passed in.
-// Neighbours: tunnel.ts tells it failures and asks for the order.
+// Neighbours: routes.ts and trial.ts report failures, session-planner.ts takes the order.
 
 /** A route that failed goes last for this long, and a better one is used again after this long of unbroken health (docs/promises.md, promise 4). */
 const penaltyMs = 60_000;
 
-/** Remembers which routes failed lately. Routes are known by their `via`. */
+/** Remembers which routes failed lately. A route is identified by its `via`. */
 export class RouteRanking {
   readonly #failedAt = new Map<string, number>();
 
@@ -39,12 +39,12 @@ export class RouteRanking {
     return Math.max(openedAt, failedAt) + penaltyMs;
   }
 
-  /** Forgets routes that exist no more, so that replaced instances do not pile up. */
+  /** Forgets routes that no longer exist, so that replaced instances do not pile up. */
   keepOnly(vias: ReadonlySet<string>): void {
     for (const via of this.#failedAt.keys()) if (!vias.has(via)) this.#failedAt.delete(via);
   }
 
-  /** Credentials changed: what failed before says nothing about now. */
+  /** Credentials changed: earlier failures say nothing any more. */
   reset(): void {
     this.#failedAt.clear();
   }

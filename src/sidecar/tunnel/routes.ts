@@ -1,4 +1,4 @@
-// The routes of one tunnel: asked from the driver, kept with their attempts, ranked by how they fared, and summed up in one sentence when
+// The routes of one tunnel: named by the driver, kept with their attempts, ranked by how they fared, and summed up in one sentence when
 // none works. Neighbours: session-planner.ts decides when to try which, route-attempts.ts tries, tunnel.ts reports how they fare.
 import { TunnelError } from '../../contract/errors.ts';
 import type { Clock } from '../../process/clock.ts';

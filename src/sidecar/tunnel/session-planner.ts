@@ -75,8 +75,8 @@ export class SessionPlanner {
 
   /**
    * The sessions that are wanted beside those that are open, at most one for each route. Attempts are started and cancelled by this list,
-   * and a session that has been opened gets its role from it. So the two cannot disagree: if they did, sessions would be opened that
-   * nobody needs, closed, and opened again.
+   * and a session that has just been opened gets its role from it. The two must agree, because a session that is opened without a role is
+   * closed, and the attempt that opened it would be made again, without end; so there is only this one list.
    */
   wanted(now: number): readonly WantedSession[] {
     const best = this.best();

@@ -1,4 +1,4 @@
-// The state of a tunnel at one moment, as status reports it. Neighbours: tunnel.ts takes it after every change, status.ts turns it into the document.
+// The state of a tunnel at one moment. Neighbours: tunnel.ts takes it after every change, status.ts makes the document of /statusz from it.
 import type { TunnelError } from '../../contract/errors.ts';
 import type { Session } from '../base/driver.ts';
 import type { PooledSession } from './session-pool.ts';

@@ -1,4 +1,4 @@
-// What a tunnel is given: its driver, its limits, and who counts what happens to it. Neighbours: main.ts gives, tunnel.ts keeps.
+// What a tunnel is given: its driver, its limits, and who counts what happens to it. Neighbours: sidecar.ts gives it, tunnel.ts keeps it.
 import type { Code } from '../../contract/errors.ts';
 import type { Forward } from '../../contract/tunnel-config.ts';
 import type { Clock } from '../../process/clock.ts';

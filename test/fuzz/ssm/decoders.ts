@@ -1,6 +1,6 @@
-// Feeds the ssm driver's decoders with broken input: valid messages and frames with bits flipped, bytes cut, doubled and spliced, and
-// plain noise. Found wrong is: an exception that is not the decoder's own, a message whose bytes do not say what was read, data invented or lost.
-// Neighbours: fuzz.ts runs it by command, test/unit/sidecar/drivers/ssm/fuzz.test.ts runs it briefly.
+// Feeds the ssm driver's decoders with broken input: valid messages and frames with bits flipped, bytes cut, duplicated and spliced, and
+// plain noise. An error is: an exception that is not the decoder's own, a message that its bytes do not contain, data invented or lost.
+// Neighbours: fuzz.ts runs it as a command, test/unit/sidecar/drivers/ssm/fuzz.test.ts runs it briefly.
 import assert from 'node:assert/strict';
 import { decodeMessage, encodeMessage, messageType } from '../../../src/sidecar/drivers/ssm/channel/message.ts';
 import {
@@ -93,7 +93,7 @@ function messageHolds(bytes: Buffer): boolean {
   if (typeof message === 'string') return false;
   assert.ok(message.messageType.length > 0 && message.messageType.length <= 32);
   assert.ok(message.payload.length <= bytes.length - 116);
-  // What was read, written again and read again, is the same: nothing was made up.
+  // Written and read again it is the same: nothing was invented.
   const again = decodeMessage(encodeMessage({ ...message, createdDate: message.createdDate || 1 }));
   if (Number.isSafeInteger(message.createdDate) && Number.isSafeInteger(message.flags)) {
     assert.ok(typeof again !== 'string');
@@ -112,7 +112,7 @@ function payloadHolds(bytes: Buffer): void {
   assert.equal(typeof parseChannelClosed(bytes), 'string');
 }
 
-/** The same bytes whole and cut must give the same frames, or fail at the same place. */
+/** The same bytes, whole or cut, must give the same frames or fail at the same place. */
 function framesHold(bytes: Buffer, random: () => number): void {
   const seen = (chunks: readonly Buffer[]): string => {
     let text = '';
@@ -148,7 +148,7 @@ function framesHold(bytes: Buffer, random: () => number): void {
   assert.equal(seen([bytes.subarray(0, cut), bytes.subarray(cut, second), bytes.subarray(second)]), seen([bytes]));
 }
 
-/** Runs that many inputs. @throws with the seed and the input's number at the first that is handled wrongly. */
+/** Runs that many inputs. @throws at the first wrong result, with the seed and the input's number. */
 export function fuzzDecoders(inputs: number, seed: number): { readonly messages: number } {
   const random = numbers(seed);
   let messages = 0;

@@ -1,4 +1,4 @@
-// The tunnel as AWS sees it: who it is, which nodes and containers it asks for, and what it makes of every error that AWS declares.
+// The tunnel as AWS sees it: who it is, which nodes and containers it asks for, and how it reports every error that AWS documents.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ test.after(() => echoing.stop());
 
 const calls = async (name: string): Promise<number> => (await service.seen()).calls[name] ?? 0;
 
-/** A driver that finds its own identity: nothing of it is replaced. */
+/** A driver that finds its own identity: no part of it is replaced. */
 function driverWith(
   config: Partial<ReturnType<typeof configFor>>,
   environment: NonNullable<SsmDriverOptions['environment']> = {},
@@ -60,7 +60,7 @@ function keys(): SecretDirectory {
   return new SecretDirectory({ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
 }
 
-/** The code that connecting fails with, or `connected`. */
+/** The code of the failed connect, or `connected`. */
 async function outcome(driver: Driver<SsmRoute>): Promise<string> {
   const connecting = async (): Promise<void> => {
     const [route] = await driver.routes({ signal: AbortSignal.timeout(30_000) });
@@ -77,7 +77,7 @@ async function outcome(driver: Driver<SsmRoute>): Promise<string> {
   );
 }
 
-test('a role is assumed with the keys of the Secret, names its sessions, and is assumed anew before its keys end', async () => {
+test('a role is assumed with the keys of the Secret, names its sessions, and is assumed again before its keys expire', async () => {
   using secret = keys();
   const credentials = { secretName: 'aws', directory: secret.directory };
   await service.set({ Roles: { [role]: { ExternalID: 'shop' } }, CredentialsMs: 6_000 });
@@ -97,7 +97,7 @@ test('a role is assumed with the keys of the Secret, names its sessions, and is 
   stream.destroy();
 });
 
-test('a role that may not be assumed is told as denied', async () => {
+test('a role that may not be assumed is reported as denied', async () => {
   using secret = keys();
   const credentials = { secretName: 'aws', directory: secret.directory };
   await service.set({ Roles: { [role]: { ExternalID: 'another' } } });
@@ -114,7 +114,7 @@ test('a pod’s web identity takes on its role, with the token that is in the fi
   const driver = driverWith({}, { AWS_WEB_IDENTITY_TOKEN_FILE: file, AWS_ROLE_ARN: role });
   const session = await world.connect(driver);
   assert.match(session.facts.sessionId ?? '', /^portforward-uid1-/);
-  // The kubelet renews the token; the old one and what was got for it end.
+  // The kubelet renews the token; the old one and its credentials expire.
   writeFileSync(file, 'second');
   await service.set({ ExpiredWebTokens: ['first'] });
   await delay(6_500);
@@ -136,7 +136,7 @@ test('expired, unknown and wrong keys, and a wrong clock, each have their reason
   assert.equal(await outcome(driver), 'ClockSkew');
 });
 
-test('nodes are found by their tags, over pages, and only connected ones are taken', async () => {
+test('nodes are found by their tags, over several pages, and only connected ones are used', async () => {
   using secret = keys();
   const credentials = { secretName: 'aws', directory: secret.directory };
   const tagged = Array.from({ length: 60 }, (_, index) => [
@@ -209,7 +209,7 @@ for (const [operation, types] of [
       'ExpiredTokenException',
       'UnrecognizedClientException',
     ]) {
-      // A resume is tried again while what failed may pass; two failures are enough to show it.
+      // A resume is tried again after transient failures; two failures are enough to show it.
       const passes = operation === 'ResumeSession' && !/^(AccessDenied|DoesNotExist)/.test(type);
       const status = type === 'InternalServerError' ? 500 : 400;
       await service.set({ Errors: { [operation]: { Type: type, Status: status, Times: passes ? 2 : 0 } } });
@@ -218,7 +218,7 @@ for (const [operation, types] of [
       await driver.close();
       await service.set({ Errors: {} });
       told.push(`${type} → ${code}`);
-      // Termination a session, and looking for leftovers, are done behind a tunnel that works.
+      // Ending a session and looking for leftovers happen while the tunnel works.
       const behind = operation === 'TerminateSession' || operation === 'DescribeSessions' || passes;
       assert.equal(code === 'connected', behind, `${type} → ${code}`);
       if (type === 'AccessDeniedException' && !behind) assert.match(code, /^(AccessDenied|ResumeDenied)$/);

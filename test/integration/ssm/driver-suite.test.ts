@@ -9,7 +9,7 @@ import { SessionManager } from '../../support/ssm/session-manager.ts';
 import { SecretDirectory } from '../ssh/ssh-world.ts';
 import { configFor } from './ssm-world.ts';
 
-/** A destination that no test dials: a session is for one, and the agent connects to it only when a stream wants it. */
+/** A destination that no test dials: the agent connects to it only for a stream. */
 const unused = 1;
 const wrongSecret = 'a1b2c3d4e5f6a7b8c9d0a1b2c3d4e5f6a7b8c9d0';
 
@@ -27,7 +27,7 @@ driverSuite('ssm', { halfClose: false, dialTells: false }, async () => {
         destinations: ports.map((port) => ({ host: '127.0.0.1', port })),
         persistent: true,
         drainTimeoutMs: 30_000,
-        // A pod has one driver, which ends what others have started for the same reason.
+        // A pod has one driver, which ends the sessions that others have started with the same reason.
         reason: `portforward/test/suite/${randomUUID()}`,
         podUid: 'uid',
         log,

@@ -1,4 +1,4 @@
-// What the ssm tests do with a stream, and what a session's other end is. Neighbour: ssm-world.ts.
+// What the ssm tests do with a stream, and what is at its far end. Neighbour: ssm-world.ts.
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -14,8 +14,8 @@ export function dial(session: Session, destination: Destination): Promise<Duplex
 }
 
 /**
- * Sends all and takes as much back; never more than `ahead` bytes are on their way. An echo is slower than what is sent to it: all at once
- * would stop the agent, which then hears no acknowledgement either. @throws what breaks the stream, or when it ends early.
+ * Sends everything and receives as much back, with at most `ahead` bytes in flight. An echo is slower than its sender: everything at once
+ * would stop the agent, which then reads no acknowledgement either. @throws the stream's error, or if it ends early.
  */
 export async function roundTrip(
   stream: Duplex,
@@ -48,7 +48,7 @@ export async function roundTrip(
   return all;
 }
 
-/** Sends a text and gives as much back, in however many chunks it comes. @throws what breaks the stream, or when it ends early. */
+/** Sends a text and returns as much of the answer, in however many chunks. @throws the stream's error, or if it ends early. */
 export async function asked(stream: Duplex, text: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   let answer = '';
@@ -66,7 +66,7 @@ export async function asked(stream: Duplex, text: string): Promise<string> {
   }
 }
 
-/** A service that echoes, but sends 64 KiB to who says `piece`, and floods who says `flood`: slow readers and the rest share one destination. */
+/** A service that echoes, but answers `piece` with 64 KiB and `flood` with a flood: slow readers and the others share one destination. */
 export const floodOrEcho = (socket: Socket): void => {
   const block = Buffer.alloc(64 * 1024, 'x');
   const more = (): void => {
@@ -74,7 +74,7 @@ export const floodOrEcho = (socket: Socket): void => {
   };
   socket.on('data', (bytes: Buffer) => {
     const said = String(bytes);
-    // Two words that were sent one after the other may come as one.
+    // Two words that were sent one after the other may arrive in one chunk.
     if (said.endsWith('flood')) {
       socket.on('drain', more);
       more();

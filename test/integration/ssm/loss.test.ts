@@ -1,4 +1,4 @@
-// A relay that loses, doubles and reorders messages: a little of it changes no byte, a lot of it never ends in a hang.
+// A relay that loses, duplicates and reorders messages: a little changes no byte, a lot never ends in a hang.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { afterEach, test } from 'node:test';
@@ -10,10 +10,10 @@ import { SsmWorld } from './ssm-world.ts';
 
 const world = await SsmWorld.start();
 const services: Service[] = [];
-/** Bytes on their way at most, where an echo is slower than what is sent to it. */
+/** The most bytes in flight, because an echo is slower than its sender. */
 const ahead = 2 * 1024 * 1024;
 const calm = { LossPercent: 0, DoublePercent: 0, ReorderPercent: 0, Pace: true };
-/** What does not end while messages are lost is to end once none is: without any progress a session is ended after 75 s, at most twice that where this process slept. */
+/** A transfer that does not end while messages are lost must end once none are: without progress a channel ends after 75 s, at most twice that if this process slept. */
 const lossyMs = 50_000;
 const calmMs = 150_000;
 
@@ -29,7 +29,7 @@ async function echoing(): Promise<Service> {
   return service;
 }
 
-test('32 MiB paced, with 0.2 % of messages lost, doubled and reordered, change no byte', async (t) => {
+test('32 MiB paced, with 0.2 % of messages lost, duplicated and reordered, change no byte', async (t) => {
   const service = await echoing();
   const session = await world.connect(world.driver([local(service)]));
   await world.service.set({ LossPercent: 0.2, DoublePercent: 0.2, ReorderPercent: 0.2 });

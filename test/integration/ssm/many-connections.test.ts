@@ -1,4 +1,4 @@
-// Ten thousand connections, one after the other and fifty at a time, over one session: what each leaves behind, ten thousand would show.
+// Ten thousand connections over one session, one after the other and fifty at a time: a leak of one connection would show.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../../../lab/base/eventually.ts';
@@ -28,14 +28,14 @@ test('10,000 connections opened and closed through one session leave no stream a
       await Promise.all(Array.from({ length: 50 }, worker));
       await eventually('the destination has no connection', () => service.connections.size === 0);
     };
-    // What is loaded and compiled once is no leak.
+    // Code that is loaded and compiled once is no leak.
     await run(500);
     const streamsBefore = (await world.service.seen()).streams;
     const [before, resident] = [liveMemory(), process.memoryUsage.rss()];
     const began = performance.now();
     await run(10_000);
     const seconds = (performance.now() - began) / 1_000;
-    // The deadlines of the last dials, 10 s, are still to come.
+    // The deadlines of the last dials, 10 s, have not passed yet.
     let after = liveMemory();
     await eventually('the memory is given back', () => {
       after = liveMemory();
@@ -47,7 +47,7 @@ test('10,000 connections opened and closed through one session leave no stream a
         `resident ${mebibytes(resident)} → ${mebibytes(process.memoryUsage.rss())} MiB`,
     );
     const { streams, open, sessions, complaints } = await world.service.seen();
-    // An agent that says nothing for 5 s, as one whose machine is busy, is asked by a stream of the driver's own.
+    // If the agent sends nothing for 5 s, e.g. because its machine is busy, the driver opens a stream of its own as a question.
     const own = streams - streamsBefore - 10_000;
     assert.ok(own >= 0 && own <= 5, `each connection is a stream of the agent: ${own} too many`);
     assert.equal(open, 0, 'streams left at the agent');

@@ -1,4 +1,4 @@
-// AWS's own client judges the service that the driver is tested against: what it cannot use would prove nothing about the driver.
+// AWS's own client checks the service that the driver is tested against: a service that it cannot use would prove nothing about the driver.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { after, afterEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { defined } from '../../../src/contract/defined.ts';
 import { closedPort, download, echo, type Service, serve } from '../../driver-suite/destinations.ts';
 import { Plugin } from '../../support/ssm/plugin.ts';
 import { SessionManager } from '../../support/ssm/session-manager.ts';
@@ -19,7 +20,7 @@ after(() => service.stop());
 afterEach(async () => {
   for (const end of endings.splice(0).reverse()) await end();
   await service.set({ Pace: true, Hosts: {}, AgentVersion: '3.3.4108.0' });
-  assert.equal((await service.seen()).complaints, null, 'AWS’s own client is told to break the protocol');
+  assert.equal((await service.seen()).complaints, null, 'the service complains of AWS’s own client');
 });
 
 async function serving(handle: Parameters<typeof serve>[0]): Promise<Service> {
@@ -29,9 +30,9 @@ async function serving(handle: Parameters<typeof serve>[0]): Promise<Service> {
 }
 
 /**
- * Runs `use` with a plugin, and once more with a new one if that did not come to its end in 25 s, up to six times: about once in
- * thirty runs, and once in six on a loaded machine, the plugin's reader dies of a race of its own (its log: listener run panic, nil pointer)
- * and it is deaf from then on.
+ * Runs `use` with a plugin, and again with a new one if it did not finish in 25 s, up to six times: about once in thirty runs, and once in
+ * six on a loaded machine, the plugin's reader dies of its own race (its log: listener run panic, nil pointer) and it receives nothing from
+ * then on.
  */
 async function withPlugin<T>(
   port: number,
@@ -39,7 +40,7 @@ async function withPlugin<T>(
   use: (one: Plugin, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
-    const one = await Plugin.start(service, { instance, port, ...(host === undefined ? {} : { host }) });
+    const one = await Plugin.start(service, { instance, port, ...defined({ host }) });
     endings.push(() => one.stop());
     const over = new AbortController();
     const limit = delay(25_000, 'late' as const, { signal: over.signal }).catch(() => 'late' as const);
@@ -47,7 +48,7 @@ async function withPlugin<T>(
     over.abort();
     if (outcome !== 'late') return outcome.value;
     assert.ok(attempt < 6, 'six plugins in a row did not come to the end of it');
-    // What is ordered of the service is for all sessions: neither the deaf one nor its user may meddle with the next.
+    // The service's switches are for all sessions: neither the broken plugin nor its user may disturb the next.
     await one.stop();
   }
 }
@@ -60,14 +61,14 @@ async function client({ port }: Plugin): Promise<Socket> {
   return socket;
 }
 
-/** Bytes without a line feed: the plugin rewrites a message that is nothing but one (a leftover of its shell). */
+/** Bytes without a line feed: the plugin rewrites a message that is only a line feed (a remnant of its shell). */
 function bytesWithoutLineFeed(length: number): Buffer {
   const bytes = randomBytes(length);
   for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at)) bytes[at] = 11;
   return bytes;
 }
 
-/** Sends all and takes as much back. */
+/** Sends everything and receives as much back. */
 async function echoed(socket: Socket, bytes: Buffer): Promise<Buffer> {
   const got: Buffer[] = [];
   let length = 0;
@@ -142,7 +143,7 @@ for (const [order, what] of [
       const got = [await echoed(socket, Buffer.from('before'))];
       for (let round = 1; round <= 3; round += 1) {
         // The plugin never acknowledges twice: an acknowledgement that is lost with its socket blocks the agent's repetitions for good.
-        // So its socket goes while nothing is under way. (The driver is tested while everything is.)
+        // So its socket is cut while nothing is in flight. (The driver is tested while everything is.)
         await delay(200);
         const resumed = await resumes();
         signal.throwIfAborted();

@@ -1,5 +1,5 @@
-// What Session Manager and its agents do to a session in its life, one switch of the service after the other, and what the driver sets against
-// it. Beside: loss.test.ts and slow-reader.test.ts; outages of a minute and more are in test/faults.
+// Faults of Session Manager and its agents during a session, one switch of the service after the other, and how the driver copes.
+// Neighbours: loss.test.ts and slow-reader.test.ts; outages of a minute and more are in test/faults.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { afterEach, test } from 'node:test';
@@ -43,7 +43,7 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
   );
 }
 
-/** Asks over a stream that stays and over new ones until that is enough; every question has its answer. @throws at the first that has not. */
+/** Asks over a stream that stays and over new ones until `enough`; every question has its answer. @throws at the first without one. */
 async function questions(session: Session, enough: (asked: number) => Promise<boolean>): Promise<number> {
   const stays = await dial(session, local(echoing));
   let count = 0;
@@ -66,7 +66,7 @@ test('the service’s own close of every socket costs no question its answer', {
   t.diagnostic(`${count} questions through 4 resumes`);
 });
 
-test('a resume whose tickets are refused is tried with others', async () => {
+test('a resume whose tickets are refused is tried with new ones', async () => {
   const session = await connected();
   await service.set({ SpoilTokens: 3 });
   await service.order('cut');
@@ -89,7 +89,7 @@ test('a resume that is throttled, denied at the socket or answered with a failur
   assert.equal(session.signal.aborted, false);
 });
 
-test('a session that cannot be resumed any more is told as lost at once', async () => {
+test('a session that cannot be resumed any more is reported as lost at once', async () => {
   const session = await connected();
   await service.set({ NoResumeToken: true });
   const stream = await dial(session, local(echoing));
@@ -103,7 +103,7 @@ test('a session that cannot be resumed any more is told as lost at once', async 
   assert.ok(performance.now() - before < 10_000);
 });
 
-test('a refused upgrade names the missing right, a throttled one the throttle, and the next attempt carries', async () => {
+test('a refused upgrade names the missing permission, a throttled one the throttle, and the next attempt works', async () => {
   for (const [Status, code] of [
     [403, 'AccessDenied'],
     [429, 'Throttled'],
@@ -116,7 +116,7 @@ test('a refused upgrade names the missing right, a throttled one the throttle, a
   }
 });
 
-test('many destinations are started one after the other, with a pause that keeps AWS from throttling them', async () => {
+test('channels to many destinations are started one after the other, with a pause that keeps AWS from throttling them', async () => {
   await service.set({ StartGapMs: 40 });
   const others = await Promise.all(Array.from({ length: 5 }, () => serve(echo)));
   try {
@@ -140,7 +140,7 @@ test('an upload as fast as it goes, in small messages, never meets the service�
   assert.equal((await calls('Limited')) - before, 0);
 });
 
-test('an agent’s word that its leg is gone and back loses nothing', async () => {
+test('an agent that reports its connection as lost and back loses nothing', async () => {
   const session = await connected();
   const stream = await dial(session, local(echoing));
   await service.order('pause');
@@ -150,7 +150,7 @@ test('an agent’s word that its leg is gone and back loses nothing', async () =
   assert.equal(session.signal.aborted, false);
 });
 
-test('connections that the agent makes slowly, one by one, are all carried, and do not make the session suspect', async () => {
+test('connections that the agent makes slowly, one by one, all work and do not make the session suspect', async () => {
   const session = await connected();
   await service.set({ DialDelayMs: 400 });
   const answers = await Promise.all(
@@ -171,7 +171,7 @@ test('a session that nobody uses outlives the account’s idle timeout', async (
   assert.equal(await asked(await dial(session, local(echoing)), 'x'), 'x');
 });
 
-test('an old agent that ends silent sessions is kept company, also where nobody asks whether it lives', async () => {
+test('an old agent that ends silent sessions gets keep-alives, even if nobody asks whether it lives', async () => {
   await service.set({ AgentVersion: '3.1.1260.0', KeepAliveTimeoutMs: 16_000 });
   const session = await connected({ persistent: false });
   await delay(34_000);
@@ -179,13 +179,13 @@ test('an old agent that ends silent sessions is kept company, also where nobody 
   assert.equal(await asked(await dial(session, local(echoing)), 'x'), 'x');
 });
 
-test('an agent that is started anew ends its sessions with a word, and is connected to once it is back', async () => {
+test('an agent that restarts closes its sessions, and the tunnel connects again once it is back', async () => {
   const session = await connected();
   const stream = await dial(session, local(echoing));
   await asked(stream, 'x');
   const before = performance.now();
   const lost = once(session.signal, 'abort');
-  // It stays away for longer than this test takes, until it is told to be back.
+  // It stays away for longer than this test takes, unless the test brings it back.
   await service.order('restart', 120_000);
   await lost;
   assert.ok(performance.now() - before < 10_000, 'the word was not heard: its silence was');
@@ -195,7 +195,7 @@ test('an agent that is started anew ends its sessions with a word, and is connec
   assert.equal(await asked(await dial(await connected(), local(echoing)), 'back'), 'back');
 });
 
-test('a node that is gone without a word makes its session suspect, however willingly the service resumes it', async (t) => {
+test('a node that vanishes makes its session suspect, although the service still resumes it', async (t) => {
   const session = await connected();
   using loop = watchLoop();
   await service.order('vanish', 1);

@@ -80,7 +80,7 @@ test('a refused destination fails the stream before its first byte, and the sess
   assert.equal((await roundTrip(await dial(session, local(service)), Buffer.from('x'))).toString(), 'x');
 });
 
-test('0.5 % of messages lost, doubled and reordered change no byte', async () => {
+test('0.5 % of messages lost, duplicated and reordered change no byte', async () => {
   await world.service.set({ LossPercent: 0.5, DoublePercent: 0.5, ReorderPercent: 0.5, AgentVersion: '3.3.987.0' });
   const service = await serving(echo);
   const bytes = randomBytes(1024 * 1024);
@@ -163,7 +163,7 @@ test('a client that reads nothing is waited for while it is alone on its session
   while (!session.hasRoom) await delay(20);
 });
 
-test('a black-holed destination says nothing against the node: no new stream is tried there until another session is up', async () => {
+test('a destination that drops packets does not make the node suspect: no new stream is tried there until another channel is open', async () => {
   const service = await serving(echo);
   await world.service.set({ Hosts: { 'db.internal': '127.0.0.1' }, BlackHoles: [`db.internal:${service.port}`] });
   const destination = { host: 'db.internal', port: service.port };
@@ -172,7 +172,7 @@ test('a black-holed destination says nothing against the node: no new stream is 
   const changes: boolean[] = [];
   session.onSuspectChange(() => changes.push(session.suspect));
   const probe = await dial(session, destination);
-  // Whether the agent hangs is judged 5 s after the opening: no question for its life, 4 s after its last word, is to be under way just then.
+  // Whether the agent hangs is judged 5 s after the opening: at that moment no probe, sent 4 s after its last answer, may be unanswered.
   await delay(2_000);
   probe.destroy();
   const before = performance.now();

@@ -1,4 +1,4 @@
-// A client that does not read: streams share one channel without windows, so it holds all of its session up, but for 10 s only.
+// A client that does not read: streams share one channel without windows, so it holds up all of its session, but only for 10 s.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
@@ -14,7 +14,7 @@ import { SecretDirectory } from '../ssh/ssh-world.ts';
 import { asked, dial, floodOrEcho, local } from './exchange.ts';
 import { SsmWorld } from './ssm-world.ts';
 
-/** 10.5 s is the budget and is printed; what a busy machine adds is no second pause, which would be 20 s. */
+/** 10.5 s is the budget and is printed. A busy machine may add something, but not a second pause, which would make 20 s. */
 const onePauseMs = 18_000;
 const world = await SsmWorld.start();
 const services: Service[] = [];
@@ -31,7 +31,7 @@ async function flooded(): Promise<{ readonly session: Session; readonly service:
   return { service, session: await world.connect(world.driver([local(service)])) };
 }
 
-/** A client that has stopped reading, for which bytes wait already. */
+/** A client that has stopped reading while bytes wait for it. */
 async function slowReader(session: Session, service: Service): Promise<Duplex> {
   const stream = await dial(session, local(service));
   stream.write('piece');
@@ -43,12 +43,12 @@ async function slowReader(session: Session, service: Service): Promise<Duplex> {
 }
 
 interface Echoes {
-  /** The longest that one question waited for its answer, in milliseconds. */
+  /** The longest wait of a question for its answer, in milliseconds. */
   worst(): number;
   stop(): Promise<void>;
 }
 
-/** Asks again and again over a stream of its own. */
+/** Asks again and again over its own stream. */
 async function echoes(session: Session, service: Service): Promise<Echoes> {
   const stream = await dial(session, local(service));
   const stop = new AbortController();
@@ -70,7 +70,7 @@ async function echoes(session: Session, service: Service): Promise<Echoes> {
   };
 }
 
-/** When the stream was broken off, which must be as one that did not read. */
+/** When the stream was reset, which must be because it did not read. */
 async function resetAt(stream: Duplex): Promise<number> {
   if (stream.errored === null) await once(stream, 'error');
   const { errored } = stream;
@@ -113,7 +113,7 @@ test('several clients that read nothing share one pause', async (t) => {
   assert.equal(session.streams, 1);
 });
 
-test('a client that is alone on its session is waited for, and new connections take another session', async () => {
+test('a slow client alone on its session is waited for, and new connections take another session', async () => {
   await world.service.set({ Pace: false });
   const service = await serve(floodOrEcho);
   services.push(service);
@@ -132,7 +132,7 @@ test('a client that is alone on its session is waited for, and new connections t
     assert.ok(far !== undefined);
     let [written, still] = [-1, 0];
     await eventually('nothing more is taken', () => {
-      // Looks are counted and not time: who was asleep himself has seen nothing.
+      // Counts observations, not time: a process that slept has observed nothing.
       still = written === far.bytesWritten ? still + 1 : 0;
       written = far.bytesWritten;
       return still >= 100;
@@ -145,7 +145,7 @@ test('a client that is alone on its session is waited for, and new connections t
     await delay(10_000);
     assert.equal(slow.destroyed, false);
     assert.equal(await asked(other, 'still here'), 'still here');
-    // It reads again, and gets what was kept for it.
+    // It reads again, and gets everything that was kept for it.
     slow.resume();
     await once(slow, 'data');
     slow.destroy();

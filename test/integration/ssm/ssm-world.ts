@@ -1,4 +1,4 @@
-// The ssm driver against the Session Manager service: what the tests of this folder begin with.
+// The ssm driver against the Session Manager service: the common beginning of this folder's tests.
 import { randomUUID } from 'node:crypto';
 import { after, afterEach } from 'node:test';
 import type { SsmConfig } from '../../../src/contract/tunnel-config.ts';
@@ -12,7 +12,7 @@ import { SessionManager } from '../../support/ssm/session-manager.ts';
 
 const instance = 'i-0123456789abcdef0';
 
-/** What a tunnel through the service's node is told; its AWS APIs are all at one address. */
+/** The config of a tunnel through the service's node; its AWS APIs are all at one address. */
 export function configFor({ endpoint }: SessionManager): SsmConfig {
   return {
     region: 'eu-west-1',
@@ -28,7 +28,7 @@ export class SsmWorld {
   readonly service: SessionManager;
   readonly #endings: (() => Promise<unknown>)[] = [];
 
-  /** One service for a file's tests; everything opened in a test ends with it. */
+  /** One service for a file's tests; everything that a test opens ends with it. */
   static async start(): Promise<SsmWorld> {
     const world = new SsmWorld(await SessionManager.start());
     afterEach(() => world.#endAll());
@@ -52,7 +52,7 @@ export class SsmWorld {
         destinations,
         persistent: true,
         drainTimeoutMs: 30_000,
-        // A pod has one driver, which ends what others have started for the same reason.
+        // A pod has one driver, which ends the sessions that others have started with the same reason.
         reason: `portforward/shop/orders-db/${randomUUID()}`,
         podUid: 'uid',
         log: createLog({ level: 'silent' }),

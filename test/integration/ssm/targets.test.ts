@@ -27,7 +27,7 @@ afterEach(async () => {
 
 after(() => rm(directory, { recursive: true }));
 
-/** The driver as a pod has it: its own identity by static keys, then a role. */
+/** The driver as in a pod: its identity by static keys, then a role. */
 async function podWith(
   config: Partial<SsmConfig>,
 ): Promise<Partial<SsmDriverOptions> & { config: Partial<SsmConfig> }> {
@@ -61,7 +61,7 @@ test('a container of a service is found and reached with an assumed role, and it
     sessions.map(({ target }) => target),
     ['ecs:shop_0123abcd_0123-1'],
   );
-  // Session ids begin with the role's session name, as the least policy has it.
+  // Session ids begin with the role's session name, as the least policy requires.
   assert.match(sessions[0]?.id ?? '', /^portforward-uid-/);
   await session.close();
   await world.service.set({
@@ -75,7 +75,7 @@ test('a container of a service is found and reached with an assumed role, and it
   assert.equal(await asked(await dial(next, local(service)), 'select 2'), 'select 2');
 });
 
-test('what keeps a task from being reached is told', async () => {
+test('the reason why a task cannot be reached is reported', async () => {
   const cases = [
     [[], 'TargetNotFound', /does not know the cluster/],
     [[{ Cluster: 'shop', Service: 'other', ID: '1', Containers: { app: '1' } }], 'TargetNotFound', /know the service/],

@@ -1,4 +1,4 @@
-// A Go program of this folder, built once for its sources and kept in the cache. Neighbours: session-manager.ts and plugin.ts start them.
+// Builds a Go program of this folder once for its sources and keeps it in the cache. Neighbours: session-manager.ts and plugin.ts start them.
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,13 +10,13 @@ export interface GoProgram {
   readonly name: string;
   /** The folder with its go.mod. */
   readonly directory: string;
-  /** What is built: `.`, or a package that the go.mod pins. */
+  /** What to build: `.`, or a package that the go.mod pins. */
   readonly package: string;
 }
 
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
-/** The path of the program, built if its sources changed since. @throws Error with the compiler's words. */
+/** The path of the program, built if its sources have changed. @throws Error with the compiler's output. */
 export async function goProgram({ name, directory, package: target }: GoProgram): Promise<string> {
   const hash = createHash('sha256').update(target);
   for (const file of globSync('*.{go,mod,sum}', { cwd: directory }).toSorted()) {

@@ -1,17 +1,17 @@
-// AWS's own client, the session-manager-plugin, on a session of the service: the judge of the service, and what the driver is measured
-// against. Built from AWS's module at the version that plugin/go.mod pins. Neighbours: session-manager.ts (the service), go-program.ts.
+// AWS's own client, the session-manager-plugin, on a session of the service: it checks the service, and the driver is measured against it. Built from AWS's module at the version that plugin/go.mod pins. Neighbours: session-manager.ts (the service), go-program.ts.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SSMClient, StartSessionCommand } from '@aws-sdk/client-ssm';
+import { defined } from '../../../src/contract/defined.ts';
 import { goProgram } from './go-program.ts';
 import type { SessionManager } from './session-manager.ts';
 
 export interface PluginTarget {
   readonly instance: string;
-  /** Undefined: a port of the instance itself. */
+  /** Undefined: a port of the node itself. */
   readonly host?: string;
   readonly port: number;
 }
@@ -38,13 +38,13 @@ export class Plugin {
       Parameters: {
         portNumber: [String(port)],
         localPortNumber: ['0'],
-        ...(host === undefined ? {} : { host: [host] }),
+        ...defined({ host: host === undefined ? undefined : [host] }),
       },
     };
     const { SessionId, StreamUrl, TokenValue } = await client.send(new StartSessionCommand(request));
     client.destroy();
     const response = JSON.stringify({ SessionId, StreamUrl, TokenValue });
-    // Where it puts the socket of its multiplexer, which it leaves behind.
+    // Here it puts the socket of its multiplexer, which it leaves behind.
     const directory = mkdtempSync(join(tmpdir(), 'portforward-plugin-'));
     const child = spawn(program, [response, 'eu-west-1', 'StartSession', '', JSON.stringify(request), endpoint], {
       stdio: ['ignore', 'pipe', 'pipe'],

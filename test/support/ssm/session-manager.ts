@@ -1,6 +1,6 @@
 // The Session Manager service of service/ as a child process: real HTTP, real web sockets, and an agent on the multiplexer that AWS's own
-// agent carries; on loopback, or on a machine of the private network and then by TLS. It ends with this process.
-// Neighbours: go-program.ts builds it; what it does wrong on purpose is in service/switches.go.
+// agent uses; on loopback, or on a machine of the private network and then over TLS. It ends with this process.
+// Neighbours: go-program.ts builds it; service/switches.go has its deliberate faults.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import type { Readable, Writable } from 'node:stream';
 import { Agent, fetch } from 'undici';
 import { goProgram } from './go-program.ts';
 
-/** Switches of the service; the names, and what each does, are those of service/switches.go. */
+/** Switches of the service; service/switches.go says what each does. */
 export interface Switches {
   readonly AgentVersion?: string;
   readonly LossPercent?: number;
@@ -73,7 +73,7 @@ interface Task {
   readonly NoExec?: boolean;
 }
 
-/** What can be done to sessions; service/orders.go says what each is. */
+/** Actions on sessions; service/orders.go says what each does. */
 export type Order = 'cut' | 'bye' | 'end' | 'reconnect' | 'restart' | 'vanish' | 'pause' | 'start';
 
 /** Where the service and its agents run, which is also where destinations are dialled from. */
@@ -83,12 +83,12 @@ export interface SessionManagerPlace {
   /** `address:port` in that namespace; port 0 takes a free one. */
   readonly listen: string;
   readonly tls: {
-    /** What clients call it; the certificate is for it. */
+    /** The host name for clients, which the certificate is for. */
     readonly name: string;
     /** Files. */
     readonly certificate: string;
     readonly key: string;
-    /** PEM of who signed the certificate. */
+    /** The authority of the certificate, as PEM. */
     readonly authority: string;
   };
 }
@@ -102,12 +102,12 @@ export interface Seen {
     readonly status: string;
   }[];
   readonly calls: Readonly<Record<string, number>>;
-  /** Streams that agents took, and data messages of clients, since the start. */
+  /** Streams that agents accepted, and data messages of clients, since the start. */
   readonly streams: number;
   /** Streams that agents hold now. */
   readonly open: number;
   readonly inputs: number;
-  /** What a client did against the protocol. */
+  /** Violations of the protocol by clients. */
   readonly complaints: readonly string[] | null;
 }
 
@@ -121,7 +121,7 @@ export class SessionManager {
   readonly #control: string;
   readonly #agent: Agent;
 
-  /** On loopback without TLS unless a place is told. */
+  /** Default: on loopback without TLS. */
   static async start(place?: SessionManagerPlace): Promise<SessionManager> {
     const directory = join(import.meta.dirname, 'service');
     const program = await goProgram({ name: 'ssm-service', directory, package: '.' });
@@ -139,7 +139,7 @@ export class SessionManager {
     this.#agent = new Agent(tls === undefined ? {} : { connect: { ca: tls.authority, servername: tls.name } });
   }
 
-  /** The keys that it accepts unless told otherwise. */
+  /** The keys that it accepts by default. */
   get credentials(): { readonly accessKeyId: string; readonly secretAccessKey: string } {
     return { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' };
   }
@@ -148,12 +148,12 @@ export class SessionManager {
     await this.#ask({ set: switches });
   }
 
-  /** Acts on every session, or on those of one target; what takes time lasts `ms`. */
+  /** Acts on every session, or on those of one target; a lasting action takes `ms`. */
   async order(what: Order, ms = 0, target = ''): Promise<void> {
     await this.#ask({ do: what, ms, target });
   }
 
-  /** Freezes the whole service, its agents and their connections included, until `thaw`. */
+  /** Freezes the whole service, including its agents and their connections, until `thaw`. */
   freeze(): void {
     this.#child.kill('SIGSTOP');
   }

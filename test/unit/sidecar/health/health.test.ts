@@ -94,7 +94,7 @@ test('Active: asked when the transport comes up and every interval, and not whil
   assert.equal(w.clock.pending, 0);
 });
 
-test('Active: failures count once they are three in a row after a success, the mend at once', async () => {
+test('Active: failures count once they are three in a row after a success, a success counts at once', async () => {
   const w = watch('Active');
   w.tunnel.become('Connected');
   await w.clock.advance(0);
@@ -112,7 +112,7 @@ test('Active: failures count once they are three in a row after a success, the m
   w.health.close();
 });
 
-test('Active: a silent destination is told of after interval × threshold + timeout, because questions begin an interval apart', async () => {
+test('Active: a silent destination is reported after interval × threshold + timeout, because probes begin an interval apart', async () => {
   const w = watch('Active');
   w.tunnel.become('Connected');
   await w.clock.advance(0);
@@ -124,7 +124,7 @@ test('Active: a silent destination is told of after interval × threshold + time
   w.health.close();
 });
 
-test('Active: what clients’ dials tell does not count', async () => {
+test('Active: what clients’ dials show does not count', async () => {
   const w = watch('Active');
   w.health.recordDial(orders, down('orders.db:5432'));
   assert.equal(reachable(w), undefined);
@@ -185,7 +185,7 @@ test('an idle tunnel knows nothing of its destinations', async () => {
   w.health.close();
 });
 
-test('a destination that accepts but does not speak is told as such, after the timeout at the latest', async () => {
+test('a destination that accepts but does not speak is reported as such, after the timeout at the latest', async () => {
   const w = watch('Active');
   w.tunnel.answer = '';
   w.tunnel.become('Connected');
@@ -235,7 +235,7 @@ test('an opened stream is answer enough where there is no question', async () =>
   }
 });
 
-test('where a dial tells nothing, a refusal has time to come, and silence, a byte or an end is answer enough', async () => {
+test('where a dial shows nothing, a refusal has time to come, and silence, a byte or an end is answer enough', async () => {
   const refusal = new TunnelError('DestinationUnreachable', 'the agent could not connect');
   const tcp: Forward = { ...orders, appProtocol: 'tcp' };
   const { signal } = new AbortController();
@@ -263,7 +263,7 @@ test('where a dial tells nothing, a refusal has time to come, and silence, a byt
   await assert.rejects(asked, refusal, 'the refusal, and not the missing answer');
 });
 
-test('Passive, where a dial tells nothing: the first result waits for news, and half the timeout is enough of it', async () => {
+test('Passive, where a dial shows nothing: the first result waits for news, and half the timeout is enough of it', async () => {
   const w = watch('Passive', 'tcp', true);
   w.tunnel.become('Connected');
   await w.clock.advance(1_400);

@@ -215,7 +215,7 @@ test('clients that come and go while all room is taken bring no session each', a
   assert.equal(w.driver.attempts.length, 1);
 });
 
-test('a client for whom no session has room and none can be opened is told of the limit', async () => {
+test('a client for whom no session has room and none can be opened hears of the limit', async () => {
   await using w = await world(['a:22']);
   w.driver.room = 1;
   w.tunnel.start();

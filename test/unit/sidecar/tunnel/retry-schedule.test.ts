@@ -1,3 +1,4 @@
+// When a route may be tried again, and in which order routes are tried.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

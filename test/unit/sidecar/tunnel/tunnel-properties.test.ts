@@ -1,5 +1,5 @@
-// Whatever happens in whatever order: no stream is dropped that was not lost, nothing piles up, and once the world is well clients are
-// carried again in time.
+// Whatever happens in whatever order: no stream is dropped unless its session was lost, nothing piles up, and once everything works again
+// clients are carried in time.
 import assert from 'node:assert/strict';
 import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
@@ -101,7 +101,7 @@ async function play(w: World, events: readonly Event[], clients: Client[], dials
   }
 }
 
-test('whatever happened, clients are carried within 2 s of the world’s mending, and closing leaves nothing', async () => {
+test('whatever happened, clients are carried within 2 s once everything works again, and closing leaves nothing', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(event, { maxLength: 40 }),
@@ -117,7 +117,7 @@ test('whatever happened, clients are carried within 2 s of the world’s mending
           w.driver.answers.clear();
           w.driver.destinations.clear();
           for (const session of w.driver.open) session.suspect = false;
-          // What asked for a person is mended by one, and that is noticed at once.
+          // What needed a person has been fixed by one, and that is noticed at once.
           w.driver.changeCredentials();
           await w.clock.advance(2_000);
           assert.equal(w.tunnel.snapshot.state, 'Connected');

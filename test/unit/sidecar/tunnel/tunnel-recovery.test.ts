@@ -1,7 +1,6 @@
 // Recovery with a driver without a network (docs/promises.md, promise 4): when attempts are made, how fast clients are carried again.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TunnelError } from '../../../../src/contract/errors.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import { lost, noLogin, orders, refused, throttled, world } from './memory-driver.ts';
 
@@ -186,57 +185,6 @@ test('a better bastion that breaks during its minute of health starts it anew', 
   assert.equal(w.tunnel.snapshot.via, 'a:22');
 });
 
-test('a session that falls silent takes no new dials and is replaced at once; its streams live on', async () => {
-  await using w = await world(['a:22']);
-  w.tunnel.start();
-  await w.clock.advance(45_000);
-  const [first, second] = w.driver.open;
-  assert(first !== undefined && second !== undefined);
-  const { stream } = await w.tunnel.dial(orders, never);
-  const silent = first.streams === 1 ? first : second;
-  silent.suspect = true;
-  await w.clock.advance(10);
-  assert.equal(w.tunnel.snapshot.state, 'Connected');
-  assert.equal(w.driver.open.length, 3, 'a third was opened');
-  const more = await Promise.all([1, 2, 3, 4].map(async () => await w.tunnel.dial(orders, never)));
-  assert.equal(silent.streams, 1);
-  assert.equal(stream.destroyed, false);
-  silent.suspect = false;
-  await w.clock.advance(10);
-  assert.equal(
-    w.tunnel.sessions.filter((entry) => entry.role === 'live').length,
-    3,
-    'nothing is dropped for its return',
-  );
-  for (const one of [stream, ...more.map((dialled) => dialled.stream)]) one.destroy();
-  await w.clock.advance(10);
-  assert.equal(w.driver.open.length, 2, 'what carries nothing and is too much is ended');
-});
-
-test('while every session is silent the tunnel is not connected and says so', async () => {
-  await using w = await world(['a:22']);
-  w.tunnel.start();
-  await w.clock.advance(45_000);
-  w.driver.answers.set('a:22', 'silent');
-  for (const session of w.driver.open) session.suspect = true;
-  await w.clock.advance(1);
-  assert.equal(w.tunnel.snapshot.state, 'Failed');
-  assert.equal(w.tunnel.snapshot.error?.code, 'BastionTimeout');
-  for (const session of w.driver.open) session.suspect = false;
-  await w.clock.advance(1);
-  assert.equal(w.tunnel.snapshot.state, 'Connected', 'their return is enough');
-});
-
-test('silence of the bastion in use lets the other one carry clients', async () => {
-  await using w = await world(['a:22', 'b:22']);
-  w.tunnel.start();
-  await w.clock.advance(45_000);
-  w.driver.answers.set('a:22', 'silent');
-  for (const session of w.driver.open) session.suspect = true;
-  await w.clock.advance(300);
-  assert.equal(w.tunnel.snapshot.via, 'b:22');
-});
-
 test('a bastion that admits one session only is used with one, and not hammered for a second', async () => {
   await using w = await world(['a:22']);
   w.tunnel.start();
@@ -276,52 +224,6 @@ test('retries never stop: after an hour without a bastion a return is noticed wi
   assert.equal(w.tunnel.snapshot.state, 'Connected');
 });
 
-test('routes that cannot be found are asked for again and told of', async () => {
-  await using w = await world(['a:22']);
-  let fail = true;
-  const { driver } = w;
-  driver.routes = async () => {
-    if (fail) throw new TunnelError('BastionNameNotResolved', 'no instance has the tag Role=bastion');
-    return [{ via: 'a:22' }];
-  };
-  w.tunnel.start();
-  await w.clock.advance(20_000);
-  assert.equal(w.tunnel.snapshot.error?.code, 'BastionNameNotResolved');
-  fail = false;
-  await w.clock.advance(2_000);
-  assert.equal(w.tunnel.snapshot.state, 'Connected');
-});
-
-test('a question for routes that a person has to mend is asked once a minute, and at once after new credentials', async () => {
-  await using w = await world(['a:22']);
-  const { driver } = w;
-  let asked = 0;
-  let allowed = false;
-  driver.routes = async () => {
-    asked += 1;
-    if (!allowed) throw new TunnelError('AccessDenied', 'ssm:DescribeInstanceInformation is missing');
-    return [{ via: 'a:22' }];
-  };
-  w.tunnel.start();
-  await w.clock.advance(120_000);
-  assert(asked >= 2 && asked <= 4, `asked ${asked} times in two minutes`);
-  allowed = true;
-  driver.changeCredentials();
-  await w.clock.advance(1_000);
-  assert.equal(w.tunnel.snapshot.state, 'Connected');
-});
-
-test('a replaced instance is found soon, although the old one is still named when the outage begins', async () => {
-  await using w = await world(['i-old']);
-  w.tunnel.start();
-  await w.clock.advance(1_000);
-  w.driver.lose('i-old', 'silent');
-  await w.clock.advance(3_000);
-  w.driver.vias.splice(0, 1, 'i-new');
-  await w.clock.advance(6_000);
-  assert.equal(w.tunnel.snapshot.via, 'i-new');
-});
-
 test('an error of a driver that is no TunnelError does not stop the retries', async () => {
   await using w = await world(['a:22']);
   const connect = w.driver.connect.bind(w.driver);
@@ -338,39 +240,6 @@ test('an error of a driver that is no TunnelError does not stop the retries', as
   assert.equal(w.tunnel.snapshot.state, 'Connected');
 });
 
-test('several failing bastions are told in one sentence, with the code that time may mend', async () => {
-  await using w = await world(['a:22', 'b:22']);
-  w.driver.answers.set('a:22', noLogin('a:22'));
-  w.driver.answers.set('b:22', refused('b:22'));
-  w.tunnel.start();
-  await w.clock.advance(1_000);
-  assert.equal(w.tunnel.snapshot.error?.code, 'BastionRefused');
-  assert.match(w.tunnel.snapshot.error.message, /a:22 does not accept the user; b:22 refuses/);
-});
-
-test('a bastion that waits for a person is no failure of the tunnel while another is still tried', async () => {
-  const missing = new TunnelError('SecretNotFound', 'Secret a does not exist');
-  for (const error of [noLogin('a:22'), missing]) {
-    await using w = await world(['a:22', 'b:22']);
-    w.driver.answers.set('a:22', error);
-    w.driver.answers.set('b:22', { afterMs: 200, answersAtOnce: true });
-    const states: string[] = [];
-    w.tunnel.onChange(() => states.push(w.tunnel.snapshot.state));
-    w.tunnel.start();
-    await w.clock.advance(100);
-    assert.equal(w.tunnel.snapshot.error, undefined);
-    await w.clock.advance(200);
-    assert.deepEqual([...new Set(states)], ['Connecting', 'Connected']);
-  }
-  await using w = await world(['a:22', 'b:22']);
-  w.driver.answers.set('a:22', noLogin('a:22'));
-  w.driver.answers.set('b:22', 'silent');
-  w.tunnel.start();
-  await w.clock.advance(13_000);
-  assert.equal(w.tunnel.snapshot.state, 'Failed', 'and it is one once that has failed too');
-  assert.match(w.tunnel.snapshot.error?.message ?? '', /a:22 does not accept the user; b:22 did not answer/);
-});
-
 test('losses are counted by code', async () => {
   await using w = await world(['a:22'], { sessionsWanted: 1 });
   w.tunnel.start();
@@ -378,21 +247,6 @@ test('losses are counted by code', async () => {
   w.driver.open[0]?.lose(lost('a:22'));
   await w.clock.advance(1_000);
   assert.deepEqual(w.counted, ['opened', 'lost BastionLost', 'opened']);
-});
-
-test('sessions that fall silent one after the other do not pile up: what nobody uses is ended once it is replaced', async () => {
-  await using w = await world(['a:22']);
-  w.tunnel.start();
-  await w.clock.advance(0);
-  const stream = await w.tunnel.dial(orders, never);
-  for (let times = 0; times < 20; times += 1) {
-    for (const session of w.driver.open) session.suspect = true;
-    await w.clock.advance(10_000);
-  }
-  // Two that carry, and the one with the stream.
-  assert.equal(w.driver.open.filter((session) => !session.suspect).length, 2);
-  assert(w.driver.open.length <= 3, `${w.driver.open.length} sessions are open`);
-  assert.equal(stream.stream.destroyed, false);
 });
 
 test('a session that is no longer needed when it opens is closed, and the next attempt has a pause', async () => {

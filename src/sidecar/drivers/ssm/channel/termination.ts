@@ -1,5 +1,5 @@
-// The end of a data channel in its order: first its users are told, then everything here is given up, and the service is told unless it
-// ended the channel itself. Neighbour: data-channel.ts, whose end it is.
+// The end of a data channel, in order: announce it to the users, give up everything here, and terminate the session at the service unless
+// it ended the channel itself. Neighbour: data-channel.ts, whose end it is.
 import type { TunnelError } from '../../../../contract/errors.ts';
 import { onAbort } from '../../../../process/abort.ts';
 import { deadline } from '../../../../process/deadline.ts';

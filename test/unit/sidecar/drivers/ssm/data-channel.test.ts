@@ -16,7 +16,7 @@ const services: FakeService[] = [];
 const channels: DataChannel[] = [];
 
 afterEach(async () => {
-  // A goodbye is answered, or would wait on a clock that stands still.
+  // The goodbye must be answered: otherwise it would wait on a clock that stands still.
   for (const one of services) one.silent = false;
   await Promise.all(channels.splice(0).map((channel) => channel.close()));
   await Promise.all(services.splice(0).map((service) => service.stop()));
@@ -66,7 +66,7 @@ async function open(
   return { channel, budget, changes: () => changes };
 }
 
-/** Sends bytes over a new stream, waits for as many back, and gives them. */
+/** Sends bytes over a new stream and returns as many from the answer. */
 async function echo(channel: DataChannel, bytes: Buffer): Promise<Buffer> {
   const stream = channel.multiplexer.open();
   const got: Buffer[] = [];
@@ -114,7 +114,7 @@ test('a channel opens, carries bytes both ways and closes with a goodbye', async
   assert.equal(budget.used, 0);
 });
 
-test('an agent that is known to take them gets messages of 16 KiB', async () => {
+test('an agent that is known to accept them gets messages of 16 KiB', async () => {
   const fake = await service();
   fake.agentVersion = '3.3.3572.0';
   const { channel } = await open(fake);
@@ -122,7 +122,7 @@ test('an agent that is known to take them gets messages of 16 KiB', async () => 
   assert.equal(fake.agent.largestInput, 16_384);
 });
 
-test('loss and doubling of 5 % each way change no byte', async () => {
+test('loss and duplication of 5 % each way change no byte', async () => {
   const fake = await service();
   const { channel } = await open(fake);
   fake.loss = 0.05;
@@ -171,7 +171,7 @@ test('the socket that follows a broken attempt is kept, and the only one', async
   await eventually('the service sees its socket closed', () => fake.sockets === 0);
 });
 
-test('a session that is gone at the service ends with its streams, after its signal', async () => {
+test('a channel whose session has ended at the service ends with its streams, after its signal', async () => {
   const fake = await service();
   const { channel } = await open(fake);
   const stream = channel.multiplexer.open();
@@ -187,7 +187,7 @@ test('a session that is gone at the service ends with its streams, after its sig
   assert.equal(codeOf(channel.signal.reason), 'BastionLost');
 });
 
-test('a resume that is denied ends the session with its own reason; one that fails is tried again', async () => {
+test('a resume that is denied ends the channel with its own reason; one that fails is tried again', async () => {
   const fake = await service();
   const { channel } = await open(fake);
   fake.resumeError = new TunnelError('Throttled', 'slow down');
@@ -201,7 +201,7 @@ test('a resume that is denied ends the session with its own reason; one that fai
   assert.equal(channel.signal.aborted, true);
 });
 
-test('the service’s word that the channel is closed ends it, and nothing is terminated twice', async () => {
+test('the service’s message that the channel is closed ends it, and nothing is terminated twice', async () => {
   const fake = await service();
   const { channel } = await open(fake);
   fake.agent.closeChannel('\n----------ERROR-------\nForwarding to IP address 127.0.0.1 is forbidden');
@@ -211,13 +211,13 @@ test('the service’s word that the channel is closed ends it, and nothing is te
   assert.deepEqual(fake.calls, ['start']);
 });
 
-test('a session that is ended in the moment of its proof is never taken for an open one', async () => {
+test('a channel that ends at the moment of its proof is never taken for an open one', async () => {
   const fake = await service();
   fake.endsAfterNop = true;
   await assert.rejects(open(fake), (error) => codeOf(error) === 'BastionLost');
 });
 
-test('bytes that wait for an acknowledgement count against the pod’s budget, and hold new ones back', async () => {
+test('bytes that wait for an acknowledgement count against the pod’s budget and hold new ones back', async () => {
   const fake = await service();
   fake.agentVersion = '3.3.3572.0';
   const { channel, budget } = await open(fake);
@@ -244,7 +244,7 @@ test('bytes that wait for an acknowledgement count against the pod’s budget, a
   await eventually('it is given back', () => budget.used === 0);
 });
 
-test('KMS, an old agent for another host, a foreign session and an address that is not allowed are refused by name', async () => {
+test('KMS, an old agent for another host, a shell session and an address that is not allowed are refused with their reasons', async () => {
   const kms = await service();
   kms.actions = [{ ActionType: 'KMSEncryption', ActionParameters: {} }];
   assert.equal(await refusal(kms), 'EncryptionDemanded');
@@ -304,7 +304,7 @@ test('an agent that speaks no smux takes one connection, with raw bytes', async 
   assert.equal(channel.multiplexer.hasRoom, false);
 });
 
-test('a refusal of the agent fails the stream and leaves the session usable', async () => {
+test('a refusal of the agent fails the stream and leaves the channel usable', async () => {
   const fake = await service();
   const { channel } = await open(fake);
   const stream = channel.multiplexer.open();
@@ -348,7 +348,7 @@ test('a silent agent is suspect after 8 s, resumed after 25 s and ended after 75
   assert.equal(stream.destroyed, true);
 });
 
-test('who sleeps for minutes does not take the silence for the service’s or the agent’s', async () => {
+test('a process that sleeps for minutes does not blame the silence on the service or the agent', async () => {
   const clock = new FakeClock();
   const fake = await service();
   const { channel } = await open(fake, { clock });

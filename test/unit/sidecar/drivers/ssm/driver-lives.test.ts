@@ -17,7 +17,7 @@ async function upload(session: Session, destination: Destination): Promise<Duple
   return stream;
 }
 
-/** The session after one that the service ended at the age of 5.5 minutes. */
+/** A session after one that the service ended at the age of 5.5 minutes. */
 async function afterUnforeseenEnd(the: Awaited<ReturnType<typeof setting>>, clock: FakeClock): Promise<Session> {
   const first = await connect(the);
   await pass(clock, 5.5 * 60_000);
@@ -26,7 +26,7 @@ async function afterUnforeseenEnd(the: Awaited<ReturnType<typeof setting>>, cloc
   return connect(the);
 }
 
-test('a limit of the account that ended a living session is known to the next one, which is replaced before it', async () => {
+test('a limit of the account that ended a working channel is known to the next one, which is replaced in time', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock, destinations: [cache] });
   const second = await afterUnforeseenEnd(the, clock);
@@ -41,7 +41,7 @@ test('a limit of the account that ended a living session is known to the next on
   assert.equal(second.signal.aborted, false);
 });
 
-test('a limit that was somebody’s hand is forgotten, though every session is replaced before it', async () => {
+test('a limit that was learned from a person’s action is forgotten, although every channel is replaced before it', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock, destinations: [cache] });
   const second = await afterUnforeseenEnd(the, clock);
@@ -54,7 +54,7 @@ test('a limit that was somebody’s hand is forgotten, though every session is r
   assert.equal(second.signal.aborted, false);
 });
 
-test('a session that was lost with its agent teaches no limit', async () => {
+test('a channel that was lost with its agent teaches no limit', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock, destinations: [cache] });
   const first = await connect(the);
@@ -69,7 +69,7 @@ test('a session that was lost with its agent teaches no limit', async () => {
   assert.equal(the.fake.count('start'), 2);
 });
 
-test('a session that is silent puts its node last, for its replacement', async () => {
+test('a silent session puts its node last, so that its replacement goes elsewhere', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock, config: { target: { tags: { Role: 'bastion' } } } });
   the.fake.nodes.set('i-0abc', true).set('i-1', true).set('i-2', true);
@@ -82,7 +82,7 @@ test('a session that is silent puts its node last, for its replacement', async (
   assert.deepEqual(await order(), [...usual.filter((via) => via !== 'i-0abc'), 'i-0abc']);
 });
 
-test('messages of 16 KiB are given up for a node whose session died within a minute of them, be it by a close or by silence', async () => {
+test('messages of 16 KiB are given up for a node whose channel died within a minute of them, by a close or by silence', async () => {
   for (const how of ['close', 'silence'] as const) {
     const clock = new FakeClock();
     const the = await setting({ clock });
@@ -108,13 +108,13 @@ test('messages of 16 KiB are given up for a node whose session died within a min
   }
 });
 
-test('a node that took large messages for a minute keeps them', async () => {
+test('a node that accepted large messages for a minute keeps getting them', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock, destinations: [cache] });
   the.fake.agentVersion = '3.3.3572.0';
   const first = await connect(the);
   await upload(first, cache);
-  // It counts when the agent was last heard, and an idle one is asked every 4 s.
+  // What counts is when the agent was last heard, and an idle one is asked every 4 s.
   await pass(clock, 70_000);
   the.fake.agent.closeChannel('');
   if (!first.signal.aborted) await once(first.signal, 'abort');
@@ -122,7 +122,7 @@ test('a node that took large messages for a minute keeps them', async () => {
   await eventually('a large message', () => the.fake.agent.largestInput === 16_384);
 });
 
-test('while a destination refuses, its name is resolved anew every 10 to 25 s: a failover is noticed within 30 s', async () => {
+test('while a destination refuses, its name is resolved again every 10 to 25 s: a failover is noticed within 30 s', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock });
   const session = await connect(the);
@@ -133,20 +133,20 @@ test('while a destination refuses, its name is resolved anew every 10 to 25 s: a
     stream.on('error', () => undefined);
     await eventually('the refusal', () => stream.closed);
     await pass(clock, 2_000);
-    // What takes real time, the opening of a replacement, is waited for without letting much time pass here.
+    // Opening a replacement takes real time: wait for it without letting much virtual time pass.
     while (session.facts.sessionId !== the.fake.agents.at(-1)?.sessionId) {
       await clock.advance(1);
       await delay(1);
     }
     while (startedAt.length + 1 < the.fake.count('start')) startedAt.push(clock.now());
   }
-  // The pause between starts takes real time, which is long for this clock: it blurs when a start is seen.
+  // The pause between starts takes real time, much of it for this clock: the times of the starts are not exact.
   const gaps = startedAt.slice(1).map((at, index) => at - (startedAt[index] ?? 0));
   const right = gaps.length >= 5 && gaps.every((gap) => gap <= 30_000) && gaps.slice(1).every((gap) => gap >= 10_000);
   assert.ok(right, `gaps of ${gaps.join(', ')} ms`);
 });
 
-/** A connection that stays, and whether it still does. */
+/** A connection that stays open. */
 async function lasting(session: Session, destination: Destination): Promise<Duplex> {
   const stream = await dial(session, destination);
   stream.on('error', () => undefined).resume();
@@ -155,7 +155,7 @@ async function lasting(session: Session, destination: Destination): Promise<Dupl
   return stream;
 }
 
-test('of the connections that outlive their sessions only those of the fifth before are ended, after the drain timeout', async () => {
+test('of the connections on retired channels only those of the fifth are ended, after the drain timeout', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock, destinations: [cache], config: { maxSessionMinutes: 4 }, drainTimeoutMs: 40_000 });
   const session = await connect(the);
@@ -180,7 +180,7 @@ test('of the connections that outlive their sessions only those of the fifth bef
   await works(session, cache);
 });
 
-test('for its name’s sake alone no session is replaced while four earlier ones carry connections', async () => {
+test('no channel is replaced merely to resolve its name while four retired ones carry connections', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock });
   const session = await connect(the);
@@ -198,7 +198,7 @@ test('for its name’s sake alone no session is replaced while four earlier ones
   assert.ok(streams.every(({ destroyed }, index) => destroyed === (index === 2)));
 });
 
-test('the end of the session in use leaves the connections of the one before alone', async () => {
+test('the end of the channel in use leaves the connections of the retired one alone', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock });
   const session = await connect(the);
@@ -207,8 +207,8 @@ test('the end of the session in use leaves the connections of the one before alo
   await eventually('the fresh session is used', () => session.facts.sessionId === 'operator-1');
   const inUse = await lasting(session, database);
   the.fake.agent.closeChannel('');
-  await eventually('it is told', () => inUse.destroyed);
-  assert.equal(session.suspect, true, 'the tunnel is told to open another');
+  await eventually('its stream ends', () => inUse.destroyed);
+  assert.equal(session.suspect, true, 'the tunnel must open another');
   assert.equal(session.suspectBecause?.code, 'BastionLost', 'and why');
   assert.equal(session.hasRoom, false);
   before.write('pong');
@@ -219,7 +219,7 @@ test('the end of the session in use leaves the connections of the one before alo
   assert.equal((session.signal.reason as TunnelError).code, 'BastionLost');
 });
 
-test('clients that read slower than the tunnel for a moment cost no session, and nobody its connection', async () => {
+test('clients that are slower than the tunnel for a moment cost no session and no connection', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock, destinations: [database, cache] });
   // In large messages: small ones take a minute on a busy machine.
@@ -243,7 +243,7 @@ test('clients that read slower than the tunnel for a moment cost no session, and
   assert.equal(the.fake.count('start'), 2);
 });
 
-test('a client that finds its session full gets another beside it', async () => {
+test('a client that finds its channel full gets another beside it', async () => {
   const the = await setting({ destinations: [database, cache] });
   const session = await connect(the);
   const slow = (await lasting(session, cache)) as PortStream;

@@ -1,4 +1,4 @@
-// The driver against the fake service of this process: what the tests of driver and lives begin with.
+// The driver against the fake service of this process: the common beginning of the driver's tests.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
@@ -16,7 +16,7 @@ import { silentLog } from './silent-log.ts';
 export const database: Destination = { host: 'db.internal', port: 5432 };
 export const cache: Destination = { host: 'localhost', port: 6379 };
 export const route: SsmRoute = { via: 'i-0abc', target: 'i-0abc' };
-/** Run in reverse after each test of the file. */
+/** Called in reverse order after each test of the file. */
 export const endings: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
@@ -29,7 +29,7 @@ export interface Setting {
   readonly destinations: readonly Destination[];
 }
 
-/** A driver against a service of its own. */
+/** A driver with its own service. */
 export async function setting(
   options: Partial<SsmDriverOptions> & { config?: Partial<SsmConfig> } = {},
 ): Promise<Setting> {
@@ -63,14 +63,14 @@ export async function setting(
   return { fake, driver, destinations: more.destinations ?? [database] };
 }
 
-/** A session that carries. */
+/** A session whose streams work. */
 export async function connect({ fake, driver, destinations }: Setting): Promise<Session> {
   const session = await driver.connect(route, { signal: new AbortController().signal, log: silentLog });
   endings.push(async () => {
     fake.silent = false;
     await session.close();
   });
-  // The service has seen the socket that we have, too.
+  // Now the service has the same socket as we.
   for (const destination of destinations) await works(session, destination);
   return session;
 }
@@ -86,7 +86,7 @@ export async function works(session: Session, destination: Destination): Promise
   stream.destroy();
 }
 
-/** Lets time pass in steps in which the agent's answers, which take real time, keep up. */
+/** Lets time pass in steps so small that the agent's answers, which take real time, keep up. */
 export async function pass(clock: FakeClock, ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 2_000) {
     await clock.advance(2_000);

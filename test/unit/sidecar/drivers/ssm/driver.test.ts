@@ -13,7 +13,7 @@ import { FakeClock } from '../../../../support/fake-clock.ts';
 import { cache, connect, database, dial, endings, pass, route, setting, works } from './driver-world.ts';
 import { silentLog } from './silent-log.ts';
 
-test('a session is opened for each destination, the node’s own ports by the document for them', async () => {
+test('a channel is opened for each destination, for the node’s own ports with the document for them', async () => {
   const the = await setting({ destinations: [database, cache, database] });
   const session = await connect(the);
   assert.deepEqual(
@@ -35,7 +35,7 @@ test('a session is opened for each destination, the node’s own ports by the do
   );
 });
 
-test('the first session proves that it may be resumed; without the permission nothing is opened, and it is told', async () => {
+test('the first session proves that it may be resumed; without the permission nothing is opened, and the reason says so', async () => {
   const the = await setting();
   the.fake.resumeError = new TunnelError('ResumeDenied', 'no');
   await assert.rejects(connect(the), (error) => error instanceof TunnelError && error.code === 'ResumeDenied');
@@ -64,7 +64,7 @@ test('a session that AWS had begun when the attempt was given up is ended', asyn
   const api: SsmApi = the.fake;
   const begin = the.fake.startSession.bind(the.fake);
   const answer = Promise.withResolvers<void>();
-  // As AWS's library does it: an aborted call rejects at once, whatever the service has done by then.
+  // Like AWS's library: an aborted call rejects at once, whatever the service has done by then.
   api.startSession = async (request, signal) => {
     const ticket = await begin(request);
     await abortable(answer.promise, { signal });
@@ -101,7 +101,7 @@ test('an attempt that is given up waits 3 s for the answer to its start, no long
   assert.equal(await settled, 'given up');
 });
 
-test('a destination that cannot be opened leaves its siblings alone, is told to its own clients and tried again', async () => {
+test('a destination that cannot be opened leaves the others alone, its own clients get the reason, and it is tried again', async () => {
   const clock = new FakeClock();
   const the = await setting({ destinations: [cache, database], clock });
   the.fake.agentVersion = '3.1.1200.0';
@@ -123,7 +123,7 @@ test('a destination that cannot be opened leaves its siblings alone, is told to 
   );
 });
 
-test('destinations that can none be opened leave no session behind', async () => {
+test('if no destination can be opened, no session is left behind', async () => {
   const the = await setting({ destinations: [database, { host: 'other.internal', port: 5432 }] });
   the.fake.agentVersion = '3.1.1200.0';
   await assert.rejects(connect(the), (error) => error instanceof TunnelError && error.code === 'AgentTooOld');
@@ -131,7 +131,7 @@ test('destinations that can none be opened leave no session behind', async () =>
   assert.equal(the.fake.count('start'), 2);
 });
 
-test('the loss of the only session ends the whole, with its reason, before its streams end', async () => {
+test('the loss of the only channel ends the session, with its reason, before its streams end', async () => {
   const the = await setting();
   const session = await connect(the);
   const stream = await dial(session, database);
@@ -146,7 +146,7 @@ test('the loss of the only session ends the whole, with its reason, before its s
   await assert.rejects(dial(session, database), /Session Manager ended the session/);
 });
 
-test('one lost session of two is replaced while the other carries on, and clients wait for it', async () => {
+test('one lost channel of two is replaced while the other goes on, and clients wait for it', async () => {
   const the = await setting({ destinations: [database, cache] });
   const session = await connect(the);
   const open = await dial(session, cache);
@@ -161,7 +161,7 @@ test('one lost session of two is replaced while the other carries on, and client
   open.destroy();
 });
 
-test('a silent agent makes the session suspect, and its subscribers know', async () => {
+test('a silent agent makes the session suspect, and its listeners are called', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock });
   const session = await connect(the);
@@ -180,7 +180,7 @@ test('a silent agent makes the session suspect, and its subscribers know', async
   unsubscribe();
 });
 
-test('a client that does not read takes the session’s room, and says nothing against the node', async () => {
+test('a client that does not read takes the session’s room and does not make the node suspect', async () => {
   const the = await setting();
   const session = await connect(the);
   const [slow, quick, leaving] = await Promise.all([1, 2, 3].map(() => dial(session, database)));
@@ -195,7 +195,7 @@ test('a client that does not read takes the session’s room, and says nothing a
   assert.equal(session.suspect, false);
 });
 
-test('a silent session among living ones takes no new stream, though it cannot be replaced yet', async () => {
+test('a silent channel beside working ones takes no new stream, even while it cannot be replaced', async () => {
   const clock = new FakeClock();
   const the = await setting({ clock, destinations: [database, cache] });
   const session = await connect(the);
@@ -211,7 +211,7 @@ test('a silent session among living ones takes no new stream, though it cannot b
   first.silent = false;
 });
 
-test('two refusals have the name resolved anew by a fresh session, which takes the next connections', async () => {
+test('after two refusals a fresh channel resolves the name again and takes the next connections', async () => {
   const the = await setting();
   const session = await connect(the);
   const kept = await dial(session, database);
@@ -235,7 +235,7 @@ test('two refusals have the name resolved anew by a fresh session, which takes t
   while (the.fake.agents[0]?.flags.length === 0) await delay(5);
 });
 
-test('a session to another host is replaced within 15 minutes, before its streams notice, and one with a limit before that', async () => {
+test('a channel to another host is replaced within 15 minutes, without harm to its streams, and one with a limit before that', async () => {
   for (const { maxSessionMinutes, due } of [
     { sessions: 1, maxSessionMinutes: 0, due: 12 * 60_000 },
     { maxSessionMinutes: 5, due: 4 * 60_000 },
@@ -246,7 +246,7 @@ test('a session to another host is replaced within 15 minutes, before its stream
     const kept = await dial(session, database);
     kept.write('x');
     await once(kept, 'data');
-    // In steps in which the agent's answers, which take real time, keep up.
+    // In steps so small that the agent's answers, which take real time, keep up.
     for (let passed = 0; passed < due - 6_000; passed += 2_000) {
       await clock.advance(2_000);
       await delay(1);
@@ -265,7 +265,7 @@ test('a session to another host is replaced within 15 minutes, before its stream
   }
 });
 
-test('nodes are found by tags, connected ones only, in an order of the pod’s own', async () => {
+test('nodes are found by tags, only connected ones, in the pod’s own order', async () => {
   const orders = new Set<string>();
   for (const podUid of ['a', 'b', 'c', 'd', 'e']) {
     const the = await setting({ podUid, config: { target: { tags: { Role: 'bastion' } } } });
@@ -282,7 +282,7 @@ test('nodes are found by tags, connected ones only, in an order of the pod’s o
   );
 });
 
-test('changed keys in the Secret are told within about a second', async () => {
+test('changed keys in the Secret are reported within about a second', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'ssm-keys-'));
   endings.push(() => rm(directory, { recursive: true }));
   const the = await setting({ config: { credentials: { secretName: 'aws', directory } } });
@@ -296,7 +296,7 @@ test('changed keys in the Secret are told within about a second', async () => {
   await writeFile(join(directory, 'AWS_ACCESS_KEY_ID'), 'AKIDEXAMPLE');
   while (told === 0) await delay(20);
   stop();
-  // Whether the new keys may resume is not known yet.
+  // It is not known yet whether the new keys may resume.
   const resumed = the.fake.count('resume');
   await connect(the);
   assert.equal(the.fake.count('resume'), resumed + 1);

@@ -1,4 +1,4 @@
-// A small Session Manager in this process: tickets by the driver's own interface, a real web socket on loopback, and behind it an agent
+// A small Session Manager in this process: tickets through the driver's own interface, a real web socket on loopback, and behind it an agent
 // that answers the handshake and echoes every stream. It shares no codec with the driver. Faults are switches.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -9,7 +9,7 @@ import type { SsmApi, StartRequest } from '../../../../../src/sidecar/drivers/ss
 import { numbers } from '../../../../fuzz/ssm/decoders.ts';
 import { naiveDecode, naiveEncode } from './naive-codec.ts';
 
-/** What all agents of a service do, changed at any time. */
+/** What all agents of a service do; may change at any time. */
 class Switches {
   /** What the agent asks in its handshake. */
   agentVersion = '3.3.987.0';
@@ -19,16 +19,16 @@ class Switches {
       ActionParameters: { SessionType: 'Port', Properties: { type: 'LocalPortForwarding' } },
     },
   ];
-  /** The share of messages lost and doubled, each way. */
+  /** The share of messages lost and duplicated, each way. */
   loss = 0;
   doubled = 0;
-  /** The agent neither acknowledges nor says anything. */
+  /** The agent neither acknowledges nor sends anything. */
   silent = false;
   /** Larger messages are lost on the way. */
   largestCarried = Number.POSITIVE_INFINITY;
   /** The agent refuses every stream. */
   refuses = false;
-  /** The service ends the session right after the agent's answer to a NOP, and the two arrive together. */
+  /** The service ends the session right after the agent's answer to a NOP; both arrive together. */
   endsAfterNop = false;
 }
 
@@ -37,7 +37,7 @@ export class FakeService extends Switches implements SsmApi {
   startError: TunnelError | undefined;
   listError: TunnelError | undefined;
   sessionGone = false;
-  /** So many of the next sockets are broken off before they are open. */
+  /** So many of the next sockets are reset before they are open. */
   brokenUpgrades = 0;
   /** What the account's list of sessions shows beside our own. */
   readonly left: { readonly sessionId: string; readonly reason: string; readonly target: string }[] = [];
@@ -161,7 +161,7 @@ export class FakeAgent {
   readonly flags: number[] = [];
   readonly inputSequences: number[] = [];
   largestInput = 0;
-  /** This one alone neither acknowledges nor says anything. */
+  /** Only this agent neither acknowledges nor sends anything. */
   silent = false;
   readonly #switches: Switches;
   readonly #random = numbers(20_261_122);
@@ -201,7 +201,7 @@ export class FakeAgent {
     this.#socket?.terminate();
   }
 
-  /** The service's word that the session is over. */
+  /** The service's message that the session has ended. */
   closeChannel(output: string): void {
     const payload = Buffer.from(JSON.stringify({ MessageType: 'channel_closed', Output: output }));
     this.#socket?.send(encode('channel_closed', 0, 0, payload));
@@ -221,7 +221,7 @@ export class FakeAgent {
   accept(socket: WebSocket, connection: Socket): void {
     this.#socket = socket;
     socket.on('message', (bytes: Buffer) => {
-      // What one message brings about leaves, and so arrives, together.
+      // All answers to one message leave, and so arrive, together.
       connection.cork();
       for (let copies = this.#copies(); copies > 0; copies -= 1) this.#input(bytes);
       connection.uncork();

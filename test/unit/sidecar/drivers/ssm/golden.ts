@@ -1,4 +1,4 @@
-// The golden vectors with their types. The tests of message, payload, smux frames, signature and round-trip time all read them.
+// The golden vectors with their types. The tests of message, payload, smux frames, signature and round-trip time read them.
 import { readFileSync } from 'node:fs';
 
 export interface Vector {

@@ -1,5 +1,5 @@
-// A second codec for messages and smux frames, written as plainly as the layout table reads and sharing nothing with the driver's:
-// what the two disagree on is a mistake of one of them.
+// A second codec for messages and smux frames, written as plainly as the layout table and sharing nothing with the driver's: where the two
+// differ, one of them is wrong.
 import { createHash } from 'node:crypto';
 
 export interface NaiveMessage {
@@ -72,7 +72,7 @@ export interface NaiveFrame {
   readonly data: string;
 }
 
-/** Every whole frame of these bytes. */
+/** Every complete frame in these bytes. */
 export function naiveFrames(bytes: Uint8Array): NaiveFrame[] {
   const frames: NaiveFrame[] = [];
   for (let at = 0; at + 8 <= bytes.length; ) {

@@ -105,7 +105,7 @@ test('a session to another host is started with its document, signed with the Se
   assert.equal(calls[0].token, 'token');
 });
 
-test('a start that is answered without a way to the session names the target and where to look', async () => {
+test('a start whose answer has no address names the target and where to look', async () => {
   answer.body = { SessionId: 's-1' };
   const request = { target: 'i-0abc', host: undefined, port: 5432, reason: 'x' };
   await assert.rejects(api.startSession(request, signal), {
@@ -126,7 +126,7 @@ test('keys that were changed in the Secret sign the very next call', async () =>
   assert.match(signed['authorization'] ?? '', /Credential=AKIDSECOND\/\d{8}\/eu-west-1\/ssmmessages\//);
 });
 
-test('refusals of the service have their reasons, and are asked once: who calls decides when to ask again', async () => {
+test('refusals of the service have their reasons, and no call is repeated: the caller decides when to try again', async () => {
   const request = { target: 'i-0abc', host: undefined, port: 5432, reason: 'x' };
   for (const [type, code] of [
     ['TargetNotConnected', 'TargetNotConnected'],
@@ -166,7 +166,7 @@ test('nodes are asked for by all tags, and a node’s connection by its present 
   assert.equal(await api.isConnected('i-1', signal), false);
 });
 
-test('active sessions are listed with their reasons, of one target if told, in pages of 200 and not without end', async () => {
+test('active sessions are listed with their reasons, of one target or all, in pages of 200 and not without end', async () => {
   answer.body = { Sessions: [{ SessionId: 's-1', Reason: 'portforward/a/b/uid' }, { SessionId: 's-2' }] };
   assert.deepEqual(await api.activeSessions('i-1', signal), [
     { sessionId: 's-1', reason: 'portforward/a/b/uid' },
@@ -184,14 +184,14 @@ test('active sessions are listed with their reasons, of one target if told, in p
   assert.equal(calls[1]?.input['NextToken'], 'more');
 });
 
-test('a Secret without its keys is told before anything is sent', async () => {
+test('a Secret without its keys is reported before anything is sent', async () => {
   await rm(join(directory, 'AWS_SECRET_ACCESS_KEY'));
   assert.equal(await refusal(api.terminateSession('s-1', signal)), 'SecretKeyMissing');
   assert.equal(calls.length, 0);
   await keys('AKIDFIRST');
 });
 
-test('a call that is aborted throws the reason of who aborted it', async () => {
+test('an aborted call throws the reason of the abort', async () => {
   const stop = new AbortController();
   stop.abort(new Error('not wanted'));
   await assert.rejects(api.resumeSession('s-1', stop.signal), /not wanted/);

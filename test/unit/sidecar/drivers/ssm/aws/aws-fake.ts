@@ -1,5 +1,5 @@
-// One HTTP server on loopback that takes part in any conversation with AWS: records each request and answers what the test says.
-// It judges nothing: signatures are judged by the service of test/support/ssm.
+// One HTTP server on loopback for any call to AWS: records each request and answers what the test wants. It does not check signatures; the
+// service of test/support/ssm does.
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -21,12 +21,12 @@ export interface Answer {
 
 export class AwsFake {
   readonly asked: Asked[] = [];
-  /** What the next requests are answered; undefined: never. */
+  /** The answer to the next requests; undefined: never answers. */
   answer: (asked: Asked) => Answer | undefined = () => ({ body: '{}' });
   readonly server: Server;
   readonly #origin: string;
 
-  /** Plain on 127.0.0.1; with a key and a certificate by TLS as `localhost`. */
+  /** Without TLS on 127.0.0.1; with a key and a certificate over TLS as `localhost`. */
   static async start(tls?: { readonly key: string; readonly cert: string }): Promise<AwsFake> {
     const fake = new AwsFake(tls);
     fake.server.listen(0, '127.0.0.1');
@@ -82,7 +82,7 @@ export function stsRefusal(code: string, message = 'no', status = 403): Answer {
   };
 }
 
-/** Credentials of STS for the action, that end after `seconds`. */
+/** STS's answer to the action, with credentials that expire after `seconds`. */
 export function stsCredentials(action: string, accessKeyId: string, seconds = 3_600): Answer {
   const until = new Date(Date.now() + seconds * 1_000).toISOString();
   return {

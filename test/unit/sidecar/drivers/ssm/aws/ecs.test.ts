@@ -83,7 +83,7 @@ test('without a running task nothing is described', async () => {
   assert.equal(fake.asked.length, 1);
 });
 
-test('what is unknown or not allowed is told by name, with the missing action', async () => {
+test('an unknown cluster and a missing permission are reported by name, with the action', async () => {
   const cases = [
     [
       'ListTasks',
@@ -114,7 +114,7 @@ test('what is unknown or not allowed is told by name, with the missing action', 
   }
 });
 
-test('a service that takes the question and never answers is given up after 10 s', async (t) => {
+test('a service that accepts the request and never answers is given up after 10 s', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const told = new Promise<void>((resolve) => {
     fake.answer = () => {

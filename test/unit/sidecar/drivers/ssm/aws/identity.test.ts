@@ -45,7 +45,7 @@ function identity(environment: Record<string, string>, config: Partial<SsmConfig
   );
 }
 
-/** As IRSA's webhook sets a pod up. */
+/** A pod's environment as IRSA's webhook sets it. */
 async function irsa(): Promise<Record<string, string>> {
   return { AWS_ROLE_ARN: tunnelRole, AWS_WEB_IDENTITY_TOKEN_FILE: await file('token', 'projected') };
 }
@@ -69,7 +69,7 @@ function parameters(at: number): Record<string, string> {
   return Object.fromEntries(new URLSearchParams(fake.asked[at]?.body));
 }
 
-test('web identity: the projected token becomes the role at the configured STS, under our session name, and is kept', async () => {
+test('web identity: the projected token becomes the role at the configured STS, under our session name, and the credentials are cached', async () => {
   fake.answer = ({ operation }) => stsCredentials(operation, 'ASIAWEB');
   const source = identity(await irsa());
   assert.equal((await source()).accessKeyId, 'ASIAWEB');
@@ -81,7 +81,7 @@ test('web identity: the projected token becomes the role at the configured STS, 
   assert.equal(fake.asked.length, 1);
 });
 
-test('credentials that end soon are asked for anew before each call, with the token as it is then; a failure while they live is no harm', async () => {
+test('credentials that expire soon are renewed before each call, with the present token; a failure while they are valid does no harm', async () => {
   const environment = await irsa();
   fake.answer = ({ operation }) => stsCredentials(operation, `ASIA${fake.asked.length}`, 120);
   const source = identity(environment);
@@ -91,14 +91,14 @@ test('credentials that end soon are asked for anew before each call, with the to
   assert.equal(parameters(1)['WebIdentityToken'], 'rotated');
   fake.answer = () => stsRefusal('ServiceUnavailable', 'no', 503);
   assert.equal((await source()).accessKeyId, 'ASIA2');
-  // With too little life left the failure is told.
+  // If the old credentials expire too soon, the failure is reported.
   fake.answer = ({ operation }) => stsCredentials(operation, 'ASIASHORT', 5);
   assert.equal((await source()).accessKeyId, 'ASIASHORT');
   fake.answer = () => stsRefusal('ServiceUnavailable', 'no', 503);
   assert.equal((await refusal(source)).code, 'ServiceFailed');
 });
 
-test('web identity that is refused is told by its cause', async () => {
+test('a refused web identity is reported by its cause', async () => {
   const cases = [
     ['AccessDenied', 'AccessDenied', /lacks sts:AssumeRoleWithWebIdentity for arn:.*role\/tunnel.*trust policy/],
     ['InvalidIdentityToken', 'CredentialsRefused', /OIDC issuer/],
@@ -117,7 +117,7 @@ test('web identity that is refused is told by its cause', async () => {
   assert.equal((await refusal(identity(environment))).code, 'CredentialsMissing');
 });
 
-test('Pod Identity: the agent is asked with the projected token, which is read anew', async () => {
+test('Pod Identity: the agent is asked with the projected token, which is read for each call', async () => {
   const Expiration = new Date(Date.now() + 60_000).toISOString();
   fake.answer = () => ({
     body: JSON.stringify({ AccessKeyId: 'ASIAPOD', SecretAccessKey: 'secret', Token: 'token', Expiration }),
@@ -149,7 +149,7 @@ test('Pod Identity: the agent is asked with the projected token, which is read a
   fake = await AwsFake.start();
 });
 
-test('a role is assumed with the own identity, with external id and session tags, and anew when the keys change', async () => {
+test('a role is assumed with the tunnel’s identity, with external id and session tags, and again when the keys change', async () => {
   fake.answer = ({ operation }) => stsCredentials(operation, `ASIAROLE${fake.asked.length}`);
   const assumeRole = { roleArn: otherRole, externalId: 'shop', sessionTags: { team: 'orders' } };
   const source = identity({}, { ...(await staticKeys('AKIDFIRST')), assumeRole });
@@ -199,7 +199,7 @@ test('a role that is refused names what is missing: the action, or the right to 
 });
 
 test('without any credentials the ways to give some are named, and the node’s role is not one of them', async (t) => {
-  // The library's own search looks at these.
+  // The library's own search reads these.
   const before = { ...process.env };
   t.after(() => {
     process.env = before;
@@ -226,7 +226,7 @@ test('an STS address that is not allowed gets nothing', async () => {
   );
 });
 
-test('a Secret that is not there is told from one that lacks a key, and both from one that is there', async () => {
+test('a missing Secret, a Secret without a key and a complete one are three different cases', async () => {
   const credentials = { secretName: 'aws', directory };
   const source = identity({}, { credentials });
   const missing = await refusal(source);

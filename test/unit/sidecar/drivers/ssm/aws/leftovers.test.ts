@@ -14,7 +14,7 @@ class World {
   readonly ended: string[] = [];
   error: TunnelError | undefined;
   lists = 0;
-  /** Becomes known while sessions that are being started settle. */
+  /** A session that becomes known while `startsSettled` is awaited. */
   startedMeanwhile: string | undefined;
   readonly over = new AbortController();
 
@@ -46,14 +46,14 @@ class World {
   }
 }
 
-test('a session that was just being started when the list was made is not taken for a leftover', async () => {
+test('a session that was being started when the list was made is not taken for a leftover', async () => {
   const world = new World();
   world.startedMeanwhile = 'b';
   await world.run();
   assert.deepEqual(world.ended, ['a']);
 });
 
-test('what passes is tried again five times at most, what is denied is not, and an abort ends the wait', async () => {
+test('a transient failure is tried five times at most, a denial once, and an abort ends the wait', async () => {
   const world = new World();
   world.error = new TunnelError('Throttled', 'slow down');
   const run = world.run();
@@ -85,7 +85,7 @@ test('what passes is tried again five times at most, what is denied is not, and 
   assert.equal(stopped.clock.pending, 0);
 });
 
-test('sessions that an earlier container of the pod left are ended after the first one is open; nobody else’s are', async () => {
+test('sessions that an earlier container of the pod left are ended once the first one is open, and no others', async () => {
   const the = await setting();
   const ours = 'portforward/shop/orders-db/uid';
   the.fake.left.push(
@@ -105,13 +105,13 @@ test('sessions that an earlier container of the pod left are ended after the fir
   assert.equal(the.fake.count('list'), 1);
 });
 
-test('without the permission to list sessions everything works, and it is told once', async () => {
+test('without the permission to list sessions everything works, and the log says so once', async () => {
   const lines: unknown[] = [];
   const log = { ...silentLog, info: (...line: unknown[]) => lines.push(line) } as typeof silentLog;
   const the = await setting({ log });
   the.fake.listError = new TunnelError('AccessDenied', 'lacks ssm:DescribeSessions');
   const session = await connect(the);
-  await eventually('it is told', () => lines.length > 0);
+  await eventually('the log says so', () => lines.length > 0);
   await works(session, database);
   assert.equal(lines.length, 1);
   assert.match(JSON.stringify(lines), /not looked for/);

@@ -7,7 +7,7 @@ const { url, region, accessKeyId, secretAccessKey, sessionToken, amzDate, author
 const credentials = { accessKeyId, secretAccessKey, sessionToken };
 const date = new Date('2026-11-22T12:00:00Z');
 
-test('the upgrade is signed as the golden vector has it, a raw plus in the query included', async () => {
+test('the upgrade is signed as in the golden vector, including a raw plus in the query', async () => {
   assert.deepEqual(await signUpgrade(new URL(url), { region, credentials, date }), {
     authorization,
     'x-amz-date': amzDate,

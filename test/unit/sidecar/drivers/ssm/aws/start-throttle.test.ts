@@ -5,7 +5,7 @@ import { StartThrottle } from '../../../../../../src/sidecar/drivers/ssm/aws/sta
 
 const never = new AbortController().signal;
 
-test('sessions are started one after the other, with a pause between, whatever becomes of each', async () => {
+test('sessions are started one after the other, with a pause between, whether each succeeds or not', async () => {
   const gate = new StartThrottle(() => 0);
   const order: string[] = [];
   const ends: number[] = [];
@@ -25,7 +25,7 @@ test('sessions are started one after the other, with a pause between, whatever b
   assert.ok((ends[1] ?? 0) - (ends[0] ?? 0) >= 50);
 });
 
-test('who is aborted leaves the line at once and holds up nobody', async () => {
+test('an aborted start leaves the queue at once and holds up nobody', async () => {
   const gate = new StartThrottle(() => 0);
   let release: () => void = () => undefined;
   const first = gate.pass(
@@ -45,7 +45,7 @@ test('who is aborted leaves the line at once and holds up nobody', async () => {
   assert.equal(await third, 'third');
 });
 
-test('where AWS throttles, the pause grows until it does no more, and nobody has failed', async (t) => {
+test('while AWS throttles the pause grows, and no start fails', async (t) => {
   const gate = new StartThrottle(() => 0.5);
   let lastAt = Number.NEGATIVE_INFINITY;
   let throttled = 0;
@@ -57,12 +57,12 @@ test('where AWS throttles, the pause grows until it does no more, and nobody has
     throw new TunnelError('Throttled', 'too soon');
   };
   await Promise.all(Array.from({ length: 5 }, () => gate.pass(start, never)));
-  // With the pause as it begins none would come late enough, but where the machine is busy.
+  // With the initial pause no start would come late enough, except on a busy machine.
   t.diagnostic(`${throttled} throttled`);
   assert.ok(throttled <= 4, `${throttled} throttled`);
 });
 
-test('who is throttled again and again is told', async () => {
+test('a start that is throttled again and again fails with that reason', async () => {
   const gate = new StartThrottle(() => -0.49);
   let starts = 0;
   const throttled = async (): Promise<void> => {

@@ -30,7 +30,7 @@ class World {
   }
 }
 
-/** A session as far as targets watch it. */
+/** The part of a session that targets watch. */
 class Watched {
   readonly over = new AbortController();
   readonly signal = this.over.signal;
@@ -66,7 +66,7 @@ async function refusal(targets: Targets): Promise<TunnelError> {
   return error;
 }
 
-test('an instance is its own route, and nobody is asked for it', async () => {
+test('an instance is its own route, without a call to AWS', async () => {
   const world = new World();
   assert.deepEqual(await world.targets({ instanceId: 'mi-0abc' }).routes(signal), [
     { via: 'mi-0abc', target: 'mi-0abc' },
@@ -74,7 +74,7 @@ test('an instance is its own route, and nobody is asked for it', async () => {
   assert.equal(world.asked.length, 0);
 });
 
-test('a node that failed goes last for ten minutes, and at once no more when it works again', async () => {
+test('a node that failed goes last for ten minutes, or until it works again', async () => {
   const world = new World();
   for (const node of ['i-1', 'i-2', 'i-3']) world.nodes.set(node, true);
   const targets = world.targets(tags);
@@ -95,7 +95,7 @@ test('a node that failed goes last for ten minutes, and at once no more when it 
   assert.deepEqual(await order(targets), [first, third, second]);
 });
 
-test('what is not the node’s fault does not count against it', async () => {
+test('a failure that is not the node’s fault does not count against it', async () => {
   const world = new World();
   world.nodes.set('i-1', true).set('i-2', true);
   const targets = world.targets(tags);
@@ -108,7 +108,7 @@ test('what is not the node’s fault does not count against it', async () => {
   assert.deepEqual(await order(targets), usual);
 });
 
-test('whether a node is connected decides the service, not the list; one that cannot be asked is left out', async () => {
+test('the service decides whether a node is connected, not the list; a node that cannot be asked is left out', async () => {
   const world = new World();
   const throttled = new TunnelError('Throttled', 'slow down');
   world.nodes.set('i-1', false).set('i-2', throttled).set('i-3', true);
@@ -129,7 +129,7 @@ test('whether a node is connected decides the service, not the list; one that ca
   );
 });
 
-test('of very many nodes only some are asked', async () => {
+test('of very many nodes only some are asked whether they are connected', async () => {
   const world = new World();
   for (let node = 0; node < 300; node += 1) world.nodes.set(`i-${node}`, false);
   await refusal(world.targets(tags));
@@ -157,18 +157,18 @@ test('pods spread over nodes and tasks, and each keeps its order', async () => {
   }
 });
 
-test('a container is reached under its cluster, task and runtime, and called so that people find it', async () => {
+test('a container is reached by cluster, task and runtime, and shown by a name that people find', async () => {
   const world = new World();
   world.tasks = [task('0123abcd'), task('4567', { agentRuns: false }), task('89ab', { runtimeId: undefined })];
   const targets = world.targets({ ecsTask });
   const routes = [{ via: 'shop/0123abcd/app', target: 'ecs:shop_0123abcd_0123abcd-1' }];
   assert.deepEqual(await targets.routes(signal), routes);
-  // The task was replaced: the next question finds the new one.
+  // The task was replaced: the next call finds the new one.
   world.tasks = [task('fedc')];
   assert.deepEqual(await order(targets), ['shop/fedc/app']);
 });
 
-test('why there is no container is told with the mend', async () => {
+test('the reason why there is no container comes with the remedy', async () => {
   const world = new World();
   const targets = world.targets({ ecsTask });
   const cases: readonly (readonly [RunningTask[], string, RegExp])[] = [

@@ -4,13 +4,13 @@ import { LifetimeLimits } from '../../../../../../src/sidecar/drivers/ssm/base/l
 
 const minute = 60_000;
 
-test('nothing is limited that is not known, but a session that says nothing lasts 20 minutes as a rule', () => {
+test('without a known limit a channel may live for ever, and one that sends nothing for 20 minutes', () => {
   const limits = new LifetimeLimits(0);
   assert.equal(limits.lifeMs('i-1', false), Number.POSITIVE_INFINITY);
   assert.equal(limits.lifeMs('i-1', true), 20 * minute);
 });
 
-test('the age at which a busy session was ended is the limit of its target, rounded down to the minute', () => {
+test('the age at which a busy channel was ended is the limit of its node, rounded down to the minute', () => {
   const limits = new LifetimeLimits(0);
   limits.expired('i-1', { ageMs: 60 * minute + 59_000, idleMs: 3_900 });
   assert.equal(limits.lifeMs('i-1', false), 60 * minute);
@@ -20,7 +20,7 @@ test('the age at which a busy session was ended is the limit of its target, roun
   assert.equal(limits.lifeMs('i-1', false), 30 * minute);
 });
 
-test('a session that was ended while it said nothing tells the idle timeout, not the limit of its age', () => {
+test('a channel that was ended while it sent nothing teaches the idle timeout, not an age limit', () => {
   const limits = new LifetimeLimits(0);
   limits.expired('i-1', { ageMs: 47 * minute, idleMs: 5 * minute + 1 });
   assert.equal(limits.lifeMs('i-1', false), Number.POSITIVE_INFINITY);
@@ -33,7 +33,7 @@ test('an end within the first two minutes teaches nothing: an agent that ends ea
   assert.equal(limits.lifeMs('i-1', false), Number.POSITIVE_INFINITY);
 });
 
-test('a limit that a session outlives is forgotten', () => {
+test('a limit that a channel outlives is forgotten', () => {
   const limits = new LifetimeLimits(0);
   limits.expired('i-1', { ageMs: 3 * minute, idleMs: 0 });
   limits.lived('i-1', 4 * minute);
@@ -42,7 +42,7 @@ test('a limit that a session outlives is forgotten', () => {
   assert.equal(limits.lifeMs('i-1', false), Number.POSITIVE_INFINITY);
 });
 
-test('a learned limit is doubted until a session was two minutes older', () => {
+test('a learned limit is disproved by a channel that becomes two minutes older', () => {
   const limits = new LifetimeLimits(0);
   assert.equal(limits.disproofAgeMs('i-1'), 0);
   limits.expired('i-1', { ageMs: 3 * minute, idleMs: 0 });
@@ -52,7 +52,7 @@ test('a learned limit is doubted until a session was two minutes older', () => {
   assert.equal(limits.disproofAgeMs('i-1'), 0);
 });
 
-test('the document’s own limit stands', () => {
+test('the document’s own limit is never replaced by a learned one', () => {
   const limits = new LifetimeLimits(90);
   limits.expired('i-1', { ageMs: 10 * minute, idleMs: 0 });
   assert.equal(limits.disproofAgeMs('i-1'), 0);

@@ -4,7 +4,7 @@ import { AgentLiveness } from '../../../../../../src/sidecar/drivers/ssm/channel
 import type { AgentVerdict } from '../../../../../../src/sidecar/drivers/ssm/channel/agent-silence.ts';
 import { keepAliveMs, probeMs } from '../../../../../../src/sidecar/drivers/ssm/channel/probe-schedule.ts';
 
-/** Drives a liveness as its owner does: asked when it wishes, answered by an agent that may be silent. */
+/** Drives a liveness as its owner does: judges when it asks for that, with an agent that may be silent. */
 class Drive {
   now = 0;
   readonly liveness = new AgentLiveness(0);
@@ -54,7 +54,7 @@ test('a silent agent is suspect after 8 s, resumed after 25 s and ended after 75
   ]);
 });
 
-test('progress makes a suspect alive again', () => {
+test('progress makes a suspect agent alive again', () => {
   const drive = new Drive();
   drive.liveness.probeEvery(0, probeMs);
   drive.answers = false;
@@ -63,7 +63,7 @@ test('progress makes a suspect alive again', () => {
   assert.equal(drive.liveness.judge(10_000).verdict, 'alive');
 });
 
-test('an unwatched idle session says nothing of its agent; what is outstanding does, from its sending on', () => {
+test('on an unwatched idle channel silence means nothing; with an outstanding message it counts from the sending', () => {
   const drive = new Drive();
   drive.run(100_000);
   assert.deepEqual(drive.verdicts, [{ at: 0, verdict: 'alive' }]);
@@ -73,7 +73,7 @@ test('an unwatched idle session says nothing of its agent; what is outstanding d
   assert.deepEqual(drive.verdicts.at(-1), { at: 108_000, verdict: 'suspect' });
 });
 
-test('watching begins to count when it begins', () => {
+test('silence counts from the moment when watching begins', () => {
   const drive = new Drive();
   drive.run(100_000);
   drive.liveness.probeEvery(100_000, probeMs);
@@ -83,7 +83,7 @@ test('watching begins to count when it begins', () => {
   assert.deepEqual(drive.verdicts.at(-1), { at: 108_000, verdict: 'suspect' });
 });
 
-test('an old agent is kept alive every 10 s and not taken for silent between', () => {
+test('an old agent gets a keep-alive every 10 s and does not count as silent in between', () => {
   const drive = new Drive();
   drive.liveness.probeEvery(0, keepAliveMs);
   drive.run(61_000);
@@ -91,7 +91,7 @@ test('an old agent is kept alive every 10 s and not taken for silent between', (
   assert.equal(drive.probes.length, 6);
 });
 
-test('an old agent that speaks by itself every 10 s is kept alive all the same', () => {
+test('an old agent that sends something itself every 10 s still gets keep-alives', () => {
   const drive = new Drive();
   drive.liveness.probeEvery(0, keepAliveMs);
   for (let at = 9_900; at < 60_000; at += 10_000) {
@@ -114,7 +114,7 @@ test('time stands still while we do not read', () => {
   assert.deepEqual(drive.verdicts.at(-1), { at: 61_000, verdict: 'suspect' });
 });
 
-test('a session without a socket counts as silent, watched or not', () => {
+test('an agent without a socket counts as silent, watched or not', () => {
   const drive = new Drive();
   drive.run(50_000);
   drive.liveness.connected(50_000, false);
@@ -123,7 +123,7 @@ test('a session without a socket counts as silent, watched or not', () => {
   assert.deepEqual(drive.probes, []);
 });
 
-test('who was asleep himself begins to count anew', () => {
+test('after a sleep of this process silence is counted anew', () => {
   const liveness = new AgentLiveness(0);
   liveness.probeEvery(0, probeMs);
   assert.equal(liveness.judge(0).at, 4_000);
@@ -131,7 +131,7 @@ test('who was asleep himself begins to count anew', () => {
   assert.equal(liveness.judge(300_000).at, 304_000);
 });
 
-test('a sleep counts from when its owner meant to ask, not from when it had to', () => {
+test('a sleep is recognized by when the owner planned to ask, not by when it had to', () => {
   const liveness = new AgentLiveness(0);
   liveness.outstanding(0, true);
   assert.deepEqual(liveness.judge(9_000), { verdict: 'suspect', probe: false, at: 25_000 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { closedReason } from '../../../../../../src/sidecar/drivers/ssm/channel/closed-reason.ts';
 
-test('the service’s words for why it closed a channel become reasons that name the target and the mend', () => {
+test('the service’s texts for why it closed a channel become reasons that name the target and the remedy', () => {
   const cases: readonly (readonly [string, string, RegExp])[] = [
     ['\n-----ERROR-----\nEncountered error. Handshake timed out. Please', 'SessionRefused', /on i-1 gave .* up: look/],
     [

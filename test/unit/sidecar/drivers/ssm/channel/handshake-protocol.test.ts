@@ -28,7 +28,7 @@ function refusal(step: HandshakeStep): { code: Code; message: string; response: 
   };
 }
 
-test('a port session is accepted, and complete once the agent says so', () => {
+test('a handshake for port forwarding is accepted, and complete once the agent says so', () => {
   const handshake = new HandshakeProtocol({ remoteHost: true, target: 'i-0abc' });
   const answer = handshake.receive(payloadType.handshakeRequest, request('3.3.987.0'));
   if (answer.kind !== 'answer') assert.fail(answer.kind);
@@ -47,7 +47,7 @@ test('a port session is accepted, and complete once the agent says so', () => {
   });
 });
 
-test('a doubled request or completion, and stream data, change nothing', () => {
+test('a duplicated request or completion, and stream data, change nothing', () => {
   const handshake = new HandshakeProtocol({ remoteHost: false, target: 'i-0abc' });
   assert.equal(handshake.receive(payloadType.handshakeComplete, Buffer.from('{}')).kind, 'nothing');
   assert.equal(handshake.receive(payloadType.output, Buffer.from('x')).kind, 'nothing');
@@ -57,7 +57,7 @@ test('a doubled request or completion, and stream data, change nothing', () => {
   assert.equal(handshake.receive(payloadType.handshakeComplete, Buffer.from('{}')).kind, 'nothing');
 });
 
-test('KMS encryption is refused with its own reason, and the agent is told so for each action in its order', () => {
+test('KMS encryption is refused with its own reason, and the answer has a result for each action in its order', () => {
   const handshake = new HandshakeProtocol({ remoteHost: false, target: 'i-0abc' });
   const actions = [{ ActionType: 'KMSEncryption', ActionParameters: { KMSKeyId: 'key' } }, portSession];
   const { code, response } = refusal(handshake.receive(payloadType.handshakeRequest, request('3.3.987.0', actions)));
@@ -81,7 +81,7 @@ test('KMS encryption is refused with its own reason, and the agent is told so fo
   );
 });
 
-test('a shell session, an unknown action, no action and what cannot be read are refused, naming the node and the mend', () => {
+test('a shell session, an unknown action, no action and an unreadable request are refused, naming the node and the remedy', () => {
   const shell = { ActionType: 'SessionType', ActionParameters: { SessionType: 'Standard_Stream' } };
   for (const payload of [
     request('3.3.987.0', [shell]),

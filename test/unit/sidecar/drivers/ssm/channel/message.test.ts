@@ -57,7 +57,7 @@ const message = fc.record({
   payload: fc.uint8Array({ maxLength: 2_000 }).map((bytes) => Buffer.from(bytes)),
 });
 
-test('any message is written as a second, naive codec writes it, and read back as both wrote it', () => {
+test('the codec writes and reads any message like a second, naive codec', () => {
   fc.assert(
     fc.property(message, (one) => {
       const bytes = encodeMessage(one);
@@ -71,7 +71,7 @@ test('any message is written as a second, naive codec writes it, and read back a
   );
 });
 
-test('one flipped bit in a payload or its digest makes the message refused, so that the agent sends it again', () => {
+test('a message with one flipped bit in payload or digest is refused, so that the agent sends it again', () => {
   fc.assert(
     fc.property(message, fc.nat(), fc.nat(7), (one, position, bit) => {
       fc.pre(one.payload.length > 0);
@@ -84,7 +84,7 @@ test('one flipped bit in a payload or its digest makes the message refused, so t
   );
 });
 
-test('what is cut off, has an impossible header, no type, no date or a negative sequence number is refused by name', () => {
+test('a message that is cut off, has an impossible header, no type, no date or a negative sequence number is refused with that reason', () => {
   const bytes = vector('input-smux-psh');
   const changed = (at: number, value: number[]): Buffer =>
     Buffer.concat([bytes.subarray(0, at), Buffer.from(value), bytes.subarray(at + value.length)]);
@@ -97,7 +97,7 @@ test('what is cut off, has an impossible header, no type, no date or a negative 
   assert.equal(decodeMessage(changed(48, Array<number>(8).fill(0xff))), 'SequenceNumber');
 });
 
-test('start_publication is taken whatever its digest, length and date are', () => {
+test('start_publication is accepted whatever its digest, length and date are', () => {
   const bytes = vector('start-publication-hl112');
   bytes.fill(0, 40, 48);
   assert.equal(decoded(Buffer.concat([bytes, Buffer.from('anything')])).messageType, 'start_publication');

@@ -55,7 +55,7 @@ test('flags and the end of the channel are read as the golden vectors say', () =
   assert.equal(parseChannelClosed(Buffer.from('{"Output":"Handshake timed out"}')), 'Handshake timed out');
 });
 
-test('no payload, however wrong, throws; what cannot be understood is undefined', () => {
+test('no payload throws, however wrong; one that cannot be understood is undefined', () => {
   const parsers = [parseAcknowledgement, parseFlag, parseHandshakeRequest, parseHandshakeComplete];
   fc.assert(
     fc.property(

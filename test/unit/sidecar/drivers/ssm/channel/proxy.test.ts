@@ -19,7 +19,7 @@ import { AwsFake, stsCredentials } from '../aws/aws-fake.ts';
 
 const { signal } = new AbortController();
 const authorities = getCACertificates('default');
-/** What clients asked the proxy to connect, and with which authorization. */
+/** Which hosts clients asked the proxy for, and with which authorization. */
 const connected: { readonly to: string; readonly authorization: string | undefined }[] = [];
 const sockets = new Set<Socket>();
 let directory: string;
@@ -34,7 +34,7 @@ before(async () => {
   const form = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
   await promisify(execFile)('openssl', [...form, ...names, '-keyout', key, '-out', cert]);
   const pem = { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') };
-  // As NODE_EXTRA_CA_CERTS does, which is read only when a process starts.
+  // Like NODE_EXTRA_CA_CERTS, which is read only when a process starts.
   setDefaultCACertificates([...authorities, pem.cert]);
   aws = await AwsFake.start(pem);
   sockets443 = new WebSocketServer({ server: aws.server });
@@ -134,7 +134,7 @@ test('hosts of NO_PROXY, and all without a proxy, are reached directly', async (
   assert.equal(connected.length, 0);
 });
 
-test('a proxy that refuses is told as a failure of the way, not as a denial', async () => {
+test('a proxy that refuses is reported as a failure on the way, not as a denial', async () => {
   const refusing = createServer();
   refusing.on('connect', (_request, client: Socket) =>
     client.on('error', () => undefined).end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n'),

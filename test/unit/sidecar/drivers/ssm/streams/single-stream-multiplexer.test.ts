@@ -5,7 +5,7 @@ import { SingleStreamMultiplexer } from '../../../../../../src/sidecar/drivers/s
 import { settle } from '../../../../../support/fake-clock.ts';
 import { AgentSide } from './smux/agent-side.ts';
 
-test('one connection’s bytes are the session’s bytes, also those that came before the client', async () => {
+test('the channel’s bytes are the stream’s bytes, including those that came before the client', async () => {
   const agent = new AgentSide();
   const multiplexer = new SingleStreamMultiplexer(agent.options);
   multiplexer.receive(Buffer.from('welcome '));
@@ -21,7 +21,7 @@ test('one connection’s bytes are the session’s bytes, also those that came b
   assert.equal(agent.budget.used, 0);
 });
 
-test('a session is spent with its first connection: late bytes of one must never reach another', async () => {
+test('the first stream exhausts the channel: late bytes of one must never reach another', async () => {
   const agent = new AgentSide();
   const multiplexer = new SingleStreamMultiplexer(agent.options);
   assert.equal(multiplexer.hasRoom, true);
@@ -35,7 +35,7 @@ test('a session is spent with its first connection: late bytes of one must never
   assert.equal(agent.budget.used, 0);
 });
 
-test('the end of the session destroys the connection with its error and sends nothing', async () => {
+test('the end of the channel destroys the stream with its error and sends nothing', async () => {
   const agent = new AgentSide();
   const multiplexer = new SingleStreamMultiplexer(agent.options);
   const stream = multiplexer.open();

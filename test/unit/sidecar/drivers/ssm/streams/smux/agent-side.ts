@@ -1,4 +1,4 @@
-// The far end of a smux session in tests: takes what the session gives, message by message, and says what the test wants said.
+// The far side of a smux multiplexer in tests: takes its bytes message by message, and sends what the test wants.
 // It reads and writes frames by hand, not with the driver's codec.
 import { ByteBudget } from '../../../../../../../src/sidecar/base/byte-budget.ts';
 import type { ByteChannel } from '../../../../../../../src/sidecar/drivers/ssm/base/byte-channel.ts';
@@ -11,9 +11,9 @@ export class AgentSide implements ByteChannel {
   readonly clock = new FakeClock();
   readonly budget = new ByteBudget();
   readonly flags: number[] = [];
-  /** Every frame of the session so far. */
+  /** Every frame so far. */
   readonly frames: NaiveFrame[] = [];
-  /** The sizes of the messages that the frames came in. */
+  /** The sizes of the messages that contained the frames. */
   readonly messages: number[] = [];
   readonly options: StreamMultiplexerOptions;
   changes = 0;
@@ -21,7 +21,7 @@ export class AgentSide implements ByteChannel {
   pauses = 0;
   inputPaused = false;
   inputPausedUntil = 0;
-  /** Whether the agent acknowledges what it gets. */
+  /** Whether the agent acknowledges what it receives. */
   acknowledges = true;
   payloadBytes = 1_024;
 
@@ -54,7 +54,7 @@ export class AgentSide implements ByteChannel {
     return () => this.acknowledges;
   }
 
-  /** Takes messages until the session has no more; returns the new frames. */
+  /** Takes messages until the multiplexer has no more; returns the new frames. */
   async take(multiplexer: SmuxMultiplexer): Promise<readonly NaiveFrame[]> {
     const before = this.frames.length;
     await settle();
@@ -69,7 +69,7 @@ export class AgentSide implements ByteChannel {
     return this.frames.slice(before);
   }
 
-  /** All that the session has pushed on that stream. */
+  /** All data that was sent on that stream. */
   dataOf(stream: number): Buffer {
     const pushes = this.frames.filter((frame) => frame.command === 2 && frame.stream === stream);
     return Buffer.from(pushes.map(({ data }) => data).join(''), 'hex');
@@ -87,7 +87,7 @@ export const push = (stream: number, data: Buffer): Buffer => {
 
 export const finish = (stream: number): Buffer => Buffer.from([1, 1, 0, 0, stream % 256, stream >> 8, 0, 0]);
 
-/** A session and its far end. */
+/** A multiplexer and its far side. */
 export function pair(): { readonly agent: AgentSide; readonly multiplexer: SmuxMultiplexer } {
   const agent = new AgentSide();
   return { agent, multiplexer: new SmuxMultiplexer(agent.options) };

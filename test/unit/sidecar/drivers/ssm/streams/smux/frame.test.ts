@@ -11,7 +11,7 @@ import {
 import { vector, vectorPayload } from '../../golden.ts';
 import { type NaiveFrame, naiveFrames } from '../../naive-codec.ts';
 
-/** What the parser says of chunks, with the pieces of one frame joined. */
+/** The parser's events for these chunks, with the pieces of one frame joined. */
 function parsed(chunks: readonly Buffer[]): NaiveFrame[] {
   const frames: NaiveFrame[] = [];
   const parser = new FrameParser({
@@ -27,7 +27,7 @@ function parsed(chunks: readonly Buffer[]): NaiveFrame[] {
   return frames;
 }
 
-/** Neighbouring data of one stream joined: chunk borders are no property of the bytes. */
+/** Joins adjacent data of one stream: where chunks are cut must make no difference. */
 function joined(frames: readonly NaiveFrame[]): NaiveFrame[] {
   const out: NaiveFrame[] = [];
   for (const frame of frames) {
@@ -40,7 +40,7 @@ function joined(frames: readonly NaiveFrame[]): NaiveFrame[] {
   return out;
 }
 
-test('the golden frames are read, also cut inside a header', () => {
+test('the golden frames are read, even when cut inside a header', () => {
   assert.deepEqual(parsed([vector('smux-syn-3'), vector('smux-fin-3'), vector('smux-nop')]), [
     { command: command.open, stream: 3, data: '' },
     { command: command.finish, stream: 3, data: '' },
@@ -50,7 +50,7 @@ test('the golden frames are read, also cut inside a header', () => {
   assert.deepEqual(split, [{ command: command.push, stream: 7, data: Buffer.from('0123456789').toString('hex') }]);
 });
 
-test('headers are written as the golden frames have them', () => {
+test('headers are written as in the golden frames', () => {
   const header = Buffer.alloc(frameHeader);
   writeFrameHeader(header, 0, { command: command.push, stream: 5, length: 32_768 });
   assert.deepEqual(header, vector('smux-psh-header-32768'));
@@ -58,12 +58,12 @@ test('headers are written as the golden frames have them', () => {
   assert.deepEqual(header, vector('smux-syn-3'));
 });
 
-test('a frame of version 2 or of an unknown command ends the session with an error that says so', () => {
+test('a frame of version 2 or of an unknown command is an error that says so', () => {
   assert.throws(() => parsed([vector('smux-v2-upd-reject')]), SmuxProtocolError);
   assert.throws(() => parsed([Buffer.from('0105000000000000', 'hex')]), /unknown command 5/);
 });
 
-test('any frames cut anywhere are read as a naive reader of the whole reads them', () => {
+test('any frames cut anywhere are read as by a naive reader of the whole', () => {
   const frame = fc.record({
     command: fc.constantFrom(command.open, command.finish, command.push, command.nop),
     stream: fc.nat(0xffff_ffff),

@@ -105,7 +105,7 @@ test('a writer is held back while the channel takes nothing', async () => {
   assert.equal(agent.dataOf(3).length, (writes + 1) * 16_384);
 });
 
-test('an upload fills its messages, also where the pieces it comes in end', async () => {
+test('an upload fills its messages, even where its chunks end', async () => {
   const { agent, multiplexer } = pair();
   agent.payloadBytes = 16_384;
   const stream = multiplexer.open();
@@ -122,7 +122,7 @@ test('an upload fills its messages, also where the pieces it comes in end', asyn
   stream.destroy();
 });
 
-test('what a client said before its end is sent, however long that takes, and only then is silence counted', async () => {
+test('everything a client wrote before its end is sent, however long that takes, and silence counts only after that', async () => {
   const { agent, multiplexer } = pair();
   const stream = multiplexer.open();
   const seen = reader(stream);
@@ -154,7 +154,7 @@ test('an end of the destination is a clean end after all its bytes, and ends our
   assert.deepEqual(await agent.take(multiplexer), [{ command: 1, stream: 3, data: '' }]);
 });
 
-test('a client’s end becomes an end for the agent once the destination was silent for 2 s, and is no clean end', async () => {
+test('a client’s end is passed to the agent once the destination was silent for 2 s, and is not a clean end', async () => {
   const { agent, multiplexer } = pair();
   const stream = multiplexer.open();
   const seen = reader(stream);
@@ -184,7 +184,7 @@ test('a client’s end is clean when the destination ends within its time', asyn
   assert.equal(agent.clock.pending, 0);
 });
 
-test('the 2 s of silence do not run while the agent cannot be heard, has not got everything, or was not read', async () => {
+test('the 2 s of silence do not run while nothing can arrive, something is unacknowledged, or something is unread', async () => {
   const { agent, multiplexer } = pair();
   const stream = multiplexer.open();
   stream.on('error', () => undefined);
@@ -207,7 +207,7 @@ test('the 2 s of silence do not run while the agent cannot be heard, has not got
   assert.equal(stream.destroyed, true);
 });
 
-test('a client that breaks off ends the stream at the agent at once, and late bytes are discarded', async () => {
+test('a client that aborts ends the stream at the agent at once, and late bytes are discarded', async () => {
   const { agent, multiplexer } = pair();
   const stream = multiplexer.open();
   const other = reader(multiplexer.open());
@@ -249,7 +249,7 @@ test('flag 3 fails the first stream that then ends without a byte, before its fi
   );
 });
 
-test('the end of the session destroys every stream with its error, and no stream is opened after it', async () => {
+test('the end of the channel destroys every stream with its error, and no stream is opened after it', async () => {
   const { agent, multiplexer } = pair();
   const streams = [reader(multiplexer.open()), reader(multiplexer.open())];
   await agent.take(multiplexer);
@@ -268,7 +268,7 @@ test('the end of the session destroys every stream with its error, and no stream
   assert.equal(agent.clock.pending, 0);
 });
 
-test('a client that reads nothing is reset after 10 s, the others of its session only waited', async () => {
+test('a client that reads nothing is reset after 10 s; the others of its channel only waited', async () => {
   const { agent, multiplexer } = pair();
   const slow = multiplexer.open();
   const slowSeen = { error: undefined as Error | undefined };
@@ -296,7 +296,7 @@ test('a client that reads nothing is reset after 10 s, the others of its session
   assert.equal(agent.pauses, 1);
 });
 
-test('a client that read nothing through the pause of another has had its time: it is reset once it is full', async () => {
+test('a client that read nothing during another’s pause gets none of its own: it is reset once it is full', async () => {
   const { agent, multiplexer } = pair();
   const [first, second, late] = [multiplexer.open(), multiplexer.open(), multiplexer.open()];
   await agent.take(multiplexer);
@@ -311,13 +311,13 @@ test('a client that read nothing through the pause of another has had its time: 
   assert.equal(codeOf(second.errored ?? undefined), 'ConnectionLimit');
   assert.equal(agent.pauses, 1);
   assert.equal(agent.reading, true);
-  // Who had nothing to read in that pause has a time of its own.
+  // A client that had nothing to read in that pause gets a pause of its own.
   while (agent.reading) multiplexer.receive(push(7, randomBytes(32_768)));
   assert.equal(late.destroyed, false);
   assert.equal(agent.pauses, 2);
 });
 
-test('a slow client alone on its session is never reset; one that joins it is, 10 s later, no more held up', async () => {
+test('a slow client alone on its channel is never reset; once another joins, it is reset 10 s later', async () => {
   const { agent, multiplexer } = pair();
   const slow = multiplexer.open();
   await agent.take(multiplexer);
@@ -363,7 +363,7 @@ test('while the pod’s byte budget is used up, 64 KiB are enough to pause', asy
   assert.equal(agent.reading, false);
 });
 
-test('an agent that never answers the end of a stream hangs in connecting: no new streams until it speaks', async () => {
+test('an agent that never answers the end of a stream hangs while it connects: no new streams until it answers', async () => {
   const { agent, multiplexer } = pair();
   const probe = multiplexer.open();
   const waiting = multiplexer.open();
@@ -383,7 +383,7 @@ test('an agent that never answers the end of a stream hangs in connecting: no ne
   assert.equal(multiplexer.hasRoom, true);
 });
 
-test('where clients only wait, the agent is asked, and one that answers does not hang', async () => {
+test('while all clients only wait, the agent is asked; if it answers, it does not hang', async () => {
   const { agent, multiplexer } = pair();
   multiplexer.open().write('are you there');
   await agent.take(multiplexer);
@@ -400,7 +400,7 @@ test('where clients only wait, the agent is asked, and one that answers does not
   assert.equal(multiplexer.pending, false, 'the stream is known to be connected: it may be silent as long as it likes');
 });
 
-test('an agent that leaves the question unanswered hangs, until it answers', async () => {
+test('an agent that does not answer the question hangs, until it answers', async () => {
   const { agent, multiplexer } = pair();
   multiplexer.open().write('are you there');
   await agent.take(multiplexer);
@@ -414,7 +414,7 @@ test('an agent that leaves the question unanswered hangs, until it answers', asy
   assert.equal(multiplexer.connectHangs, false);
 });
 
-test('destinations that say nothing are asked no more often than every 15 s', async () => {
+test('silent destinations are asked at most every 15 s', async () => {
   const { agent, multiplexer } = pair();
   let questions = 0;
   for (let second = 0; second < 60; second += 1) {
@@ -430,7 +430,7 @@ test('destinations that say nothing are asked no more often than every 15 s', as
   assert.equal(multiplexer.connectHangs, false);
 });
 
-test('a refusal of a stream that we had ended is not taken for the next one’s', async () => {
+test('a refusal of a stream that we have ended is not taken for that of the next', async () => {
   const { agent, multiplexer } = pair();
   multiplexer.open().destroy();
   const probe = multiplexer.open();
@@ -447,7 +447,7 @@ test('a refusal of a stream that we had ended is not taken for the next one’s'
   await once(next, 'end');
 });
 
-test('what had arrived while we slept is read before the agent is held to hang', async () => {
+test('everything that arrived while this process slept is read before the agent is said to hang', async () => {
   const { agent, multiplexer } = pair();
   const stream = multiplexer.open();
   await agent.take(multiplexer);
@@ -461,7 +461,7 @@ test('what had arrived while we slept is read before the agent is held to hang',
   assert.equal(agent.changes, 1, 'only the end of the stream is news');
 });
 
-test('who slept long does not take the silence for the agent’s or the destination’s, and counts anew', async () => {
+test('after a long sleep of this process the silence of agent and destination is counted anew', async () => {
   const { agent, multiplexer } = pair();
   const ended = multiplexer.open();
   const finished = reader(multiplexer.open().end('question'));
@@ -480,7 +480,7 @@ test('who slept long does not take the silence for the agent’s or the destinat
   assert.equal(multiplexer.connectHangs, true);
 });
 
-test('a client that had no chance to read, because nobody ran here, is not reset', async () => {
+test('a client that could not read because this process slept is not reset', async () => {
   const { agent, multiplexer } = pair();
   const [slow] = [multiplexer.open(), multiplexer.open()];
   await agent.take(multiplexer);
@@ -499,7 +499,7 @@ test('a client that had no chance to read, because nobody ran here, is not reset
   assert.equal(slow.destroyed, true);
 });
 
-test('a keep-alive frame is sent once, however often it was asked for', async () => {
+test('a keep-alive frame is sent once, however often it was requested', async () => {
   const { agent, multiplexer } = pair();
   multiplexer.nop();
   multiplexer.nop();
