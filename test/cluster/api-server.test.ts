@@ -33,7 +33,7 @@ test('an API server without nodes is ready in seconds, keeps its data over a res
   assert.deepEqual(descendantsOf(process.pid), before);
 });
 
-test('two API servers stand side by side', async (t) => {
+test('two API servers run side by side', async (t) => {
   const servers = await Promise.all([startApiServer(), startApiServer()]);
   t.after(() => Promise.all(servers.map((server) => server.stop())));
   const [one, other] = servers;

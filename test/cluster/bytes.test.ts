@@ -93,7 +93,7 @@ suite('bytes', () => {
     assert.equal(up.answer, expected, 'the destination’s hash, sent after the client’s half-close');
   });
 
-  test('eight at once, while one of them stops reading for a minute', async () => {
+  test('eight transfers at once, while one of them stops reading for a minute', async () => {
     const expected = expectedHash();
     const slow = client('get', size, 60_000);
     const others = await Promise.all(
@@ -104,7 +104,7 @@ suite('bytes', () => {
     assert.deepEqual({ received: last.received, hash: last.hash }, { received: size, hash: expected });
   });
 
-  test('sessions killed in mid-transfer: the client gets a reset, never a clean end', async () => {
+  test('sessions killed during a transfer: the client gets a reset, never a clean end', async () => {
     const running = client('get', 64 * size);
     const { a, b } = network.bastions;
     // More than all buffers on the way can hold, so the client has received some of it.

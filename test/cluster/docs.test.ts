@@ -166,7 +166,7 @@ suite('pages', () => {
     await shop.ready('orders-db');
   });
 
-  test('what the README shows of kubectl is what kubectl shows', async () => {
+  test('kubectl prints what the README shows', async () => {
     await shop.kubectl(['rollout', 'status', 'deployment/pf-orders-db', '--timeout=60s']);
     await shop.kubectl(['wait', '--for=jsonpath={.status.readyReplicas}=2', 'portforward/orders-db', '--timeout=60s']);
     // If the first bastion was slow, the second is used, and after a minute the first.
@@ -182,7 +182,7 @@ suite('pages', () => {
     );
   });
 
-  test('what the README shows of psql while the database is down is what psql prints', async () => {
+  test('psql prints what the README shows while the database is down', async () => {
     const [, ...lines] = here(consoleOf('psql')).trim().split('\n');
     const flat = (text: string): string =>
       text
@@ -225,7 +225,7 @@ suite('pages', () => {
     }
   }
 
-  test('the manifest without Helm is taken by the API server', async () => {
+  test('the API server accepts the manifest without Helm', async () => {
     const made = await script(
       'test -s portforward.yaml && kubectl apply --server-side --force-conflicts --dry-run=server --filename portforward.yaml',
     );

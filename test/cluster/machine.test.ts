@@ -98,14 +98,14 @@ suite('a cluster on a bare machine', { skip }, () => {
     await cluster.down(log);
   });
 
-  test('is not started against the person’s will, and then nothing is changed', async () => {
+  test('does not start without consent, and then changes nothing', async () => {
     await cluster.down(log);
     const before = await traces();
     await assert.rejects(cluster.up({ log, agree: async () => false }), /not agreed to/);
     assert.deepEqual(await traces(), before);
   });
 
-  test('whatever a start that was cut off left is made good by the next', async () => {
+  test('a start repairs what an interrupted one left behind', async () => {
     const abort = new AbortController();
     const cut = cluster.up({
       log: (line) => line.includes('prepare the node') && abort.abort(new Error('cut off')),
@@ -119,7 +119,7 @@ suite('a cluster on a bare machine', { skip }, () => {
   });
 });
 
-test('a lock is held by one at a time, and a dead holder has lost it', async (t) => {
+test('a lock is held by one at a time, and a dead holder loses it', async (t) => {
   const file = `/tmp/portforward-lock-${process.pid}`;
   t.after(() => command('rm', ['-f', file]));
   let inside = 0;

@@ -39,7 +39,7 @@ suite('pod worlds', () => {
     await network?.stop();
   });
 
-  test('the image is not pullable', async (t) => {
+  test('the image cannot be pulled', async (t) => {
     // An install of its own class and image, so that no other test misses it.
     const image = `${ownRepository}:test`;
     const build = { dockerfile: join(root, 'Dockerfile'), context: root, tag: image, target: 'prebuilt' };

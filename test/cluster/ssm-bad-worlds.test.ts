@@ -230,7 +230,7 @@ function spec({ name, service }: Place, { ssm, ports }: Partial<World> = {}): ob
 const uids = async (name: string): Promise<string[]> =>
   (await shop.tunnelPods(name)).map(({ metadata }) => metadata.uid);
 
-suite('bad worlds by Session Manager', { concurrency: 3 }, () => {
+suite('bad worlds through Session Manager', { concurrency: 3 }, () => {
   for (const [title, world] of Object.entries(worlds)) {
     test(title, async (t) => {
       const place = placeOf(title);

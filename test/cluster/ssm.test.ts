@@ -22,7 +22,7 @@ let service: SessionManager;
 let shop: Shop;
 const keys = newKeys();
 
-suite('main job by Session Manager', () => {
+suite('main job through Session Manager', () => {
   before(async () => {
     cluster = await ensureCluster();
     await cluster.clientImage();
@@ -110,7 +110,7 @@ suite('main job by Session Manager', () => {
     );
   });
 
-  test('keys that are replaced are used without a break', async (t) => {
+  test('replaced keys are used without an interruption', async (t) => {
     const next = newKeys({ temporary: true });
     await service.set({ Keys: accepted(keys, next) });
     const [pod] = await shop.tunnelPods('behind');
@@ -145,7 +145,7 @@ suite('main job by Session Manager', () => {
     assert.equal((await service.seen()).complaints, null, 'the driver kept to the protocol');
   });
 
-  test('the node’s role is used only where the chart allows it', async (t) => {
+  test('the node’s role is used only if the chart allows it', async (t) => {
     const { nodePid } = cluster;
     assert.ok(nodePid !== undefined);
     const ofNode = newKeys({ temporary: true });

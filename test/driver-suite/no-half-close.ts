@@ -17,7 +17,7 @@ interface World {
 }
 
 export function noHalfCloseSuite({ service, open }: World): void {
-  test('the end of a client reaches the destination once that was silent for 2 s, after all that was sent', async () => {
+  test('a client’s end reaches the destination after all that was sent, once the destination was silent for 2 s', async () => {
     const got: Buffer[] = [];
     const ended = Promise.withResolvers<number>();
     const { port } = await service((socket) => {
@@ -37,7 +37,7 @@ export function noHalfCloseSuite({ service, open }: World): void {
     );
   });
 
-  test('a destination that goes on speaking after the client’s end is heard, to its own clean end', async () => {
+  test('a destination that keeps sending after the client’s end is read to its own clean end', async () => {
     const parts = Array.from({ length: 8 }, (_, index) => `part ${index} `);
     const { port } = await service((socket) => {
       const speak = async (): Promise<void> => {

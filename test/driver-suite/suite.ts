@@ -165,7 +165,7 @@ export function driverSuite(name: string, traits: Traits, createWorld: () => Pro
       assert.equal(session.signal.aborted, false);
     });
 
-    test('a refused destination says so, and the session stays usable', async () => {
+    test('a refused destination is reported, and the session stays usable', async () => {
       const session = await connect();
       const closed = await closedPort();
       closedPorts.push(closed);
@@ -184,7 +184,7 @@ export function driverSuite(name: string, traits: Traits, createWorld: () => Pro
       assert.equal((await echoed(await dial(session, port), Buffer.from('still here'))).toString(), 'still here');
     });
 
-    test('refused credentials say so, with a code of the bastion’s layer', async () => {
+    test('refused credentials are reported with a code of the bastion’s layer', async () => {
       const refused = world.refusedDriver(log);
       await assert.rejects(connect(refused.driver), (error) => {
         assert.ok(error instanceof TunnelError);

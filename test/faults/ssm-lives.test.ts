@@ -10,7 +10,7 @@ import { judge } from './budget.ts';
 import { answers, client, connectionsFor, hears, openToEcho } from './ssm-echo.ts';
 import { SsmTunnel } from './ssm-tunnel.ts';
 
-suite('sessions end, or should', { concurrency: true }, () => {
+suite('sessions that end', { concurrency: true }, () => {
   test('a silent agent: others carry at 8 s, resumed at 25 s, ended at 75 s with a reset', async (t) => {
     await using world = await openToEcho();
     const { tunnel } = world;
@@ -60,7 +60,7 @@ suite('sessions end, or should', { concurrency: true }, () => {
     assert.ok(slowestMs < 10_000);
   });
 
-  test('an idle session is kept from its idle end', async (t) => {
+  test('an idle session is kept alive past its idle timeout', async (t) => {
     await using world = await openToEcho({ switches: { IdleTimeoutMs: 12_000 } });
     const { tunnel } = world;
     const idle = await client(tunnel.port);

@@ -107,7 +107,7 @@ suite('sockets come and go', { concurrency: true }, () => {
     hearer.socket.destroy();
   });
 
-  test('the account’s limit on the life of a session is learned by its first end: no later one is noticed', async (t) => {
+  test('the account’s limit on the life of a session is learned from the first end: clients notice no later one', async (t) => {
     // A limit below two minutes is never learned.
     await using world = await openToEcho({ switches: { MaxSessionMs: 125_000 } });
     const { tunnel } = world;

@@ -10,7 +10,7 @@ function whole(total: number): Buffer {
   return Buffer.concat(pieces);
 }
 
-test('slices make a transfer of that length, which has the digest that the sink is told', () => {
+test('slices make a transfer of the given length, with the digest that the sink expects', () => {
   const total = 3 * 2 ** 20 + 12_345;
   const bytes = whole(total);
   assert.equal(bytes.length, total);

@@ -24,7 +24,7 @@ function measured(name: Name, rounds: readonly (readonly [number, number?])[]): 
 const all = (): boolean => true;
 const verdict = (results: Results<Name>): string => table(results.rows(all, 'peer'), cases).split('\n')[1] ?? '';
 
-test('a row pairs the rounds and tells the spread of their ratios', () => {
+test('a row pairs the rounds and shows the spread of their ratios', () => {
   const rows = measured('upload', [
     [10, 1],
     [30, 2],
@@ -66,7 +66,7 @@ test('what was not asked for, or not measured, has no row', () => {
   );
 });
 
-test('a budget is judged by the median, and fewer than nine rounds of a comparison are said', () => {
+test('a budget is judged by the median, and a comparison over fewer than nine rounds is marked', () => {
   const nine = (ours: number, theirs?: number): [number, number?][] =>
     Array.from({ length: 9 }, () => (theirs === undefined ? [ours] : [ours, theirs]));
   assert.match(verdict(measured('upload', nine(10, 1))), /≥ 10 × +met$/);
