@@ -91,7 +91,7 @@ export class SessionPlanner {
   /** Does what is due; returns when to run again at the latest. */
   maintain(now: number): number {
     const promoteAt = this.#promote(now);
-    this.#trim();
+    this.#trim(now);
     const spareEndsAt = this.#endUnusedSpares(now);
     const requestEndsAt = this.#answerRequests(now);
     return Math.min(promoteAt, spareEndsAt, requestEndsAt, this.#connect(now), now + longestMs);
@@ -209,8 +209,8 @@ export class SessionPlanner {
   }
 
   /** Retires what is replaced or too much. */
-  #trim(): void {
-    const { pool, sessionsWanted } = this.#options;
+  #trim(now: number): void {
+    const { pool, routes, sessionsWanted } = this.#options;
     const best = this.best();
     if (best === undefined) return;
     for (const entry of pool.withRole('live')) {
@@ -219,7 +219,11 @@ export class SessionPlanner {
     }
     if (pool.usable().some(hasRoom)) for (const entry of pool.spent()) pool.retire(entry);
     const { length } = pool.usable();
-    for (const entry of this.#needs().surplus) pool.retire(entry);
+    for (const entry of this.#needs().surplus) {
+      // Opened in vain: whatever asked for it must not ask again without a pause.
+      if (!entry.proved) routes.get(entry.via)?.schedule.unneeded(now);
+      pool.retire(entry);
+    }
     // Idle unresponsive sessions may linger for an hour, one after the other; with Session Manager each occupies one of the node's few slots.
     const silent = pool.withRole('live').filter((entry) => !isResponsive(entry) && entry.carried === 0);
     if (length >= sessionsWanted) for (const entry of silent) pool.retire(entry);

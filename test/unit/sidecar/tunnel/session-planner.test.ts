@@ -2,6 +2,7 @@
 // What the tunnel does about it over time is in tunnel-recovery.test.ts and tunnel-continuity.test.ts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { defined } from '../../../../src/contract/defined.ts';
 import { silentLog } from '../../../../src/process/log.ts';
 import { RouteAttempts } from '../../../../src/sidecar/tunnel/route-attempts.ts';
 import { Routes } from '../../../../src/sidecar/tunnel/routes.ts';
@@ -34,7 +35,7 @@ interface Row {
   readonly wanted: readonly string[];
 }
 
-const live = (via: string, is?: Open['is']): Open => ({ via, role: 'live', ...(is === undefined ? {} : { is }) });
+const live = (via: string, is?: Open['is']): Open => defined({ via, role: 'live' as const, is });
 const onB = [live('b'), live('b')];
 
 const rows: readonly Row[] = [

@@ -70,3 +70,28 @@ test('sessions that fall silent one after the other do not pile up: what nobody 
   assert(w.driver.open.length <= 3, `${w.driver.open.length} sessions are open`);
   assert.equal(stream.stream.destroyed, false);
 });
+
+test('a session that was opened in vain is followed by a pause, but not when nothing else carries', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  const [first, second] = w.driver.open;
+  assert(first !== undefined && second !== undefined);
+  await Promise.all([w.tunnel.dial(orders, never), w.tunnel.dial(orders, never)]);
+  first.suspect = true;
+  await w.clock.advance(10);
+  assert.equal(w.driver.open.length, 3);
+  first.suspect = false;
+  await w.clock.advance(10);
+  assert.equal(w.driver.open.length, 2, 'the third was not used');
+  second.suspect = true;
+  await w.clock.advance(900);
+  assert.equal(w.driver.open.length, 2);
+  await w.clock.advance(100);
+  assert.equal(w.driver.open.length, 3, 'after the pause');
+  second.suspect = false;
+  await w.clock.advance(10);
+  for (const session of [first, second]) session.suspect = true;
+  await w.clock.advance(300);
+  assert.equal(w.driver.open.length, 4, 'an outage waits for no pause');
+});
