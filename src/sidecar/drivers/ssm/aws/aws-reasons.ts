@@ -16,8 +16,8 @@ export type Action =
   | 'sts:AssumeRole'
   | 'sts:AssumeRoleWithWebIdentity';
 
-/** A failed call, as the sentences need it. */
-interface Call {
+/** What the sentences need to know of a failed call. */
+interface FailedCall {
   readonly action: Action;
   /** What the call was about, e.g. the node: ours, never AWS's text. */
   readonly subject: string;
@@ -29,10 +29,10 @@ interface Call {
 /** A code of our closed list, and the sentence for a person. */
 export interface Reason {
   readonly code: Code;
-  readonly sentence: (call: Call) => string;
+  readonly sentence: (call: FailedCall) => string;
 }
 
-const named = ({ action, region }: Call): string => `${action} in ${region}`;
+const named = ({ action, region }: FailedCall): string => `${action} in ${region}`;
 
 export const credentialsMissingSentence =
   'the tunnel finds no AWS credentials: set spec.ssm.irsaRoleArn, associate a role with its ServiceAccount by Pod Identity, or name a Secret with static keys in spec.ssm.secretRef';

@@ -16,7 +16,7 @@ function numbersOf(version: string): number[] | undefined {
 }
 
 export interface AgentAbilities {
-  /** Many connections in one session; otherwise only one. */
+  /** Many streams in one data channel; otherwise only one. */
   readonly multiplexes: boolean;
   /** Connects to other hosts than its own; an older one would silently connect to the same port of its own host. */
   readonly reachesOtherHosts: boolean;

@@ -1,103 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { afterEach, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../../../../lab/base/eventually.ts';
-import { TunnelError } from '../../../../../src/contract/errors.ts';
-import { type Clock, systemClock } from '../../../../../src/process/clock.ts';
-import { ByteBudget } from '../../../../../src/sidecar/base/byte-budget.ts';
-import { DataChannel, type DataChannelOptions } from '../../../../../src/sidecar/drivers/ssm/data-channel.ts';
-import { FakeClock } from '../../../../support/fake-clock.ts';
-import { FakeService } from './fake-service.ts';
-import { silentLog } from './silent-log.ts';
-
-const services: FakeService[] = [];
-const channels: DataChannel[] = [];
-
-afterEach(async () => {
-  // The goodbye must be answered: otherwise it would wait on a clock that stands still.
-  for (const one of services) one.silent = false;
-  await Promise.all(channels.splice(0).map((channel) => channel.close()));
-  await Promise.all(services.splice(0).map((service) => service.stop()));
-});
-
-async function service(): Promise<FakeService> {
-  const one = await new FakeService().start();
-  services.push(one);
-  return one;
-}
-
-interface Opened {
-  readonly channel: DataChannel;
-  readonly budget: ByteBudget;
-  readonly changes: () => number;
-}
-
-async function open(
-  fake: FakeService,
-  { clock = systemClock, ...more }: { clock?: Clock } & Partial<DataChannelOptions> = {},
-): Promise<Opened> {
-  const budget = new ByteBudget();
-  let changes = 0;
-  const channel = await DataChannel.open(
-    {
-      api: fake,
-      ticket: await fake.startSession(),
-      policy: { region: 'eu-west-1', allowed: [fake.origin.replace('ws:', 'http:')] },
-      endpoint: '',
-      clock,
-      log: silentLog,
-      remoteHost: false,
-      target: 'i-0abc',
-      destination: 'db:5432',
-      proxy: {},
-      largePayloads: true,
-      watchIdle: true,
-      budget,
-      onChange: () => {
-        changes += 1;
-      },
-      ...more,
-    },
-    new AbortController().signal,
-  );
-  channels.push(channel);
-  return { channel, budget, changes: () => changes };
-}
-
-/** Sends bytes over a new stream and returns as many from the answer. */
-async function echo(channel: DataChannel, bytes: Buffer): Promise<Buffer> {
-  const stream = channel.multiplexer.open();
-  const got: Buffer[] = [];
-  let length = 0;
-  const all = new Promise<void>((resolve, reject) => {
-    stream.on('data', (chunk: Buffer) => {
-      got.push(chunk);
-      length += chunk.length;
-      if (length >= bytes.length) resolve();
-    });
-    stream.on('error', reject);
-    stream.on('end', () => reject(new Error('ended early')));
-  });
-  stream.write(bytes);
-  await all;
-  stream.destroy();
-  return Buffer.concat(got);
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof TunnelError ? error.code : String(error);
-}
-
-async function refusal(fake: FakeService, more: Partial<DataChannelOptions> = {}): Promise<string> {
-  const outcome = await open(fake, more).then(
-    () => 'open',
-    (error: unknown) => codeOf(error),
-  );
-  assert.equal(fake.calls.at(-1), 'terminate', 'the started session was left behind');
-  return outcome;
-}
+import { codeOf, echo, open, service } from './channel-world.ts';
 
 test('a channel opens, carries bytes both ways and closes with a goodbye', async () => {
   const fake = await service();
@@ -171,52 +78,6 @@ test('the socket that follows a broken attempt is kept, and the only one', async
   await eventually('the service sees its socket closed', () => fake.sockets === 0);
 });
 
-test('a channel whose session has ended at the service ends with its streams, after its signal', async () => {
-  const fake = await service();
-  const { channel } = await open(fake);
-  const stream = channel.multiplexer.open();
-  let abortedBefore: boolean | undefined;
-  stream.on('error', () => {
-    abortedBefore = channel.signal.aborted;
-  });
-  fake.sessionGone = true;
-  fake.agent.cut();
-  await once(stream, 'error');
-  assert.equal(abortedBefore, true);
-  assert.equal(stream.readableEnded, false);
-  assert.equal(codeOf(channel.signal.reason), 'BastionLost');
-});
-
-test('a resume that is denied ends the channel with its own reason; one that fails is tried again', async () => {
-  const fake = await service();
-  const { channel } = await open(fake);
-  fake.resumeError = new TunnelError('Throttled', 'slow down');
-  const renewed = channel.renewSocket();
-  while (fake.count('resume') < 2) await delay(20);
-  fake.resumeError = undefined;
-  await renewed;
-  assert.ok((await echo(channel, Buffer.from('x'))).equals(Buffer.from('x')));
-  fake.resumeError = new TunnelError('ResumeDenied', 'no');
-  await assert.rejects(channel.renewSocket(), (error) => codeOf(error) === 'ResumeDenied');
-  assert.equal(channel.signal.aborted, true);
-});
-
-test('the service’s message that the channel is closed ends it, and nothing is terminated twice', async () => {
-  const fake = await service();
-  const { channel } = await open(fake);
-  fake.agent.closeChannel('\n----------ERROR-------\nForwarding to IP address 127.0.0.1 is forbidden');
-  await once(channel.signal, 'abort');
-  assert.equal(codeOf(channel.signal.reason), 'SessionRefused');
-  await channel.close();
-  assert.deepEqual(fake.calls, ['start']);
-});
-
-test('a channel that ends at the moment of its proof is never taken for an open one', async () => {
-  const fake = await service();
-  fake.endsAfterNop = true;
-  await assert.rejects(open(fake), (error) => codeOf(error) === 'BastionLost');
-});
-
 test('bytes that wait for an acknowledgement count against the pod’s budget and hold new ones back', async () => {
   const fake = await service();
   fake.agentVersion = '3.3.3572.0';
@@ -244,52 +105,6 @@ test('bytes that wait for an acknowledgement count against the pod’s budget an
   await eventually('it is given back', () => budget.used === 0);
 });
 
-test('KMS, an old agent for another host, a shell session and an address that is not allowed are refused with their reasons', async () => {
-  const kms = await service();
-  kms.actions = [{ ActionType: 'KMSEncryption', ActionParameters: {} }];
-  assert.equal(await refusal(kms), 'EncryptionDemanded');
-  const old = await service();
-  old.agentVersion = '3.1.1000.0';
-  assert.equal(await refusal(old, { remoteHost: true }), 'AgentTooOld');
-  const shell = await service();
-  shell.actions = [];
-  assert.equal(await refusal(shell), 'SessionRefused');
-  const foreign = await service();
-  assert.equal(await refusal(foreign, { policy: { region: 'eu-west-1', allowed: [] } }), 'EndpointNotAllowed');
-  assert.equal(foreign.upgrades.length, 0);
-});
-
-test('an attempt that is aborted leaves no socket and no session behind', async () => {
-  const fake = await service();
-  fake.silent = true;
-  const stop = new AbortController();
-  const ticket = await fake.startSession();
-  const opening = DataChannel.open(
-    {
-      api: fake,
-      ticket,
-      policy: { region: 'eu-west-1', allowed: [fake.origin.replace('ws:', 'http:')] },
-      endpoint: '',
-      clock: systemClock,
-      log: silentLog,
-      remoteHost: false,
-      target: 'i-0abc',
-      destination: 'db:5432',
-      proxy: {},
-      largePayloads: true,
-      watchIdle: true,
-      budget: new ByteBudget(),
-      onChange: () => undefined,
-    },
-    stop.signal,
-  );
-  while (fake.upgrades.length === 0) await delay(5);
-  stop.abort(new Error('not wanted'));
-  await assert.rejects(opening, /not wanted/);
-  assert.deepEqual(fake.calls, ['start', 'terminate']);
-  while (fake.sockets > 0) await delay(5);
-});
-
 test('an agent that speaks no smux takes one connection, with raw bytes', async () => {
   const fake = await service();
   fake.agentVersion = '3.0.100.0';
@@ -313,78 +128,6 @@ test('a refusal of the agent fails the stream and leaves the channel usable', as
   const [error] = (await once(stream, 'error')) as [unknown];
   assert.equal(codeOf(error), 'DestinationUnreachable');
   assert.equal((await echo(channel, Buffer.from('next'))).toString(), 'next');
-});
-
-/** Lets real messages travel between steps of the virtual clock. */
-async function pass(clock: FakeClock, ms: number): Promise<void> {
-  for (let passed = 0; passed < ms; passed += 500) {
-    await clock.advance(500);
-    await delay(2);
-  }
-}
-
-test('a silent agent is suspect after 8 s, resumed after 25 s and ended after 75 s, though the service answers', async () => {
-  const fake = await service();
-  const clock = new FakeClock();
-  const { channel, changes } = await open(fake, { clock });
-  await pass(clock, 30_000);
-  assert.equal(channel.suspect, false);
-  const stream = channel.multiplexer.open();
-  fake.silent = true;
-  const before = changes();
-  // The last sign of life was up to 4 s ago.
-  await pass(clock, 3_500);
-  assert.equal(channel.suspect, false);
-  await pass(clock, 5_000);
-  assert.equal(channel.suspect, true);
-  assert.ok(changes() > before);
-  assert.equal(fake.count('resume'), 0);
-  await pass(clock, 17_000);
-  assert.equal(fake.count('resume'), 1);
-  await pass(clock, 45_000);
-  assert.equal(channel.signal.aborted, false);
-  await pass(clock, 5_500);
-  assert.equal(codeOf(channel.signal.reason), 'BastionLost');
-  assert.equal(stream.destroyed, true);
-});
-
-test('a process that sleeps for minutes does not blame the silence on the service or the agent', async () => {
-  const clock = new FakeClock();
-  const fake = await service();
-  const { channel } = await open(fake, { clock });
-  for (let times = 0; times < 3; times += 1) {
-    clock.oversleep(100_000);
-    await delay(20);
-  }
-  assert.equal(channel.suspect, false);
-  assert.equal(fake.count('resume'), 0);
-});
-
-test('an agent that reconnects for 10 s keeps its streams', async () => {
-  const fake = await service();
-  const clock = new FakeClock();
-  const { channel } = await open(fake, { clock });
-  const stream = channel.multiplexer.open();
-  stream.write('before');
-  await once(stream, 'data');
-  fake.silent = true;
-  stream.write('after');
-  await pass(clock, 10_000);
-  assert.equal(channel.suspect, true);
-  fake.silent = false;
-  const answer = once(stream, 'data');
-  await pass(clock, 3_500);
-  assert.equal(String((await answer)[0]), 'after');
-  await eventually('it is judged anew', () => !channel.suspect);
-});
-
-test('an idle channel that nobody watches sends nothing', async () => {
-  const fake = await service();
-  const clock = new FakeClock();
-  await open(fake, { clock, watchIdle: false });
-  const before = fake.agent.inputSequences.length;
-  await pass(clock, 20_000);
-  assert.equal(fake.agent.inputSequences.length, before);
 });
 
 test('a reader that stops holds its stream back and loses nothing', async () => {
