@@ -4,11 +4,13 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { citationFindings, promiseNumbers } from './checks/citations.ts';
 import type { Finding, Source } from './checks/finding.ts';
+import { formFindings } from './checks/form.ts';
 import { lockFindings } from './checks/lock.ts';
 import { memberExceptions } from './checks/member-exceptions.ts';
 import { memberFindings } from './checks/members.ts';
 import { medianLines } from './checks/sizes.ts';
 import { typeNameFindings } from './checks/type-names.ts';
+import { wordFindings } from './checks/words.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (file: string): Source => ({ file, text: readFileSync(join(root, file), 'utf8') });
@@ -17,13 +19,16 @@ const all = (...patterns: string[]): Source[] => globSync(patterns, { cwd: root 
 const product = all('src/**/*.ts');
 // The checks themselves and their tests have to spell what they look for.
 const code = all('{src,lab,test,scripts}/**/*.{ts,mjs}').filter(({ file }) => !/(^|\/)checks\//.test(file));
+// CONTRIBUTING.md has a table of how not to write.
+const pages = all('*.md', 'docs/**/*.md', 'helm/**/*.{md,txt,yaml}').filter(({ file }) => file !== 'CONTRIBUTING.md');
 const promises = promiseNumbers(read('docs/promises.md').text);
 
 const findings: Finding[] = [
   ...lockFindings(read('package-lock.json')),
   ...typeNameFindings(product),
   ...memberFindings(product, memberExceptions),
-  ...code.flatMap((source) => citationFindings(source, promises)),
+  ...code.flatMap((source) => [...citationFindings(source, promises), ...formFindings(source)]),
+  ...[...code, ...pages].flatMap(wordFindings),
 ];
 
 for (const { file, line, message } of findings) {

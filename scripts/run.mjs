@@ -105,7 +105,7 @@ function headers(node) {
  * aborts the process when the garbage collector frees the object (nodejs/node issue 65446, mscdex/ssh2 issue 1511; measured with 24.21).
  * The compiler reads this copy first, so the header's own guard keeps the other one out.
  */
-function mendedObjectWrap(directory) {
+function patchedObjectWrap(directory) {
   const header = join(directory, 'include', 'node', 'node_object_wrap.h');
   const text = readFileSync(header, 'utf8').replaceAll(/^\s*(Add|Remove)CleanupHook\(\);\n/gm, '');
   mkdirSync(cache, { recursive: true });
@@ -130,14 +130,14 @@ const timer = setInterval(() => {
 function nativeCrypto(node) {
   const folder = join(modules, 'ssh2', 'lib', 'protocol', 'crypto');
   const stamp = join(folder, 'build', '.portforward-node');
-  const version = `${spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim()} mended`;
+  const version = `${spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim()} patched headers`;
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return;
   installBuildTools(node);
   const directory = headers(node);
   rmSync(join(folder, 'build'), { recursive: true, force: true });
   say("building ssh2's native crypto");
   const args = [join(modules, 'node-gyp', 'bin', 'node-gyp.js'), 'rebuild', '--silent'];
-  const flags = directory === undefined ? '' : `-include ${mendedObjectWrap(directory)}`;
+  const flags = directory === undefined ? '' : `-include ${patchedObjectWrap(directory)}`;
   if (directory !== undefined) args.push(`--nodedir=${directory}`);
   const built = spawnSync(node, args, {
     cwd: folder,

@@ -17,9 +17,9 @@ import { type KubectlOptions, kubectl } from './kubectl.ts';
 
 export interface ApiServerOptions {
   readonly signal?: AbortSignal;
-  /** Told about builds; the process's standard error unless told. */
+  /** Takes a line about each build. Default: standard error. */
   readonly log?: Log;
-  /** The range of Service addresses: 131,070 of them unless told. */
+  /** The range of Service addresses. Default: 131,070 of them. */
   readonly serviceRange?: string;
   /** More arguments of kube-apiserver; a flag given here wins over the same flag of ours. */
   readonly arguments?: readonly string[];
@@ -91,7 +91,7 @@ async function start({
       running.push(child);
       const ready = { url, ca: readFileSync(authority.certificate()) };
       const serving = async (): Promise<boolean> => {
-        // Without it the server waits for ever, and does not say what its store said.
+        // Without it the server waits forever, and hides what its store reported.
         if (store.end !== undefined)
           throw new Error(`etcd ended (${store.end}):\n${store.log().slice(-20).join('\n')}`);
         return isReady(ready);

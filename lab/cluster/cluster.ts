@@ -17,12 +17,12 @@ import { buildWithDocker, KindCluster, kindIsPossible } from './kind-cluster.ts'
 import { type KubectlOptions, kubectl } from './kubectl.ts';
 
 export interface ClusterOptions {
-  /** Takes what is shown to people; the process's standard error unless told. */
+  /** Takes the lines for people. Default: standard error. */
   readonly log?: Log;
   readonly signal?: AbortSignal;
   /** Do not ask before the machine is changed. Also told by `--yes` on the command line or CI=true. */
   readonly yes?: boolean;
-  /** Which of the machine's clusters, 0 to 2; 0 unless told. */
+  /** Which of the machine's clusters, 0 to 2. Default: 0. */
   readonly instance?: number;
 }
 
@@ -48,7 +48,7 @@ export interface Cluster {
   registerHostDns(name: string, addresses: readonly string[]): Promise<void>;
 }
 
-/** The cluster, up and Ready: found, repaired or made. Asks first when the machine would be changed. @throws Error that names the mend. */
+/** The cluster, up and Ready: found, repaired or made. Asks before it changes the machine. @throws Error that says what to do */
 export async function ensureCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const { signal, log = (line: string) => void process.stderr.write(`${line}\n`) } = options;
   const agree = (changes: readonly string[]): Promise<boolean> => mayChange(changes, log, options.yes);
@@ -113,7 +113,7 @@ export async function removeCluster(options: ClusterOptions = {}): Promise<void>
   else await new HostCluster(places).down(log);
 }
 
-/** PF_CLUSTER=host or kind decides; otherwise kind where Docker runs. @throws Error that names the mend where neither can be. */
+/** PF_CLUSTER=host or kind decides; otherwise kind where Docker runs. @throws Error that says what to do if neither is possible */
 export async function useKind(): Promise<boolean> {
   const wanted = process.env['PF_CLUSTER'] ?? '';
   if (wanted === 'kind') return true;

@@ -7,7 +7,7 @@ import { command } from '../process/command.ts';
 export interface KubectlOptions {
   readonly input?: string;
   readonly signal?: AbortSignal;
-  /** Two minutes unless told; longer where its `--timeout` is, so that it is kubectl that ends and tells what it waited for. */
+  /** Default: two minutes, or longer if its `--timeout` is, so that kubectl itself ends and reports what it waited for. */
   readonly timeoutMs?: number;
 }
 

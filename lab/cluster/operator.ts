@@ -18,7 +18,7 @@ export const operatorNamespace = 'portforward-system';
 
 export interface OperatorOptions {
   readonly log?: Log;
-  /** Helm release and, where told, its own namespace and values: several installs of different classes may share the cluster. */
+  /** Helm release and, if given, its own namespace and values: several installs of different classes may share the cluster. */
   readonly release?: string;
   readonly namespace?: string;
   readonly values?: Readonly<Record<string, string>>;

@@ -160,7 +160,7 @@ export class Shop {
     await this.kubectl(['wait', '--for=condition=Ready', `pod/${name}`, '--timeout=60s']);
   }
 
-  /** Runs a program in the client pod, for two minutes at most unless told. */
+  /** Runs a program in the client pod. Default limit: two minutes. */
   exec(
     args: readonly string[],
     options: { readonly input?: string; readonly pod?: string; readonly timeoutMs?: number } = {},

@@ -17,7 +17,7 @@ export interface BuildImageOptions {
   readonly tag: string;
   /** Build arguments; `BASE_IMAGE` is the local base image unless given. */
   readonly buildArgs?: Readonly<Record<string, string>>;
-  /** The stage to build; the last unless told. */
+  /** The stage to build. Default: the last. */
   readonly target?: string;
   readonly signal?: AbortSignal;
 }

@@ -15,7 +15,7 @@ import { type Postgres, startPostgres } from './postgres.ts';
 import { generateKey, type KeyPair, type Sshd, type SshdOptions, startSshd } from './sshd.ts';
 
 export interface PrivateNetworkOptions {
-  /** Several networks can stand side by side, 0 to 15; the first that no living process has unless told. */
+  /** Several networks can exist side by side, 0 to 15. Default: the first that no living process uses. */
   readonly instance?: number;
   /** Lines for sshd_config of both bastions. */
   readonly config?: readonly string[];
@@ -50,7 +50,7 @@ export interface PrivateNetwork {
   readonly knownHosts: string;
   /** Where the database's machine is inside: more servers can be started there. */
   readonly inside: { readonly namespace: string; readonly address: string };
-  /** The database's machine drops every packet to these ports (5432 unless told), or answers again on all. */
+  /** The database's machine drops every packet to these ports (default: 5432), or answers on all of them again. */
   silenceDatabase(ports?: readonly number[]): Promise<void>;
   healDatabase(): Promise<void>;
   /** Ends every process and removes every namespace, link and route. Safe to call twice. */

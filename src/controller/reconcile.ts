@@ -1,6 +1,6 @@
-// One pass for one PortForward: read the caches, compute what shall be, make it so, tell how it is. The file to read first.
-// It takes only a key, does not ask what happened, and writes nothing when all is as it shall be; so it may run at any time.
-// Neighbours: portforward.ts (valid or not), children/ (what shall be), ensure-children.ts (make it so), status/ (how it is).
+// One reconcile pass: read the caches, compute the desired objects, apply them, report the status. The file to read first.
+// Level-based: it takes only a key and writes nothing if nothing differs, so it may run at any time.
+// Neighbours: portforward.ts (valid or not), children/ (the desired objects), ensure-children.ts (applies them), status/ (reports).
 import { TunnelError } from '../contract/errors.ts';
 import { classNameOf, type StoredPortForward, type ValidPortForward, validPortForward } from './base/portforward.ts';
 import type { TunnelSettings } from './base/settings.ts';

@@ -1,6 +1,6 @@
 // Kubernetes tries refused pods again with delays that grow to 16 minutes, and nothing tells it that a quota was raised or a policy
 // changed. A changed annotation on the Deployment does: it is copied to the ReplicaSet, which then tries at once (measured with
-// kube-controller-manager 1.36: refused for 45 s, mended, 37 s until the next try; with the annotation 0.6 s).
+// kube-controller-manager 1.36: refused for 45 s, fixed, 37 s until the next try; with the annotation 0.6 s).
 // Neighbours: reconcile.ts (calls it), status/pod-problems.ts (knows a refusal).
 
 import { keyOf, type ObjectKey } from './kube/base/object.ts';

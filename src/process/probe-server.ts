@@ -72,7 +72,7 @@ export async function startProbeServer(options: ProbeServerOptions): Promise<Pro
   );
   server.maxConnections = 256;
   server.on('error', (error) => log.warn({ error }, 'the admin port reported an error'));
-  // Not once(): that would reject, unheard, when listening fails.
+  // Not once(): it would reject without anyone to catch it if listening fails.
   const closed = new Promise<void>((resolve) => server.once('close', resolve));
   server.listen({ port, host });
   try {

@@ -1,5 +1,5 @@
 // The name or address of a machine: bastions, jump hosts, destinations. Refuses the four things that people paste there (a URL,
-// user@host, host:port, an option that begins with a dash), each with the sentence that tells the mend.
+// user@host, host:port, an option that begins with a dash), each with a sentence that says what to write.
 // Neighbours: ssh.ts, ports.ts.
 import { text } from './building-blocks.ts';
 import { matches, withRules } from './rule.ts';

@@ -7,7 +7,7 @@ import { z } from 'zod';
 export interface Rule<T> {
   /** CEL, with `self` the value that the rule is attached to. */
   readonly rule: string;
-  /** The sentence that a person reads: it names the field and the mend. */
+  /** The sentence that a person reads: it names the field and the remedy. */
   readonly message: string;
   /** Where the complaint is shown, relative to the value: `.ssm.sessions`. Absent: at the value itself. */
   readonly fieldPath?: string;

@@ -20,7 +20,7 @@ export const tolerationSchema = withRules(
       .describe('Effect of the taint. Absent: every effect.'),
     tolerationSeconds: integer(0, 2_147_483_647)
       .exactOptional()
-      .describe('How long NoExecute is tolerated. Absent: for ever.'),
+      .describe('How long NoExecute is tolerated. Absent: forever.'),
   }),
   [
     {
@@ -143,7 +143,7 @@ export const topologySpreadSchema = withRules(
       .describe('Which pods are counted. Default: the pods of this PortForward.'),
     minDomains: integer(1, 100)
       .exactOptional()
-      .describe('How many places there are to be at least; only with DoNotSchedule.'),
+      .describe('The least number of places that must exist; only with DoNotSchedule.'),
     nodeAffinityPolicy: z
       .enum(['Honor', 'Ignore'])
       .exactOptional()

@@ -11,7 +11,7 @@ import { type PodTemplate, podTemplate } from './pod.ts';
 /** After so long without progress Kubernetes calls a rollout stuck, and so do we. */
 const progressDeadlineSeconds = 120;
 
-/** Pods that shall run: none while suspended. */
+/** How many pods must run: none while suspended. */
 export const wantedReplicas = ({ spec }: Pick<ValidPortForward, 'spec'>): number => (spec.suspend ? 0 : spec.replicas);
 
 /** @throws TunnelError ConfigTooLarge. */

@@ -1,4 +1,4 @@
-// (PortForward, settings) → every object that shall exist for it. Pure: the same input gives the same objects, whatever the cluster holds.
+// (PortForward, settings) → every object that must exist for it. Pure: the same input gives the same objects, whatever the cluster holds.
 // Neighbours: reconcile.ts (applies them and deletes what is no longer here).
 
 import type { ValidPortForward } from '../base/portforward.ts';
@@ -18,7 +18,7 @@ import { podDisruptionBudget } from './pod-disruption-budget.ts';
 import { service } from './service.ts';
 import { serviceAccount } from './service-account.ts';
 
-/** The desired object of each kind, in the order in which they are applied; undefined: none shall exist. */
+/** The desired object of each kind, in the order in which they are applied; undefined: none must exist. */
 export interface Children {
   readonly serviceAccount: ServiceAccount | undefined;
   readonly networkPolicy: NetworkPolicy;

@@ -10,7 +10,7 @@ export const managedSelector = `${managedByLabel}=${managedBy}`;
 /** The PortForward's name on each of its objects and pods. */
 export const nameLabel = 'portforward.dev/name';
 
-/** Owns our fields of the children for ever: renaming it would leave the old fields behind. */
+/** Owns our fields of the children forever: renaming it would leave the old fields behind. */
 export const fieldManager = 'portforward-operator';
 export const statusFieldManager = 'portforward-operator-status';
 

@@ -1,4 +1,4 @@
-// The PodDisruptionBudget of a tunnel: a node drain takes one pod at a time. Only from two replicas on, or it would block drains for ever;
+// The PodDisruptionBudget of a tunnel: a node drain takes one pod at a time. Only from two replicas on, or it would block drains forever;
 // pods that are not ready anyway may always be evicted. Pure.
 
 import type { ValidPortForward } from '../base/portforward.ts';

@@ -58,7 +58,7 @@ export function programmed({ refusal, obstacle }: Observation): Type<'Programmed
   };
 }
 
-/** Why there shall be no pods at all. */
+/** Why there must be no pods at all. */
 export function scaledToZeroReason({ portForward }: Observation): Problem | undefined {
   if (portForward === undefined || wantedReplicas(portForward) > 0) return undefined;
   return portForward.spec.suspend
@@ -67,7 +67,7 @@ export function scaledToZeroReason({ portForward }: Observation): Problem | unde
 }
 
 /**
- * The one reason why no pod is ready. Pods of the present template speak first: what an older one complains of may be mended already.
+ * The one reason why no pod is ready. Pods of the present template speak first: what an older one reports may be fixed already.
  * Of several complaints a permanent one is told before one about the way, and both before "it is starting".
  */
 export function disconnectedBecause({ deployment, tunnels }: Observation): Problem {

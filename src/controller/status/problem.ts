@@ -12,7 +12,7 @@ export interface Problem {
 
 const isCode = (reason: string): reason is Code => Object.hasOwn(errorCodes, reason);
 
-/** Whether only a person can mend it; a reason that we do not know counts as transient. */
+/** Whether only a person can fix it; an unknown reason counts as transient. */
 export const isPermanent = ({ reason }: Problem): boolean => isCode(reason) && errorCodes[reason].permanent;
 
 /** Whether the API server just could not do it, which says nothing against the document or the objects that are there. */

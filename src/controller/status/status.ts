@@ -65,7 +65,7 @@ export function wasReady({ status, metadata }: StoredPortForward): boolean {
   return status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false;
 }
 
-/** Whether all objects of the present document were written once, be it that one cannot be written again just now. */
+/** True if all objects of this generation were written at least once, even if one cannot be rewritten now. */
 function wasWritten({ status, metadata }: StoredPortForward): boolean {
   if (status?.observedGeneration !== metadata.generation) return false;
   const find = (type: ConditionType) => status?.conditions?.find((each) => each.type === type);

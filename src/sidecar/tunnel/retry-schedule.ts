@@ -59,7 +59,7 @@ export class RetrySchedule {
       return;
     }
     this.#delay = this.#nextDelay(now, otherSessionCarries);
-    // Counted from the start of the attempt, so that one that waited ten seconds in vain is followed at once.
+    // Counted from the start of the attempt, so that one that waited ten seconds without success is followed at once.
     const planned = Math.max(startedAt + this.#delay, now + dense.minMs);
     const floor = isRateLimited ? now + rateLimitedMs * (1 + 0.2 * this.#random()) : 0;
     this.#nextAt = Math.max(planned, floor);
@@ -86,7 +86,7 @@ export class RetrySchedule {
 
   /**
    * The last session is gone soon after its opening: the outage before it goes on, without the delays that were long only because
-   * another session carried the clients. It starts no new outage, or a flapping bastion would be tried densely for ever.
+   * another session carried the clients. It starts no new outage, or a flapping bastion would be tried densely forever.
    */
   expedite(now: number): void {
     if (this.#isHeldBack(now) || this.isSparse(now)) return;

@@ -60,7 +60,7 @@ export class SessionPlanner {
     return this.#credentialsGeneration;
   }
 
-  /** From now on the sessions that are open now are to be replaced by fresh ones. */
+  /** From now on the open sessions must be replaced by fresh ones. */
   startGeneration(): void {
     this.#credentialsGeneration += 1;
   }

@@ -218,7 +218,7 @@ test('the monitors select the controller’s Service and every tunnel pod', asyn
   assert.equal(pods?.metadata.labels['release'], 'prometheus');
 });
 
-test('the CustomResourceDefinition outlives the release unless told otherwise', async () => {
+test('the CustomResourceDefinition outlives the release by default', async () => {
   const annotation = async (values: readonly string[]) => {
     const [crd] = ofKind(await render(values), 'CustomResourceDefinition') as unknown as readonly {
       metadata: { annotations?: Record<string, string> };

@@ -134,7 +134,7 @@ test('what the product adds to its base stays small', () => {
   ).length;
   const node = statSync(join(files, 'usr/local/bin/node')).size;
   console.log(`dist: ${mib(bytes)}, compressed ${mib(compressed)}; node ${mib(node)}`);
-  // Distroless with Node is about 55 MB compressed, and the whole shall be at most 80.
+  // Distroless with Node is about 55 MB compressed, and the whole must be at most 80.
   assert.ok(compressed < 15 * 1_000_000, `${compressed} bytes`);
 });
 

@@ -82,7 +82,7 @@ test('each wrong Secret has its own reason, never ends the sidecar, and a correc
         // Without watching the files the next attempt would be a minute after the last.
         await untilConnected(sidecar, 15_000);
         const took = performance.now() - mendedAt;
-        t.diagnostic(`${name}: connected ${Math.round(took)} ms after the files were mended`);
+        t.diagnostic(`${name}: connected ${Math.round(took)} ms after the files were fixed`);
       } finally {
         bastion.secret.write(files());
         await sidecar.stop();

@@ -199,7 +199,7 @@ test('a tunnel that is down is told of although nothing can be written at all, w
   assert.equal(world.condition('Ready'), 'False PodStarting');
 });
 
-test('what is to be looked at again in time is, although an object cannot be written', async () => {
+test('what must be checked again in time is, although an object cannot be written', async () => {
   const world = rig();
   world.failures.set('apply Service', failing(500, 'no'));
   world.failures.set('apply PodDisruptionBudget', failing(403, 'poddisruptionbudgets is forbidden'));
@@ -229,7 +229,7 @@ test('an object that changed meanwhile keeps no other from being tried, and ther
   assert.equal(world.observedGeneration(), -1);
 });
 
-test('what a person must mend is told before what passes', async () => {
+test('what a person must fix is reported before what passes', async () => {
   const world = rig();
   world.failures.set('apply NetworkPolicy', failing(500, 'no'));
   world.failures.set('apply Service', failing(403, 'services is forbidden'));

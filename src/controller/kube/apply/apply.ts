@@ -37,7 +37,7 @@ export interface ApplierOptions<T extends KubeObject> {
   readonly resource: Resource<T>;
   /** The cache to read, normally a reflector's. */
   readonly store: ReadStore<T>;
-  /** Never rename it: the old name would own its fields for ever. */
+  /** Never rename it: the old name would own its fields forever. */
   readonly fieldManager: string;
   /** The annotation that holds the hash of what was applied last. */
   readonly hashAnnotation: string;

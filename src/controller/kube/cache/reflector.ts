@@ -1,4 +1,4 @@
-// Keeps a Store equal to what the API server holds of one kind: WatchList or list, then watch for ever. It never stops by
+// Keeps a Store equal to what the API server holds of one kind: WatchList or list, then watch forever. It never stops by
 // itself; every failure is waited out while the old cache is served. client-go's Reflector is the model.
 import { defined } from '../../../contract/defined.ts';
 import { abortable } from '../../../process/abort.ts';
@@ -25,7 +25,7 @@ export interface ReflectorOptions<T extends KubeObject> extends Selection {
   readonly log: Logger;
   readonly clock?: Clock;
   readonly random?: () => number;
-  /** After this much silence a watch is opened anew, in milliseconds; 90 s unless told (bookmarks come every 60 s). */
+  /** After this much silence a watch is opened again, in milliseconds. Default: 90 s (bookmarks come every 60 s). */
   readonly idleMs?: number;
 }
 

@@ -65,7 +65,7 @@ export class EventRecorder {
   readonly #spam: SpamFilter;
   /** By everything but the note: the same thing said again. In order of last use. */
   readonly #series = new Map<string, Series>();
-  /** Series whose object is to be written, in order. */
+  /** Series whose object must be written, in order. */
   readonly #queue = new Set<Series>();
   #wake: (() => void) | undefined;
   #ended = false;

@@ -32,7 +32,7 @@ export interface ElectorOptions {
   readonly log: Logger;
   readonly clock?: Clock;
   readonly random?: () => number;
-  /** 15 s, 10 s, 2 s unless told. */
+  /** Default: 15 s, 10 s, 2 s. */
   readonly timings?: ElectorTimings;
 }
 

@@ -54,7 +54,7 @@ export class KubeCredentialSource {
     if (typeof options.auth === 'string')
       headers['Authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
     const tokenFile = this.#tokenFile();
-    // The library keeps a token file's content for 60 s and its newline for ever.
+    // The library keeps a token file's content for 60 s and its newline forever.
     if (tokenFile !== undefined) headers['Authorization'] = `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}`;
     const connect = this.#config.createDispatcherOptions(this.#config.getCurrentCluster(), options as AgentOptions);
     return { headers, connect, fingerprint: createHash('sha256').update(JSON.stringify(connect)).digest('hex') };

@@ -32,7 +32,7 @@ interface WatchQuery extends Selection {
   readonly timeoutSeconds: number;
   /** Ask for the present objects as events first (WatchList). */
   readonly sendInitialEvents?: boolean;
-  /** After this much silence the connection counts as dead, in milliseconds; 90 s unless told. */
+  /** After this much silence the connection counts as dead, in milliseconds. Default: 90 s. */
   readonly idleMs?: number;
 }
 

@@ -62,7 +62,7 @@ const maxBodyBytes = 256 << 20;
 
 const maxErrorBytes = 1 << 20;
 
-/** Trust problems that a rotated CA bundle or certificate mends. */
+/** Trust problems that a rotated CA bundle or certificate solves. */
 const trustCodes = /CERT|ISSUER|SELF_SIGNED|VERIFY|ALTNAME/;
 
 /** The connection was never made, so the server cannot have acted. */

@@ -83,7 +83,7 @@ export class RetiredChannels {
     this.#listFor(this.#options.drainTimeoutMs, this.#draining, channel, () => this.end(channel));
   }
 
-  /** A limit that was learned from an accident is disproved only by a channel that outlives it; otherwise it would stay for ever. */
+  /** A limit that was learned from an accident is disproved only by a channel that outlives it; otherwise it would stay forever. */
   #keep(channel: DataChannel): void {
     const left = this.#options.keepUntilAgeMs() - channel.ageMs;
     if (left > 0) this.#listFor(left, this.#kept, channel, () => this.endIdle());

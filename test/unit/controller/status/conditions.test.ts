@@ -511,14 +511,14 @@ function stored() {
   return { ...portForward(), status: { observedGeneration: -1 } };
 }
 
-test('a failure of the tunnel is told with the sentence of the sidecar, which names the mend itself', () => {
+test('a failure of the tunnel is reported with the sidecar’s sentence, which names the remedy itself', () => {
   const message = 'bastion.example.com:22 refuses the connection: start sshd there';
   const tunnels = [lostTunnel(failing('BastionRefused', message))];
   const { conditions } = computeStatus(stored(), observation({ tunnels }), now).status;
   assert.equal(conditions?.find(({ type }) => type === 'Ready')?.message, message);
 });
 
-test('a failure without a sentence is told by its mend', () => {
+test('a failure without a sentence is reported by its remedy', () => {
   const tunnels = [lostTunnel(failing('BastionRefused', ''))];
   const { conditions } = computeStatus(stored(), observation({ tunnels }), now).status;
   assert.equal(conditions?.find(({ type }) => type === 'Ready')?.message, errorCodes.BastionRefused.remedy);

@@ -102,7 +102,7 @@ test('resuming starts the 120 s anew', () => {
   assert.equal(story.after(10, up), 'neither');
 });
 
-test('a conflict that is mended starts the 120 s anew', () => {
+test('a conflict that is resolved starts the 120 s again', () => {
   const story = new Story();
   const conflict = { obstacle: { reason: 'ResourceConflict', message: 'x' }, tunnels: [] };
   assert.equal(story.after(0, conflict), 'Stalled ResourceConflict');

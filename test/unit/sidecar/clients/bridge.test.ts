@@ -223,7 +223,7 @@ test('a slow client of a destination that has closed both ways gets all of it, h
   // Its kernel acknowledges the last bytes a little later.
   while ((await kernelRow(b.served))?.unacknowledged !== 0) await turn();
   await lingers();
-  assert.equal(b.served.destroyed, true, 'a client that has all and does not end is not waited for for ever');
+  assert.equal(b.served.destroyed, true, 'a client that has all and does not end is not waited for forever');
   assert.equal((await b.result).brokenBy, undefined);
 });
 

@@ -196,7 +196,7 @@ test('a bastion that admits one session only is used with one, and not hammered 
   assert(w.driver.attempts.length < 40, `${w.driver.attempts.length} attempts in ten minutes`);
 });
 
-test('a bastion that drops each session soon after the login is not hammered for ever', async () => {
+test('a bastion that drops each session soon after the login is not hammered forever', async () => {
   await using w = await world(['a:22'], { sessionsWanted: 1, random: Math.random });
   w.tunnel.start();
   for (let i = 0; i < 4_000; i++) {

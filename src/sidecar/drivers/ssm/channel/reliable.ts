@@ -129,7 +129,7 @@ export class ReliableSender {
     if (!this.#connected) return undefined;
     const paced = this.#lost > 0 || (wanting && this.#windowOpen());
     const tokens = this.#refill(now);
-    // At least a tenth of a millisecond ahead: a smaller step may be lost in rounding, and the caller would loop for ever.
+    // At least a tenth of a millisecond ahead: a smaller step may be lost in rounding, and the caller would loop forever.
     const tokenIn = tokens >= 1 ? 0 : Math.max(0.1, ((1 - tokens) * 1_000) / messagesPerSecond);
     const paceAt = paced ? now + tokenIn : Number.POSITIVE_INFINITY;
     const [oldest] = this.#outstanding.values();

@@ -4,7 +4,7 @@ import { LifetimeLimits } from '../../../../../../src/sidecar/drivers/ssm/base/l
 
 const minute = 60_000;
 
-test('without a known limit a channel may live for ever, and one that sends nothing for 20 minutes', () => {
+test('without a known limit a channel may live forever, and one that sends nothing for 20 minutes', () => {
   const limits = new LifetimeLimits(0);
   assert.equal(limits.lifeMs('i-1', false), Number.POSITIVE_INFINITY);
   assert.equal(limits.lifeMs('i-1', true), 20 * minute);
