@@ -127,7 +127,7 @@ export class Health {
     const late = (): TunnelError =>
       new TunnelError(
         'DestinationTimeout',
-        `${where} did not answer within ${config.timeoutSeconds} s: allow the bastion to reach it, and look at the service there`,
+        `${where} did not answer within ${config.timeoutSeconds} s: allow the bastion to reach it, and check the service there`,
       );
     using limit = deadline(config.timeoutSeconds * 1000, { signal: this.#stop.signal, clock, reason: late });
     const { stream } = await tunnel.probe(forward, limit.signal);

@@ -104,6 +104,6 @@ async function exchange(question: Probe, forward: Forward, stream: Duplex, signa
   if (stream.errored instanceof TunnelError) throw stream.errored;
   throw new TunnelError(
     'DestinationNotSpeaking',
-    `${destinationText(forward.destination)} gives no proper answer (${verdict}): check appProtocol, and the service there`,
+    `${destinationText(forward.destination)} gives no proper answer (${verdict}): check appProtocol and the service there`,
   );
 }

@@ -110,7 +110,7 @@ export class Routes {
           ? cause
           : new TunnelError(
               'BastionTimeout',
-              `which ways lead to the private network could not be found out${limit.expired ? ` in ${queryDeadlineMs / 1000} s` : ''}: look at the network and the DNS where the tunnel runs`,
+              `the routes to the private network could not be found${limit.expired ? ` within ${queryDeadlineMs / 1000} s` : ''}: check the network and the DNS where the tunnel runs`,
               { cause },
             );
       this.#schedule.failed(this.#error, { startedAt, now: clock.now(), otherSessionCarries: false });

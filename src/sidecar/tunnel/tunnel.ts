@@ -219,7 +219,7 @@ export class Tunnel {
         entry.session.suspectBecause ??
           new TunnelError(
             'BastionTimeout',
-            `${entry.via} stopped answering: it is tried again; if it stays, look at it and at the network between`,
+            `${entry.via} stopped answering and is tried again: if this lasts, check it and the network between`,
           ),
       );
       if (this.#pool.usable().length === 0) this.#routes.startNewOutage(this.#options.clock.now());
