@@ -13,7 +13,7 @@ export interface StreamMultiplexerOptions {
   readonly budget: Pick<ByteBudget, 'take' | 'giveBack' | 'free'>;
   /** Where the streams lead, for sentences: `orders.db.internal:5432`. */
   readonly destination: string;
-  /** `stuck` or `hasRoom` has changed. */
+  /** `connectHangs` or `hasRoom` has changed. */
   readonly onChange: () => void;
 }
 

@@ -7,7 +7,7 @@ import type { ByteChannel } from '../../base/byte-channel.ts';
 import { afterSilence } from '../../base/silence-timer.ts';
 
 /** The agent hangs if a stream this old that we have ended shows no sign of it. For a stream this old that we have not ended, ask the agent. */
-const stuckMs = 5_000;
+const hangMs = 5_000;
 /** The least time that the agent gets to answer our end. */
 const endMs = 1_000;
 /** The least time between two questions: each is a connection to the destination, which may rarely send anything. */
@@ -21,7 +21,7 @@ interface Opening {
 export interface ConnectWatchOptions {
   readonly channel: ByteChannel;
   readonly clock: Clock;
-  /** `stuck` has changed. */
+  /** `connectHangs` has changed. */
   readonly onChange: () => void;
   /** Open a stream and end it at once. */
   readonly ask: () => void;
@@ -81,7 +81,7 @@ export class ConnectWatch {
   #dueAt({ openedAt, finishedAt }: Opening): number {
     // While nothing could arrive, nobody was silent.
     const heardFrom = Math.max(this.#options.channel.inputPausedUntil, this.#sleptUntil);
-    const at = Math.max(openedAt, heardFrom) + stuckMs;
+    const at = Math.max(openedAt, heardFrom) + hangMs;
     return finishedAt === undefined
       ? Math.max(at, this.#askFrom)
       : Math.max(at, Math.max(finishedAt, heardFrom) + endMs);
@@ -98,7 +98,7 @@ export class ConnectWatch {
     this.#cancel = undefined;
     this.#timerAt = at;
     if (!Number.isFinite(at)) return;
-    const wait = channel.inputPaused ? stuckMs : Math.max(0, at - clock.now());
+    const wait = channel.inputPaused ? hangMs : Math.max(0, at - clock.now());
     this.#cancel = afterSilence(clock, wait, (overslept) => {
       if (overslept) this.#sleptUntil = clock.now();
       this.#judge();
