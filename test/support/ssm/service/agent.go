@@ -9,7 +9,7 @@ import (
 )
 
 // The agent's side of one session: handshake, numbering, acknowledgement and repetition as the reference describes them, and behind them
-// a forwarder (forward.go) on the very multiplexer that the real agent carries.
+// a forwarder (forward.go) on the same multiplexer as the real agent's.
 type agent struct {
 	session *session
 	inbox   chan []byte
@@ -42,11 +42,11 @@ func newAgent(s *session) *agent {
 func (a *agent) start() {
 	go a.read()
 	go a.repeat()
-	// Real agents open their leg and ask at once; a client that is late finds the request repeated.
+	// Real agents open their leg and ask at once; a late client gets the repeated request.
 	go a.greet()
 }
 
-// settings are those of all agents, with this one's version.
+// settings returns those of all agents, with this one's version.
 func (a *agent) settings() settings {
 	now := a.session.service.switches.get()
 	if own := now.Nodes[a.session.target].AgentVersion; own != "" {
@@ -80,7 +80,7 @@ func (a *agent) greet() {
 	}
 }
 
-// receive is the service's delivery: it blocks while the agent does, which is how back-pressure reaches the client's socket.
+// receive takes a message from the service. It blocks while the agent does, which is how back-pressure reaches the client's socket.
 func (a *agent) receive(raw []byte) {
 	select {
 	case a.inbox <- raw:
@@ -134,7 +134,7 @@ func (a *agent) take(m message) {
 	}
 }
 
-// compare complains of a repetition that is not the same message.
+// compare complains of a repetition that differs from the first message.
 func (a *agent) compare(m message) {
 	digest := sha256.Sum256(m.payload)
 	if before, ok := a.digests[m.sequence]; ok && before != digest {
@@ -217,7 +217,7 @@ func (a *agent) answered(payload []byte) {
 	}()
 }
 
-// publish is start_publication and pause_publication of the agent's leg.
+// publish sends start_publication or pause_publication about the agent's leg.
 func (a *agent) publish(active bool) {
 	a.mu.Lock()
 	a.paused = !active
@@ -227,7 +227,7 @@ func (a *agent) publish(active bool) {
 	a.mu.Unlock()
 }
 
-// reconnect is the agent's own loss of its leg: nothing passes for so long, and the service tells the client so.
+// reconnect makes the agent lose its leg for a time: nothing passes, and the service informs the client.
 func (a *agent) reconnect(d time.Duration) {
 	a.mu.Lock()
 	a.deafUntil = time.Now().Add(d)
@@ -239,7 +239,7 @@ func (a *agent) reconnect(d time.Duration) {
 	})
 }
 
-// vanish is the end of the agent without a word to anybody: the service goes on accepting its session, a zombie.
+// vanish ends the agent without a message: the service still accepts its session, which is dead.
 func (a *agent) vanish() {
 	a.mu.Lock()
 	a.gone = true
@@ -264,7 +264,7 @@ func (a *agent) stop() {
 	}
 }
 
-// streams counts those that the agent holds.
+// streams counts the agent's open streams.
 func (a *agent) streams() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()

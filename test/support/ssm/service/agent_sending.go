@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What the agent says: numbered, kept until it is acknowledged, and repeated as the reference describes it. agent.go is what it hears.
+// What the agent sends: numbered, kept until it is acknowledged, and repeated as the reference describes. agent.go is what it receives.
 
 type outstanding struct {
 	sequence int64
@@ -71,7 +71,7 @@ func (r *roundTrip) sample(ms float64) {
 	r.timeout = min(1000, r.smoothed+max(10, 4*r.variation))
 }
 
-// repeat looks at the oldest message only, every 100 ms.
+// repeat repeats only the oldest message, every 100 ms.
 func (a *agent) repeat() {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()

@@ -14,8 +14,8 @@ const (
 )
 
 // The AWS APIs that a tunnel uses, all at one address: Systems Manager (systems_manager.go), the Elastic Container Service
-// (container_service.go) and the Security Token Service (token_service.go). A request is checked as AWS checks it: signature, then what
-// the switches want to go wrong, then its content.
+// (container_service.go) and the Security Token Service (token_service.go). A request is checked as AWS checks it: signature, then the
+// faults of the switches, then its content.
 func (s *service) api(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	now := s.switches.get()

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The Elastic Container Service: which task runs a service, and how its containers are named as targets of sessions.
+// The Elastic Container Service: which tasks a service runs, and how their containers are named as targets of sessions.
 func (s *service) containerService(w http.ResponseWriter, operation string, body []byte, now settings) {
 	var in struct {
 		Cluster, ServiceName, DesiredStatus string
@@ -63,7 +63,7 @@ func (s *service) containerService(w http.ResponseWriter, operation string, body
 	}
 }
 
-// A thing is asked for by its name or by its ARN, which ends in the name.
+// A request names a thing by its name or by its ARN, which ends in the name.
 func named(name, asked string) bool {
 	return name[strings.LastIndex(name, "/")+1:] == asked[strings.LastIndex(asked, "/")+1:]
 }
@@ -93,7 +93,7 @@ func (t task) described() map[string]any {
 	}
 }
 
-// target tells whether the text names a container of this task, as sessions do: ecs:cluster_task_runtime.
+// target reports whether the text names a container of this task in the form of sessions: ecs:cluster_task_runtime.
 func (t task) target(text string) bool {
 	for _, runtime := range t.Containers {
 		if text == "ecs:"+t.Cluster+"_"+t.ID+"_"+runtime {

@@ -31,7 +31,7 @@ func (t *tally) copy() map[string]int {
 	return out
 }
 
-// leg is a client's web socket, to which one message at a time is written.
+// leg is a client's web socket; one message at a time is written to it.
 type leg struct {
 	conn *websocket.Conn
 	mu   sync.Mutex

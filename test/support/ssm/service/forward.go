@@ -21,26 +21,26 @@ type forwarder struct {
 	inner   net.Conn
 	mux     *smux.Session
 	mu      sync.Mutex
-	plain   net.Conn // without multiplexing: the one connection
+	plain   net.Conn // without multiplexing: the only connection
 	open    map[net.Conn]bool
 	stopped bool
 }
 
 const chunk = 1024
 
-// The real agent sleeps 1 ms after each message, which makes about 700 a second on a machine of its own. Here all agents share one, and the
-// more of them sleep the longer a sleep gets: so it is the rate that is kept. What one was late is made good, up to the patience.
+// The real agent sleeps 1 ms after each message, which makes about 700 a second on a machine of its own. Here all agents share one machine,
+// and the more of them sleep the longer a sleep gets: so the rate is kept instead. A delay is made up for, up to the patience.
 const (
 	pace         = 1400 * time.Microsecond
 	pacePatience = 20 * time.Millisecond
 )
 
-// newForwarder gives the text of a refusal when the session must end at once.
+// newForwarder returns the text of a refusal if the session must end at once.
 func newForwarder(a *agent, now settings, clientVersion string) (*forwarder, string) {
 	f := &forwarder{agent: a, open: map[net.Conn]bool{}}
 	host := a.session.host
 	if !newer(now.AgentVersion, "3.1.1187.9") {
-		// It knows of no other host, and connects to its own without a word.
+		// It knows no other host, and silently connects to its own.
 		host = ""
 	}
 	if _, err := strconv.ParseUint(a.session.port, 10, 16); err != nil {
@@ -76,7 +76,7 @@ func forbidden(host, version string) bool {
 
 func (f *forwarder) startMux(now settings, clientVersion string) string {
 	config := smux.DefaultConfig()
-	// Shorter than the library's own interval would not pass its check.
+	// The library's check refuses a timeout shorter than its own interval.
 	config.KeepAliveTimeout = time.Duration(now.KeepAliveTimeoutMs) * time.Millisecond
 	config.KeepAliveDisabled = newer(clientVersion, "1.2.331.0") && newer(now.AgentVersion, "3.1.1511.0")
 	inner, outer := socketPair()
@@ -96,7 +96,7 @@ func (f *forwarder) accept() {
 	for {
 		stream, err := f.mux.AcceptStream()
 		if err != nil {
-			// The real agent's pump blocks for ever after a protocol error: a zombie.
+			// The real agent's pump blocks for ever after a protocol error: the session is dead but open.
 			return
 		}
 		f.agent.session.service.streams.Add(1)
@@ -160,7 +160,7 @@ func (f *forwarder) forget(conn net.Conn) {
 	f.mu.Unlock()
 }
 
-// pump sends what the multiplexer says, at most 1,024 bytes a message, at the agent's pace.
+// pump sends the multiplexer's bytes, at most 1,024 a message, at the agent's pace.
 func (f *forwarder) pump() {
 	buffer := make([]byte, chunk)
 	var next time.Time
@@ -170,7 +170,7 @@ func (f *forwarder) pump() {
 			f.mu.Lock()
 			stopped := f.stopped
 			f.mu.Unlock()
-			// The multiplexer gave up, of silence: the real agent fails the session.
+			// The multiplexer gave up because of silence: the real agent fails the session.
 			if !stopped {
 				f.agent.session.end("")
 			}
@@ -207,7 +207,7 @@ func (f *forwarder) write(payload []byte) {
 	}
 }
 
-// startPlain is the way of agents that do not multiplex: the session is one connection.
+// startPlain is for agents that do not multiplex: the session is one connection.
 func (f *forwarder) startPlain() string {
 	conn, err := f.dial()
 	if err != nil {
@@ -252,7 +252,7 @@ func (f *forwarder) stop() {
 	}
 }
 
-// socketPair is two ends of a real socket, with the kernel's buffers between them, as the agent has it.
+// socketPair returns the two ends of a real socket, with the kernel's buffers between them, as in the agent.
 func socketPair() (net.Conn, net.Conn) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

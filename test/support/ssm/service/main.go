@@ -1,7 +1,7 @@
 // The service of AWS Session Manager and the agents behind it, as the reference describes them, for tests: the JSON API, the data channel,
 // and real connections to real destinations. It prints its address as one line of JSON and ends with its standard input. With a
-// certificate it speaks TLS alone, as AWS does; without one it is for loopback.
-// What it does wrong on purpose is told by POST /control; what it saw is read by GET /control.
+// certificate it speaks only TLS, like AWS; without one it is for loopback.
+// POST /control sets its deliberate faults; GET /control returns what it saw.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 
 type service struct {
 	switches *switches
-	// Where data channels are, as clients are told: ws://… or wss://….
+	// The address of data channels in answers to clients: ws://… or wss://….
 	channels string
 	calls    tally
 	streams  atomic.Int64
@@ -100,7 +100,7 @@ func (s *service) all() []*session {
 	return all
 }
 
-// complain keeps what a client did wrong: a test fails on any.
+// complain records a client's violation of the protocol; any of them fails a test.
 func (s *service) complain(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,7 +187,7 @@ func (s *service) admitted(conn *websocket.Conn, session *session) bool {
 	return ok && ticket.session == session && time.Now().Before(ticket.expires)
 }
 
-// limiter counts data messages by the second: two seconds over 1,000 in a row are too many.
+// limiter counts data messages per second: more than 1,000 in two seconds in a row are too many.
 type limiter struct {
 	second int64
 	count  int

@@ -48,7 +48,7 @@ func idText(id [16]byte) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", id[0:4], id[4:6], id[6:8], id[8:10], id[10:16])
 }
 
-// The form with a header of 116 bytes, blanks behind the kind: what the agent sends.
+// The agent's form: a header of 116 bytes, blanks after the kind.
 func (m message) encode() []byte {
 	out := make([]byte, 120+len(m.payload))
 	binary.BigEndian.PutUint32(out[0:], 116)
@@ -59,7 +59,7 @@ func (m message) encode() []byte {
 	return out
 }
 
-// The form with a header of 112 bytes, NUL behind the kind: what the service itself sends.
+// The service's own form: a header of 112 bytes, NUL after the kind.
 func (m message) encodeShort() []byte {
 	out := make([]byte, 116+len(m.payload))
 	binary.BigEndian.PutUint32(out[0:], 112)
@@ -127,7 +127,7 @@ func acknowledge(m message) []byte {
 	return message{kind: kindAcknowledge, flags: 3, id: newID(), payload: content}.encode()
 }
 
-// With something behind the header: AWS's client cannot read one that ends there.
+// With something after the header: AWS's client cannot read a message that ends there.
 func publication(kind string) []byte {
 	return message{kind: kind, flags: 3, id: newID(), payload: []byte("{}")}.encodeShort()
 }

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// What a test orders by POST /control. It acts on every session, or on those of one target.
+// An action that a test requests by POST /control, on every session or on those of one target.
 type order struct {
 	Set    json.RawMessage `json:"set"`
 	Do     string          `json:"do"`
 	Target string          `json:"target"`
-	// How long what is ordered lasts, in milliseconds.
+	// How long the action lasts, in milliseconds.
 	Ms int `json:"ms"`
 }
 
-// control: GET tells what was seen; POST {"set": {…}} changes switches, {"do": …} acts on sessions.
+// control: GET returns what was seen; POST {"set": {…}} changes switches, {"do": …} acts on sessions.
 func (s *service) control(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		var o order
@@ -51,16 +51,16 @@ func (s *service) control(w http.ResponseWriter, r *http.Request) {
 func (s *service) obey(o order) bool {
 	lasts := time.Duration(o.Ms) * time.Millisecond
 	acts := map[string]func(*session){
-		// The client's socket: cut by the network, or closed by the service as every hour.
+		// The client's socket: cut by the network, or closed by the service, like every hour.
 		"cut": (*session).cut,
 		"bye": (*session).bye,
-		// The session ends for good, and both sides are told.
+		// The session ends for good, and both sides are informed.
 		"end": func(one *session) { one.end("") },
 		// The agent loses its own leg and comes back.
 		"reconnect": func(one *session) { one.agent.reconnect(lasts) },
-		// The agent is started anew: its sessions end, and for some time the node cannot be reached.
+		// The agent restarts: its sessions end, and the node cannot be reached for some time.
 		"restart": func(one *session) { one.end("") },
-		// The node is gone without a word, for some time or (0) for good: its sessions stay, resumable and dead.
+		// The node vanishes, for some time or (0) for good: its sessions stay, resumable but dead.
 		"vanish": func(one *session) { one.agent.vanish() },
 		"pause":  func(one *session) { one.publish(false) },
 		"start":  func(one *session) { one.publish(true) },
@@ -80,7 +80,7 @@ func (s *service) obey(o order) bool {
 	return true
 }
 
-// away makes a node (or all) unreachable for so long; 0: until its entry in the switch Nodes is the only word again.
+// away makes a node (or all) unreachable for so long; 0: until the switch Nodes alone decides again.
 func (s *service) away(target string, lasts time.Duration) {
 	until := time.Now().Add(lasts)
 	if lasts == 0 {
@@ -95,7 +95,7 @@ func (s *service) away(target string, lasts time.Duration) {
 	}
 }
 
-// connected tells whether sessions can be started on the target now.
+// connected reports whether sessions can be started on the target now.
 func (s *service) connected(target string, now settings) bool {
 	for _, task := range now.Tasks {
 		if task.target(target) {
@@ -107,7 +107,7 @@ func (s *service) connected(target string, now settings) bool {
 	return now.Nodes[target].Connected && time.Now().After(s.absent[target])
 }
 
-// hurried tells whether a session is started too soon after the one before.
+// hurried reports whether a session is started too soon after the last one.
 func (s *service) hurried(gapMs int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

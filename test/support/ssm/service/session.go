@@ -25,7 +25,7 @@ type session struct {
 	done      chan struct{}
 }
 
-// start is what a session was asked for: by whom, for what, and where its agent connects.
+// start is the request for a session: by whom, for what, and where its agent connects.
 type start struct{ target, reason, owner, host, port string }
 
 func (s *service) newSession(from start) *session {
@@ -65,7 +65,7 @@ func (s *session) status() string {
 	}
 }
 
-// publish tells the client that the agent's leg is there, or that it is not.
+// publish informs the client whether there is an agent's leg.
 func (s *session) publish(active bool) {
 	if active {
 		s.toClient(publication(kindStart))
@@ -80,8 +80,8 @@ func (s *session) touch() {
 	s.mu.Unlock()
 }
 
-// A second socket of the same session takes the place of the first. Both ends are told under the lock, the client first: the word of the
-// first's end must not come after that of the second.
+// A second socket of the same session replaces the first. Both ends are informed under the lock, the client first: the message about the
+// end of the first must not come after the one about the second.
 func (s *session) attach(client *leg) {
 	s.mu.Lock()
 	before := s.client
@@ -130,7 +130,7 @@ func (s *session) bye() {
 	}
 }
 
-// end is the service's word that the session is over; the text is what the client is told.
+// end ends the session at the service; the client gets the text.
 func (s *session) end(output string) {
 	s.mu.Lock()
 	if s.over {
@@ -170,7 +170,7 @@ func (s *session) watch() {
 	}
 }
 
-// A line carries messages one way, in order but for the faults that the switches ask for. It holds its sender back when it is full.
+// A line carries messages one way, in order except for the faults of the switches. It holds back its sender when it is full.
 type line struct {
 	switches *switches
 	queue    chan parcel

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// scope is what a signature must be for: the API, and the time by the service's clock.
+// scope is what a signature must cover: the API, and the time by the service's clock.
 type scope struct {
 	service string
 	now     time.Time
@@ -20,7 +20,7 @@ type scope struct {
 
 const dateForm = "20060102T150405Z"
 
-// checkSignature tells who has signed a request by Signature Version 4 in its headers; the error is the type that AWS answers with.
+// checkSignature returns who signed a request with Signature Version 4 in its headers; the error is the type in AWS's answer.
 func checkSignature(r *http.Request, body []byte, wanted scope, keys map[string]key) (string, *apiError) {
 	refused := func(kind, text string, words ...any) (string, *apiError) {
 		return "", &apiError{Type: kind, Message: fmt.Sprintf(text, words...)}
@@ -101,7 +101,7 @@ func hexSum(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Each segment of a path that is encoded already is encoded once more.
+// Each segment of a path, already encoded, is encoded once more.
 func doubleEncoded(path string) string {
 	if path == "" {
 		return "/"
@@ -113,7 +113,7 @@ func doubleEncoded(path string) string {
 	return strings.Join(segments, "/")
 }
 
-// The query is read as a form, in which a plus is a blank, and written again.
+// The query is parsed as a form, where a plus is a blank, and encoded again.
 func canonicalQuery(raw string) string {
 	values, _ := url.ParseQuery(raw)
 	var parts []string

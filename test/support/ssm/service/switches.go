@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// What a test may change at any time, by POST /control. Everything is for all sessions, present and coming.
+// What a test may change at any time by POST /control. Everything applies to all sessions, present and future.
 type settings struct {
 	AgentVersion string
-	// Percent of the messages between the legs, each way, that are lost, sent twice, or held back behind the next ones.
+	// Percent of the messages between the legs, each way, that are lost, sent twice, or delayed behind the next ones.
 	LossPercent, DoublePercent, ReorderPercent float64
 	// Added to every message each way.
 	DelayMs float64
@@ -19,38 +19,38 @@ type settings struct {
 	Pace bool
 	// More than 1,000 data messages a second for 2 s end the client's socket.
 	Limiter bool
-	// The agent is gone: nothing of it comes, nothing is acknowledged; the service still answers.
+	// The agent is dead: it sends and acknowledges nothing; the service still answers.
 	Silent bool
 	// Sockets are closed with "Bye" after so long; 0: never.
 	ByeAfterMs int
 	// Sessions end without client input for so long, and at that age; 0: never.
 	IdleTimeoutMs, MaxSessionMs int
-	// The agent takes so long to set up its forwarding after the handshake, and to connect each stream.
+	// How long the agent takes to set up its forwarding after the handshake, and to connect each stream.
 	PluginDelayMs, DialDelayMs int
-	// An agent whose multiplexer asks for life ends the session after one to two times so long without a frame.
+	// An agent whose multiplexer wants keep-alives ends the session after one to two times this long without a frame.
 	KeepAliveTimeoutMs int
 	// The account demands encryption.
 	KMS bool
-	// Nodes: id to what is known of them. Sessions are started on connected ones only.
+	// Nodes by id. Sessions are started only on connected ones.
 	Nodes map[string]node
-	// Names as the agent resolves them, once for each session: name to address.
+	// The agent's DNS, used once for each session: name to address.
 	Hosts map[string]string
-	// "host:port" to which connecting hangs until it is taken off this list.
+	// "host:port" to which a connect hangs until it is removed from this list.
 	BlackHoles []string
-	// Operation to the error that it is answered with; OpenDataChannel is the upgrade of the web socket.
+	// Operation to the error in its answer; OpenDataChannel is the upgrade of the web socket.
 	Errors map[string]apiError
-	// A StartSession this soon after the one before is throttled.
+	// A StartSession this soon after the last one is throttled.
 	StartGapMs int
-	// Tickets live so long, and so many of the next ones are expired already.
+	// How long tickets are valid, and how many of the next ones are already expired.
 	TokenMs, SpoilTokens int
-	// ResumeSession answers without a token: the session is over.
+	// ResumeSession answers without a token: the session has ended.
 	NoResumeToken bool
-	// Access keys that are accepted; a key with a token wants it.
+	// Access keys that are accepted; a key with a token requires it.
 	Keys map[string]key
-	// Roles that may be assumed, by their ARN; what is given out for them lives so long.
+	// Roles that may be assumed, by their ARN; how long their credentials are valid.
 	Roles         map[string]*role
 	CredentialsMs int
-	// Tokens of web identities that are over.
+	// Tokens of web identities that have expired.
 	ExpiredWebTokens []string
 	// Tasks of the Elastic Container Service.
 	Tasks []task
@@ -64,7 +64,7 @@ func (s settings) clock() time.Time {
 	return time.Now().Add(time.Duration(s.ClockMs) * time.Millisecond)
 }
 
-// stamp dates an answer by the service's clock.
+// stamp sets the date of an answer by the service's clock.
 func (s settings) stamp(w http.ResponseWriter) {
 	w.Header().Set("Date", s.clock().UTC().Format(http.TimeFormat))
 }
@@ -72,11 +72,11 @@ func (s settings) stamp(w http.ResponseWriter) {
 type node struct {
 	Connected bool
 	Tags      map[string]string
-	// Empty: that of all.
+	// Empty: the one of all agents.
 	AgentVersion string
 }
 
-// key is a secret access key; the user's name begins the ids of sessions.
+// key is a secret access key; session ids begin with the user's name.
 type key struct {
 	Secret, Token, User string
 	Expired             bool
@@ -100,7 +100,7 @@ type apiError struct {
 	Type, Message string
 	// 0: 400.
 	Status int
-	// So many calls are answered with it; 0: all.
+	// How many calls get it; 0: all.
 	Times int
 }
 
@@ -136,7 +136,7 @@ func (s *switches) get() settings {
 	return s.now
 }
 
-// change overwrites the fields that the JSON names; maps and lists are replaced whole.
+// change overwrites the fields in the JSON; maps and lists are replaced as a whole.
 func (s *switches) change(text []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,7 +145,7 @@ func (s *switches) change(text []byte) error {
 	if err := json.Unmarshal(text, &named); err != nil {
 		return err
 	}
-	// json.Unmarshal adds to a map that is there: a named one starts empty.
+	// json.Unmarshal adds to an existing map: start with an empty one.
 	for name := range named {
 		switch name {
 		case "Nodes":
@@ -173,7 +173,7 @@ func (s *switches) change(text []byte) error {
 	return nil
 }
 
-// injected is the error that the switches want for this call, if any.
+// injected returns the error that the switches want for this call, if any.
 func (s *switches) injected(operation string) *apiError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -182,7 +182,7 @@ func (s *switches) injected(operation string) *apiError {
 		return nil
 	}
 	if found.Times > 0 {
-		// A copy: the map may be read by who got the settings before.
+		// A copy: earlier readers of the settings may still read the map.
 		s.now.Errors = maps.Clone(s.now.Errors)
 		left := found
 		if left.Times--; left.Times == 0 {
@@ -194,7 +194,7 @@ func (s *switches) injected(operation string) *apiError {
 	return &found
 }
 
-// spoils tells whether the next ticket is to be an expired one.
+// spoils reports whether the next ticket must be an expired one.
 func (s *switches) spoils() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

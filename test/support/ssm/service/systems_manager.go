@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Systems Manager, as far as a tunnel uses it, with every error that its operations declare.
+// The operations of Systems Manager that a tunnel uses, with every error that they declare.
 
 type request struct {
 	Target, DocumentName, Reason, SessionId, State, NextToken string
@@ -189,7 +189,7 @@ func (s *service) describeInstances(in request, now settings) (any, *apiError) {
 	return page(in, list, "InstanceInformationList", 5, 50)
 }
 
-// page cuts a list as both descriptions do; the token is the place where the next page begins.
+// page cuts a list into pages, as both Describe operations do; the token is where the next page begins.
 func page(in request, list []map[string]any, name string, least, most int) (any, *apiError) {
 	size, from := most, 0
 	if in.MaxResults != nil {
@@ -213,7 +213,7 @@ func page(in request, list []map[string]any, name string, least, most int) (any,
 	return out, nil
 }
 
-// A ticket is good for one socket, and not for long.
+// A ticket is valid for one socket and a short time.
 func (s *service) ticket(session *session) map[string]string {
 	now := s.switches.get()
 	expires := time.Now().Add(time.Duration(now.TokenMs) * time.Millisecond)
@@ -227,7 +227,7 @@ func (s *service) ticket(session *session) map[string]string {
 	return map[string]string{
 		"SessionId":  session.id,
 		"TokenValue": token,
-		// As the real one: with a plus and a slash that are not encoded.
+		// Like the real one, with a plus and a slash that are not encoded.
 		"StreamUrl": s.channels + "/v1/data-channel/" + session.id + "?role=publish_subscribe&cell-number=AAEAATf2ktZ+bscwVmuW/VyDagnC+CEq3",
 	}
 }

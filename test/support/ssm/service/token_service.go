@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// The Security Token Service: keys for a role, for who has keys already or a token of the cluster. What it gives out is accepted by the
-// other APIs until it expires.
+// The Security Token Service: keys for a role, for callers with other keys or with a token of the cluster. The other APIs accept these keys
+// until they expire.
 func (s *service) tokenService(w http.ResponseWriter, r *http.Request, body []byte, now settings) {
 	form, _ := url.ParseQuery(string(body))
 	operation := form.Get("Action")
@@ -73,7 +73,7 @@ func (s *service) mint(name string, expires time.Time) (id, secret string) {
 	return id, secret
 }
 
-// keys are all that are accepted now: those of the switches, and what was given out.
+// keys returns all that are accepted now: those of the switches, and those that were issued.
 func (s *service) keys(now settings) map[string]key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
