@@ -34,10 +34,7 @@ export function tunnelConfigOf(
   { metadata, spec }: Pick<PortForward, 'metadata' | 'spec'>,
   placement: Placement = podPlacement(spec, []),
 ): TunnelConfig {
-  const name = driverOf(spec);
-  if (!Object.hasOwn(blocks, name)) {
-    throw new TunnelError('DriverNotAvailable', `spec.${name}: this version has no ${name} driver`);
-  }
+  const driver = availableDriver(spec);
   const { mode, idleTimeoutSeconds, maxConnections, drainTimeoutSeconds } = spec.connection;
   const { intervalSeconds, timeoutSeconds, failureThreshold, readinessPolicy } = spec.healthCheck;
   return {
@@ -56,8 +53,15 @@ export function tunnelConfigOf(
       .toSorted((a, b) => a.port - b.port),
     connection: { mode, idleTimeoutSeconds, maxConnections, drainTimeoutSeconds },
     healthCheck: { intervalSeconds, timeoutSeconds, failureThreshold, readinessPolicy },
-    ...blocks[name as DriverName](spec, placement),
+    ...blocks[driver](spec, placement),
   };
+}
+
+/** The driver of a valid spec. @throws TunnelError DriverNotAvailable if this version does not have it */
+export function availableDriver(spec: PortForwardSpec): DriverName {
+  const name = driverOf(spec);
+  if (Object.hasOwn(blocks, name)) return name as DriverName;
+  throw new TunnelError('DriverNotAvailable', `spec.${name}: this version of the operator has no ${name} driver`);
 }
 
 type SsmSpec = NonNullable<PortForwardSpec['ssm']>;

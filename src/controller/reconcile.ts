@@ -1,6 +1,6 @@
-// One reconcile pass: read the caches, compute the desired objects, apply them, report the status. The file to read first.
-// Level-based: it takes only a key and writes nothing if nothing differs, so it may run at any time.
-// Neighbours: portforward.ts (valid or not), children/ (the desired objects), ensure-children.ts (applies them), status/ (reports).
+// One reconcile pass: read caches, compute the desired objects, apply them, report status. The file to read first.
+// Level-based: takes only a key and writes nothing if nothing differs, so it may run at any time.
+// Neighbours: base/portforward.ts (validates), children/ (desired objects), ensure-children.ts (applies them), status/ (conditions).
 import { TunnelError } from '../contract/errors.ts';
 import { classNameOf, type StoredPortForward, type ValidPortForward, validPortForward } from './base/portforward.ts';
 import type { TunnelSettings } from './base/settings.ts';
@@ -42,7 +42,7 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
       forget(key, deploymentKey);
       return {};
     }
-    // Making children again would only hold the deletion up.
+    // Recreating children would delay the deletion.
     if (stored.metadata.deletionTimestamp !== undefined) return {};
     if (classNameOf(stored) !== settings.className) return {};
 
@@ -61,8 +61,8 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
       deployment,
       tunnels,
     };
-    statusWriter.tell(stored, ensured);
-    // Somebody was faster: the next pass, at once, knows what there is to tell.
+    statusWriter.recordPass(stored, ensured);
+    // Conflict with another writer: retry at once, the next pass will know what to report.
     if (ensured.failure !== undefined && ensured.obstacle === undefined) throw ensured.failure;
     const written = mustKeepStatus(stored, pods, reader)
       ? undefined
@@ -97,7 +97,7 @@ function desired(stored: StoredPortForward, settings: TunnelSettings, anyPodRead
   }
 }
 
-/** The tunnels that count: pods on their way out do not, and ended ones only while there is no other. */
+/** The tunnels that count: not those of pods being deleted, and those of ended pods only while there is no other. */
 function observe(
   pods: readonly Pod[],
   template: string | undefined,
@@ -111,9 +111,8 @@ function observe(
 }
 
 /**
- * True after a restart of the controller, until each running pod that the present status speaks of has answered or proved unreadable,
- * and after a replacement of the ready pods, until one of the new ones is heard: what was known is kept, rather than everything being
- * called unknown for a moment.
+ * True while the pods in the last status have not been read again (after a restart or a rollout): keep the old status instead of
+ * Unknown.
  */
 function mustKeepStatus(
   stored: StoredPortForward,
@@ -122,14 +121,14 @@ function mustKeepStatus(
 ): boolean {
   const { status, metadata } = stored;
   if (status?.observedGeneration !== metadata.generation) return false;
-  const told = new Set(status?.tunnels?.map(({ pod }) => pod));
-  const silent = pods.some((pod) => {
-    if (!told.has(pod.metadata.name) || !isRunning(pod)) return false;
+  const reported = new Set(status?.tunnels?.map(({ pod }) => pod));
+  const isUnread = pods.some((pod) => {
+    if (!reported.has(pod.metadata.name) || !isRunning(pod)) return false;
     const reading = reader.reading(pod);
     return reading?.status === undefined && reading?.unreadable === undefined;
   });
   const ready = pods.filter((pod) => isReady(pod) && isRunning(pod));
-  return silent || (wasReady(stored) && ready.length > 0 && ready.every((pod) => reader.isAwaited(pod)));
+  return isUnread || (wasReady(stored) && ready.length > 0 && ready.every((pod) => reader.isAwaited(pod)));
 }
 
 function requeue(...delays: readonly (number | undefined)[]): ReconcileResult {

@@ -1,9 +1,10 @@
-// Writes a PortForward's status when it differs from what is there, and tells the transitions as Events. A change that a person or a
-// machine may act on is written at once; the small steps of a start and the details of pods wait for each other, mere wording longer.
+// Writes a PortForward’s status when it differs from the stored one, and records the transitions as Events. A change that a person or a
+// machine may act on is written at once; the small steps of a start and details of pods are collected first, mere wording for longer.
 // Neighbours: reconcile.ts (calls it), status/status.ts (computes it), transitions.ts (which Events).
 import { isDeepStrictEqual } from 'node:util';
 import { apiVersion, kind } from '../contract/api/names.ts';
 import type { PortForwardStatus } from '../contract/api/status.ts';
+import { defined } from '../contract/defined.ts';
 import type { Counter } from '../process/metrics.ts';
 import { portForwards, type StoredPortForward } from './base/portforward.ts';
 import { statusFieldManager } from './children/names.ts';
@@ -18,7 +19,7 @@ import { isOnItsWay, transitions } from './transitions.ts';
 
 export interface StatusWriterOptions {
   readonly kube: Kube;
-  /** Our last writes over the cache: the next pass must see them, or times would jump back. */
+  /** The cache with our own last writes: the next pass must see them, or times would jump back. */
   readonly latest: ReadYourWrites<StoredPortForward>;
   readonly events: Pick<EventRecorder, 'record'>;
   readonly writes?: Counter;
@@ -26,9 +27,9 @@ export interface StatusWriterOptions {
   readonly pauses?: StatusPauses | undefined;
 }
 
-/** The least time between two writes of one status, in milliseconds. */
+/** Minimum time between two writes of one status, in milliseconds. */
 export interface StatusPauses {
-  /** When only pods and replicas changed, or the tunnel is merely on its way. */
+  /** When only pods and replicas changed, or the tunnel takes the next step of its start. */
   readonly detailsMs: number;
   /** When only messages changed. */
   readonly wordingMs: number;
@@ -44,7 +45,7 @@ export class StatusWriter {
     this.#options = options;
   }
 
-  /** Writes if needed. @throws ApiError with `isConflict` when the PortForward changed meanwhile. */
+  /** Writes if it differs. @throws ApiError with `isConflict` if the PortForward changed meanwhile. */
   async write(
     stored: StoredPortForward,
     { status, changesInMs }: ComputedStatus,
@@ -58,8 +59,7 @@ export class StatusWriter {
     const { name, namespace, resourceVersion } = stored.metadata;
     const metadata = {
       name,
-      ...(namespace === undefined ? {} : { namespace }),
-      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+      ...defined({ namespace, resourceVersion }),
     };
     const body = { apiVersion, kind, metadata, status };
     try {
@@ -75,8 +75,8 @@ export class StatusWriter {
     return { againInMs: changesInMs };
   }
 
-  /** Events on what a pass had to do with the children. */
-  tell(stored: StoredPortForward, { repaired, queued }: EnsureResult): void {
+  /** Records Events about what a pass did with the children. */
+  recordPass(stored: StoredPortForward, { repaired, queued }: EnsureResult): void {
     for (const note of repaired) {
       this.#options.repairs?.inc();
       this.#record(stored, 'Repair', { type: 'Normal', reason: 'DriftRepaired', note });
@@ -106,7 +106,7 @@ const verdicts = (status: PortForwardStatus | undefined): unknown =>
     ?.map(({ type, status: is, reason, observedGeneration }) => `${type} ${is} ${reason} ${observedGeneration}`)
     .toSorted();
 
-/** As the API server stores it: a list-map keeps the order of its first write, which is not ours. */
+/** Independent of order: in a list-map the API server keeps the order of the first write. */
 function canonical(status: PortForwardStatus | undefined): unknown {
   if (status === undefined) return undefined;
   const by = <T>(items: readonly T[] | undefined, keyOfItem: (item: T) => string): T[] | undefined =>

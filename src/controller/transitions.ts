@@ -1,6 +1,6 @@
-// What of a new status deserves an Event: that the tunnel became ready, that it no longer is and why, that the reason became another.
-// States on the way there (starting, connecting) are in the conditions only. Pure.
-// Neighbours: reconcile.ts (records them), kube/events/events.ts (merges repeats).
+// Which changes of the status become an Event: the tunnel became ready, it no longer is and why, or the reason changed. The steps of a
+// start (starting, connecting) appear only in the conditions. Pure.
+// Neighbours: status-writer.ts (records them), kube/events/events.ts (merges repeats).
 import type { Condition, PortForwardStatus } from '../contract/api/status.ts';
 
 export interface Transition {
@@ -9,11 +9,11 @@ export interface Transition {
   readonly note: string;
 }
 
-/** Reasons that tell of nothing wrong. */
+/** Reasons that mean nothing is wrong. */
 const passing = new Set(['PodStarting', 'NotConnected', 'NoResultYet', 'Progressing', 'Connected']);
 const wanted = new Set(['Suspended', 'ScaledToZero']);
 
-/** Whether a tunnel that was not ready only takes the next step on its way up, of the same document. */
+/** True if a tunnel that was not ready only takes the next step of its start, of the same generation. */
 export function isOnItsWay(previous: PortForwardStatus | undefined, next: PortForwardStatus): boolean {
   const before = find(previous, 'Ready');
   const now = find(next, 'Ready');
@@ -31,13 +31,13 @@ function readyTransition(previous: PortForwardStatus | undefined, next: PortForw
   const now = find(next, 'Ready');
   if (now === undefined) return [];
   if (now.status === 'True') {
-    // Between Ready and Idle nothing has happened that a person must know.
+    // A change between Ready and Idle is nothing that a person must know.
     return before?.status === 'True' ? [] : [{ type: 'Normal', reason: now.reason, note: now.message }];
   }
   if (before?.reason === now.reason && before.status !== 'True') return [];
   if (wanted.has(now.reason)) return [{ type: 'Normal', reason: now.reason, note: now.message }];
   if (passing.has(now.reason)) {
-    // An edit begins anew, which is no loss.
+    // A new generation starts over; that is no loss.
     return before?.status === 'True' && previous?.observedGeneration === next.observedGeneration
       ? [{ type: 'Warning', reason: now.reason, note: `no longer ready: ${now.message}` }]
       : [];

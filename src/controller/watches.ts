@@ -1,5 +1,6 @@
 // What the controller watches, and which PortForward each change concerns. It decides nothing: keys go into the queue, pods to the reader.
-// Neighbours: kube/cache/reflector.ts (one kind), reconcile.ts (reads the caches), main.ts (runs it).
+// Neighbours: kube/cache/reflector.ts (one kind), reconcile.ts (reads the caches), tunnel-reconciler.ts (builds it).
+import { defined } from '../contract/defined.ts';
 import type { Logger } from '../process/log.ts';
 import { portForwards, type StoredPortForward } from './base/portforward.ts';
 import { managedSelector, nameLabel } from './children/names.ts';
@@ -37,7 +38,7 @@ const tunnelIndex = 'tunnel';
 
 export class Watches {
   readonly portForwards: Store<StoredPortForward>;
-  /** Our own status writes over the cache. */
+  /** The cache with our own status writes. */
   readonly latest: ReadYourWrites<StoredPortForward>;
   readonly deployments;
   readonly services;
@@ -67,7 +68,7 @@ export class Watches {
     this.#pods.addIndex(tunnelIndex, (pod) => toList(tunnelOfPod(pod)));
   }
 
-  /** All caches hold what the API server held at some moment after the start. */
+  /** True once every cache has been filled. */
   get synced(): boolean {
     return this.#reflectors.every((reflector) => reflector.synced);
   }
@@ -93,8 +94,7 @@ export class Watches {
     const { kube, namespaces, metrics, log } = this.#options;
     const store = new Store<T>();
     for (const namespace of namespaces.length === 0 ? [undefined] : namespaces) {
-      const place = namespace === undefined ? {} : { namespace };
-      const reflector = new Reflector<T>({ kube, resource, store, metrics, log, ...how, ...place });
+      const reflector = new Reflector<T>({ kube, resource, store, metrics, log, ...how, ...defined({ namespace }) });
       reflector.onChange(onChange);
       this.#reflectors.push(reflector);
     }
@@ -103,7 +103,7 @@ export class Watches {
 
   #watchChildren<T extends KubeObject>(resource: Resource<T>): Store<T> {
     const store = this.#watch(resource, { labelSelector: managedSelector }, (change) => {
-      // By label, not by owner: a new PortForward waits for the end of a former namesake's children.
+      // By label, not by owner: a new PortForward waits until the children of an earlier one of its name are gone.
       this.#enqueue(keyByLabel(change.object), change);
       if (change.previous !== undefined) this.#enqueue(keyByLabel(change.previous), change);
     });
@@ -111,7 +111,7 @@ export class Watches {
     return store;
   }
 
-  /** Our own status writes come back here too: a pass that finds nothing to do costs less than telling them from others'. */
+  /** Our own status writes come back here too: a pass that finds nothing to do is cheaper than recognizing them. */
   #portForwardChanged(change: Change<StoredPortForward>): void {
     if (change.type === 'deleted') this.latest.forget(change.key);
     this.#enqueue(change.key, change);

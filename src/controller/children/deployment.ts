@@ -1,17 +1,17 @@
 // The Deployment of a tunnel: replaces pods make-before-break, at most one more than wanted at a time. Pure.
 // Neighbours: pod.ts (its template), rollout-limiter.ts (reads the annotations that are set here).
-import { createHash } from 'node:crypto';
 import type { ValidPortForward } from '../base/portforward.ts';
 import type { TunnelSettings } from '../base/settings.ts';
 import type { DriverPlan } from '../drivers/driver-plan.ts';
+import { hashOf } from '../kube/base/hash.ts';
 import type { Deployment, Pod } from '../kube/base/resources.ts';
 import { childMetadata, childName, generationAnnotation, selectorLabels, templateAnnotation } from './names.ts';
 import { type PodTemplate, podTemplate } from './pod.ts';
 
-/** After so long without progress Kubernetes calls a rollout stuck, and so do we. */
+/** Kubernetes calls a rollout stuck after this long without progress, and so do we. */
 const progressDeadlineSeconds = 120;
 
-/** How many pods must run: none while suspended. */
+/** How many pods should run: none while suspended. */
 export const wantedReplicas = ({ spec }: Pick<ValidPortForward, 'spec'>): number => (spec.suspend ? 0 : spec.replicas);
 
 /** @throws TunnelError ConfigTooLarge. */
@@ -36,16 +36,16 @@ export function deployment(portForward: ValidPortForward, plan: DriverPlan, sett
   };
 }
 
-/** The template with its own hash on it, so that each pod tells which template it was made from. */
+/** The template with its own hash on it, so that each pod shows which template it was created from. */
 function withTemplateHash(template: PodTemplate): PodTemplate {
-  const hash = createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, 16);
+  const hash = hashOf(template);
   return {
     ...template,
     metadata: { ...template.metadata, annotations: { ...template.metadata?.annotations, [templateAnnotation]: hash } },
   };
 }
 
-/** Which template a Deployment, or a pod, is made from; undefined if it is not ours. */
+/** The hash of the template of a Deployment or a pod; undefined if it is not ours. */
 export const templateOf = (object: Deployment | Pod): string | undefined =>
   object.kind === 'Deployment'
     ? (object as Deployment).spec?.template.metadata?.annotations?.[templateAnnotation]

@@ -1,7 +1,8 @@
 // The pod template of a tunnel: restricted Pod Security, no Kubernetes token, Secrets as optional files, the config as one variable.
-// Only what the sidecar or its pod needs is in here, because every change of it replaces the pods. Pure.
+// Holds only what the sidecar or its pod needs, because every change replaces the pods. Pure.
 // Neighbours: deployment.ts (around it), contract/pod.ts (the facts that the sidecar shares).
 import { reconnectAnnotation } from '../../contract/api/names.ts';
+import { defined } from '../../contract/defined.ts';
 import { TunnelError } from '../../contract/errors.ts';
 import {
   adminPort,
@@ -28,10 +29,10 @@ export type PodTemplate = NonNullable<Deployment['spec']>['template'];
 type PodSpec = NonNullable<PodTemplate['spec']>;
 type Container = PodSpec['containers'][number];
 
-/** The distroless convention for `nonroot`; numeric, so that the kubelet can check runAsNonRoot. */
+/** Distroless’s `nonroot`; a number, so that the kubelet can check runAsNonRoot. */
 const user = 65532;
 
-/** What the process needs after its drain deadline to close sessions and end. */
+/** Time to close sessions and exit after the drain deadline. */
 const terminationMarginSeconds = 10;
 
 const defaultResources = { requests: { cpu: '20m', memory: '96Mi' }, limits: { memory: '256Mi' } };
@@ -58,14 +59,16 @@ export function podTemplate(portForward: ValidPortForward, plan: DriverPlan, set
       labels: { ...pod.labels, ...commonLabels(portForward) },
       annotations: {
         ...pod.annotations,
-        // Nothing of value is in /tmp; without this the cluster autoscaler would keep a node alive for it.
+        // /tmp holds nothing of value; without this the cluster autoscaler would keep a node alive for it.
         'cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes': 'tmp',
-        ...(reconnectAt === undefined ? {} : { [reconnectAnnotation]: reconnectAt }),
-        // A cloud gives a pod its identity when the pod is made, so another identity needs other pods.
-        ...(Object.keys(identity).length === 0 ? {} : { [identityAnnotation]: hashOf(identity) }),
+        ...defined({
+          [reconnectAnnotation]: reconnectAt,
+          // A cloud gives a pod its identity when the pod is created, so another identity needs other pods.
+          [identityAnnotation]: Object.keys(identity).length === 0 ? undefined : hashOf(identity),
+        }),
       },
     },
-    spec: {
+    spec: defined({
       serviceAccountName: pod.serviceAccountName ?? childName(portForward),
       automountServiceAccountToken: false,
       enableServiceLinks: false,
@@ -81,15 +84,15 @@ export function podTemplate(portForward: ValidPortForward, plan: DriverPlan, set
       volumes: volumes(portForward, plan),
       topologySpreadConstraints: (pod.topologySpreadConstraints ?? [overHosts]).map((each) => ({
         ...each,
-        // Without it Kubernetes counts no pod at all.
+        // Without a selector Kubernetes counts no pod at all.
         labelSelector: each.labelSelector ?? { matchLabels: selectorLabels(portForward) },
       })),
-      ...(pullSecrets.length > 0 ? { imagePullSecrets: pullSecrets.map((name) => ({ name })) } : {}),
-      ...(pod.nodeSelector === undefined ? {} : { nodeSelector: pod.nodeSelector }),
-      ...(pod.tolerations === undefined ? {} : { tolerations: pod.tolerations }),
-      ...(pod.affinity === undefined ? {} : { affinity: pod.affinity as PodSpec['affinity'] & object }),
-      ...(pod.priorityClassName === undefined ? {} : { priorityClassName: pod.priorityClassName }),
-    },
+      imagePullSecrets: pullSecrets.length === 0 ? undefined : pullSecrets.map((name) => ({ name })),
+      nodeSelector: pod.nodeSelector,
+      tolerations: pod.tolerations,
+      affinity: pod.affinity as PodSpec['affinity'],
+      priorityClassName: pod.priorityClassName,
+    }),
   };
 }
 
@@ -119,10 +122,10 @@ function container(portForward: ValidPortForward, plan: DriverPlan, settings: Tu
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'] },
     },
-    // Not ready means: takes no new clients. Short, so that a lost tunnel leaves the endpoints and a new one enters them quickly.
+    // An unready pod gets no new clients. Short, so that a lost tunnel leaves the endpoints quickly and a new one enters them quickly.
     readinessProbe: probe('/readyz', { periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 3 }),
     startupProbe: probe('/livez', { periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 60 }),
-    // Long, because a restart costs every open connection: only a process that is truly stuck.
+    // Long, because a restart costs every open connection: only for a process that is really stuck.
     livenessProbe: probe('/livez', { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }),
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts: [
@@ -143,10 +146,10 @@ function resources(given: { readonly requests?: Quantities; readonly limits?: Qu
   if (given === undefined) return defaultResources;
   const texts = (quantities: Quantities) =>
     Object.fromEntries(Object.entries(quantities).map(([name, quantity]) => [name, String(quantity)]));
-  return {
-    ...(given.requests === undefined ? {} : { requests: texts(given.requests) }),
-    ...(given.limits === undefined ? {} : { limits: texts(given.limits) }),
-  };
+  return defined({
+    requests: given.requests && texts(given.requests),
+    limits: given.limits && texts(given.limits),
+  });
 }
 
 function environment(config: string, plan: DriverPlan, settings: TunnelSettings): NonNullable<Container['env']> {
@@ -168,7 +171,7 @@ function volumes({ spec }: ValidPortForward, plan: DriverPlan): NonNullable<PodS
   const items = secretKeysOf(spec).map((key) => ({ key, path: key }));
   return [
     { name: 'tmp', emptyDir: { sizeLimit: '16Mi' } },
-    // Optional: the pod starts without the Secret and tells so, instead of hanging in ContainerCreating.
+    // Optional: the pod starts without the Secret and reports that, instead of hanging in ContainerCreating.
     ...secretNamesOf(spec).map((secretName, index) => ({
       name: secretVolume(index),
       secret: { secretName, optional: true, defaultMode: 0o440, items },

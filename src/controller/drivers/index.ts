@@ -1,9 +1,8 @@
-// Which function plans the pods of which driver: a table and nothing else. A driver that the tunnel config knows and this table does not,
-// does not compile.
-import { driverOf } from '../../contract/api/effective.ts';
+// Which function plans the pods of which driver: a table and nothing else. It does not compile without a row for every driver of the
+// tunnel config.
 import type { PortForwardSpec } from '../../contract/api/portforward.ts';
-import { TunnelError } from '../../contract/errors.ts';
 import type { DriverName } from '../../contract/tunnel-config.ts';
+import { availableDriver } from '../../contract/tunnel-config-of.ts';
 import type { TunnelSettings } from '../base/settings.ts';
 import type { DriverPlan } from './driver-plan.ts';
 import { planSsm } from './ssm.ts';
@@ -15,9 +14,5 @@ const drivers: { readonly [Name in DriverName]: (spec: PortForwardSpec, settings
 
 /** What the spec's driver block means for its pods. @throws TunnelError DriverNotAvailable. */
 export function planDriver(spec: PortForwardSpec, settings: TunnelSettings): DriverPlan {
-  const name = driverOf(spec);
-  if (!Object.hasOwn(drivers, name)) {
-    throw new TunnelError('DriverNotAvailable', `spec.${name}: this version of the operator has no ${name} driver`);
-  }
-  return drivers[name as DriverName](spec, settings);
+  return drivers[availableDriver(spec)](spec, settings);
 }

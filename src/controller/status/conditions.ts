@@ -25,9 +25,9 @@ export interface ConditionVerdict {
 export interface Observation {
   /** undefined: the stored object does not pass the schema. */
   readonly portForward: ValidPortForward | undefined;
-  /** Why the document is not acted on. */
+  /** Why the document is not acted on, if so. */
   readonly refusal: Problem | undefined;
-  /** Why not all of its objects could be written. */
+  /** Why not all of its objects could be written, if so. */
   readonly obstacle: Problem | undefined;
   readonly deployment: Deployment | undefined;
   readonly tunnels: readonly ObservedTunnel[];
@@ -58,7 +58,7 @@ export function programmed({ refusal, obstacle }: Observation): Type<'Programmed
   };
 }
 
-/** Why there must be no pods at all. */
+/** Why there should be no pods at all; undefined if there should be some. */
 export function scaledToZeroReason({ portForward }: Observation): Problem | undefined {
   if (portForward === undefined || wantedReplicas(portForward) > 0) return undefined;
   return portForward.spec.suspend
@@ -67,8 +67,8 @@ export function scaledToZeroReason({ portForward }: Observation): Problem | unde
 }
 
 /**
- * The one reason why no pod is ready. Pods of the present template speak first: what an older one reports may be fixed already.
- * Of several complaints a permanent one is told before one about the way, and both before "it is starting".
+ * The one reason why no pod is ready. Only pods of the present template count: what an older one reports may be fixed already. A
+ * permanent problem wins over one on the way to the bastion, and both over "it is starting".
  */
 export function disconnectedBecause({ deployment, tunnels }: Observation): Problem {
   const current = tunnels.filter((tunnel) => tunnel.current);
@@ -79,7 +79,7 @@ export function disconnectedBecause({ deployment, tunnels }: Observation): Probl
     if (problem.reason === 'PodStarting') return 4;
     return problem.reason === 'NotConnected' ? 3 : 1;
   };
-  // sort is stable, and the tunnels come sorted by name: equal complaints do not take turns.
+  // sort is stable, and the tunnels come sorted by name: equal problems do not take turns.
   const [first] = causes.toSorted((a, b) => rank(a) - rank(b));
   return first ?? { reason: 'PodStarting', message: 'The tunnel’s pods are being created.' };
 }
@@ -105,18 +105,18 @@ export function connected(observation: Observation): Type<'Connected'> {
   return { type, status: 'True', reason: 'Connected', message: `${count}.${detail}` };
 }
 
-/** Why one of these pods cannot be read; what it carries is then not known, whatever the others say. */
+/** Why one of these pods cannot be read; what it carries is then unknown, whatever the others say. */
 const unreadableOf = (tunnels: readonly ObservedTunnel[]): string | undefined =>
   tunnels.find(({ unreadable }) => unreadable !== undefined)?.unreadable;
 
 interface Reachability {
   readonly reachable: boolean | undefined;
   readonly problem: Problem | undefined;
-  /** Where a pod of an earlier document carries its clients; what it says of that place vouches for no other. */
+  /** Another destination to which a pod of an earlier document still carries; its result says nothing about the present one. */
   readonly elsewhere: string | undefined;
 }
 
-/** What is known of one port's destination over all pods that speak for it. */
+/** What is known about one port’s destination from all pods that may speak for it. */
 export function reachabilityOf(
   { name, destination }: Pick<EffectivePort, 'name' | 'destination'>,
   tunnels: readonly ObservedTunnel[],
@@ -135,7 +135,7 @@ export function reachabilityOf(
   return { reachable, problem: undefined, elsewhere };
 }
 
-/** The ready pods; while there is none, those that hold a session (readinessPolicy Destination keeps such from being ready). */
+/** The ready pods; if none is ready, those with a session (readinessPolicy Destination can keep these unready). */
 function speakers(tunnels: readonly ObservedTunnel[]): readonly ObservedTunnel[] {
   const ready = tunnels.filter((tunnel) => tunnel.ready);
   return ready.length > 0 ? ready : tunnels.filter(({ status }) => status?.state === 'Connected');
@@ -183,7 +183,7 @@ export function destinationReachable(observation: Observation): Type<'Destinatio
   return unknown({ reason: 'NoResultYet', message: 'The destinations have not been probed or dialled yet.' });
 }
 
-/** Ready mirrors what keeps a client from being carried, in the order of the walk. `wasWritten`: all objects of this very document, once. */
+/** Ready repeats the first condition that keeps clients from being carried. `wasWritten`: all objects of this generation were written once. */
 export function ready(
   { refusal, obstacle }: Observation,
   connectedNow: Type<'Connected'>,
@@ -191,7 +191,7 @@ export function ready(
   wasWritten: boolean,
 ): Type<'Ready'> {
   const type = 'Ready';
-  // A tunnel whose objects were all there once is what its pods make of it while the API server cannot write one of them.
+  // Once all objects exist, a failing rewrite does not make a working tunnel unready.
   const carriesOn = obstacle !== undefined && isApiServerError(obstacle) && wasWritten;
   for (const problem of [refusal, carriesOn ? undefined : obstacle]) {
     if (problem !== undefined) return { type, status: 'False', ...withRemedy(problem) };

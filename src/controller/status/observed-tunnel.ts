@@ -1,6 +1,7 @@
 // What is known of each tunnel pod: Kubernetes' view of it joined with what it says of itself at /statusz. Pure.
 // Neighbours: statusz-reader.ts (asks the pods), pod-problems.ts, conditions.ts (what it means for the PortForward).
 import type { PortForwardTunnelStatus } from '../../contract/api/status.ts';
+import { defined } from '../../contract/defined.ts';
 import { containerName } from '../../contract/pod.ts';
 import type { TunnelStatus } from '../../contract/tunnel-status.ts';
 import { templateOf } from '../children/deployment.ts';
@@ -8,7 +9,7 @@ import type { Pod } from '../kube/base/resources.ts';
 import { podProblem } from './pod-problems.ts';
 import type { Problem } from './problem.ts';
 
-/** What reading /statusz of one pod gave. */
+/** The result of reading /statusz of one pod. */
 export interface Reading {
   /** The last good answer; a single failed read does not discard it. */
   readonly status: TunnelStatus | undefined;
@@ -19,7 +20,7 @@ export interface Reading {
 export interface ObservedTunnel {
   readonly pod: string;
   readonly ready: boolean;
-  /** Made from the Deployment's present template. */
+  /** Created from the Deployment’s present template. */
   readonly current: boolean;
   readonly status: TunnelStatus | undefined;
   /** Its container runs, but it cannot be read. */
@@ -28,20 +29,20 @@ export interface ObservedTunnel {
   readonly cause: Problem | undefined;
 }
 
-/** Ready as the endpoints see it: not on its way out, and the kubelet says so. */
+/** Ready as the endpoints see it: not being deleted, and ready by the kubelet. */
 export function isReady({ metadata, status }: Pod): boolean {
   if (metadata.deletionTimestamp !== undefined) return false;
   return status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ?? false;
 }
 
-/** Its process is up, so that it should answer: the startup probe has passed. */
+/** True if its process should answer: the startup probe has passed. */
 export function isRunning(pod: Pod): boolean {
   if (pod.metadata.deletionTimestamp !== undefined || pod.status?.podIP === undefined) return false;
   const container = pod.status.containerStatuses?.find(({ name }) => name === containerName);
   return isReady(pod) || (container?.started === true && container.state?.running !== undefined);
 }
 
-/** The tunnel of a pod; `template` is the Deployment's present one. What a process said that has ended since counts no more. */
+/** The tunnel of a pod; `template` is the Deployment’s present one. The reading of a process that has ended does not count. */
 export function observeTunnel(pod: Pod, reading: Reading | undefined, template: string | undefined): ObservedTunnel {
   const ready = isReady(pod);
   const heard = isRunning(pod) ? reading : undefined;
@@ -77,14 +78,14 @@ function notReadyBecause(pod: Pod, reading: Reading | undefined): Problem {
   return { reason: 'NotConnected', message: `pod ${name} is ${status.state.toLowerCase()}` };
 }
 
-/** A reason as conditions may hold it (metav1.Condition); what a pod says is not trusted to be one. */
+/** A reason in the form that metav1.Condition takes; what a pod says may not have it. */
 export function reasonWord(reason: string): string {
   return /^[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?$/.test(reason) ? reason : 'NotConnected';
 }
 
 /**
- * An entry of status.tunnels. While a tunnel tries again and again its state goes to and fro between Failed and Connecting: that is
- * shown as one state, whose `since` is kept from `previous`, or an outage would write the status every two seconds.
+ * An entry of status.tunnels. A tunnel that keeps trying alternates between Failed and Connecting. This shows as one state, whose `since`
+ * comes from `previous`; otherwise an outage would write the status every two seconds.
  */
 export function tunnelEntry(
   tunnel: ObservedTunnel,
@@ -94,17 +95,15 @@ export function tunnelEntry(
   const state = stateOf(status);
   const since = previous?.state === state ? previous.since : dateTime(status?.since);
   const message = status?.message ?? cause?.message;
-  return {
+  return defined({
     pod: tunnel.pod,
     state,
-    ...(status?.via === undefined ? {} : { via: status.via.slice(0, 320) }),
-    ...(since === undefined ? {} : { since }),
-    ...(message === undefined || message === '' ? {} : { message: message.slice(0, 1024) }),
-    ...(status?.hostKeyFingerprint === undefined
-      ? {}
-      : { hostKeyFingerprint: status.hostKeyFingerprint.slice(0, 128) }),
-    ...(status?.sessionId === undefined ? {} : { sessionId: status.sessionId.slice(0, 128) }),
-  };
+    via: status?.via?.slice(0, 320),
+    since,
+    message: message === '' ? undefined : message?.slice(0, 1024),
+    hostKeyFingerprint: status?.hostKeyFingerprint?.slice(0, 128),
+    sessionId: status?.sessionId?.slice(0, 128),
+  });
 }
 
 function stateOf(status: TunnelStatus | undefined): string {
@@ -112,7 +111,7 @@ function stateOf(status: TunnelStatus | undefined): string {
   return status.state === 'Connecting' && status.reason !== undefined ? 'Failed' : status.state;
 }
 
-/** RFC 3339 in whole seconds, or nothing: the API server refuses the whole status for one bad date. */
+/** RFC 3339 in whole seconds, or undefined: the API server refuses the whole status for one bad date. */
 function dateTime(text: string | undefined): string | undefined {
   const date = new Date(text ?? '');
   const year = date.getUTCFullYear();

@@ -1,7 +1,6 @@
 // Why Kubernetes does not run a tunnel's pods: refused on creation (quota, Pod Security), not scheduled, image not pulled, container
-// not starting. Read from Deployment and pod conditions, because such a pod can tell nothing itself. Pure.
-// Neighbours: observed-tunnel.ts (asks the pods that run), conditions.ts.
-
+// not starting. Read from Deployment and pod conditions, because such a pod cannot answer itself. Pure.
+// Neighbours: observed-tunnel.ts (pods that run), conditions.ts.
 import { containerName } from '../../contract/pod.ts';
 import type { Deployment, Pod } from '../kube/base/resources.ts';
 import type { Problem } from './problem.ts';
@@ -28,7 +27,7 @@ export function refusedPods(deployment: Deployment | undefined): Problem | undef
   return { reason: refusalReason(message), message: `no pod can be created: ${message}` };
 }
 
-/** Admission tells its reason in words only; these are the sentences of the quota, LimitRanger and PodSecurity plugins. */
+/** Admission gives its reason in words only; these are the sentences of the quota, LimitRanger and PodSecurity plugins. */
 export function refusalReason(message: string): 'QuotaExceeded' | 'PodSecurityViolation' | 'PodRefused' {
   if (
     /exceeded quota|failed quota|(maximum|minimum) (cpu|memory|[\w.\-/]+) usage per|limit to request ratio/.test(

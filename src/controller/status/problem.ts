@@ -12,15 +12,15 @@ export interface Problem {
 
 const isCode = (reason: string): reason is Code => Object.hasOwn(errorCodes, reason);
 
-/** Whether only a person can fix it; an unknown reason counts as transient. */
+/** True if only a person can fix it; an unknown reason counts as transient. */
 export const isPermanent = ({ reason }: Problem): boolean => isCode(reason) && errorCodes[reason].permanent;
 
-/** Whether the API server just could not do it, which says nothing against the document or the objects that are there. */
+/** True if the API server failed, which says nothing about the document or the objects that exist. */
 export const isApiServerError = ({ reason }: Problem): boolean => reason === ('ApiServerError' satisfies Code);
 
 /**
- * A problem whose message ends with the remedy of its code. What happens at the bastion and behind it is told by the sidecar, whose
- * sentences name the remedy themselves.
+ * The problem with the remedy of its code at the end of its message. Problems at the bastion and behind it come from the sidecar, whose
+ * sentences name the remedy already.
  */
 export function withRemedy(problem: Problem): Problem {
   const { reason, message } = problem;

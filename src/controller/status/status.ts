@@ -1,10 +1,10 @@
 // The whole status of a PortForward, computed anew in every pass; what is written is always complete, because a field that is not sent
 // is removed. It holds nothing that changes by itself: no time of a last check, no counter, no pod address. Pure.
-// Neighbours: conditions.ts, progress.ts, observed-tunnel.ts; reconcile.ts writes it when it differs.
-
+// Neighbours: conditions.ts, kstatus.ts, observed-tunnel.ts; ../status-writer.ts writes it when it differs.
 import { type ConditionType, conditionTypes } from '../../contract/api/condition.ts';
 import { driverOf, effectivePorts } from '../../contract/api/effective.ts';
 import type { PortForwardPortStatus, PortForwardStatus } from '../../contract/api/status.ts';
+import { defined } from '../../contract/defined.ts';
 import { destinationText } from '../../contract/tunnel-config.ts';
 import type { StoredPortForward, ValidPortForward } from '../base/portforward.ts';
 import { selectorText, serviceName } from '../children/names.ts';
@@ -28,10 +28,10 @@ export interface ComputedStatus {
   readonly changesInMs: number | undefined;
 }
 
-/** Longest message of a condition that the schema takes. */
+/** The schema’s limit for the message of a condition. */
 const maxMessage = 4096;
 
-/** `stored` is the snapshot, with the latest status that we wrote ourselves. */
+/** `stored` must hold the latest status that we wrote ourselves, or times would jump back. */
 export function computeStatus(stored: StoredPortForward, observation: Observation, now: Date): ComputedStatus {
   const previous = stored.status;
   const generation = stored.metadata.generation ?? 0;
@@ -53,13 +53,15 @@ export function computeStatus(stored: StoredPortForward, observation: Observatio
   const status: PortForwardStatus = {
     observedGeneration: generation,
     conditions: conditions.map((each) => ({ ...each, type: conditionType(each.type) })),
-    ...(observation.portForward === undefined ? addressing(previous) : describe(observation.portForward, observation)),
+    ...(observation.portForward === undefined
+      ? lastAddresses(previous)
+      : describe(observation.portForward, observation)),
     ...pods(observation, previous),
   };
   return { status, changesInMs };
 }
 
-/** Whether the present document's tunnel was Ready when it was last told of. */
+/** True if the last status is of this generation and says Ready. */
 export function wasReady({ status, metadata }: StoredPortForward): boolean {
   if (status?.observedGeneration !== metadata.generation) return false;
   return status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false;
@@ -74,18 +76,18 @@ function wasWritten({ status, metadata }: StoredPortForward): boolean {
   return programmedBefore.status === 'True' || (isApiServerError(programmedBefore) && !isApiServerError(readyBefore));
 }
 
-/** Where clients dial and where that leads. */
+/** Which addresses clients dial and which destinations these lead to. */
 function describe(portForward: ValidPortForward, { tunnels }: Observation): PortForwardStatus {
   const address = `${serviceName(portForward)}.${portForward.metadata.namespace}.svc`;
   const ports = effectivePorts(portForward.spec).map(({ name, port, destination }): PortForwardPortStatus => {
     const { reachable, problem } = reachabilityOf({ name, destination }, tunnels);
-    return {
+    return defined({
       name,
       address: `${address}:${port}`,
       destination: destinationText(destination),
-      ...(reachable === undefined ? {} : { reachable }),
-      ...(problem === undefined ? {} : { message: problem.message.slice(0, 1024) }),
-    };
+      reachable,
+      message: problem?.message.slice(0, 1024),
+    });
   });
   return {
     driver: driverOf(portForward.spec),
@@ -96,27 +98,21 @@ function describe(portForward: ValidPortForward, { tunnels }: Observation): Port
   };
 }
 
-/** What an invalid document still has from its last valid generation. */
-function addressing(previous: PortForwardStatus | undefined): PortForwardStatus {
+/** An invalid document keeps the addresses of its last valid generation. */
+function lastAddresses(previous: PortForwardStatus | undefined): PortForwardStatus {
   const { driver, address, ports, destinations, selector } = previous ?? {};
-  return {
-    ...(driver === undefined ? {} : { driver }),
-    ...(address === undefined ? {} : { address }),
-    ...(ports === undefined ? {} : { ports }),
-    ...(destinations === undefined ? {} : { destinations }),
-    ...(selector === undefined ? {} : { selector }),
-  };
+  return defined({ driver, address, ports, destinations, selector });
 }
 
 function pods({ tunnels, deployment }: Observation, previous: PortForwardStatus | undefined): PortForwardStatus {
   const before = new Map(previous?.tunnels?.map((entry) => [entry.pod, entry]));
   const vias = new Set(tunnels.flatMap(({ ready: isReady, status }) => (isReady ? (status?.via ?? []) : [])));
-  return {
+  return defined({
     replicas: deployment?.status?.replicas ?? 0,
     readyReplicas: tunnels.filter((tunnel) => tunnel.ready).length,
-    ...(vias.size === 0 ? {} : { via: cut([...vias].toSorted().join(','), 1024) }),
+    via: vias.size === 0 ? undefined : cut([...vias].toSorted().join(','), 1024),
     tunnels: tunnels.slice(0, 64).map((tunnel) => tunnelEntry(tunnel, before.get(tunnel.pod))),
-  };
+  });
 }
 
 function conditionType(type: string): ConditionType {

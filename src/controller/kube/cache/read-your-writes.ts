@@ -1,23 +1,24 @@
-// Reads that see our own writes: the answers of our writes laid over a cache until the watch has caught up. Without it
-// a reconcile right after a write would work on the past (and reset `lastTransitionTime`).
+// Reads that see our own writes: the answers to our writes win over the cache until the watch has caught up. Without it a reconcile right
+// after a write would see the old object (and reset `lastTransitionTime`).
+// Neighbours: store.ts (the cache), apply/apply.ts and ../../status-writer.ts (record their writes).
 import { type Clock, systemClock } from '../../../process/clock.ts';
 import { compareResourceVersion, type KubeObject, keyOf, type ObjectKey } from '../base/object.ts';
 import type { ReadStore } from './store.ts';
 
-/** A watch that has not caught up after this is not waited for any longer. */
+/** After this time a write no longer wins, even if the watch has not caught up. */
 const expiryMs = 60_000;
 
 export class ReadYourWrites<T extends KubeObject> {
   readonly #store: ReadStore<T>;
   readonly #clock: Clock;
   readonly #written = new Map<ObjectKey, { readonly object: T; readonly expires: number }>();
-  /** The uids of objects that are gone, until when: the answer to a write of ours may come after the news of the deletion. */
+  /** Uids of deleted objects, for a while: the answer to our write may arrive after the deletion event. */
   readonly #gone = new Map<string, { readonly expires: number }>();
 
   constructor(store: ReadStore<T>, clock: Clock = systemClock) {
     this.#store = store;
     this.#clock = clock;
-    // What was deleted behind our back must not live on here: nobody would notice that it has to be made again.
+    // What somebody else deleted must not live on here: nobody would notice that it must be created again.
     store.onDelete((key, { metadata: { uid } }) => {
       this.forget(key);
       this.#dropExpired();

@@ -1,5 +1,6 @@
 // Keeps a Store equal to what the API server holds of one kind: WatchList or list, then watch forever. It never stops by
-// itself; every failure is waited out while the old cache is served. client-go's Reflector is the model.
+// itself: after a failure it pauses and tries again while readers use the old cache. client-go's Reflector is the model.
+// Neighbours: replica.ts (changes of the store), rest/kube.ts (list and watch), watches.ts (all reflectors).
 import { defined } from '../../../contract/defined.ts';
 import { abortable } from '../../../process/abort.ts';
 import { Backoff } from '../../../process/backoff.ts';
@@ -31,10 +32,10 @@ export interface ReflectorOptions<T extends KubeObject> extends Selection {
 
 const pageSize = 500;
 
-/** A watch that ends this soon and brought nothing is a failure, or we would ask again without a pause. */
+/** A watch that ends this soon without an event counts as a failure, so that the next one comes after a pause. */
 const tooShortMs = 1_000;
 
-/** Failures in a row that the API server itself answered a watch with before we read everything anew. */
+/** After this many error answers to a watch in a row, everything is read anew. */
 const maxRefusals = 3;
 
 /** Without a failure for this long, the next one starts with the shortest delay again. */
@@ -120,7 +121,7 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  /** One stretch without a pause: reads everything if needed, then watches until the server ends the watch. */
+  /** Reads everything if needed, then watches until the server ends the watch. */
   async #listAndWatch(signal: AbortSignal): Promise<void> {
     if (this.#resourceVersion === undefined) {
       try {
@@ -130,7 +131,7 @@ export class Reflector<T extends KubeObject> {
         // After the objects are in, a break is like any watch's. A server that is down or busy would refuse the list too.
         if (this.#resourceVersion !== undefined || signal.aborted || this.#replica.broken) throw error;
         if (error instanceof ApiUnreachable || isTooManyRequests(error)) throw error;
-        this.#log.debug({ error }, 'WatchList is not to be had, listing');
+        this.#log.debug({ error }, 'WatchList unavailable, falling back to list');
         await this.#list(signal);
       }
     }
@@ -142,7 +143,7 @@ export class Reflector<T extends KubeObject> {
     const stream = await this.#open(signal, { sendInitialEvents: true });
     const fresh = new Map<ObjectKey, T>();
     await this.#follow(stream, fresh);
-    if (this.#resourceVersion === undefined) throw new Error('the watch ended before all objects had come');
+    if (this.#resourceVersion === undefined) throw new Error('the watch ended before all objects had arrived');
   }
 
   async #list(signal: AbortSignal): Promise<void> {
@@ -157,8 +158,7 @@ export class Reflector<T extends KubeObject> {
           this.resource,
           {
             ...this.#selection,
-            ...(limit === undefined ? {} : { limit }),
-            ...(next === undefined ? {} : { continue: next }),
+            ...defined({ limit, continue: next }),
           },
           { signal },
         );
@@ -183,7 +183,7 @@ export class Reflector<T extends KubeObject> {
     const stream = await this.#open(signal, before === undefined ? {} : { resourceVersion: before });
     await this.#follow(stream, undefined);
     if (this.#resourceVersion === before && this.#clock.now() - started < tooShortMs) {
-      throw new Error('the watch ended at once and brought nothing');
+      throw new Error('the watch ended at once without an event');
     }
   }
 
@@ -195,7 +195,7 @@ export class Reflector<T extends KubeObject> {
     // A different end for every watch, so that not all of them come back at once.
     const timeoutSeconds = 300 + Math.floor(this.#random() * 301);
     const { kube, idleMs } = this.#options;
-    const query = { ...this.#selection, ...from, timeoutSeconds, ...(idleMs === undefined ? {} : { idleMs }) };
+    const query = { ...this.#selection, ...from, timeoutSeconds, ...defined({ idleMs }) };
     return await kube.watch(this.resource, query, { signal });
   }
 
@@ -246,9 +246,9 @@ export class Reflector<T extends KubeObject> {
 
   #logFailure(error: unknown, delayMs: number): void {
     const fields = { error, retryInMs: Math.round(delayMs) };
-    // A server that goes away and comes back is daily life; not being allowed to read is not.
-    if (error instanceof ApiError && !isGone(error)) this.#log.warn(fields, 'cannot watch');
-    else this.#log.info(fields, 'the watch broke');
+    // A server that goes away and comes back is normal; not being allowed to read is not.
+    if (error instanceof ApiError && !isGone(error)) this.#log.warn(fields, 'the API server refuses the watch');
+    else this.#log.info(fields, 'the watch ended, opening it again');
   }
 }
 

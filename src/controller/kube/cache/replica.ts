@@ -1,5 +1,6 @@
-// The write side of a reflector's Store: turns "this is the object now" and "these are all objects" into the smallest set
-// of changes, and tells listeners of each.
+// The write side of a reflector's Store: turns "this is the object now" and "these are all objects" into the smallest set of changes, and
+// calls the listeners for each.
+// Neighbours: reflector.ts (writes), store.ts (holds).
 import type { KubeObject, ObjectKey } from '../base/object.ts';
 import type { Store } from './store.ts';
 
@@ -29,12 +30,12 @@ export class Replica<T extends KubeObject> {
     this.#namespace = namespace;
   }
 
-  /** Whether `replace` was called. */
+  /** True once `replace` was called. */
   get filled(): boolean {
     return this.#filled;
   }
 
-  /** Whether a listener threw: what it missed cannot be made up for. */
+  /** True once a listener threw: what it missed cannot be repeated. */
   get broken(): boolean {
     return this.#broken;
   }
@@ -52,7 +53,7 @@ export class Replica<T extends KubeObject> {
   delete(key: ObjectKey, last: T): void {
     const previous = this.#store.delete(key);
     if (previous === undefined) return;
-    // The end of an older object of that name would be told with the newer one's data otherwise.
+    // Otherwise the end of an older object of that name would carry the newer one's data.
     this.#tell({
       type: 'deleted',
       key,

@@ -1,5 +1,6 @@
-// Events for people (`kubectl describe`): events.k8s.io/v1, repeats merged into a series, floods cut off. Recording
-// never waits and never fails; an Event is worth less than the work it tells of. client-go's broadcaster is the model.
+// Events for people (`kubectl describe`): events.k8s.io/v1, repeats merged into a series, floods cut off. Recording never waits and never
+// fails: an Event is worth less than the work that it reports. client-go's broadcaster is the model.
+// Neighbours: spam-filter.ts, ../../status-writer.ts (records transitions).
 import { randomBytes } from 'node:crypto';
 import { defined } from '../../../contract/defined.ts';
 import { abortable } from '../../../process/abort.ts';
@@ -47,7 +48,7 @@ interface Series {
   written: 'no' | 'single' | 'series';
 }
 
-/** Why an event was not written: too many of one object, of all, after the end, refused, or no answer. */
+/** Why an event was not written: too many about one object, too many in all, after the end, refused, or no answer. */
 const causes = ['spam', 'queue', 'ended', 'refused', 'unreachable'] as const;
 
 const maxQueued = 1_000;
@@ -77,7 +78,7 @@ export class EventRecorder {
     for (const cause of causes) options.metrics.eventsDropped.inc({ cause }, 0);
   }
 
-  /** Notes an event and returns at once. Emit transitions, not states. */
+  /** Queues an event and returns at once. Record transitions, not states. */
   record(note: EventInput): void {
     const { reportingController } = this.#options;
     const { regarding, type, reason, action } = note;
@@ -99,7 +100,7 @@ export class EventRecorder {
     this.#series.delete(key);
     this.#series.set(key, series);
     if (this.#series.size > maxSeries) this.#forgetOldest();
-    // The first is written, the second tells the API server that it is a series; from then on the refresh tells the count.
+    // The first is written, the second makes it a series at the API server; from then on the refresh updates the count.
     if (series.written !== 'series') this.#enqueue(series);
   }
 
@@ -177,7 +178,7 @@ export class EventRecorder {
     series.written = again ? 'series' : 'single';
   }
 
-  /** Every 6 minutes: ended series are forgotten (after their last count is told), long ones refreshed every 30 minutes. */
+  /** Every 6 minutes: forgets ended series (after writing their last count); refreshes long ones every 30 minutes. */
   async #keepHouse(signal: AbortSignal): Promise<void> {
     let refreshedAt = this.#clock.now();
     for (;;) {

@@ -1,5 +1,7 @@
-// Leader election by a Lease, with client-go's rules: of several replicas one works, the others keep their caches warm.
-// Another's lease is judged only by how long we ourselves have seen it unchanged, never by the times written in it.
+// Leader election by a Lease, with client-go's rules: of several replicas one works, the others keep their caches warm. Whether another's
+// lease has expired depends only on how long we have seen it unchanged, never on the times written in it.
+// Neighbours: lease-record.ts (what a Lease says), main.ts (runs it), rest/kube.ts (the fence).
+import { defined } from '../../../contract/defined.ts';
 import { onAbort } from '../../../process/abort.ts';
 import { backoffDelay } from '../../../process/backoff.ts';
 import { type Clock, sleep, systemClock } from '../../../process/clock.ts';
@@ -71,7 +73,7 @@ export class Elector {
     this.#options.metrics.leaderSlowpath.inc({ name: options.lease.name }, 0);
   }
 
-  /** Who held the lease when we last looked; '' when nobody did. */
+  /** Who held the lease when we last read it; '' if nobody. */
   get holder(): string {
     return this.#observed?.record.holder ?? '';
   }
@@ -81,7 +83,7 @@ export class Elector {
     return this.#leading ? Math.max(0, this.#clock.now() - this.#validUntil) : 0;
   }
 
-  /** Whether nobody else can lead within the next `ms` milliseconds, by our own clock. */
+  /** True if nobody else can lead within the next `ms` milliseconds, by our own clock. */
   validFor(ms: number): boolean {
     return this.#leading && this.#clock.now() + ms < this.#validUntil;
   }
@@ -139,7 +141,7 @@ export class Elector {
         initialMs: 1.2 * retryPeriodMs,
         maxMs: 1.2 * retryPeriodMs,
         jitter: 1 / 6,
-        ...this.#randomness(),
+        ...defined({ random: this.#options.random }),
       });
       await sleep(pause, { signal, clock: this.#clock }).catch(() => undefined);
     }
@@ -188,7 +190,7 @@ export class Elector {
           // Not cut off when the work ends: the API server would act on it all the same, and the release needs the version that it made.
           return claimed(await claimOver(own, new AbortController().signal));
         } catch (error) {
-          this.#log.debug({ error }, 'the quick renewal failed, reading the lease');
+          this.#log.debug({ error }, 'the quick renewal failed, reading the lease first');
           this.#options.metrics.leaderSlowpath.inc({ name: name.name });
         }
       }
@@ -208,7 +210,7 @@ export class Elector {
     }
   }
 
-  /** Milliseconds in which a renewal must succeed, or leadership is given up. */
+  /** Milliseconds until leadership is given up unless a renewal succeeds. */
   #renewTimeMs(): number {
     const { leaseDurationMs, renewDeadlineMs } = this.#timings;
     return Math.max(0, this.#validUntil - leaseDurationMs + renewDeadlineMs - this.#clock.now());
@@ -220,7 +222,7 @@ export class Elector {
     return this.#leading ? Math.max(100, Math.min(usual, this.#renewTimeMs())) : usual;
   }
 
-  /** Notes what the lease says; its age counts from the first time we saw exactly this record. */
+  /** Remembers what the lease says; its age counts from the first time we saw exactly this record. */
   #observe(lease: Lease): Observed {
     const record = recordOf(lease);
     const before = this.#observed;
@@ -231,7 +233,7 @@ export class Elector {
     return observed;
   }
 
-  /** Lets the next one take over at once. Best effort: without it they wait for the lease to expire. */
+  /** Lets the next leader take over at once. Best effort: otherwise it waits for the lease to expire. */
   async #release(): Promise<void> {
     const { kube } = this.#options;
     this.#lead(false);
@@ -255,9 +257,5 @@ export class Elector {
     if (!leading) this.#validUntil = Number.NEGATIVE_INFINITY;
     this.#options.metrics.leaderStatus.set({ name: this.#options.lease.name }, leading ? 1 : 0);
     this.#log.info(leading ? 'leading' : 'no longer leading');
-  }
-
-  #randomness(): { random?: () => number } {
-    return this.#options.random === undefined ? {} : { random: this.#options.random };
   }
 }

@@ -1,5 +1,6 @@
-// The verbs that we use on the API server, typed by resource. One verb is one request of `transport.ts`; caches, applies
-// that skip what is equal, and watches that never end are built on top (`reflector.ts`, `apply.ts`).
+// The verbs that we use on the API server, typed by resource. One verb is one request.
+// Neighbours: transport.ts (sends it), cache/reflector.ts and apply/apply.ts (built on the verbs).
+import { defined } from '../../../contract/defined.ts';
 import { isNotFound } from '../base/api-error.ts';
 import { apiVersionOf, type KubeObject, type ObjectName, type Resource } from '../base/object.ts';
 import type { TokenBucket } from '../base/token-bucket.ts';
@@ -8,7 +9,7 @@ import type { ApiRequest, Call, KubeTransport } from './transport.ts';
 import { openWatch, type WatchStream } from './watch-stream.ts';
 
 export interface Selection {
-  /** Absent: all namespaces. */
+  /** Default: all namespaces. */
   readonly namespace?: string;
   readonly labelSelector?: string;
 }
@@ -17,7 +18,7 @@ interface ListQuery extends Selection {
   readonly limit?: number;
   /** The token of the page before. */
   readonly continue?: string;
-  /** '0' = any version the server has at hand; absent = the newest. */
+  /** '0': any version that the server has in its cache. Default: the newest. */
   readonly resourceVersion?: string;
 }
 
@@ -159,7 +160,7 @@ class KubeVerbs implements Kube {
     const contentType = 'application/merge-patch+json';
     const path = pathOf(resource, name);
     const { fieldManager } = call;
-    const query = fieldManager === undefined ? {} : { query: new URLSearchParams({ fieldManager }) };
+    const query = defined({ query: fieldManager === undefined ? undefined : new URLSearchParams({ fieldManager }) });
     return withTypeMeta(
       resource,
       await this.#write({ method: 'PATCH', path, ...query, body: patch, contentType, repeat: 'idempotent' }, call),
@@ -167,12 +168,12 @@ class KubeVerbs implements Kube {
   }
 
   async delete(resource: Resource, name: ObjectName, call: Call & { readonly uid?: string }): Promise<boolean> {
-    const body = {
+    const body = defined({
       apiVersion: 'v1',
       kind: 'DeleteOptions',
       propagationPolicy: 'Background',
-      ...(call.uid === undefined ? {} : { preconditions: { uid: call.uid } }),
-    };
+      preconditions: call.uid === undefined ? undefined : { uid: call.uid },
+    });
     try {
       await this.#write({ method: 'DELETE', path: pathOf(resource, name), body, repeat: 'idempotent' }, call);
       return true;
@@ -195,7 +196,7 @@ class KubeVerbs implements Kube {
     const path = collectionOf(resource, query.namespace);
     return await openWatch<T>(this.#transport, path, parameters, {
       ...call,
-      ...(query.idleMs === undefined ? {} : { idleMs: query.idleMs }),
+      ...defined({ idleMs: query.idleMs }),
     });
   }
 
@@ -203,7 +204,7 @@ class KubeVerbs implements Kube {
     return await this.#transport.request({
       method: 'GET',
       path,
-      ...(query === undefined ? {} : { query }),
+      ...defined({ query }),
       connectionClass: this.#writes.connectionClass ?? 'unary',
       repeat: this.#writes.connectionClass === 'lease' ? 'never' : 'idempotent',
       signal: call.signal,
@@ -231,8 +232,7 @@ class KubeVerbs implements Kube {
       connectionClass: connectionClass ?? 'unary',
       signal: call.signal,
       deadlineMs: call.deadlineMs ?? writeDeadlineMs,
-      ...(fence === undefined ? {} : { beforeTry: fence }),
-      ...(waitedMs === undefined ? {} : { waitedMs }),
+      ...defined({ beforeTry: fence, waitedMs }),
     });
   }
 }

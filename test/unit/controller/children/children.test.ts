@@ -108,7 +108,7 @@ test('reordering the ports changes nothing', () => {
 
 test('what the sidecar needs, and reconnectAt, change the pod template and its mark', () => {
   const before = templateOf(children().deployment);
-  assert.match(before ?? '', /^[0-9a-f]{16}$/);
+  assert.match(before ?? '', /^[0-9a-f]{32}$/);
   for (const changed of [
     children({ connection: { maxConnections: 5 } }),
     children({ ssh: { user: 'other', bastions: [{ host: 'b' }], secretRef: { name: 's' } } }),

@@ -265,7 +265,9 @@ test('whoever waits for the first read learns why it did not come', { timeout },
     for (;;)
       (await it.server.next()).refuse(403, 'Forbidden', 'pods is forbidden: User "x" cannot list resource "pods"');
   })().catch(() => undefined);
-  await until(() => it.client.lines.some(({ level, msg }) => level === 'warn' && msg === 'cannot watch'));
+  await until(() =>
+    it.client.lines.some(({ level, msg }) => level === 'warn' && msg === 'the API server refuses the watch'),
+  );
   const waiting = it.reflector.waitForSync(it.stop.signal, 300);
   await assert.rejects(waiting, /the first read of pods took longer than 300 ms: .*cannot list resource "pods"/);
 });
