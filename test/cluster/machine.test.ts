@@ -11,6 +11,7 @@ import { privateDirectories } from '../../lab/cluster/node-namespace.ts';
 import { command } from '../../lab/process/command.ts';
 import { withLock } from '../../lab/process/lock.ts';
 import { signalProcess, startedAt } from '../../lab/process/proc.ts';
+import { assertSome } from '../support/assert-every.ts';
 
 const instance = maxInstances - 1;
 const places = placesOf(instance);
@@ -60,10 +61,7 @@ suite('a cluster on a bare machine', { skip }, () => {
         return true;
       },
     });
-    assert.ok(
-      asked.some((change) => change.includes(`interface pfnode${instance}`)),
-      'it lists what it would change',
-    );
+    assertSome(asked, (change) => change.includes(`interface pfnode${instance}`), 'it lists what it would change');
     assert.equal(await cluster.healthy(), true);
 
     // It runs already: no question is asked.

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../lab/base/eventually.ts';
 import { echo, type Service, serve } from '../driver-suite/destinations.ts';
 import { portOf } from '../integration/sidecar/sidecar-world.ts';
+import { assertEvery } from '../support/assert-every.ts';
 import { judge } from './budget.ts';
 import { queryUntil } from './ssm-clients.ts';
 import { DatabaseMachine } from './ssm-database.ts';
@@ -158,7 +159,7 @@ suite('sockets come and go', { concurrency: true }, () => {
     t.diagnostic(
       `${kept} queries on one connection and ${fresh} on new ones, none failed; the slowest took ${Math.round(slowestMs)} ms`,
     );
-    assert.ok((await tunnel.sessions()).every(({ target }) => target === instance));
+    assertEvery(await tunnel.sessions(), ({ target }) => target === instance, 'each session leads to the instance');
   });
 });
 

@@ -7,6 +7,7 @@ import { ruleSentences } from '../../../scripts/generate/structural.ts';
 import { apiVersion, kind } from '../../../src/contract/api/names.ts';
 import { verdictOf } from '../../../src/contract/api/verdict.ts';
 import { corpus } from '../../corpus/corpus.ts';
+import { assertSome } from '../../support/assert-every.ts';
 import { type Api, collection, startApi } from './api.ts';
 
 const sentences = ruleSentences(kindSchema());
@@ -61,8 +62,9 @@ for (const { name, document, text, refusedAt } of corpus('bad')) {
     }
     for (const { path, message } of theirs) {
       if (!isSentenceOfOurs(message)) continue;
-      assert.ok(
-        ours.some((issue) => issue.path === path && message.endsWith(issue.message)),
+      assertSome(
+        ours,
+        (issue) => issue.path === path && message.endsWith(issue.message),
         `${path}: only the server says: ${message}`,
       );
     }

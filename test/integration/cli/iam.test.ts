@@ -3,6 +3,7 @@ import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { corpus } from '../../corpus/corpus.ts';
+import { assertEvery } from '../../support/assert-every.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 
@@ -26,7 +27,8 @@ test('every document of the corpus with ssm gets its policies, in one go', () =>
   assert.equal(stderr.match(/skipped, it has no spec\.ssm/g)?.length, corpus('good').length - ours.length);
   for (const { policy } of entries) {
     assert.equal(policy.Version, '2012-10-17');
-    for (const { Action } of policy.Statement) assert.ok(Action.every((each) => /^[a-z]+:[A-Z][A-Za-z]+$/.test(each)));
+    for (const { Action } of policy.Statement)
+      assertEvery(Action, (each) => /^[a-z]+:[A-Z][A-Za-z]+$/.test(each), 'an action of one service');
   }
 });
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { portForwards } from '../../../src/controller/base/portforward.ts';
+import { assertSome } from '../../support/assert-every.ts';
 import { connectedStatus, failedStatus, limit, ordersDb, type RunningController, Unmet, World } from './world.ts';
 
 let world: World;
@@ -330,10 +331,16 @@ test('metrics count PortForwards by driver, readiness and reason, and never by n
   await world.quiet(controller);
   const page = await (await fetch(`http://127.0.0.1:${controller.adminPort}/metrics`)).text();
   const own = page.split('\n').filter((line) => line.startsWith('portforward_'));
-  assert.ok(
-    own.some((line) => /^portforward_resources\{driver="ssh",ready="False",reason="Suspended"\} \d+$/.test(line)),
+  assertSome(
+    own,
+    (line) => /^portforward_resources\{driver="ssh",ready="False",reason="Suspended"\} \d+$/.test(line),
+    'a suspended resource is counted',
   );
-  assert.ok(own.some((line) => /^portforward_statusz_reads_total\{result="success"\} \d+$/.test(line)));
+  assertSome(
+    own,
+    (line) => /^portforward_statusz_reads_total\{result="success"\} \d+$/.test(line),
+    'reads that succeeded are counted',
+  );
   assert.ok(!page.includes('orders-db'));
 });
 

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { ssmErrorCodes } from '../../../src/contract/ssm-error-codes.ts';
+import { assertEvery } from '../../support/assert-every.ts';
 import { readPage, root } from './markdown.ts';
 
 const page = readPage('docs/ssm.md');
@@ -52,6 +53,6 @@ suite('ssm.md', () => {
   test('the reasons that send their reader to it name a page that is there', () => {
     const sent = Object.values(ssmErrorCodes).filter(({ remedy }) => remedy.includes('docs/'));
     assert.ok(sent.length >= 2);
-    assert.ok(sent.every(({ remedy }) => remedy.includes(page.path)));
+    assertEvery(sent, ({ remedy }) => remedy.includes(page.path), 'a remedy that sends its reader to this page');
   });
 });

@@ -10,6 +10,7 @@ import { CommandFailed } from '../../../lab/process/command.ts';
 import type { Code } from '../../../src/contract/errors.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { echo, type Service, serve } from '../../driver-suite/destinations.ts';
+import { assertSome } from '../../support/assert-every.ts';
 import { SessionManager, type Switches } from '../../support/ssm/session-manager.ts';
 import { SecretDirectory } from '../ssh/ssh-world.ts';
 import { type Pod, startPod, whileAccepting } from './pod.ts';
@@ -89,8 +90,10 @@ test('it becomes ready, reports node and session, carries bytes, and drains on S
     const { sessions } = await manager.seen();
     assert.equal(status['state'], 'Connected');
     assert.equal(status['via'], node);
-    assert.ok(
-      sessions.some(({ id, reason }) => id === status['sessionId'] && reason === 'portforward/test/orders-db/uid-1'),
+    assertSome(
+      sessions,
+      ({ id, reason }) => id === status['sessionId'] && reason === 'portforward/test/orders-db/uid-1',
+      'the session carries its reason',
     );
     const client = await openClient(port);
     const bytes = randomBytes(300_000);

@@ -9,6 +9,7 @@ import { type Code, TunnelError } from '../../../src/contract/errors.ts';
 import type { Destination, SshConfig } from '../../../src/contract/tunnel-config.ts';
 import type { Session } from '../../../src/sidecar/base/driver.ts';
 import { closedPort } from '../../driver-suite/destinations.ts';
+import { assertEvery } from '../../support/assert-every.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { connectOnce, hopTo, SecretDirectory, userKey } from './ssh-world.ts';
 
@@ -161,7 +162,7 @@ describe('failures on the way to the bastion', () => {
       'HostKeyChanged',
       /another one is known/,
     );
-    assert.ok(!impostor.log().some((line) => /publickey|user tunnel/.test(line)));
+    assertEvery(impostor.log(), (line) => !/publickey|user tunnel/.test(line), 'no login was tried');
     await impostor.stop();
   });
 
@@ -206,7 +207,7 @@ describe('failures on the way to the bastion', () => {
     const own = new SecretDirectory({ password: 'correct horse' });
     const byDocument = sshConfig([hopTo(sshd, own)], { knownHosts: sshd.knownHosts() });
     await failsWith(byDocument, 'PasswordNotTrusted', /key known_hosts of the same Secret/);
-    assert.ok(!sshd.log().some((line) => /Accepted password/.test(line)));
+    assertEvery(sshd.log(), (line) => !/Accepted password/.test(line), 'no password was accepted');
     own.write({ known_hosts: sshd.knownHosts() });
     const session = await connectOnce(byDocument);
     await eventually('its login is logged', () => sshd.log().some((line) => /Accepted password/.test(line)));

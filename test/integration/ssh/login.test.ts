@@ -10,6 +10,7 @@ import { eventually } from '../../../lab/base/eventually.ts';
 import { generateKey, type Sshd, startSshd } from '../../../lab/private-network/sshd.ts';
 import { createLog, silentLog } from '../../../src/process/log.ts';
 import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
+import { assertSome } from '../../support/assert-every.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
 
@@ -230,7 +231,11 @@ describe('a Secret that changes', () => {
     }
     secret.remove('ssh-privatekey');
     await (await connect()).close();
-    assert.ok(lines.some((line) => line.includes('"level":"warn"') && line.includes('refused')));
+    assertSome(
+      lines,
+      (line) => line.includes('"level":"warn"') && line.includes('refused'),
+      'the refusal is logged as a warning',
+    );
     assert.equal(working.signal.aborted, false);
     assert.equal(rotated.signal.aborted, false);
     await Promise.all([working.close(), rotated.close()]);

@@ -23,6 +23,7 @@ import { CredentialStore } from '../../../src/sidecar/drivers/ssh/login/credenti
 import { login } from '../../../src/sidecar/drivers/ssh/login/handshake.ts';
 import { parseKnownHosts } from '../../../src/sidecar/drivers/ssh/login/known-hosts.ts';
 import { echo, flood, type Service, serve } from '../../driver-suite/destinations.ts';
+import { assertEvery } from '../../support/assert-every.ts';
 import { liveMemory } from '../../support/live-memory.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { connectOnce, hopTo, SecretDirectory, userKey } from './ssh-world.ts';
@@ -334,7 +335,7 @@ describe('through jump hosts', () => {
   test('close ends the sessions on every hop', async () => {
     const { config, jumps, last } = await way();
     const session = await connectOnce(config);
-    assert.ok(jumps.every((sshd) => sshd.sessions().length > 0));
+    assertEvery(jumps, (sshd) => sshd.sessions().length > 0, 'each jump host carries a session');
     await session.close();
     for (const sshd of [...jumps, last]) await eventually('no session is left', () => sshd.sessions().length === 0);
   });

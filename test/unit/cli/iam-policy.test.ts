@@ -16,6 +16,7 @@ import type { Action } from '../../../src/sidecar/drivers/ssm/aws/aws-reasons.ts
 import { createIdentity } from '../../../src/sidecar/drivers/ssm/aws/identity.ts';
 import { createSsmDriver } from '../../../src/sidecar/drivers/ssm/driver.ts';
 import { corpus } from '../../corpus/corpus.ts';
+import { assertEvery } from '../../support/assert-every.ts';
 import { silentLog } from '../sidecar/drivers/ssm/silent-log.ts';
 import { AwsRecorder, ownKey, type Recorded } from './aws-recorder.ts';
 import { allows, type Question } from './iam-evaluator.ts';
@@ -236,7 +237,7 @@ suite('policies', () => {
         assert.ok(JSON.stringify(policy).length <= 10_240);
         const names = policy.Statement.map(({ Sid }) => Sid);
         assert.equal(new Set(names).size, names.length);
-        assert.ok(names.every((name) => /^[A-Za-z0-9]+$/.test(name)));
+        assertEvery(names, (name) => /^[A-Za-z0-9]+$/.test(name), 'an identifier that IAM takes');
       }
     }
   });

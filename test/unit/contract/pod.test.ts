@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { adminPort, listenPorts } from '../../../src/contract/pod.ts';
+import { assertEvery } from '../../support/assert-every.ts';
 
 const ports = fc.uniqueArray(fc.integer({ min: 1, max: 65_535 }), { minLength: 1, maxLength: 64 });
 
@@ -11,7 +12,11 @@ test('every Service port gets a listen port of its own, unprivileged and not the
       const chosen = [...listenPorts(list).values()];
       assert.equal(chosen.length, list.length);
       assert.equal(new Set(chosen).size, list.length);
-      assert.ok(chosen.every((port) => port >= 1024 && port <= 65_535 && port !== adminPort));
+      assertEvery(
+        chosen,
+        (port) => port >= 1024 && port <= 65_535 && port !== adminPort,
+        'a free port without privileges',
+      );
     }),
   );
 });

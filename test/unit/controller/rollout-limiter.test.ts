@@ -5,6 +5,7 @@ import { desiredChildren } from '../../../src/controller/children/index.ts';
 import { appliedAnnotation } from '../../../src/controller/children/names.ts';
 import type { Deployment } from '../../../src/controller/kube/base/resources.ts';
 import { isOperatorsRollout, RolloutLimiter } from '../../../src/controller/rollout-limiter.ts';
+import { assertEvery } from '../../support/assert-every.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { portForward, tunnelSettings } from './portforwards.ts';
 
@@ -40,7 +41,7 @@ test('of many operator’s rollouts only a few go at once, the others wait and a
   const waiting = turns.filter(({ waitMs }) => waitMs > 0);
   assert.equal(turns.length - waiting.length, 10);
   assert.equal(limiter.waiting, 20);
-  assert.ok(waiting.every(({ isNew }) => isNew));
+  assertEvery(waiting, ({ isNew }) => isNew, 'only new templates wait');
   const again = limiter.turn(desired('new', {}, { name: 't29' }), live('old', {}, { name: 't29' }));
   assert.equal(again.isNew, false);
   // The user's own edit does not wait.

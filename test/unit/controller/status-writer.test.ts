@@ -11,6 +11,7 @@ import type { Kube } from '../../../src/controller/kube/rest/kube.ts';
 import type { Observation } from '../../../src/controller/status/conditions.ts';
 import { computeStatus } from '../../../src/controller/status/status.ts';
 import { StatusWriter } from '../../../src/controller/status-writer.ts';
+import { assertEvery } from '../../support/assert-every.ts';
 import { portForward } from './portforwards.ts';
 import { carrying, failing, lostTunnel, observation, readyTunnel } from './status/observed.ts';
 
@@ -95,8 +96,10 @@ test('an Event tells each transition once, and is about the PortForward', async 
     events.map(({ type, reason }) => `${type} ${reason}`),
     ['Normal Ready', 'Warning BastionTimeout'],
   );
-  assert.ok(
-    events.every(({ regarding }) => regarding.metadata.name === 'orders-db' && regarding.kind === 'PortForward'),
+  assertEvery(
+    events,
+    ({ regarding }) => regarding.metadata.name === 'orders-db' && regarding.kind === 'PortForward',
+    'the event is about the PortForward',
   );
 });
 

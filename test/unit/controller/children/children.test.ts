@@ -7,6 +7,7 @@ import { parseTunnelConfig } from '../../../../src/contract/tunnel-config.ts';
 import { templateOf } from '../../../../src/controller/children/deployment.ts';
 import { desiredChildren } from '../../../../src/controller/children/index.ts';
 import { hashOf } from '../../../../src/controller/kube/base/hash.ts';
+import { assertEvery } from '../../../support/assert-every.ts';
 import { portForward, tunnelSettings } from '../portforwards.ts';
 
 const children = (...args: Parameters<typeof portForward>) =>
@@ -51,10 +52,7 @@ test('a Service leads to container ports by name, and each of its names exists o
       const numbers = containerPorts.map(({ containerPort }) => containerPort);
       assert.equal(new Set(names).size, names.length);
       assert.equal(new Set(numbers).size, numbers.length);
-      assert.ok(
-        numbers.every((number) => number >= 1024 && number <= 65535),
-        'no capability is needed',
-      );
+      assertEvery(numbers, (number) => number >= 1024 && number <= 65535, 'no capability is needed');
       for (const { targetPort } of service.spec?.ports ?? []) {
         assert.equal(names.filter((name) => name === targetPort).length, 1);
       }

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { Pod } from '../../../../src/controller/kube/base/resources.ts';
 import { type ReaderTimings, StatuszReader } from '../../../../src/controller/status/statusz-reader.ts';
+import { assertEvery } from '../../../support/assert-every.ts';
 import { carrying, pod, readyStatus, runningStatus } from './observed.ts';
 
 const timings: ReaderTimings = {
@@ -207,7 +208,7 @@ test('64 pods are asked at the same time, never more, and all are asked in the e
   for (const each of all) reader.track(each);
   while (all.some((each) => reader.reading(each) === undefined))
     await new Promise((resolve) => setTimeout(resolve, 10));
-  assert.ok(all.every((each) => reader.reading(each)?.status !== undefined));
+  assertEvery(all, (each) => reader.reading(each)?.status !== undefined, 'the status was read');
   assert.equal(requests.length, 200);
   assert.equal(most, 64);
 });

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import { TunnelError } from '../../../../src/contract/errors.ts';
+import { assertEvery } from '../../../support/assert-every.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import { down, noLogin, orders, refused, type World, world } from './memory-driver.ts';
 
@@ -156,7 +157,7 @@ test('a client that leaves while it is held, or while it is dialled for, leaves 
   second.abort(reason);
   assert.equal(await dialled, reason);
   await settle();
-  assert(w.tunnel.sessions.every((entry) => entry.carried === 0));
+  assertEvery(w.tunnel.sessions, (entry) => entry.carried === 0, 'no session carries a stream');
 });
 
 test('a stream that broke before anyone could listen counts neither as carried nor as a client', async () => {

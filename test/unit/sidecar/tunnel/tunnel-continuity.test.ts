@@ -1,6 +1,7 @@
 // Continuity with a driver without a network (docs/promises.md, promise 5): what replaces a session is proved first, and nothing is
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { assertEvery } from '../../../support/assert-every.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import { down, noLogin, orders, refused, type World, world } from './memory-driver.ts';
 
@@ -42,8 +43,10 @@ test('changed credentials that are refused end nothing, and are tried again ever
   w.driver.answers.set('a:22', 'accepts');
   w.driver.changeCredentials();
   await w.clock.advance(10);
-  assert(
-    w.tunnel.sessions.filter((entry) => entry.role === 'live').every((entry) => entry.credentialsGeneration === 2),
+  assertEvery(
+    w.tunnel.sessions.filter((entry) => entry.role === 'live'),
+    (entry) => entry.credentialsGeneration === 2,
+    'the live session has the new credentials',
   );
 });
 
@@ -119,7 +122,7 @@ test('a failure beyond the bastion proves a session as well as a success', async
   w.driver.destinations.set('orders.db:5432', down('orders.db:5432'));
   w.driver.changeCredentials();
   await w.clock.advance(10);
-  assert(w.tunnel.sessions.every((entry) => entry.credentialsGeneration === 1));
+  assertEvery(w.tunnel.sessions, (entry) => entry.credentialsGeneration === 1, 'the sessions keep the old credentials');
 });
 
 /** A session with changed credentials waits for the answer to its proof, and all others are lost for good. */
@@ -167,12 +170,9 @@ test('at most four replaced sessions are kept; the oldest then gets the drain ti
     await w.clock.advance(10);
   }
   assert.equal(w.tunnel.sessions.filter((entry) => entry.role === 'retired').length, 5);
-  assert(streams.every((stream) => !stream.destroyed));
+  assertEvery(streams, (stream) => !stream.destroyed, 'the stream is open');
   await w.clock.advance(29_000);
-  assert(
-    streams.every((stream) => !stream.destroyed),
-    'it has its drain timeout',
-  );
+  assertEvery(streams, (stream) => !stream.destroyed, 'it has its drain timeout');
   await w.clock.advance(2_000);
   assert.deepEqual(
     streams.map((stream) => stream.destroyed),
@@ -188,7 +188,7 @@ test('an attempt with the old credentials that ends after their change is not ta
   w.driver.changeCredentials();
   await w.clock.advance(2_000);
   assert.equal(w.tunnel.snapshot.state, 'Connected');
-  assert(w.driver.open.every((session) => session.credentials === 1));
+  assertEvery(w.driver.open, (session) => session.credentials === 1, 'the sessions keep the old credentials');
 });
 
 test('closing ends sessions, attempts and waiting clients', async () => {

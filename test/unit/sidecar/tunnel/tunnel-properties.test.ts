@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { TunnelError } from '../../../../src/contract/errors.ts';
+import { assertEvery } from '../../../support/assert-every.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import {
   type Answer,
@@ -93,10 +94,7 @@ async function play(w: World, events: readonly Event[], clients: Client[], dials
       if (stream.errored !== null) assert(session.aborted, 'a stream was dropped although its session lives');
     }
     const retired = w.tunnel.sessions.filter((entry) => entry.role === 'retired');
-    assert(
-      retired.every((entry) => entry.carried > 0),
-      'a replaced session that carries nothing is still open',
-    );
+    assertEvery(retired, (entry) => entry.carried > 0, 'a replaced session that carries nothing is still open');
     assert(w.driver.attempts.filter((attempt) => !attempt.ended).length <= 3 * vias.length);
   }
 }

@@ -1,6 +1,7 @@
 // Recovery with a driver without a network (docs/promises.md, promise 4): when attempts are made, how fast clients are carried again.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { assertEvery } from '../../../support/assert-every.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import { lost, noLogin, orders, refused, throttled, world } from './memory-driver.ts';
 
@@ -31,18 +32,12 @@ test('a refused bastion is tried every 0.1 to 1.5 s for five minutes and then at
   await w.clock.advance(290_000);
   const dense = gaps(w.driver.attemptsTo('a:22'));
   assert(dense.length > 190, `only ${dense.length} attempts in five minutes`);
-  assert(
-    dense.every((gap) => gap >= 100 && gap <= 1_501),
-    `gaps from ${Math.min(...dense)} to ${Math.max(...dense)} ms`,
-  );
+  assertEvery(dense, (gap) => gap >= 100 && gap <= 1_501, 'gaps of 0.1 to 1.5 s');
   await w.clock.advance(20_000);
   const before = w.driver.attempts.length;
   await w.clock.advance(600_000);
   const sparse = gaps(w.driver.attemptsTo('a:22').slice(before));
-  assert(
-    sparse.every((gap) => gap <= 15_000),
-    `a gap of ${Math.max(...sparse)} ms`,
-  );
+  assertEvery(sparse, (gap) => gap <= 15_000, 'no gap over 15 s');
   assert(sparse.length < 150, `${sparse.length} attempts in ten minutes`);
   assert.equal(w.tunnel.snapshot.state, 'Failed');
   assert.equal(w.tunnel.snapshot.error?.code, 'BastionRefused');
@@ -57,10 +52,7 @@ test('an attempt that nobody answers is joined by another every second, and neve
     assert(w.driver.attempts.filter((attempt) => !attempt.ended).length <= 3);
   }
   const since = gaps(w.driver.attemptsTo('a:22'));
-  assert(
-    since.every((gap) => gap <= 1_500),
-    `a gap of ${Math.max(...since)} ms without a fresh attempt`,
-  );
+  assertEvery(since, (gap) => gap <= 1_500, 'no gap over 1.5 s without a fresh attempt');
   assert.equal(w.tunnel.snapshot.error?.code, 'BastionTimeout');
 });
 
@@ -99,7 +91,7 @@ test('a bastion that closes before its banner is left alone for at least 5 s', a
   w.driver.answers.set('a:22', throttled('a:22'));
   w.tunnel.start();
   await w.clock.advance(120_000);
-  assert(gaps(w.driver.attemptsTo('a:22')).every((gap) => gap >= 5_000 && gap <= 15_000));
+  assertEvery(gaps(w.driver.attemptsTo('a:22')), (gap) => gap >= 5_000 && gap <= 15_000, 'gaps of 5 to 15 s');
 });
 
 test('refused credentials are tried every minute, and at once when the files change', async () => {
@@ -107,7 +99,7 @@ test('refused credentials are tried every minute, and at once when the files cha
   w.driver.answers.set('a:22', noLogin('a:22'));
   w.tunnel.start();
   await w.clock.advance(300_000);
-  assert(gaps(w.driver.attemptsTo('a:22')).every((gap) => gap >= 50_000 && gap <= 60_000));
+  assertEvery(gaps(w.driver.attemptsTo('a:22')), (gap) => gap >= 50_000 && gap <= 60_000, 'gaps of 50 to 60 s');
   assert.equal(w.tunnel.snapshot.error?.code, 'AuthenticationFailed');
   w.driver.answers.set('a:22', 'accepts');
   w.driver.changeCredentials();
@@ -280,7 +272,7 @@ test('a bastion whose sessions have ended before they can be used is tried as on
   };
   w.tunnel.start();
   await w.clock.advance(60_000);
-  assert(gaps(w.driver.attemptsTo('a:22')).every((gap) => gap >= 100 && gap <= 1_501));
+  assertEvery(gaps(w.driver.attemptsTo('a:22')), (gap) => gap >= 100 && gap <= 1_501, 'gaps of 0.1 to 1.5 s');
   assert.equal(w.tunnel.snapshot.error?.code, 'BastionLost');
-  assert(w.counted.every((event) => event === 'failed BastionLost'));
+  assertEvery(w.counted, (event) => event === 'failed BastionLost', 'only failures by loss');
 });

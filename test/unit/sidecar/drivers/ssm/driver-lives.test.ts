@@ -7,6 +7,7 @@ import { eventually } from '../../../../../lab/base/eventually.ts';
 import type { TunnelError } from '../../../../../src/contract/errors.ts';
 import type { Destination, Session } from '../../../../../src/sidecar/base/driver.ts';
 import type { PortStream } from '../../../../../src/sidecar/drivers/ssm/base/port-stream.ts';
+import { assertEvery } from '../../../../support/assert-every.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
 import { cache, connect, database, dial, pass, setting, works } from './driver-world.ts';
 
@@ -192,10 +193,10 @@ test('no channel is replaced merely to resolve its name while four retired ones 
   }
   await pass(clock, 40 * 60_000);
   assert.equal(the.fake.count('start'), 5);
-  assert.ok(streams.every(({ destroyed }) => !destroyed));
+  assertEvery(streams, ({ destroyed }) => !destroyed, 'the stream is open');
   streams[2]?.destroy();
   await eventually('a fresh session as soon as there is room', () => session.facts.sessionId === 'operator-5');
-  assert.ok(streams.every(({ destroyed }, index) => destroyed === (index === 2)));
+  assertEvery(streams, ({ destroyed }, index) => destroyed === (index === 2), 'only the third stream is closed');
 });
 
 test('the end of the channel in use leaves the connections of the retired one alone', async () => {
@@ -239,7 +240,7 @@ test('clients that are slower than the tunnel for a moment cost no session and n
     await pass(clock, 8_000);
   }
   await pass(clock, 40_000);
-  assert.ok(streams.every(({ destroyed }) => !destroyed));
+  assertEvery(streams, ({ destroyed }) => !destroyed, 'the stream is open');
   assert.equal(the.fake.count('start'), 2);
 });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { Liveness, type LivenessAction } from '../../../../../../src/sidecar/drivers/ssh/channels/liveness.ts';
+import { assertEvery } from '../../../../../support/assert-every.ts';
 
 /** A connection on a simulated clock; `bytes` is what it received so far. */
 class Simulation {
@@ -32,7 +33,7 @@ describe('liveness', () => {
       if (action === 'ping') simulation.bytes += 1;
     });
     assert.equal(simulation.first('ping'), 2000);
-    assert.ok(simulation.actions.every(({ action }) => action === 'ping'));
+    assertEvery(simulation.actions, ({ action }) => action === 'ping', 'only pings');
     assert.equal(simulation.liveness.suspect, false);
   });
 
@@ -77,7 +78,7 @@ describe('liveness', () => {
     const simulation = new Simulation();
     simulation.run(14_000);
     const asked = simulation.actions.filter(({ action }) => action === 'askKernel');
-    assert.ok(asked.every(({ at }) => at >= 4000));
+    assertEvery(asked, ({ at }) => at >= 4000, 'no question before four seconds');
     assert.ok(asked.length >= 5 && asked.length <= 11, `${asked.length}`);
   });
 

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { TunnelError } from '../../../../../../../src/contract/errors.ts';
+import { assertEvery } from '../../../../../../support/assert-every.ts';
 import { settle } from '../../../../../../support/fake-clock.ts';
 import { naiveFrames } from '../../naive-codec.ts';
 import { finish, pair, push } from './agent-side.ts';
@@ -39,7 +40,11 @@ test('bytes go both ways unchanged, however messages and chunks are cut', async 
         await agent.take(multiplexer);
         const all = Buffer.concat(writes);
         assert.ok(agent.dataOf(3).equals(all));
-        assert.ok(agent.messages.every((length) => length > 0 && length <= payloadBytes));
+        assertEvery(
+          agent.messages,
+          (length) => length > 0 && length <= payloadBytes,
+          'messages within the limit of the payload',
+        );
         const answer = Buffer.concat([push(3, all), finish(3)]);
         for (let at = 0; at < answer.length; at += cut) multiplexer.receive(answer.subarray(at, at + cut));
         await settle();
