@@ -73,10 +73,5 @@ export default defineConfig({
         'eslint/max-lines-per-function': ['error', { max: 60, skipBlankLines: true, skipComments: true }],
       },
     },
-    // A table of series is one statement. The controller's start reads from top to bottom.
-    {
-      files: ['src/controller/kube/base/metrics.ts', 'src/controller/main.ts'],
-      rules: { 'eslint/max-lines-per-function': 'off' },
-    },
   ],
 });

@@ -65,7 +65,7 @@ export function controllerMetrics(
     statusWrites: new Counter({ name: 'portforward_status_writes_total', help: 'Writes of a status', registers }),
     repairs: new Counter({
       name: 'portforward_repairs_total',
-      help: 'Objects of tunnels that somebody else had changed or deleted and that were made right again',
+      help: 'Objects of tunnels that somebody else changed or deleted and that the operator restored',
       registers,
     }),
   };

@@ -46,83 +46,100 @@ const requestBuckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60];
 
 /** Registers every series in `registry`. Call it once per registry and hand the result to every part. */
 export function kubeMetrics(registry: Registry): KubeMetrics {
-  const registers = [registry];
+  const make = makers(registry);
   const beforeScrape = new Set<() => void>();
-  const queueLabels = ['name', 'controller'] as const;
-  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> =>
-    new Counter<L>({ name, help, labelNames: [...labelNames], registers });
-  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> =>
-    new Gauge<L>({ name, help, labelNames: [...labelNames], registers });
-  const histogram = <L extends string>(
+  return {
+    ...reconcileSeries(make),
+    ...queueSeries(make, beforeScrape),
+    ...requestSeries(make),
+    ...otherSeries(make),
+    beforeScrape,
+  };
+}
+
+const makers = (registry: Registry) => ({
+  counter: <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> =>
+    new Counter<L>({ name, help, labelNames: [...labelNames], registers: [registry] }),
+  /** `collect` runs before the gauge is printed. */
+  gauge: <L extends string>(name: string, help: string, labelNames: readonly L[], collect?: () => void): Gauge<L> =>
+    new Gauge<L>({ name, help, labelNames: [...labelNames], registers: [registry], ...(collect && { collect }) }),
+  histogram: <L extends string>(
     name: string,
     help: string,
     labelNames: readonly L[],
     buckets: number[],
-  ): Histogram<L> => new Histogram<L>({ name, help, labelNames: [...labelNames], buckets, registers });
-  return {
-    reconcileTotal: counter('controller_runtime_reconcile_total', 'Reconciles by result', ['controller', 'result']),
-    reconcileErrors: counter('controller_runtime_reconcile_errors_total', 'Reconciles that failed', ['controller']),
-    terminalReconcileErrors: counter(
-      'controller_runtime_terminal_reconcile_errors_total',
-      'Reconciles that failed and are not tried again',
-      ['controller'],
-    ),
-    reconcilePanics: counter('controller_runtime_reconcile_panics_total', 'Reconciles that failed by a bug', [
-      'controller',
-    ]),
-    reconcileTimeouts: counter('controller_runtime_reconcile_timeouts_total', 'Reconciles that met their deadline', [
-      'controller',
-    ]),
-    reconcileTime: histogram(
-      'controller_runtime_reconcile_time_seconds',
-      'Time per reconcile',
-      ['controller'],
-      reconcileBuckets,
-    ),
-    maxConcurrentReconciles: gauge('controller_runtime_max_concurrent_reconciles', 'Workers', ['controller']),
-    activeWorkers: gauge('controller_runtime_active_workers', 'Workers that reconcile at the moment', ['controller']),
-    queueDepth: gauge('workqueue_depth', 'Keys that wait for a worker', ['name', 'controller', 'priority']),
-    queueAdds: counter('workqueue_adds_total', 'Keys added', queueLabels),
-    queueDuration: histogram(
-      'workqueue_queue_duration_seconds',
-      'Time a key waits for a worker',
-      queueLabels,
-      queueBuckets,
-    ),
-    workDuration: histogram('workqueue_work_duration_seconds', 'Time a worker holds a key', queueLabels, queueBuckets),
-    unfinishedWork: new Gauge({
-      name: 'workqueue_unfinished_work_seconds',
-      help: 'Sum of the ages of running work',
-      labelNames: [...queueLabels],
-      registers,
-      collect: () => {
-        for (const refresh of beforeScrape) refresh();
-      },
-    }),
-    longestRunning: gauge('workqueue_longest_running_processor_seconds', 'Age of the oldest running work', queueLabels),
-    queueRetries: counter('workqueue_retries_total', 'Keys added again after a failure', queueLabels),
-    requestsTotal: counter('rest_client_requests_total', 'Requests to the API server', ['code', 'method', 'host']),
-    requestDuration: histogram(
-      'rest_client_request_duration_seconds',
-      'Time until the response began',
-      ['verb', 'host'],
-      requestBuckets,
-    ),
-    rateLimiterDuration: histogram(
-      'rest_client_rate_limiter_duration_seconds',
-      'Time a write waited for its turn',
-      ['verb', 'host'],
-      requestBuckets,
-    ),
-    warningsTotal: counter('rest_client_warnings_total', 'Warning headers of the API server', ['host']),
-    leaderStatus: gauge('leader_election_master_status', '1 while this process leads', ['name']),
-    leaderSlowpath: counter('leader_election_slowpath_total', 'Renewals that had to read the lease first', ['name']),
-    reflectorLastActivity: gauge('reflector_last_activity_seconds', 'Unix time of the last sign of life of a watch', [
-      'kind',
-    ]),
-    reflectorLists: counter('reflector_lists_total', 'Full reads of a kind', ['kind']),
-    reflectorWatches: counter('reflector_watches_total', 'Watches opened', ['kind']),
-    eventsDropped: counter('event_recorder_dropped_total', 'Events that were not written', ['cause']),
-    beforeScrape,
-  };
-}
+  ): Histogram<L> => new Histogram<L>({ name, help, labelNames: [...labelNames], buckets, registers: [registry] }),
+});
+
+type Makers = ReturnType<typeof makers>;
+
+const reconcileSeries = ({ counter, gauge, histogram }: Makers) => ({
+  reconcileTotal: counter('controller_runtime_reconcile_total', 'Reconciles by result', ['controller', 'result']),
+  reconcileErrors: counter('controller_runtime_reconcile_errors_total', 'Reconciles that failed', ['controller']),
+  terminalReconcileErrors: counter(
+    'controller_runtime_terminal_reconcile_errors_total',
+    'Reconciles that failed and are not tried again',
+    ['controller'],
+  ),
+  reconcilePanics: counter('controller_runtime_reconcile_panics_total', 'Reconciles that failed by a bug', [
+    'controller',
+  ]),
+  reconcileTimeouts: counter('controller_runtime_reconcile_timeouts_total', 'Reconciles that met their deadline', [
+    'controller',
+  ]),
+  reconcileTime: histogram(
+    'controller_runtime_reconcile_time_seconds',
+    'Time per reconcile',
+    ['controller'],
+    reconcileBuckets,
+  ),
+  maxConcurrentReconciles: gauge('controller_runtime_max_concurrent_reconciles', 'Workers', ['controller']),
+  activeWorkers: gauge('controller_runtime_active_workers', 'Workers that reconcile at the moment', ['controller']),
+});
+
+const queueLabels = ['name', 'controller'] as const;
+
+const queueSeries = ({ counter, gauge, histogram }: Makers, beforeScrape: ReadonlySet<() => void>) => ({
+  queueDepth: gauge('workqueue_depth', 'Keys that wait for a worker', ['name', 'controller', 'priority']),
+  queueAdds: counter('workqueue_adds_total', 'Keys added', queueLabels),
+  queueDuration: histogram(
+    'workqueue_queue_duration_seconds',
+    'Time a key waits for a worker',
+    queueLabels,
+    queueBuckets,
+  ),
+  workDuration: histogram('workqueue_work_duration_seconds', 'Time a worker holds a key', queueLabels, queueBuckets),
+  unfinishedWork: gauge('workqueue_unfinished_work_seconds', 'Sum of the ages of running work', queueLabels, () => {
+    for (const refresh of beforeScrape) refresh();
+  }),
+  longestRunning: gauge('workqueue_longest_running_processor_seconds', 'Age of the oldest running work', queueLabels),
+  queueRetries: counter('workqueue_retries_total', 'Keys added again after a failure', queueLabels),
+});
+
+const requestSeries = ({ counter, histogram }: Makers) => ({
+  requestsTotal: counter('rest_client_requests_total', 'Requests to the API server', ['code', 'method', 'host']),
+  requestDuration: histogram(
+    'rest_client_request_duration_seconds',
+    'Time until the response began',
+    ['verb', 'host'],
+    requestBuckets,
+  ),
+  rateLimiterDuration: histogram(
+    'rest_client_rate_limiter_duration_seconds',
+    'Time a write waited for its turn',
+    ['verb', 'host'],
+    requestBuckets,
+  ),
+  warningsTotal: counter('rest_client_warnings_total', 'Warning headers of the API server', ['host']),
+});
+
+const otherSeries = ({ counter, gauge }: Makers) => ({
+  leaderStatus: gauge('leader_election_master_status', '1 while this process leads', ['name']),
+  leaderSlowpath: counter('leader_election_slowpath_total', 'Renewals that had to read the lease first', ['name']),
+  reflectorLastActivity: gauge('reflector_last_activity_seconds', 'Unix time of the last sign of life of a watch', [
+    'kind',
+  ]),
+  reflectorLists: counter('reflector_lists_total', 'Full reads of a kind', ['kind']),
+  reflectorWatches: counter('reflector_watches_total', 'Watches opened', ['kind']),
+  eventsDropped: counter('event_recorder_dropped_total', 'Events that were not written', ['cause']),
+});
