@@ -2,6 +2,7 @@
 // Level-based: takes only a key and writes nothing if nothing differs, so it may run at any time.
 // Neighbours: base/portforward.ts (validates), children/ (desired objects), ensure-children.ts (applies them), status/ (conditions).
 import { TunnelError } from '../contract/errors.ts';
+import { type Clock, systemClock } from '../process/clock.ts';
 import { classNameOf, type StoredPortForward, type ValidPortForward, validPortForward } from './base/portforward.ts';
 import type { TunnelSettings } from './base/settings.ts';
 import { templateOf } from './children/deployment.ts';
@@ -30,10 +31,12 @@ export interface ReconcileDependencies {
   readonly refusals: RefusalRetry;
   /** Called for a PortForward that is gone. */
   readonly forget: (key: ObjectKey, deployment: ObjectKey) => void;
+  readonly clock?: Clock;
 }
 
 export function reconciler(dependencies: ReconcileDependencies): Reconcile {
   const { settings, portForwards, podsOf, children, reader, statusWriter, refusals, forget } = dependencies;
+  const { clock = systemClock } = dependencies;
   return async (key: ObjectKey, context: ReconcileContext): Promise<ReconcileResult> => {
     const deploymentKey = keyOf({ ...nameOf(key), name: childName({ metadata: nameOf(key) }) });
     const stored = portForwards.get(key);
@@ -66,7 +69,7 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
     if (ensured.failure !== undefined && ensured.obstacle === undefined) throw ensured.failure;
     const written = mustKeepStatus(stored, pods, reader)
       ? undefined
-      : await statusWriter.write(stored, computeStatus(stored, observation, new Date()), context.signal);
+      : await statusWriter.write(stored, computeStatus(stored, observation, clock.date()), context.signal);
     if ('refusal' in wanted) await children.publishNotReady(!anyPodReady, stored, context.signal);
     const retryInMs = await refusals.retry(deployment, refusedPods(deployment) !== undefined, context);
     const again = requeue(ensured.againInMs, written?.againInMs, retryInMs);

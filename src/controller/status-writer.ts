@@ -5,6 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { apiVersion, kind } from '../contract/api/names.ts';
 import type { PortForwardStatus } from '../contract/api/status.ts';
 import { defined } from '../contract/defined.ts';
+import { type Clock, systemClock } from '../process/clock.ts';
 import type { Counter } from '../process/metrics.ts';
 import { portForwards, type StoredPortForward } from './base/portforward.ts';
 import { statusFieldManager } from './children/names.ts';
@@ -25,6 +26,7 @@ export interface StatusWriterOptions {
   readonly writes?: Counter;
   readonly repairs?: Counter;
   readonly pauses?: StatusPauses | undefined;
+  readonly clock?: Clock;
 }
 
 /** Minimum time between two writes of one status, in milliseconds. */
@@ -39,10 +41,12 @@ const standardPauses: StatusPauses = { detailsMs: 2_000, wordingMs: 10_000 };
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
+  readonly #clock: Clock;
   readonly #writtenAt = new Map<ObjectKey, number>();
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? systemClock;
   }
 
   /** Writes if it differs. @throws ApiError with `isConflict` if the PortForward changed meanwhile. */
@@ -54,7 +58,8 @@ export class StatusWriter {
     const { kube, latest, writes } = this.#options;
     if (isDeepStrictEqual(canonical(stored.status), canonical(status))) return { againInMs: changesInMs };
     const key = keyOf(stored.metadata);
-    const wait = (this.#writtenAt.get(key) ?? 0) + this.#pause(stored.status, status) - Date.now();
+    const writtenAt = this.#writtenAt.get(key) ?? Number.NEGATIVE_INFINITY;
+    const wait = writtenAt + this.#pause(stored.status, status) - this.#clock.now();
     if (wait > 0) return { againInMs: Math.min(wait, changesInMs ?? wait) };
     const { name, namespace, resourceVersion } = stored.metadata;
     const metadata = {
@@ -70,7 +75,7 @@ export class StatusWriter {
       throw error;
     }
     writes?.inc();
-    this.#writtenAt.set(key, Date.now());
+    this.#writtenAt.set(key, this.#clock.now());
     for (const transition of transitions(stored.status, status)) this.#record(stored, 'Reconcile', transition);
     return { againInMs: changesInMs };
   }

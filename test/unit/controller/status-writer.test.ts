@@ -1,6 +1,6 @@
 // What is written at once, what waits, what not at all.
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import type { PortForwardStatus } from '../../../src/contract/api/status.ts';
 import type { StoredPortForward } from '../../../src/controller/base/portforward.ts';
 import { ApiError } from '../../../src/controller/kube/base/api-error.ts';
@@ -12,12 +12,13 @@ import type { Observation } from '../../../src/controller/status/conditions.ts';
 import { computeStatus } from '../../../src/controller/status/status.ts';
 import { StatusWriter } from '../../../src/controller/status-writer.ts';
 import { assertEvery } from '../../support/assert-every.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { portForward } from './portforwards.ts';
 import { carrying, failing, lostTunnel, observation, readyTunnel } from './status/observed.ts';
 
 /** A PortForward whose status is written as the real one is, against a kube that answers with what it is given. */
-function rig(t: TestContext) {
-  t.mock.timers.enable({ apis: ['Date'], now: Date.UTC(2026, 0, 1) });
+function rig() {
+  const clock = new FakeClock();
   let live: StoredPortForward = { ...portForward(), status: { observedGeneration: -1 } };
   const written: PortForwardStatus[] = [];
   const events: EventInput[] = [];
@@ -31,28 +32,29 @@ function rig(t: TestContext) {
     kube: { applyStatus } as unknown as Kube,
     latest: new ReadYourWrites(new Store<StoredPortForward>()),
     events: { record: (event) => void events.push(event) },
+    clock,
   });
   const pass = async (seen: Partial<Observation>): Promise<number | undefined> => {
-    const computed = computeStatus(live, observation(seen), new Date());
+    const computed = computeStatus(live, observation(seen), clock.date());
     return (await writer.write(live, computed, new AbortController().signal)).againInMs;
   };
-  return { written, events, pass, wait: (ms: number) => t.mock.timers.tick(ms) };
+  return { written, events, pass, wait: (ms: number) => clock.advance(ms) };
 }
 
 const lost = (message: string) => ({ tunnels: [lostTunnel(failing('BastionTimeout', message))] });
 
-test('the same status is written once', async (t) => {
-  const { written, pass } = rig(t);
+test('the same status is written once', async () => {
+  const { written, pass } = rig();
   await pass({});
   await pass({});
   assert.equal(written.length, 1);
 });
 
-test('the way up is a few writes, however many steps it has', async (t) => {
-  const { written, pass, wait } = rig(t);
+test('the way up is a few writes, however many steps it has', async () => {
+  const { written, pass, wait } = rig();
   await pass({ tunnels: [] });
   for (let step = 0; step < 10; step += 1) {
-    wait(100);
+    await wait(100);
     await pass({ tunnels: [lostTunnel(undefined, `pod-${step}`)] });
     await pass({ tunnels: [readyTunnel({ ...carrying, ports: [{ name: 'postgres', reachable: null }] })] });
   }
@@ -61,33 +63,33 @@ test('the way up is a few writes, however many steps it has', async (t) => {
   assert.equal(written.length, 2, 'that it is ready is told at once');
 });
 
-test('a loss and another reason are told at once, another wording later, and it is known when', async (t) => {
-  const { written, pass, wait } = rig(t);
+test('a loss and another reason are told at once, another wording later, and it is known when', async () => {
+  const { written, pass, wait } = rig();
   await pass({});
   await pass(lost('first'));
   assert.equal(written.length, 2);
   assert.equal(await pass(lost('second')), 10_000);
-  wait(4_000);
+  await wait(4_000);
   assert.equal(await pass(lost('third')), 6_000);
   assert.equal(written.length, 2);
-  wait(6_000);
+  await wait(6_000);
   await pass(lost('third'));
   assert.equal(written.length, 3);
   await pass({ tunnels: [lostTunnel(failing('BastionRefused'))] });
   assert.equal(written.length, 4);
 });
 
-test('details of pods wait for each other', async (t) => {
-  const { written, pass, wait } = rig(t);
+test('details of pods wait for each other', async () => {
+  const { written, pass, wait } = rig();
   await pass({});
   assert.equal(await pass({ tunnels: [readyTunnel(carrying, 'a'), readyTunnel(carrying, 'b')] }), 2_000);
-  wait(2_000);
+  await wait(2_000);
   await pass({ tunnels: [readyTunnel(carrying, 'a'), readyTunnel(carrying, 'b')] });
   assert.equal(written.length, 2);
 });
 
-test('an Event tells each transition once, and is about the PortForward', async (t) => {
-  const { events, pass } = rig(t);
+test('an Event tells each transition once, and is about the PortForward', async () => {
+  const { events, pass } = rig();
   await pass({ tunnels: [] });
   await pass({});
   await pass({});
@@ -103,8 +105,8 @@ test('an Event tells each transition once, and is about the PortForward', async 
   );
 });
 
-test('a PortForward that was deleted meanwhile is no failure', async (t) => {
-  t.mock.timers.enable({ apis: ['Date'], now: 0 });
+test('a PortForward that was deleted meanwhile is no failure', async () => {
+  const clock = new FakeClock();
   const applyStatus = () => Promise.reject(new ApiError('PATCH /x', 404, { reason: 'NotFound' }));
   const writer = new StatusWriter({
     kube: { applyStatus } as unknown as Kube,
@@ -112,5 +114,5 @@ test('a PortForward that was deleted meanwhile is no failure', async (t) => {
     events: { record: () => assert.fail('nothing happened') },
   });
   const stored = portForward();
-  await writer.write(stored, computeStatus(stored, observation(), new Date()), new AbortController().signal);
+  await writer.write(stored, computeStatus(stored, observation(), clock.date()), new AbortController().signal);
 });
