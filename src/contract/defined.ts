@@ -1,4 +1,4 @@
-// Optional fields of an object without a spread for each. Neighbours: whoever builds an object whose fields may be absent.
+// Optional fields of an object without a spread for each. Used wherever an object is built whose fields may be absent.
 
 /** The same fields; those that may be undefined are optional instead. */
 type Defined<T> = { [Name in keyof T as undefined extends T[Name] ? never : Name]: T[Name] } & {

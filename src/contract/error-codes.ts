@@ -1,6 +1,6 @@
 // The closed list of what can go wrong, shared by both halves: the sidecar's errors, the conditions' reasons, docs/errors.md and the
-// log all use these codes. Machines switch on the code, never on a text; people read the sentence and the remedy. A remedy is written
-// here and nowhere else.
+// log all use these codes. Machines switch on the code, never on a text; people read the sentence and the remedy. What helps
+// against every error of a code is written here; a sentence may name a more exact remedy.
 // Neighbours: errors.ts makes errors of the codes, scripts/generate/errors-page.ts makes docs/errors.md of them.
 import { clusterErrorCodes } from './cluster-error-codes.ts';
 import { code, type ErrorCode } from './error-code.ts';

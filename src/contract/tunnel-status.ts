@@ -1,5 +1,4 @@
-// What a tunnel pod says of itself at /statusz and what the controller reads there: the only way in which the truth of the data path
-// travels to the PortForward's status. Text in it is ours, but the controller still treats it as untrusted (length, control characters).
+// What a tunnel pod reports at /statusz and the controller reads there: the only way from the data path to the PortForward's status. Text in it is ours, but the controller still treats it as untrusted (length, control characters).
 // Neighbours: sidecar/status.ts writes it, controller/status/ reads it.
 import { z } from 'zod';
 

@@ -1,4 +1,4 @@
-// Condition types, and the reasons that are not errors (those are the codes of contract/error-codes.ts).
+// Condition types, and the reasons that are not errors (errors are the codes of contract/error-codes.ts).
 // Neighbours: status.ts, controller/status.
 
 /** In the order in which they are shown. Reconciling and Stalled are abnormal-true: absent when all is normal (kstatus). */

@@ -1,4 +1,4 @@
-// status: what the operator tells. Only it writes here.
+// status: what the operator reports. Nothing else writes it.
 // Neighbours: condition.ts (types and reasons), portforward.ts; controller/status computes it.
 import { z } from 'zod';
 import { integer, listBy, text } from './building-blocks.ts';

@@ -1,5 +1,5 @@
 // The verdict of `portforward check` on one parsed YAML document, as the API server would give it: which kind it is, then schema and rules.
-// Pure; reading files, splitting them into documents and printing is the command's.
+// Pure: src/cli/ reads the files, splits them into documents and prints.
 // Neighbours: parse.ts, src/cli/.
 import { apiVersion, group, kind } from './names.ts';
 import { type Issue, parsePortForward } from './parse.ts';

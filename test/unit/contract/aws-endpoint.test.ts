@@ -1,3 +1,4 @@
+// Which addresses may get signed requests: AWS’s own and allowed ones, and no error repeats a secret part of an address.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkEndpoints, checkedEndpoint, throughEndpoint } from '../../../src/contract/aws-endpoint.ts';

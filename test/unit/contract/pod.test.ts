@@ -1,3 +1,4 @@
+// Listen ports: unprivileged, one for each Service port, and the same in whatever order the ports are listed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,3 +1,4 @@
+// The sidecar’s config as it is computed from a document.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parsePortForward } from '../../../src/contract/api/parse.ts';

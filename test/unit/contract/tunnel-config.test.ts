@@ -1,3 +1,4 @@
+// The config as the sidecar reads it: what it accepts, and how it names what is wrong.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TunnelError } from '../../../src/contract/errors.ts';

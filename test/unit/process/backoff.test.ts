@@ -1,3 +1,4 @@
+// Delays before retries: they double, stay under the cap and are spread out.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

@@ -1,3 +1,4 @@
+// A log line: its form, its levels, and that no secret gets into it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLog, silentLog } from '../../../src/process/log.ts';

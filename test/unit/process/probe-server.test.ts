@@ -1,3 +1,4 @@
+// The admin port: exact paths, limited answers, and nothing left open after the signal.
 import assert from 'node:assert/strict';
 import { getEventListeners, once } from 'node:events';
 import { connect } from 'node:net';

@@ -1,3 +1,4 @@
+// A process from start to exit, each in a child process: exit codes, signals and the deadline of stopping.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,3 +1,4 @@
+// The test runner counts what happened and names what did not end.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
