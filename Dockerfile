@@ -3,7 +3,8 @@
 #   docker build .                                              compiles inside; needs a network
 #   docker build --target prebuilt --build-arg BASE_IMAGE=… .   takes dist/ as `npm run build` left it here; needs none
 #
-# npm run build:image does either with the builder that this machine has.
+# npm run build:image does either with the builder that this machine has, for its architecture. npm run release makes the image of a release,
+# for both, on a base that is named by its digest; it reads the stage runtime below.
 ARG BASE_IMAGE=gcr.io/distroless/nodejs24-debian13:nonroot
 # The release that the tests run on, with its headers and a C++ compiler for ssh2's native crypto.
 ARG BUILD_IMAGE=docker.io/library/node:24.21.0-trixie
@@ -31,6 +32,8 @@ COPY package.json package-lock.json ./
 COPY scripts/ scripts/
 COPY src/ src/
 RUN ["node", "scripts/run.mjs", "scripts/build.ts"]
+# 8 MB that nothing reads at run time; a release has them beside the image.
+RUN find dist -name '*.map' -delete
 
 FROM runtime
 COPY --from=compiled /source/dist/ /app/

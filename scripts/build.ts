@@ -1,44 +1,21 @@
 // Sources → dist/: CommonJS bundles that run without node_modules (an ESM bundle of ssh2 dies on __dirname), one for the command line,
 // one for each part that it loads and one for the packages that few tunnels need, so that a process reads only what it runs. ssh2's native crypto lies beside them.
-// Neighbours: src/main.ts (names the parts by its lazy imports), Dockerfile (takes dist/ as it is).
+// `--output DIR` puts them elsewhere.
+// Neighbours: src/main.ts (names the parts by its lazy imports), Dockerfile (takes dist/ as it is), build/bundling.ts (options for esbuild).
 import { execFileSync } from 'node:child_process';
-import { globSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { cpSync, globSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { bundling, onlyEnglish } from './build/bundling.ts';
 
 const root = join(import.meta.dirname, '..');
-const output = join(root, 'dist');
+const { values } = parseArgs({ options: { output: { type: 'string', default: join(root, 'dist') } } });
+const output = resolve(values.output);
 // Built beside and then put in its place, so that nobody ever finds half of it.
 const workshop = join(root, `dist.${process.pid}`);
 const main = join(root, 'src', 'main.ts');
-const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-
-const common: BuildOptions = {
-  bundle: true,
-  platform: 'node',
-  target: 'node24',
-  format: 'cjs',
-  outExtension: { '.js': '.cjs' },
-  outdir: workshop,
-  // Names stay as they are: stack traces in logs can be read, and (measured) a sidecar needs 5 MB less than with names kept beside short ones.
-  minifyWhitespace: true,
-  minifySyntax: true,
-  sourcemap: true,
-  sourcesContent: false,
-  legalComments: 'linked',
-  loader: { '.node': 'copy' },
-  assetNames: '[name]',
-  // Optional and native: ssh2 asks it for CPU features and does without.
-  external: ['cpu-features'],
-  define: {
-    'import.meta.url': 'importMetaUrl',
-    'import.meta.dirname': '__dirname',
-    'process.env.PORTFORWARD_VERSION': JSON.stringify(version),
-  },
-  banner: { js: "const importMetaUrl=require('node:url').pathToFileURL(__filename).href;" },
-  logLevel: 'warning',
-  absWorkingDir: root,
-};
+const common: BuildOptions = { ...bundling(), outdir: workshop };
 
 /** Collects what src/main.ts imports lazily, by bundle name, and leaves those imports in place. */
 function partsOf(parts: Map<string, string>): Plugin {
@@ -73,17 +50,6 @@ function librariesOf(libraries: Set<string>): Plugin {
   };
 }
 
-/** zod brings its sentences in fifty languages; English alone saves a sidecar 3 MB. */
-const onlyEnglish: Plugin = {
-  name: 'only-english',
-  setup(bundler) {
-    bundler.onLoad({ filter: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, ({ path }) => ({
-      contents: "export { default as en } from './en.js';",
-      resolveDir: dirname(path),
-    }));
-  },
-};
-
 const parts = new Map<string, string>();
 const libraries = new Set<string>();
 try {
@@ -110,8 +76,12 @@ try {
   const ask = [join(workshop, 'portforward.cjs'), 'version', '--check-crypto'];
   console.log(execFileSync(process.execPath, ask, { encoding: 'utf8' }).trim());
   rmSync(output, { recursive: true, force: true });
-  renameSync(workshop, output);
-  console.log(`dist/: portforward.cjs, ${[...parts.keys(), 'libraries'].map((name) => `${name}.cjs`).join(', ')}`);
+  if (dirname(output) === root) renameSync(workshop, output);
+  // Another folder may be on another file system.
+  else cpSync(workshop, output, { recursive: true });
+  console.log(
+    `${basename(output)}/: portforward.cjs, ${[...parts.keys(), 'libraries'].map((name) => `${name}.cjs`).join(', ')}`,
+  );
 } finally {
   rmSync(workshop, { recursive: true, force: true });
 }

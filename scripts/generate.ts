@@ -1,8 +1,9 @@
-// Writes every generated file from its source in src/; `--check` writes nothing, names the stale ones and exits with 1.
+// Writes every generated file from its source in src/ or helm/values.yaml; `--check` writes nothing, names the stale ones and exits with 1.
 // Neighbours: generate/ has one file per kind of output; check.ts runs this with --check.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { apiPage } from './generate/api-page.ts';
+import { chartReadme } from './generate/chart-readme.ts';
 import { chartRules } from './generate/chart-rules.ts';
 import { crdTemplate, crdYaml } from './generate/crd.ts';
 import { errorsPage } from './generate/errors-page.ts';
@@ -13,6 +14,7 @@ const outputs: readonly { readonly path: string; readonly content: () => string 
   { path: 'crds/portforward.yaml', content: crdYaml },
   { path: 'helm/templates/crd.yaml', content: crdTemplate },
   { path: 'helm/templates/_rules.tpl', content: chartRules },
+  { path: 'helm/README.md', content: chartReadme },
   { path: 'docs/reference/api.md', content: apiPage },
   { path: 'docs/errors.md', content: errorsPage },
 ];

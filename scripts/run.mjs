@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { patchedObjectWrap } from './object-wrap.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const modules = join(root, 'node_modules');
@@ -100,20 +101,6 @@ function headers(node) {
   return got.status === 0 ? headersHere(node) : undefined;
 }
 
-/**
- * node_object_wrap.h as it was before 24.19: that release gave every wrapped object an environment cleanup hook, and its removal
- * aborts the process when the garbage collector frees the object (nodejs/node issue 65446, mscdex/ssh2 issue 1511; measured with 24.21).
- * The compiler reads this copy first, so the header's own guard keeps the other one out.
- */
-function patchedObjectWrap(directory) {
-  const header = join(directory, 'include', 'node', 'node_object_wrap.h');
-  const text = readFileSync(header, 'utf8').replaceAll(/^\s*(Add|Remove)CleanupHook\(\);\n/gm, '');
-  mkdirSync(cache, { recursive: true });
-  const file = join(cache, 'node_object_wrap.h');
-  writeFileSync(file, text);
-  return file;
-}
-
 /** Frees ciphers until the garbage collector has run many times by itself: a binding that aborts does so here. */
 const survivesCollection = `
 const { bindingAvailable, createCipher, CIPHER_INFO } = require('ssh2/lib/protocol/crypto.js');
@@ -137,7 +124,7 @@ function nativeCrypto(node) {
   rmSync(join(folder, 'build'), { recursive: true, force: true });
   say("building ssh2's native crypto");
   const args = [join(modules, 'node-gyp', 'bin', 'node-gyp.js'), 'rebuild', '--silent'];
-  const flags = directory === undefined ? '' : `-include ${patchedObjectWrap(directory)}`;
+  const flags = directory === undefined ? '' : `-include ${patchedObjectWrap(directory, cache)}`;
   if (directory !== undefined) args.push(`--nodedir=${directory}`);
   const built = spawnSync(node, args, {
     cwd: folder,

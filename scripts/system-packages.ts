@@ -23,6 +23,12 @@ const peers: ReadonlyArray<readonly [packageName: string, program: string]> = [
   ['curl', 'curl'],
   ['buildah', 'buildah'],
   ['mmdebstrap', 'mmdebstrap'],
+  // A release is for both architectures: its native parts are compiled for the other one, and its image is started.
+  process.arch === 'arm64'
+    ? ['g++-x86-64-linux-gnu', 'x86_64-linux-gnu-g++']
+    : ['g++-aarch64-linux-gnu', 'aarch64-linux-gnu-g++'],
+  ['qemu-user-static', 'qemu-aarch64-static'],
+  ['skopeo', 'skopeo'],
 ];
 
 /** Returns when every peer's program is there. @throws Error that names what is missing and the command that installs it. */

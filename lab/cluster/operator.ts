@@ -82,7 +82,14 @@ function helm(cluster: Cluster, args: readonly string[]): Promise<string> {
 async function ensureProductImage(cluster: Cluster, log: Log): Promise<string> {
   return withLock(join(cacheDirectory(), 'product-image.lock'), async () => {
     const hash = createHash('sha256');
-    const sources = ['src/**/*.ts', 'scripts/build.ts', 'Dockerfile', 'package.json', 'package-lock.json'];
+    const sources = [
+      'src/**/*.ts',
+      'scripts/build.ts',
+      'scripts/build/*.ts',
+      'Dockerfile',
+      'package.json',
+      'package-lock.json',
+    ];
     for (const file of globSync(sources, { cwd: root }).toSorted())
       hash.update(file).update(readFileSync(join(root, file)));
     const tag = `test-${hash.digest('hex').slice(0, 12)}`;

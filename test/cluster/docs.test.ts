@@ -42,6 +42,18 @@ const notRun: readonly (readonly [RegExp, string])[] = [
     'it compiles in a container with a network; operator.ts builds the Dockerfile’s stage prebuilt, which takes the bundle of the same sources',
   ],
   [/^docker push /, 'it needs a registry of the reader’s'],
+  [
+    /^(sha256sum|install|npm install|mkdir image) /,
+    'it takes files of a release; test/integration/release/ checks and installs those of a folder that it makes',
+  ],
+  [
+    /^(skopeo|oras|helm push) ?/,
+    'it needs a registry of the reader’s; test/integration/release/ copies with skopeo, the others are not here',
+  ],
+  [
+    /^helm install portforward oci:/,
+    'it needs a registry of the reader’s; test/integration/release/ pulls the chart of a release from one',
+  ],
   [/^portforward open /, 'it runs until Ctrl-C; test/integration/cli/ runs it against a real bastion'],
   [/^aws /, 'it changes an AWS account; what the first of them take is made and read back below'],
   [/^kubectl apply$/, 'a word of a sentence, without a file'],

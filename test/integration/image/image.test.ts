@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -123,6 +123,15 @@ test('every command loads from the bundle alone: controller, sidecar, open, chec
   assert.match(open.output, /there is no such file/);
   const check = inside(['check', '-f', '/nowhere.yaml']);
   assert.equal(check.status, 2, check.output);
+});
+
+test('no source map is in it', () => {
+  const names = readdirSync(join(files, 'app'), { recursive: true }).map(String);
+  assert.ok(names.includes('portforward.cjs'));
+  assert.deepEqual(
+    names.filter((name) => name.endsWith('.map')),
+    [],
+  );
 });
 
 test('what the product adds to its base stays small', () => {

@@ -1,0 +1,1 @@
+export function patchedObjectWrap(headers: string, folder: string): string;

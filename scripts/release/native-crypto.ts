@@ -1,0 +1,64 @@
+// ssh2's native crypto for each architecture, by Debian's compiler for it and the headers of the very Node it will run in. Compiled once
+// for its sources, Node and compiler; kept in the cache.
+// Neighbours: image.ts and one-file.ts take it; scripts/run.mjs builds the one that runs from sources.
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { cacheDirectory } from '../../lab/base/places.ts';
+import { command } from '../../lab/process/command.ts';
+import { findProgram } from '../../lab/programs/find-program.ts';
+import { patchedObjectWrap } from '../object-wrap.mjs';
+import type { Architecture } from './architectures.ts';
+import { npmPackage } from './npm-packages.ts';
+import { Refused } from './refused.ts';
+
+const modules = join(import.meta.dirname, '..', '..', 'node_modules');
+const source = join(modules, 'ssh2', 'lib', 'protocol', 'crypto');
+
+/** The binding's file. @throws Refused where the compiler is missing, CommandFailed with its words. */
+export async function nativeCrypto({ node, triple, compilerPackage }: Architecture): Promise<string> {
+  const compiler = `${triple}-g++`;
+  if (findProgram(compiler) === undefined) {
+    throw new Refused(`${compiler} compiles the native parts for ${node}: install it (Debian: ${compilerPackage})`);
+  }
+  const headers = await npmPackage(`node-linux-${node}`);
+  const key = createHash('sha256').update(await command(compiler, ['--version']));
+  for (const file of [join(source, 'binding.gyp'), join(source, 'src', 'binding.cc'), import.meta.filename]) {
+    key.update(readFileSync(file));
+  }
+  const file = join(
+    cacheDirectory(),
+    'release',
+    `${headers.slice(dirname(headers).length + 1)}-${key.digest('hex').slice(0, 16)}.sshcrypto`,
+  );
+  if (existsSync(file)) return file;
+
+  const work = mkdtempSync(join(tmpdir(), 'portforward-crypto-'));
+  try {
+    cpSync(join(source, 'binding.gyp'), join(work, 'binding.gyp'));
+    cpSync(join(source, 'src'), join(work, 'src'), { recursive: true });
+    const own = join(work, 'headers');
+    mkdirSync(own);
+    const gyp = [join(modules, 'node-gyp', 'bin', 'node-gyp.js'), 'rebuild', '--silent'];
+    await command(process.execPath, [...gyp, `--arch=${node}`, `--nodedir=${headers}`], {
+      cwd: work,
+      timeoutMs: 10 * 60_000,
+      env: {
+        NODE_PATH: modules,
+        CC: `${triple}-gcc`,
+        CXX: compiler,
+        // The compiler writes the name of its folder into what it makes otherwise.
+        CXXFLAGS: `-ffile-prefix-map=${work}=. -include ${patchedObjectWrap(headers, own)}`,
+        LDFLAGS: '-s',
+        PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
+      },
+    });
+    const made = readFileSync(join(work, 'build', 'Release', 'sshcrypto.node'));
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, made);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return file;
+}

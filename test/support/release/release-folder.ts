@@ -1,0 +1,56 @@
+// A release of the sources as they are, made by the command that makes real ones and kept in the cache by everything that goes into it.
+// Neighbours: base-layout.ts; test/integration/release/ judges it.
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { cacheDirectory } from '../../../lab/base/places.ts';
+import { command } from '../../../lab/process/command.ts';
+import { withLock } from '../../../lab/process/lock.ts';
+import { baseLayout } from './base-layout.ts';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+
+/** The version that the sources name. */
+export const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+
+export interface ReleaseFolder {
+  readonly folder: string;
+  readonly base: string;
+}
+
+/** Makes it where the cache lacks it: about half a minute on two idle cores, once Node, compiler and base are there. */
+export async function releaseFolder(): Promise<ReleaseFolder> {
+  const base = await baseLayout();
+  const kept = join(cacheDirectory(), 'release', 'folders');
+  mkdirSync(kept, { recursive: true });
+  const folder = join(kept, await keyOf(base));
+  await withLock(join(kept, 'lock'), async () => {
+    if (existsSync(folder)) return;
+    // One is 290 MB: those of other sources are not kept.
+    for (const name of readdirSync(kept))
+      if (name !== 'lock') rmSync(join(kept, name), { recursive: true, force: true });
+    await makeRelease(folder, base);
+  });
+  return { folder, base };
+}
+
+/** `npm run release` into `folder`, as a rehearsal: tests run on sources that are in the middle of a change. */
+async function makeRelease(folder: string, base: string, env: Record<string, string> = {}): Promise<void> {
+  const args = ['scripts/release.ts', '--version', version, '--base', base, '--output', folder, '--rehearsal'];
+  await command(process.execPath, args, { cwd: root, timeoutMs: 8 * 60_000, env });
+}
+
+async function keyOf(base: string): Promise<string> {
+  const hash = createHash('sha256').update(base);
+  const commit = await command('git', ['-C', root, 'log', '-1', '--format=%H']);
+  hash
+    .update(commit)
+    .update((await command('git', ['-C', root, 'status', '--porcelain'])) === '' ? 'clean' : 'changed');
+  const files = ['src/**/*.ts', 'scripts/**/*.{ts,mjs}', 'helm/**', '*.json', 'Dockerfile', 'CHANGELOG.md', 'LICENSE'];
+  for (const entry of globSync(files, { cwd: root, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const file = join(entry.parentPath, entry.name);
+    hash.update(file.slice(root.length)).update(readFileSync(file));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
