@@ -17,7 +17,7 @@ export const statusFieldManager = 'portforward-operator-status';
 /** On a child: hash of what was applied last. */
 export const appliedAnnotation = 'portforward.dev/applied';
 
-/** On the Deployment: the generation it was computed from. It tells a user's change from an operator's. */
+/** On the Deployment: the generation it was computed from. It distinguishes a user's change from the operator's. */
 export const generationAnnotation = 'portforward.dev/generation';
 
 /** On the pod template, and so on every pod: which template it was made from. */

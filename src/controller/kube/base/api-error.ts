@@ -34,7 +34,7 @@ export class ApiError extends Error {
   }
 }
 
-/** No answer came: the connection could not be made or broke. `cause` tells why; `sent` whether the request may have been acted on. */
+/** No answer came: the connection failed or broke, for the reason in `cause`. `sent`: the server may have acted on the request. */
 export class ApiUnreachable extends Error {
   override readonly name = 'ApiUnreachable';
   readonly sent: boolean;
@@ -53,7 +53,7 @@ const hasStatus = (error: unknown, status: number): error is ApiError =>
 /** The object, or its kind, does not exist. */
 export const isNotFound = (error: unknown): error is ApiError => hasStatus(error, 404);
 
-/** Somebody changed the object meanwhile, or a uid or resourceVersion precondition failed: read again and start over. */
+/** The object changed meanwhile, or a uid or resourceVersion precondition failed: read again and start over. */
 export const isConflict = (error: unknown): error is ApiError =>
   hasStatus(error, 409) && error.reason !== 'AlreadyExists';
 
@@ -61,7 +61,7 @@ export const isConflict = (error: unknown): error is ApiError =>
 export const isAlreadyExists = (error: unknown): error is ApiError =>
   hasStatus(error, 409) && error.reason === 'AlreadyExists';
 
-/** What an admission policy (422) or webhook (any status that it likes) refused is told in words only. */
+/** Only the message shows a refusal by an admission policy (422) or a webhook (any status). */
 const denial = /ValidatingAdmissionPolicy '|admission webhook ".*" denied the request/;
 
 const isDenied = (error: unknown): error is ApiError => error instanceof ApiError && denial.test(error.message);
@@ -77,7 +77,7 @@ export const isInvalid = (error: unknown): error is ApiError =>
 export const isGone = (error: unknown): error is ApiError =>
   hasStatus(error, 410) || (error instanceof ApiError && error.reason === 'Expired');
 
-/** The API server asks for less. */
+/** The API server asks for fewer requests. */
 export const isTooManyRequests = (error: unknown): error is ApiError => hasStatus(error, 429);
 
 /** The API server refused, failed or did not answer in time. Not so: an abort, lost leadership, a mistake of ours. */
