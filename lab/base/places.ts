@@ -1,6 +1,8 @@
 // Where the test cluster keeps things and which addresses it takes: caches that stay, the run directory that `down` removes,
 // and for each instance a block of 198.18.0.0/15, the range that RFC 2544 sets aside for test networks.
 // Neighbours: everything here reads it; the private network's blocks are beside, in lab/private-network/network.ts.
+import { createHash } from 'node:crypto';
+import { globSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -10,9 +12,21 @@ export function cacheDirectory(): string {
   return PF_CACHE_DIR ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'portforward');
 }
 
-/** A program that programs.ts builds, in the cache. */
+/** A program that programs.ts builds, in the cache. Checkouts that pin other versions have folders of their own there. */
 export function cachedProgram(name: string): string {
-  return join(cacheDirectory(), 'bin', name);
+  pinned ??= pinnedVersions();
+  return join(cacheDirectory(), 'bin', pinned, name);
+}
+
+let pinned: string | undefined;
+
+/** The content of the module that the programs are built from, in twelve characters. */
+function pinnedVersions(): string {
+  const module = join(import.meta.dirname, '..', 'programs', 'go');
+  const hash = createHash('sha256');
+  for (const file of globSync('**/*.{go,mod,sum}', { cwd: module }).toSorted())
+    hash.update(`${file}\n`).update(readFileSync(join(module, file)));
+  return hash.digest('hex').slice(0, 12);
 }
 
 /** How many clusters can stand side by side on one machine. */

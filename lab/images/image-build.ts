@@ -15,7 +15,7 @@ export interface BuildImageOptions {
   readonly context: string;
   /** Name and tag, such as `localhost/portforward/portforward:test`. */
   readonly tag: string;
-  /** Build arguments; `BASE_IMAGE` is the local base image unless given. */
+  /** Build arguments; `BASE_IMAGE` is by default the local base image. */
   readonly buildArgs?: Readonly<Record<string, string>>;
   /** The stage to build. Default: the last. */
   readonly target?: string;
@@ -50,7 +50,13 @@ export async function buildWithBuildah(options: BuildImageOptions, base: Image, 
       for (const [name, value] of Object.entries(buildArgs)) args.push('--build-arg', `${name}=${value}`);
       if (options.target !== undefined) args.push('--target', options.target);
       args.push('--file', options.dockerfile, options.context);
-      await command(...call('build', args), { timeoutMs: 30 * 60_000, ...abort });
+      try {
+        await command(...call('build', args), { timeoutMs: 30 * 60_000, interrupt: true, ...abort });
+      } catch (error) {
+        // A build that was cut off leaves its working containers.
+        await succeeds(...call('rm', ['--all']));
+        throw error;
+      }
       rmSync(archive, { force: true });
       const to = `docker-archive:${archive}:${options.tag}`;
       await command(...call('push', ['--quiet', ...trust, options.tag, to]), { timeoutMs: 300_000, ...abort });

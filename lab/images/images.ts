@@ -2,7 +2,7 @@
 // the base of the project's own image, a client with the databases' command-line programs, and the pause image of every pod.
 // Neighbours: archive.ts writes them, image-build.ts builds the project's Dockerfile on the base.
 import { createHash } from 'node:crypto';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cacheDirectory } from '../base/places.ts';
 import { type Log, step } from '../base/progress.ts';
@@ -26,7 +26,8 @@ interface Recipe {
   readonly files?: Readonly<Record<string, string>>;
   readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
-  readonly usual: string;
+  /** Seconds that making it takes. */
+  readonly usual: number;
 }
 
 const root = join(import.meta.dirname, '..', '..');
@@ -39,16 +40,16 @@ const recipes = {
     packages: ['libatomic1', 'libstdc++6'],
     files: { [join(node, 'bin', 'node')]: '/usr/local/bin/node' },
     command: ['node'],
-    usual: 'about 40 s',
+    usual: 40,
   },
   client: {
     variant: 'minbase',
     packages: ['ca-certificates', 'curl', 'netcat-openbsd', 'openssl', 'postgresql-client', 'redis-tools'],
     // Clients wait to be told what to do: `kubectl exec`.
     command: ['sleep', 'infinity'],
-    usual: 'about 60 s',
+    usual: 60,
   },
-  pause: { files: { '/usr/bin/catatonit': '/pause' }, entrypoint: ['/pause', '-P'], usual: 'a moment' },
+  pause: { files: { '/usr/bin/catatonit': '/pause' }, entrypoint: ['/pause', '-P'], usual: 1 },
 } as const satisfies Readonly<Record<string, Recipe>>;
 
 export type ImageName = keyof typeof recipes;
@@ -96,7 +97,10 @@ export async function ensureImage(name: ImageName, { log, signal }: ImageOptions
   mkdirSync(directory, { recursive: true });
   const work = async (): Promise<void> => {
     if (existsSync(image.archive)) return;
-    await step(log, `make the image ${name} (${recipes[name].usual})`, () => make(name, image, signal));
+    // Those of a run that was killed.
+    for (const left of globSync(`.image-${name}-*`, { cwd: directory }))
+      rmSync(join(directory, left), { recursive: true, force: true });
+    await step(log, `make the image ${name}`, () => make(name, image, signal), { usualSeconds: recipes[name].usual });
   };
   await withLock(join(directory, `${name}.lock`), work, signal === undefined ? {} : { signal });
   return image;
@@ -104,7 +108,7 @@ export async function ensureImage(name: ImageName, { log, signal }: ImageOptions
 
 async function make(name: ImageName, image: Image, signal: AbortSignal | undefined): Promise<void> {
   const recipe: Recipe = recipes[name];
-  const work = mkdtempSync(join(dirname(image.archive), '.image-'));
+  const work = mkdtempSync(join(dirname(image.archive), `.image-${name}-`));
   try {
     const layers: string[] = [];
     if (recipe.variant !== undefined) {
@@ -155,6 +159,8 @@ async function debian(
   args.push('--aptopt=Acquire::Languages "none"', '--customize-hook=rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/*');
   await command('mmdebstrap', [...args, suite(), file], {
     timeoutMs: 15 * 60_000,
+    // It takes apart what it has mounted.
+    interrupt: true,
     ...(signal === undefined ? {} : { signal }),
   });
 }

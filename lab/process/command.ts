@@ -1,13 +1,19 @@
 // Runs a program to its end and gives what it printed: the one way in which the test cluster and the private network call
 // `ip`, `openssl`, `ctr`, `kubectl` and the like.
 // Neighbours: child.ts and kept-process.ts, for programs that stay.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { signalProcess } from './proc.ts';
 
 export interface CommandOptions {
   /** Written to the program's standard input, which is empty otherwise. */
   readonly input?: string | Buffer;
   /** Ends the program by SIGKILL when it aborts. */
   readonly signal?: AbortSignal;
+  /**
+   * For a program that cleans up when it is interrupted, such as a build: it and all that it started get SIGINT then, and SIGKILL 20 s
+   * later. It has a process group of its own, so that a terminal's Ctrl-C reaches it through `signal` alone.
+   */
+  readonly interrupt?: boolean;
   /** The longest that the program may run, in milliseconds. Default: two minutes. */
   readonly timeoutMs?: number;
   /** Added to this process's own environment. */
@@ -36,16 +42,16 @@ export class CommandFailed extends Error {
 /** Resolves with the whole of standard output when the program exited with 0. @throws CommandFailed otherwise, with what it said. */
 export async function command(program: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
   options.signal?.throwIfAborted();
-  const timeoutMs = options.timeoutMs ?? 120_000;
+  const { timeoutMs = 120_000, interrupt = false } = options;
   const timeout = AbortSignal.timeout(timeoutMs);
   const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
   const child = spawn(program, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: options.env === undefined ? process.env : { ...process.env, ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    signal,
-    killSignal: 'SIGKILL',
+    ...(interrupt ? { detached: true } : { signal, killSignal: 'SIGKILL' }),
   });
+  const ended = interrupt ? interruptWhen(signal, child) : () => {};
   let stdout = '';
   let stderr = '';
   let unfinished = '';
@@ -69,6 +75,7 @@ export async function command(program: string, args: readonly string[], options:
     if (!signal.aborted) reject(new CommandFailed(`cannot start ${line}`, { stdout, stderr, exitCode: null }, error));
   });
   child.once('close', (exitCode, killedBy) => {
+    ended();
     if (options.signal?.aborted === true) return reject(options.signal.reason);
     const result = { stdout, stderr, exitCode };
     if (timeout.aborted) return reject(new CommandFailed(`${line} did not end within ${timeoutMs} ms`, result));
@@ -76,6 +83,24 @@ export async function command(program: string, args: readonly string[], options:
     reject(new CommandFailed(`${line} failed (${exitCode === null ? killedBy : `exit ${exitCode}`})`, result));
   });
   return promise;
+}
+
+/** Returns what forgets it again, once the program has ended. */
+function interruptWhen(signal: AbortSignal, child: ChildProcess): () => void {
+  let killer: NodeJS.Timeout | undefined;
+  const send = (name: NodeJS.Signals): void => {
+    // Its process group bears its number, and may outlive it. One whose program could not be started has none.
+    if (child.pid !== undefined) signalProcess(-child.pid, name);
+  };
+  const onAbort = (): void => {
+    send('SIGINT');
+    killer = setTimeout(send, 20_000, 'SIGKILL');
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  return () => {
+    clearTimeout(killer);
+    signal.removeEventListener('abort', onAbort);
+  };
 }
 
 /** Whether the program ended with exit status 0; what it printed is dropped. */

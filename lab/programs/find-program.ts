@@ -2,12 +2,12 @@
 // Neighbours: check.ts and test.ts; lab/programs builds what is missing.
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { cacheDirectory, cachedProgram } from '../base/places.ts';
+import { cachedProgram } from '../base/places.ts';
 
 /** The first executable of that name on the PATH, in the directories of administrators, or in the cache. */
 export function findProgram(name: string, more: readonly string[] = []): string | undefined {
   const path = (process.env['PATH'] ?? '').split(delimiter);
-  const directories = [...path, '/usr/sbin', '/sbin', ...more, join(cacheDirectory(), 'bin')];
+  const directories = [...path, '/usr/sbin', '/sbin', ...more, cachedProgram('')];
   return directories
     .filter((directory) => directory !== '')
     .map((directory) => join(directory, name))

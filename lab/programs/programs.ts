@@ -1,59 +1,52 @@
-// The Go programs of the test cluster, built once per version from the modules in go/ and kept in the cache's `bin`.
+// The Go programs of the test cluster, built by one `go build` from the module in go/ and kept in the cache's `bin`.
 // Neighbours: go.ts finds the compiler; api-server.ts and host-cluster.ts start the programs.
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheDirectory, cachedProgram } from '../base/places.ts';
 import { type Log, step } from '../base/progress.ts';
+import { command } from '../process/command.ts';
 import { withLock } from '../process/lock.ts';
 import { findGo, type Go, goBuild } from './go.ts';
 
 export const kubernetesVersion = 'v1.36.3';
-const helmVersion = 'v3.19.0';
+const helmVersion = 'v3.21.4';
 
-interface Recipe {
-  /** The folder in go/ whose go.mod pins it. */
-  readonly module: string;
-  readonly package: string;
-  /** Values that the linker sets, so that the program tells its version. */
-  readonly values?: Readonly<Record<string, string>>;
-  /** What a first build took on two cores, for the person who waits. */
-  readonly usual: string;
-}
+/** Program → its package. Those with a dot are of this module. */
+const packages = {
+  'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
+  'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
+  'kube-proxy': 'k8s.io/kubernetes/cmd/kube-proxy',
+  'kube-scheduler': 'k8s.io/kubernetes/cmd/kube-scheduler',
+  kubectl: 'k8s.io/kubernetes/cmd/kubectl',
+  kubelet: 'k8s.io/kubernetes/cmd/kubelet',
+  etcd: './etcd',
+  coredns: './coredns',
+  helm: 'helm.sh/helm/v3/cmd/helm',
+} as const satisfies Readonly<Record<string, string>>;
 
-const kubernetes = (name: string, usual: string): Recipe => ({
-  module: 'kubernetes',
-  package: `k8s.io/kubernetes/cmd/${name}`,
-  values: {
-    'k8s.io/component-base/version.gitVersion': kubernetesVersion,
-    'k8s.io/component-base/version.gitMajor': kubernetesVersion.slice(1).split('.')[0] ?? '',
-    'k8s.io/component-base/version.gitMinor': kubernetesVersion.split('.')[1] ?? '',
-    'k8s.io/component-base/version.gitTreeState': 'clean',
-  },
-  usual,
-});
+export type ProgramName = keyof typeof packages;
 
-/** In build order: the first of Kubernetes compiles what the others share. */
-const recipes = {
-  'kube-apiserver': kubernetes('kube-apiserver', 'about 5 minutes the first time'),
-  kubectl: kubernetes('kubectl', 'about 20 s'),
-  kubelet: kubernetes('kubelet', 'about 1 minute'),
-  'kube-controller-manager': kubernetes('kube-controller-manager', 'about 1 minute'),
-  'kube-scheduler': kubernetes('kube-scheduler', 'about 15 s'),
-  'kube-proxy': kubernetes('kube-proxy', 'about 15 s'),
-  etcd: { module: 'etcd', package: '.', usual: 'about 40 s' },
-  coredns: { module: 'coredns', package: 'github.com/coredns/coredns', usual: 'about 2 minutes' },
-  helm: {
-    module: 'helm',
-    package: 'helm.sh/helm/v3/cmd/helm',
-    values: { 'helm.sh/helm/v3/internal/version.version': helmVersion },
-    usual: 'about 2 minutes',
-  },
-} as const satisfies Readonly<Record<string, Recipe>>;
+export const allPrograms = Object.keys(packages) as readonly ProgramName[];
 
-export type ProgramName = keyof typeof recipes;
+/** What the linker sets, so that the programs report their version; a program without the variable ignores it. */
+const [, major = '', minor = ''] = /^v(\d+)\.(\d+)/.exec(kubernetesVersion) ?? [];
+const variables: Readonly<Record<string, string>> = {
+  'k8s.io/component-base/version.gitVersion': kubernetesVersion,
+  'k8s.io/component-base/version.gitMajor': major,
+  'k8s.io/component-base/version.gitMinor': minor,
+  'k8s.io/component-base/version.gitTreeState': 'clean',
+  'helm.sh/helm/v3/internal/version.version': helmVersion,
+};
 
-export const allPrograms = Object.keys(recipes) as readonly ProgramName[];
+const linkerFlags = ['-s', '-w', ...Object.entries(variables).map(([name, value]) => `-X ${name}=${value}`)].join(' ');
+
+const flags = ['-trimpath', `-ldflags=${linkerFlags}`];
+
+const moduleDirectory = join(import.meta.dirname, 'go');
+
+/** Seconds on two cores with nothing kept from before: all programs, and what a part of them takes. */
+const usualSeconds = (names: readonly ProgramName[]): number => (names.includes('kube-controller-manager') ? 540 : 300);
 
 /** Those of the named programs that the cache lacks or holds in another version. */
 export function missingPrograms(names: readonly ProgramName[] = allPrograms): ProgramName[] {
@@ -69,31 +62,58 @@ export async function ensurePrograms(
   const { log, signal } = options;
   const onWait = (holder: number): void => log(`  … waiting for process ${holder}, which builds`);
   const lock = join(cacheDirectory(), 'build.lock');
-  await withLock(
-    lock,
-    async () => {
-      const missing = missingPrograms(names);
-      if (missing.length === 0) return;
-      const go = await findGo(log, signal);
-      for (const name of allPrograms.filter((one) => missing.includes(one))) {
-        await step(log, `build ${name} (${recipes[name].usual})`, () => build(name, go, signal));
-      }
-    },
-    { onWait, ...(signal === undefined ? {} : { signal }) },
-  );
+  const work = async (): Promise<void> => {
+    const missing = missingPrograms(names);
+    if (missing.length > 0) await build(missing, await findGo(log, signal), log, signal);
+  };
+  await withLock(lock, work, { onWait, ...(signal === undefined ? {} : { signal }) });
 }
 
-async function build(name: ProgramName, go: Go, signal: AbortSignal | undefined): Promise<void> {
-  const recipe: Recipe = recipes[name];
-  const output = cachedProgram(name);
-  mkdirSync(join(output, '..'), { recursive: true });
-  await goBuild(go, ['-trimpath', '-ldflags', linkerFlags(recipe), '-o', `${output}.new`, recipe.package], {
-    cwd: moduleDirectory(recipe),
-    timeoutMs: 60 * 60_000,
-    ...(signal === undefined ? {} : { signal }),
+async function build(names: readonly ProgramName[], go: Go, log: Log, signal: AbortSignal | undefined): Promise<void> {
+  const bin = cachedProgram('');
+  mkdirSync(bin, { recursive: true });
+  // A build that was killed has left its own; only one runs at a time.
+  for (const left of globSync('.unfinished-*', { cwd: bin })) rmSync(join(bin, left), { recursive: true, force: true });
+  const unfinished = mkdtempSync(join(bin, '.unfinished-'));
+  const targets = names.map((name) => packages[name]);
+  const call = { cwd: moduleDirectory, ...(signal === undefined ? {} : { signal }) };
+  try {
+    const wanted = await step(log, 'fetch the Go modules', () => packageCount(go, targets, call));
+    const what = `compile ${names.join(', ')}`;
+    const compile = async (tell: (detail: string) => void): Promise<void> => {
+      let compiled = 0;
+      const onStderrLine = (line: string): void => {
+        if (!/^[\w./~-]+$/.test(line)) return;
+        compiled += 1;
+        tell(`${compiled} of at most ${wanted} packages`);
+      };
+      const args = ['-v', ...flags, '-o', `${unfinished}/`, ...targets];
+      await goBuild(go, args, { ...call, timeoutMs: 120 * 60_000, onStderrLine });
+    };
+    await step(log, what, compile, { usualSeconds: usualSeconds(names) });
+    for (const name of names) {
+      rmSync(stampOf(name), { force: true });
+      renameSync(join(unfinished, name), cachedProgram(name));
+      writeFileSync(stampOf(name), fingerprint(name));
+    }
+  } finally {
+    rmSync(unfinished, { recursive: true, force: true });
+  }
+}
+
+/** How many packages the targets consist of; on the way Go downloads the modules that they lie in. */
+async function packageCount(
+  go: Go,
+  targets: readonly string[],
+  options: { readonly cwd: string; readonly signal?: AbortSignal },
+): Promise<number> {
+  const list = await command(go.program, ['list', '-deps', ...targets], {
+    ...options,
+    interrupt: true,
+    env: go.env,
+    timeoutMs: 30 * 60_000,
   });
-  renameSync(`${output}.new`, output);
-  writeFileSync(stampOf(name), fingerprint(name));
+  return list.trim().split('\n').length;
 }
 
 function isCurrent(name: ProgramName): boolean {
@@ -101,26 +121,15 @@ function isCurrent(name: ProgramName): boolean {
   return existsSync(cachedProgram(name)) && existsSync(stamp) && readFileSync(stamp, 'utf8') === fingerprint(name);
 }
 
-const stampOf = (name: ProgramName): string => join(cacheDirectory(), 'bin', `.${name}.version`);
+const stampOf = (name: ProgramName): string => cachedProgram(`.${name}.version`);
 
 /** Tells two builds of a program apart: everything that decides what it does, and the platform that it runs on. */
 export function fingerprint(name: ProgramName): string {
-  const recipe: Recipe = recipes[name];
-  const hash = createHash('sha256').update(
-    `${process.platform} ${process.arch} ${recipe.package} ${linkerFlags(recipe)}`,
-  );
-  const directory = moduleDirectory(recipe);
-  for (const file of globSync(['go.mod', 'go.sum', '*.go'], { cwd: directory }).toSorted()) {
-    hash.update(`\n${file}\n`).update(readFileSync(join(directory, file)));
+  const target: string = packages[name];
+  const hash = createHash('sha256').update(`${process.platform} ${process.arch} ${target} ${flags.join(' ')}`);
+  const own = target.startsWith('.') ? [`${target}/*.go`] : [];
+  for (const file of globSync(['go.mod', 'go.sum', ...own], { cwd: moduleDirectory }).toSorted()) {
+    hash.update(`\n${file}\n`).update(readFileSync(join(moduleDirectory, file)));
   }
   return hash.digest('hex');
-}
-
-function linkerFlags(recipe: Recipe): string {
-  const values = Object.entries(recipe.values ?? {}).map(([variable, value]) => `-X ${variable}=${value}`);
-  return ['-s', '-w', ...values].join(' ');
-}
-
-function moduleDirectory(recipe: Recipe): string {
-  return join(import.meta.dirname, 'go', recipe.module);
 }
