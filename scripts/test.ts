@@ -5,8 +5,11 @@
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { elapsed, progressOn } from '../lab/base/progress.ts';
 import { ensureCluster } from '../lab/cluster/cluster.ts';
 import { baseImage } from '../lab/images/images.ts';
+import { removeAbandonedNetworks } from '../lab/private-network/network.ts';
+import { runScript, sentenceOf, WrongCall } from '../lab/process/script.ts';
 import { allPrograms, ensurePrograms } from '../lab/programs/programs.ts';
 import { ensurePeers } from './system-packages.ts';
 import { type Counts, runFiles } from './test-run.ts';
@@ -19,23 +22,23 @@ interface Tier {
   readonly concurrency: number;
   readonly fileLimitMs: number;
   /** Brings what the tier's tests need. */
-  readonly prepare?: () => Promise<void>;
+  readonly prepare?: (signal: AbortSignal) => Promise<void>;
 }
 
 const minutes = (count: number): number => count * 60_000;
 
-const log = (line: string): void => console.log(line);
+const log = progressOn();
 
 /** Also what is built once: a first build takes longer than a test file may. */
-async function bringPeers(): Promise<void> {
-  await ensurePeers();
-  await ensurePrograms(allPrograms, { log });
-  await baseImage({ log });
+async function bringPeers(signal: AbortSignal): Promise<void> {
+  await ensurePeers({ log, signal });
+  await ensurePrograms(allPrograms, { log, signal });
+  await baseImage({ log, signal });
 }
 
-async function bringCluster(): Promise<void> {
-  await ensurePeers();
-  await ensureCluster({ log });
+async function bringCluster(signal: AbortSignal): Promise<void> {
+  await ensurePeers({ log, signal });
+  await ensureCluster({ log, signal });
 }
 
 const tiers: Readonly<Record<string, Tier>> = {
@@ -51,35 +54,50 @@ const tiers: Readonly<Record<string, Tier>> = {
 };
 const order = ['check', ...Object.keys(tiers)];
 
-const words = process.argv.slice(2).filter((word) => !word.startsWith('-'));
-const only = words.filter((word) => word.endsWith('.ts')).map((file) => resolve(file));
-const named = words.filter((word) => !word.endsWith('.ts'));
-const unknown = named.filter((name) => !order.includes(name));
-if (unknown.length > 0) {
-  console.log(`no tier is called ${unknown.join(', ')}; there are ${order.join(', ')}`);
-  process.exit(2);
+interface Call {
+  readonly named: readonly string[];
+  readonly only: readonly string[];
 }
 
-process.chdir(root);
-const total: Counts = { passed: 0, failures: [], skipped: [] };
-for (const name of order.filter((tier) => named.length === 0 || named.includes(tier))) {
-  const before = performance.now();
-  console.log(`\n━━ ${name}`);
-  const counts = await runTier(name);
-  total.passed += counts.passed;
-  total.failures.push(...counts.failures);
-  total.skipped.push(...counts.skipped);
-  console.log(`━━ ${name}: ${summary(counts)} in ${((performance.now() - before) / 1000).toFixed(0)} s`);
+/** @throws WrongCall for a word that is neither a tier nor a file. */
+function callOf(argv: readonly string[]): Call {
+  const words = argv.filter((word) => word !== '--yes');
+  const option = words.find((word) => word.startsWith('-'));
+  if (option !== undefined) throw new WrongCall(`npm test does not know ${option}; it takes tiers, files and --yes`);
+  const named = words.filter((word) => !word.endsWith('.ts'));
+  const unknown = named.filter((name) => !order.includes(name));
+  if (unknown.length > 0) throw new WrongCall(`no tier is called ${unknown.join(', ')}; there are ${order.join(', ')}`);
+  return { named, only: words.filter((word) => word.endsWith('.ts')).map((file) => resolve(file)) };
 }
-for (const sentence of total.skipped) console.log(`skipped: ${sentence}`);
-for (const sentence of total.failures) console.log(`failed: ${sentence}`);
-const skipsFail = process.env['CI'] === 'true' && total.skipped.length > 0;
-if (skipsFail) console.log('CI=true: a skipped test is a failure');
-console.log(summary(total));
-// Not process.exitCode: a handle that a tier's preparation left open must not keep the run from ending.
-process.exit(total.failures.length > 0 || skipsFail ? 1 : 0);
 
-async function runTier(name: string): Promise<Counts> {
+await runScript(async (signal) => {
+  const { named, only } = callOf(process.argv.slice(2));
+  process.chdir(root);
+  const total: Counts = { passed: 0, failures: [], skipped: [] };
+  try {
+    for (const name of order.filter((tier) => named.length === 0 || named.includes(tier))) {
+      signal.throwIfAborted();
+      const before = performance.now();
+      console.log(`\n━━ ${name}`);
+      const counts = await runTier(name, only, signal);
+      total.passed += counts.passed;
+      total.failures.push(...counts.failures);
+      total.skipped.push(...counts.skipped);
+      console.log(`━━ ${name}: ${summary(counts)} in ${elapsed(before)}`);
+    }
+  } finally {
+    // Those of tests that were ended before they could do it.
+    await removeAbandonedNetworks();
+  }
+  for (const sentence of total.skipped) console.log(`skipped: ${sentence}`);
+  for (const sentence of total.failures) console.log(`failed: ${sentence}`);
+  const skipsFail = process.env['CI'] === 'true' && total.skipped.length > 0;
+  if (skipsFail) console.log('CI=true: a skipped test is a failure');
+  console.log(summary(total));
+  return total.failures.length > 0 || skipsFail ? 1 : 0;
+});
+
+async function runTier(name: string, only: readonly string[], signal: AbortSignal): Promise<Counts> {
   const tier = tiers[name];
   if (tier === undefined) {
     const { status } = spawnSync(process.execPath, ['scripts/check.ts'], { stdio: 'inherit' });
@@ -91,11 +109,11 @@ async function runTier(name: string): Promise<Counts> {
     return failure(`the tier ${name} has no such test file (${tier.files.join(', ')})`);
   }
   try {
-    await tier.prepare?.();
+    await tier.prepare?.(signal);
   } catch (error) {
-    return failure(`${name} could not begin: ${error instanceof Error ? error.message : String(error)}`);
+    return failure(`${name} could not begin: ${sentenceOf(error)}`);
   }
-  return runFiles(files, tier);
+  return runFiles(files, { ...tier, signal });
 }
 
 function failure(sentence: string): Counts {

@@ -4,7 +4,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline/promises';
+import { consents } from '../base/consent.ts';
 import { cachedProgram, placesOf } from '../base/places.ts';
 import type { Log } from '../base/progress.ts';
 import { type BuildImageOptions, buildWithBuildah } from '../images/image-build.ts';
@@ -17,10 +17,10 @@ import { buildWithDocker, KindCluster, kindIsPossible } from './kind-cluster.ts'
 import { type KubectlOptions, kubectl } from './kubectl.ts';
 
 export interface ClusterOptions {
-  /** Takes the lines for people. Default: standard error. */
+  /** Takes what is shown to people. Default: the process's standard error. */
   readonly log?: Log;
   readonly signal?: AbortSignal;
-  /** Do not ask before the machine is changed. Also told by `--yes` on the command line or CI=true. */
+  /** Do not ask before the machine is changed. Default: whether the command line has `--yes`. Without a terminal nobody is asked. */
   readonly yes?: boolean;
   /** Which of the machine's clusters, 0 to 2. Default: 0. */
   readonly instance?: number;
@@ -48,10 +48,10 @@ export interface Cluster {
   registerHostDns(name: string, addresses: readonly string[]): Promise<void>;
 }
 
-/** The cluster, up and Ready: found, repaired or made. Asks before it changes the machine. @throws Error that says what to do */
+/** The cluster, up and Ready: found, repaired or made. Asks first when the machine would be changed. @throws Error that says what to do. */
 export async function ensureCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const { signal, log = (line: string) => void process.stderr.write(`${line}\n`) } = options;
-  const agree = (changes: readonly string[]): Promise<boolean> => mayChange(changes, log, options.yes);
+  const agree = (changes: readonly string[]): Promise<boolean> => mayChange(changes, { log, signal, yes: options.yes });
   const up = { log, agree, ...(signal === undefined ? {} : { signal }) };
   const context = process.env['PF_TEST_CONTEXT'];
   if (context !== undefined && context !== '') return namedCluster(context, log);
@@ -113,7 +113,7 @@ export async function removeCluster(options: ClusterOptions = {}): Promise<void>
   else await new HostCluster(places).down(log);
 }
 
-/** PF_CLUSTER=host or kind decides; otherwise kind where Docker runs. @throws Error that says what to do if neither is possible */
+/** PF_CLUSTER=host or kind decides; otherwise kind where Docker runs. @throws Error that says what to do if neither is possible. */
 export async function useKind(): Promise<boolean> {
   const wanted = process.env['PF_CLUSTER'] ?? '';
   if (wanted === 'kind') return true;
@@ -166,18 +166,14 @@ async function namedCluster(context: string, log: Log): Promise<Cluster> {
   };
 }
 
-async function mayChange(changes: readonly string[], log: Log, yes = false): Promise<boolean> {
-  log('The test cluster changes this machine:');
-  for (const change of changes) log(`  - ${change}`);
-  log('`npm run cluster -- down` undoes it, except for what is said to stay.');
-  if (yes || process.argv.includes('--yes') || process.env['CI'] === 'true') return true;
-  if (!process.stdin.isTTY) {
-    throw new Error('nobody to ask: run `npm run cluster -- up --yes` first, or set CI=true');
-  }
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return /^y(es)?$/i.test((await terminal.question('Go on? [y/N] ')).trim());
-  } finally {
-    terminal.close();
-  }
+async function mayChange(
+  changes: readonly string[],
+  {
+    yes,
+    ...options
+  }: { readonly log: Log; readonly signal?: AbortSignal | undefined; readonly yes?: boolean | undefined },
+): Promise<boolean> {
+  const undone = '`npm run cluster -- down` undoes it, except for what is said to stay';
+  const given = { ...options, ...(yes === undefined ? {} : { yes }) };
+  return consents(`The test cluster changes this machine; ${undone}:`, changes, given);
 }

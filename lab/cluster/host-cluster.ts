@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import { cachedProgram, type Places } from '../base/places.ts';
 import { type Log, step } from '../base/progress.ts';
 import { describeImage, ensureImage, type ImageName, imageMissing } from '../images/images.ts';
+import { together } from '../process/abort.ts';
 import { CommandFailed, command, succeeds } from '../process/command.ts';
 import { KeptProcesses } from '../process/kept-process.ts';
 import { withLock } from '../process/lock.ts';
+import { installedGo } from '../programs/go.ts';
 import { ensurePackages, missingPackages } from '../programs/packages.ts';
 import { allPrograms, ensurePrograms, missingPrograms } from '../programs/programs.ts';
 import { isReady } from './api-server.ts';
@@ -67,6 +69,33 @@ export class HostCluster {
     });
   }
 
+  /** Fills the cache: installs the missing packages, then makes the images while the compiler works. What is there costs nothing. */
+  async build({ log, signal }: { readonly log: Log; readonly signal?: AbortSignal }): Promise<void> {
+    const installed = Promise.withResolvers<void>();
+    // Who waits for it has the failure from the work itself.
+    installed.promise.catch(() => {});
+    await together(signal, [
+      async (aborted) => {
+        try {
+          await ensurePackages(log, aborted);
+          installed.resolve();
+        } catch (error) {
+          installed.reject(error);
+          throw error;
+        }
+      },
+      async (aborted) => {
+        // pip, which fetches Go, is one of the packages.
+        if ((await installedGo()) === undefined) await installed.promise;
+        await ensurePrograms(allPrograms, { log, signal: aborted });
+      },
+      async (aborted) => {
+        await installed.promise;
+        for (const name of images) await ensureImage(name, { log, signal: aborted });
+      },
+    ]);
+  }
+
   /** Whether all parts live in the version that these files describe, the API server is ready, the node says Ready and has the images. */
   async healthy(): Promise<boolean> {
     if (this.state().dead.length > 0 || !this.#isCurrent() || !(await this.#serving())) return false;
@@ -111,10 +140,8 @@ export class HostCluster {
     if (changes.length > 0 && !(await agree(changes))) {
       throw new Error('the test cluster was not started: not agreed to');
     }
-    const given = { log, ...(signal === undefined ? {} : { signal }) };
-    await ensurePackages(log, signal);
-    await ensurePrograms(allPrograms, given);
-    for (const name of images) await ensureImage(name, given);
+    log.expect?.((await this.#toBuild()) + 3);
+    await this.build({ log, ...(signal === undefined ? {} : { signal }) });
     if (this.#node.pid === undefined || !this.#isCurrent()) {
       // Switched off, failed early, or of another version: nothing of it is worth keeping.
       await this.#down();
@@ -128,6 +155,13 @@ export class HostCluster {
     await step(log, `start the node ${nodeName}`, () => this.#startNode(signal));
   }
 
+  /** How many steps lie before the cluster can be started. */
+  async #toBuild(): Promise<number> {
+    const packages = (await missingPackages()).length > 0 ? 1 : 0;
+    const programs = missingPrograms().length > 0 ? 2 : 0;
+    return packages + programs + images.filter(imageMissing).length;
+  }
+
   /** What `up` would change now. */
   async #changes(): Promise<string[]> {
     const packages = await missingPackages();
@@ -135,7 +169,9 @@ export class HostCluster {
     const missing = images.filter(imageMissing);
     const running = this.#node.pid !== undefined;
     return [
-      ...(packages.length > 0 ? [`Debian packages ${packages.join(', ')} (they stay)`] : []),
+      ...(packages.length > 0
+        ? [`Debian packages ${packages.join(', ')} (they stay; none of their services is started)`]
+        : []),
       ...(programs.length > 0 ? [`programs built into ${cachedProgram('')} (they stay): ${programs.join(', ')}`] : []),
       ...(missing.length > 0 ? [`images made in the same cache (they stay): ${missing.join(', ')}`] : []),
       ...(running && !this.#isCurrent()

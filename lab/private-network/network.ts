@@ -5,17 +5,18 @@
 //     host ── 198.18.192.4/30 ── bastion-b ──┴─ 198.19.0.0/24 ── private (PostgreSQL on 198.19.0.10)
 //
 // Neighbours: namespace.ts (one host), sshd.ts, postgres.ts; lab/base/places.ts has the cluster's own addresses.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { command, succeeds } from '../process/command.ts';
 import { tryLock } from '../process/lock.ts';
+import { isOnlyUser } from '../process/user.ts';
 import { Namespace } from './namespace.ts';
 import { type Postgres, startPostgres } from './postgres.ts';
 import { generateKey, type KeyPair, type Sshd, type SshdOptions, startSshd } from './sshd.ts';
 
 export interface PrivateNetworkOptions {
-  /** Several networks can exist side by side, 0 to 15. Default: the first that no living process uses. */
+  /** Several networks can stand side by side, 0 to 15; Default: the first that no living process has. */
   readonly instance?: number;
   /** Lines for sshd_config of both bastions. */
   readonly config?: readonly string[];
@@ -50,7 +51,7 @@ export interface PrivateNetwork {
   readonly knownHosts: string;
   /** Where the database's machine is inside: more servers can be started there. */
   readonly inside: { readonly namespace: string; readonly address: string };
-  /** The database's machine drops every packet to these ports (default: 5432), or answers on all of them again. */
+  /** The database's machine drops every packet to these ports (default: 5432), or answers again on all. */
   silenceDatabase(ports?: readonly number[]): Promise<void>;
   healDatabase(): Promise<void>;
   /** Ends every process and removes every namespace, link and route. Safe to call twice. */
@@ -83,7 +84,7 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
   try {
     // Whatever the machine's own uplink would answer: without a bastion there is no way to the private network.
     // And while a cable is pulled, none to its bastion by another way.
-    for (const range of [`${inside}.0/24`, `198.18.${192 + instance}.0/24`]) {
+    for (const range of rangesOf(instance)) {
       await succeeds('ip', ['route', 'replace', 'unreachable', range]);
       cleanups.push(() => succeeds('ip', ['route', 'delete', 'unreachable', range]));
     }
@@ -129,6 +130,9 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
         ...(options.config === undefined ? {} : { config: options.config }),
         ...(options.password === undefined ? {} : { password: options.password }),
       };
+      // sshd has no right to a low port there, where it is not root.
+      const lowPorts = 'echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start';
+      if (isOnlyUser()) await namespace.run('sh', '-c', lowPorts);
       const sshd = await startSshd(settings);
       cleanups.push(() => sshd.stop());
       const drop = (hook: 'input' | 'output'): { hook: 'input' | 'output'; rule: string } => ({
@@ -170,13 +174,34 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
   }
 }
 
+/** Removes namespaces, links and routes of networks whose process was killed before it could; those of living processes stay. */
+export async function removeAbandonedNetworks(): Promise<void> {
+  if (process.getuid?.() !== 0 || !existsSync('/run/netns')) return;
+  const names = readdirSync('/run/netns');
+  for (let instance = 0; instance < maxInstances; instance += 1) {
+    const left = names.filter((name) => name.startsWith(`pf${instance}-`));
+    if (left.length === 0) continue;
+    const release = tryLock(lockOf(instance));
+    if (release === undefined) continue;
+    for (const name of left) await succeeds('ip', ['netns', 'delete', name]);
+    for (const index of [0, 1]) await succeeds('ip', ['link', 'delete', `pf${instance}-up-${index}`]);
+    for (const range of rangesOf(instance)) await succeeds('ip', ['route', 'delete', 'unreachable', range]);
+    release();
+  }
+}
+
+const lockOf = (instance: number): string => `/var/tmp/portforward-network-${instance}.lock`;
+
+/** What lies behind the bastions, and their outer legs. */
+const rangesOf = (instance: number): readonly string[] => [`198.19.${instance}.0/24`, `198.18.${192 + instance}.0/24`];
+
 const maxInstances = 16;
 
 /** Reserves a network's names and addresses for this process; a process that died has lost them. */
 function claim(wanted: number | undefined): { readonly instance: number; readonly release: () => void } {
   const all = wanted === undefined ? Array.from({ length: maxInstances }, (_, index) => index) : [wanted];
   for (const instance of all) {
-    const release = tryLock(`/var/tmp/portforward-network-${instance}.lock`);
+    const release = tryLock(lockOf(instance));
     if (release !== undefined) return { instance, release };
   }
   throw new Error(`the private network ${wanted ?? `0 to ${maxInstances - 1}`} is in use by another process`);

@@ -65,6 +65,8 @@ export interface Sshd {
   killSessions(): void;
   /** Kills listener and sessions: the port then refuses. */
   kill(): Promise<void>;
+  /** True while it is killed. */
+  isDown(): boolean;
   /** Starts it again on the same port after `kill`. */
   start(): Promise<void>;
   /** Stops and continues every process of it: silence. */
@@ -174,6 +176,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
       for (const pid of sessions()) signalProcess(pid, 'SIGKILL');
     },
     kill: () => child.kill(),
+    isDown: () => child.end !== undefined,
     start: launch,
     pause: () => child.signal('SIGSTOP', { tree: true }),
     resume: () => child.signal('SIGCONT', { tree: true }),

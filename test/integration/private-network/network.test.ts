@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { eventually } from '../../../lab/base/eventually.ts';
-import { startPrivateNetwork } from '../../../lab/private-network/network.ts';
+import { removeAbandonedNetworks, startPrivateNetwork } from '../../../lab/private-network/network.ts';
 import { greets } from '../../../lab/private-network/sshd.ts';
 import { command } from '../../../lab/process/command.ts';
 
@@ -37,4 +40,28 @@ test('nothing is left behind', async () => {
   assert.doesNotMatch(await command('ip', ['netns', 'list']), /pf6-/);
   assert.doesNotMatch(await command('ip', ['-o', 'link']), /pf6-/);
   assert.doesNotMatch(await command('ip', ['route']), /198\.19\.6/);
+});
+
+test('what a killed process left is removed, and the networks of the living are not', async (t) => {
+  const living = await startPrivateNetwork({ instance: 5 });
+  t.after(() => living.stop());
+  const module = join(import.meta.dirname, '../../../lab/private-network/network.ts');
+  const script = `import { startPrivateNetwork } from ${JSON.stringify(module)};
+    await startPrivateNetwork({ instance: 4 });
+    console.log('started');`;
+  const owner = spawn(process.execPath, ['--input-type=module-typescript', '--eval', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(owner.stdout, 'data');
+  owner.kill('SIGKILL');
+  await once(owner, 'exit');
+  const left = (instance: number) => async (): Promise<boolean> => {
+    const all = [['netns', 'list'], ['-o', 'link'], ['route']].map((args) => command('ip', args));
+    return new RegExp(`pf${instance}-|198\\.19\\.${instance}\\.`).test((await Promise.all(all)).join(''));
+  };
+  assert.equal(await left(4)(), true);
+  await removeAbandonedNetworks();
+  assert.equal(await left(4)(), false);
+  assert.equal(await left(5)(), true);
+  assert.ok(await greets(living.bastions.a.address, 22));
 });

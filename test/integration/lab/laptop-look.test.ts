@@ -1,0 +1,41 @@
+// The first look of the README, as root and as the only user of a user namespace, which is what a user without root has.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+
+/** Runs it with a closed standard input. */
+async function look(front: readonly string[]): Promise<{ readonly code: number | null; readonly output: string }> {
+  const words = ['exec "$@" <&-', 'sh', ...front, process.execPath, 'scripts/demo.ts', '--laptop'];
+  const child = spawn('sh', ['-c', ...words], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, output };
+}
+
+for (const [who, front] of [
+  ['root', []],
+  ['a user without root', ['unshare', '--user', '--map-root-user', '--']],
+] as const) {
+  test(`${who} sees the rows, and sees them again after each bastion was killed`, async () => {
+    const ours = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('portforward-network-'));
+    const before = ours();
+    const { code, output } = await look(front);
+    assert.equal(code, 0, output);
+    const rows = '    1|Ada|120.50\n    2|Grace|80.00\n    3|Barbara|42.42\n';
+    assert.equal(output.split(rows).length, 4, output);
+    assert.match(output, /\$ psql -h 198\.19\.0\.10\n.*(No route to host|Network is unreachable)/);
+    const killed = [...output.matchAll(/(\S+) is killed, with every session on it/g)].map(([, name]) => name);
+    const connected = [...output.matchAll(/connected via ([\w.-]+):22/g)].map(([, name]) => name);
+    assert.equal(new Set(killed).size, 2, output);
+    assert.deepEqual(connected.slice(0, 2), killed, output);
+    assert.equal(connected.at(-1), killed[0], output);
+    assert.deepEqual(ours(), before);
+  });
+}
