@@ -1,7 +1,7 @@
 // An OCI image layout on disk: content by its digest, and one named manifest or index. What is read from one is checked against its digest.
 // Source: github.com/opencontainers/image-spec, v1.1. Neighbours: image.ts and chart.ts write one, base-image.ts reads one.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Refused } from './refused.ts';
 
@@ -83,6 +83,11 @@ export class OciLayout {
 
   readJson<Value>(digest: string): Value {
     return JSON.parse(this.read(digest).toString('utf8')) as Value;
+  }
+
+  /** Of everything that is in it. */
+  digests(): string[] {
+    return readdirSync(join(this.directory, 'blobs', 'sha256')).map((hex) => `sha256:${hex}`);
   }
 
   /** Makes `root` the layout's one named content. */

@@ -48,11 +48,11 @@ const notRun: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /^(skopeo|oras|helm push) ?/,
-    'it needs a registry of the reader’s; test/integration/release/ copies with skopeo, the others are not here',
+    'it needs a registry; test/integration/release/ runs those of skopeo and Helm with one of its own, oras and crane are not here',
   ],
   [
     /^helm install portforward oci:/,
-    'it needs a registry of the reader’s; test/integration/release/ pulls the chart of a release from one',
+    'it needs a registry of the reader’s; release.test.ts installs the chart of a release, test/integration/release/ pulls it from a registry',
   ],
   [/^portforward open /, 'it runs until Ctrl-C; test/integration/cli/ runs it against a real bastion'],
   [/^aws /, 'it changes an AWS account; what the first of them take is made and read back below'],

@@ -1,6 +1,6 @@
 // A release as its users get it: the folder of `npm run release`, judged by the programs that users have (sha256sum, skopeo, Helm, npm) and
 // run for both architectures, this machine's own and the other one under qemu.
-// Neighbours: test/support/release/ makes it.
+// Neighbours: test/support/release/ makes it; test/cluster/release.test.ts installs it.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { parse } from 'yaml';
 import { cachedProgram } from '../../../lab/base/places.ts';
@@ -26,6 +26,7 @@ import { readBase } from '../../../scripts/release/base-image.ts';
 import { digestOf, type Index, type Manifest, OciLayout } from '../../../scripts/release/oci-layout.ts';
 import { startRegistry } from '../../support/release/registry.ts';
 import { releaseFolder, version } from '../../support/release/release-folder.ts';
+import { commandsOf, isShell, readPage } from '../docs/markdown.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 
@@ -76,8 +77,13 @@ function starting(architecture: string, libraries: string): string[] {
 }
 
 suite('the folder', () => {
-  test('sha256sum finds every file as SHA256SUMS says, and no other file is there', async () => {
-    await command('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], { cwd: folder });
+  test('sha256sum, called as install.md says, finds every file as SHA256SUMS says; no other file is there', async () => {
+    const [check = '', ...more] = readPage('docs/install.md')
+      .blocks.filter(isShell)
+      .flatMap(commandsOf)
+      .filter((each) => each.startsWith('sha256sum '));
+    assert.equal(more.length, 0);
+    await command('bash', ['-euc', check], { cwd: folder });
     const named = text('SHA256SUMS')
       .trim()
       .split('\n')
@@ -384,17 +390,10 @@ suite('the command that makes it', () => {
   test('a base in a registry is fetched by its digest', async () => {
     await using registry = await startRegistry({ base });
     const digest = OciLayout.open(base).index().manifests[0]?.digest ?? '';
-    // Where skopeo looks for what a person has set up.
-    const home = join(work, 'home');
-    mkdirSync(join(home, '.config/containers'), { recursive: true });
-    writeFileSync(
-      join(home, '.config/containers/registries.conf'),
-      `[[registry]]\nlocation = "${registry.address}"\ninsecure = true\n`,
-    );
     const place = join(work, 'fetched');
     mkdirSync(place);
     const before = process.env['HOME'];
-    process.env['HOME'] = home;
+    process.env['HOME'] = homeThatTrusts(registry.address);
     try {
       const fetched = await readBase(`${registry.address}/base:moving@${digest}`, place);
       assert.equal(fetched.digest, digest);
@@ -404,5 +403,47 @@ suite('the command that makes it', () => {
       if (before === undefined) delete process.env['HOME'];
       else process.env['HOME'] = before;
     }
+  });
+});
+
+/** Where skopeo looks for what a person has set up: that registry may be asked without TLS. */
+function homeThatTrusts(address: string): string {
+  const home = mkdtempSync(join(work, 'home-'));
+  mkdirSync(join(home, '.config/containers'), { recursive: true });
+  const plain = `[[registry]]\nlocation = "${address}"\ninsecure = true\n`;
+  writeFileSync(join(home, '.config/containers/registries.conf'), plain);
+  return home;
+}
+
+suite('a mirror', () => {
+  const inInstall = readPage('docs/install.md').blocks.filter(isShell).flatMap(commandsOf);
+
+  test('the commands of install.md fill it by skopeo with the digests of DIGESTS, and by Helm with the same package', async () => {
+    await using registry = await startRegistry();
+    const env = {
+      HOME: homeThatTrusts(registry.address),
+      PATH: `${dirname(cachedProgram('helm'))}:${process.env['PATH'] ?? ''}`,
+    };
+    const run = (text: string): Promise<string> => {
+      const here = text.replaceAll('registry.example.com', registry.address).replaceAll('0.1.0', version);
+      return command('bash', ['-euc', here], { cwd: folder, env });
+    };
+    const copies = inInstall.filter((text) => text.startsWith('skopeo copy '));
+    assert.equal(copies.length, 2);
+    for (const text of copies) await run(text);
+    for (const name of ['portforward', 'charts/portforward']) {
+      const digest = registry.digestOfTag(name, version);
+      assert.match(text('DIGESTS'), new RegExp(`^${digest}  ${name}:${version}$`, 'm'));
+    }
+    const [push = '', ...more] = inInstall.filter((each) => each.startsWith('helm push '));
+    assert.equal(more.length, 0);
+    await run(`${push} --plain-http`);
+    const place = join(work, 'from-mirror');
+    mkdirSync(place);
+    await run(
+      `helm pull oci://${registry.address}/charts/portforward --version ${version} --plain-http --destination ${place}`,
+    );
+    const name = `portforward-${version}.tgz`;
+    assert.deepEqual(readFileSync(join(place, name)), readFileSync(join(folder, name)));
   });
 });

@@ -1,7 +1,7 @@
 // A release of the sources as they are, made by the command that makes real ones and kept in the cache by everything that goes into it.
-// Neighbours: base-layout.ts; test/integration/release/ judges it.
+// Neighbours: base-layout.ts; test/integration/release/ judges it, test/cluster/release.test.ts installs it.
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheDirectory } from '../../../lab/base/places.ts';
 import { command } from '../../../lab/process/command.ts';
@@ -26,9 +26,12 @@ export async function releaseFolder(): Promise<ReleaseFolder> {
   const folder = join(kept, await keyOf(base));
   await withLock(join(kept, 'lock'), async () => {
     if (existsSync(folder)) return;
-    // One is 290 MB: those of other sources are not kept.
-    for (const name of readdirSync(kept))
-      if (name !== 'lock') rmSync(join(kept, name), { recursive: true, force: true });
+    // One is 370 MB: those of other sources go when no run can be at them any more.
+    const hourAgo = Date.now() - 3_600_000;
+    for (const entry of readdirSync(kept, { withFileTypes: true })) {
+      const old = join(kept, entry.name);
+      if (entry.isDirectory() && statSync(old).mtimeMs < hourAgo) rmSync(old, { recursive: true, force: true });
+    }
     await makeRelease(folder, base);
   });
   return { folder, base };
