@@ -34,6 +34,8 @@ export class RetrySchedule {
   #delay = 0;
   /** An outage must not bring the next time forward (rate limits, permanent errors). */
   #firm = false;
+  /** Only a missing twin or a better route waits for it. */
+  #pausedUntil = 0;
 
   constructor(random: () => number = Math.random) {
     this.#random = random;
@@ -71,9 +73,19 @@ export class RetrySchedule {
     this.failed(error, { startedAt: now, now, otherSessionCarries });
   }
 
+  /** As `nextAt`, while another session carries the clients: also after the pause that follows a session opened in vain. */
+  get nextAtWithoutHurry(): number {
+    return Math.max(this.#nextAt, this.#pausedUntil);
+  }
+
   /** A session was opened and not used: whatever asked for it must not ask again without a pause. */
   unneeded(now: number): void {
-    this.#nextAt = Math.max(this.#nextAt, now + calm.minMs);
+    this.#pausedUntil = now + calm.minMs;
+  }
+
+  /** A session fell silent: another is opened at once (docs/promises.md, promise 4). */
+  endPause(): void {
+    this.#pausedUntil = 0;
   }
 
   /** The last session is gone after it had lived well: nothing is left of earlier failures. Rate limits and permanent errors keep their times. */
@@ -96,6 +108,7 @@ export class RetrySchedule {
   /** Credentials changed, or all is well: the next attempt may start at once. */
   reset(): void {
     this.#nextAt = 0;
+    this.#pausedUntil = 0;
     this.#failingSince = undefined;
     this.#delay = 0;
     this.#firm = false;

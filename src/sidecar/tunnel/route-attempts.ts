@@ -80,7 +80,7 @@ export class RouteAttempts {
   /** When the next attempt is due. `racing`: no session carries the clients, so an unanswered attempt is joined by another. */
   dueAt(now: number, racing: boolean): number {
     const newest = this.#inFlight.at(-1);
-    if (newest === undefined) return this.schedule.nextAt;
+    if (newest === undefined) return racing ? this.schedule.nextAt : this.schedule.nextAtWithoutHurry;
     if (!racing || this.schedule.isSparse(now) || this.#inFlight.some((attempt) => attempt.answered)) {
       return Number.POSITIVE_INFINITY;
     }

@@ -130,6 +130,11 @@ export class Routes {
     for (const route of this.#list) if (route !== except) route.schedule.expedite(now);
   }
 
+  /** A session fell silent: no route waits because a session was opened in vain. */
+  endPauses(): void {
+    for (const route of this.#list) route.schedule.endPause();
+  }
+
   /** The route goes last for a while, and reports why. */
   markFailed(via: string, error: TunnelError): void {
     this.ranking.failed(via, this.#options.clock.now());

@@ -211,6 +211,7 @@ export class Tunnel {
       { via: entry.via, suspect, streams: entry.carried },
       suspect ? 'session fell silent' : 'session answers again',
     );
+    if (suspect) this.#routes.endPauses();
     if (!suspect) {
       this.#routes.get(entry.via)?.works();
     } else if (entry.role !== 'retired' && !this.#pool.isUp(entry.via)) {

@@ -85,16 +85,17 @@ test('an outage that goes on brings forward what waited in calm until attempts a
   assert.equal(flapping.nextAt, before);
 });
 
-test('a session that was opened and not needed is followed by a pause, which an outage shortens', () => {
+test('a session that was opened and not needed is followed by a pause, but not in an outage nor after silence', () => {
   const schedule = new RetrySchedule(() => 0.5);
   schedule.unneeded(10_000);
-  assert.equal(schedule.nextAt, 11_000);
-  schedule.startNewOutage(10_000);
-  assert.equal(schedule.nextAt, 10_200);
+  assert.equal(schedule.nextAtWithoutHurry, 11_000);
+  assert.equal(schedule.nextAt, 0, 'an outage does not wait');
+  schedule.endPause();
+  assert.equal(schedule.nextAtWithoutHurry, 0, 'a session fell silent');
   schedule.failed(noLogin('a:22'), inOutage);
   const before = schedule.nextAt;
   schedule.unneeded(10_000);
-  assert.equal(schedule.nextAt, before, 'a longer wait stays');
+  assert.equal(schedule.nextAtWithoutHurry, before, 'a longer wait stays');
 });
 
 test('routes that failed go last for 60 s, and no route is ever lost or doubled', () => {
