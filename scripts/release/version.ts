@@ -44,7 +44,7 @@ export function checkAgreement(version: string, named: NamedVersions): void {
   throw new Refused(`the release is ${version}, but ${list}: set the version there (npm version writes both of npm’s)`);
 }
 
-/** The lines of the version's section of the changelog, without its heading. @throws Refused where there is none or it is empty. */
+/** The lines of the version's section of the changelog, without its heading. @throws Refused if the section is missing or empty. */
 export function releaseNotes(changelog: string, version: string, rehearsal = false): string {
   const section = sectionOf(changelog, version) ?? (rehearsal ? sectionOf(changelog, 'Unreleased') : undefined);
   if (section === undefined) {
