@@ -4,17 +4,16 @@
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
-  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Log, step } from '../lab/base/progress.ts';
 import { command } from '../lab/process/command.ts';
@@ -111,15 +110,27 @@ function readArguments() {
 }
 
 async function release(order: Order): Promise<void> {
-  const work = mkdtempSync(join(tmpdir(), 'portforward-release-'));
+  // Beside the place of the result, so that it gets there at once when it is complete.
+  mkdirSync(dirname(order.output), { recursive: true });
+  const work = mkdtempSync(join(dirname(order.output), '.release-'));
+  const remove = (): void => rmSync(work, { recursive: true, force: true });
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
+    process.once(signal, () => {
+      remove();
+      process.exit(code);
+    });
+  }
   try {
     const folder = join(work, 'release');
     mkdirSync(folder);
     await fill(folder, order, work);
-    // In its place only when it is complete.
-    cpSync(folder, order.output, { recursive: true });
+    renameSync(folder, order.output);
   } finally {
-    rmSync(work, { recursive: true, force: true });
+    remove();
   }
   log(`${order.output}: ${readdirSync(order.output).join(', ')}`);
 }
@@ -127,8 +138,7 @@ async function release(order: Order): Promise<void> {
 async function fill(folder: string, order: Order, work: string): Promise<void> {
   const base = await step(log, 'read the base image', () => readBase(order.base, work));
   const bundles = join(work, 'bundles');
-  const built = ['scripts/build.ts', '--output', bundles];
-  await step(log, 'bundle the sources', () => command(process.execPath, built, { cwd: root }));
+  await step(log, 'bundle the sources', () => bundle(order, bundles));
   const place: Place = { folder, bundles, work };
   const crypto = await step(log, 'compile ssh’s native crypto', async () => ({
     x64: await nativeCrypto(architectures[0]),
@@ -141,6 +151,13 @@ async function fill(folder: string, order: Order, work: string): Promise<void> {
   await step(log, 'make the laptop’s files', () => writeLaptop(order, place, crypto));
   await writeMaps(order, place);
   await writePapers(order, place, base, inside);
+}
+
+/** @throws Refused where what was built tells another version than the release has. */
+async function bundle({ version }: Order, bundles: string): Promise<void> {
+  await command(process.execPath, ['scripts/build.ts', '--output', bundles], { cwd: root });
+  const said = await command(process.execPath, [join(bundles, 'portforward.cjs'), 'version']);
+  if (!said.startsWith(`portforward ${version},`)) throw new Refused(`the command says "${said.trim()}" of itself`);
 }
 
 interface Place {

@@ -9,9 +9,23 @@ export interface Architecture {
   /** What the names of Debian's compilers begin with, and the package that has them. */
   readonly triple: string;
   readonly compilerPackage: string;
+  /** The oldest version of glibc's symbols there is. */
+  readonly firstGlibc: string;
 }
 
 export const architectures = [
-  { node: 'x64', oci: 'amd64', triple: 'x86_64-linux-gnu', compilerPackage: 'g++-x86-64-linux-gnu' },
-  { node: 'arm64', oci: 'arm64', triple: 'aarch64-linux-gnu', compilerPackage: 'g++-aarch64-linux-gnu' },
+  {
+    node: 'x64',
+    oci: 'amd64',
+    triple: 'x86_64-linux-gnu',
+    compilerPackage: 'g++-x86-64-linux-gnu',
+    firstGlibc: 'GLIBC_2.2.5',
+  },
+  {
+    node: 'arm64',
+    oci: 'arm64',
+    triple: 'aarch64-linux-gnu',
+    compilerPackage: 'g++-aarch64-linux-gnu',
+    firstGlibc: 'GLIBC_2.17',
+  },
 ] as const satisfies readonly Architecture[];

@@ -17,7 +17,8 @@ const modules = join(import.meta.dirname, '..', '..', 'node_modules');
 const source = join(modules, 'ssh2', 'lib', 'protocol', 'crypto');
 
 /** The binding's file. @throws Refused where the compiler is missing, CommandFailed with its words. */
-export async function nativeCrypto({ node, triple, compilerPackage }: Architecture): Promise<string> {
+export async function nativeCrypto(architecture: Architecture): Promise<string> {
+  const { node, triple, compilerPackage } = architecture;
   const compiler = `${triple}-g++`;
   if (findProgram(compiler) === undefined) {
     throw new Refused(`${compiler} compiles the native parts for ${node}: install it (Debian: ${compilerPackage})`);
@@ -49,7 +50,7 @@ export async function nativeCrypto({ node, triple, compilerPackage }: Architectu
         CC: `${triple}-gcc`,
         CXX: compiler,
         // The compiler writes the name of its folder into what it makes otherwise.
-        CXXFLAGS: `-ffile-prefix-map=${work}=. -include ${patchedObjectWrap(headers, own)}`,
+        CXXFLAGS: `-ffile-prefix-map=${work}=. -include ${patchedObjectWrap(headers, own)} -include ${oldSymbols(architecture, own)}`,
         LDFLAGS: '-s',
         PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
       },
@@ -60,5 +61,15 @@ export async function nativeCrypto({ node, triple, compilerPackage }: Architectu
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+  return file;
+}
+
+/**
+ * The compiler's own glibc decides which version of a symbol is asked for. dlsym is the one that was moved since Node's 2.28 (in 2.34): with
+ * the old name the binding loads wherever this Node starts, and not only on newer systems.
+ */
+function oldSymbols({ firstGlibc }: Architecture, folder: string): string {
+  const file = join(folder, 'old_symbols.h');
+  writeFileSync(file, `__asm__(".symver dlsym, dlsym@${firstGlibc}");\n`);
   return file;
 }
