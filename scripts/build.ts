@@ -2,8 +2,8 @@
 // one for each part that it loads and one for the packages that few tunnels need, so that a process reads only what it runs. ssh2's native crypto lies beside them.
 // `--output DIR` puts them elsewhere.
 // Neighbours: src/main.ts (names the parts by its lazy imports), Dockerfile (takes dist/ as it is), build/bundling.ts (options for esbuild).
-import { execFileSync } from 'node:child_process';
-import { cpSync, globSync, renameSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, globSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
@@ -50,6 +50,22 @@ function librariesOf(libraries: Set<string>): Plugin {
   };
 }
 
+// Ctrl-C leaves nothing of it, and neither does a build that was killed, once the next one begins.
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const) {
+  process.once(signal, () => {
+    rmSync(workshop, { recursive: true, force: true });
+    process.exit(code);
+  });
+}
+for (const left of globSync('dist.[0-9]*', { cwd: root })) {
+  if (existsSync('/proc') && !existsSync(`/proc/${left.slice('dist.'.length)}`))
+    rmSync(join(root, left), { recursive: true, force: true });
+}
+
 const parts = new Map<string, string>();
 const libraries = new Set<string>();
 try {
@@ -74,14 +90,22 @@ try {
 
   // A bundle without its native crypto works, slowly and without a word: so it is asked.
   const ask = [join(workshop, 'portforward.cjs'), 'version', '--check-crypto'];
-  console.log(execFileSync(process.execPath, ask, { encoding: 'utf8' }).trim());
-  rmSync(output, { recursive: true, force: true });
-  if (dirname(output) === root) renameSync(workshop, output);
-  // Another folder may be on another file system.
-  else cpSync(workshop, output, { recursive: true });
-  console.log(
-    `${basename(output)}/: portforward.cjs, ${[...parts.keys(), 'libraries'].map((name) => `${name}.cjs`).join(', ')}`,
-  );
+  const { status, stdout, stderr } = spawnSync(process.execPath, ask, { encoding: 'utf8' });
+  if (status !== 0) {
+    console.error(stderr.trim());
+    console.error(
+      'The bundle has no native crypto: install a C++ compiler, make and Python 3 with pip, and call this again.',
+    );
+    process.exitCode = 1;
+  } else {
+    console.log(stdout.trim());
+    rmSync(output, { recursive: true, force: true });
+    if (dirname(output) === root) renameSync(workshop, output);
+    // Another folder may be on another file system.
+    else cpSync(workshop, output, { recursive: true });
+    const names = [...parts.keys(), 'libraries'].map((name) => `${name}.cjs`);
+    console.log(`${basename(output)}/: portforward.cjs, ${names.join(', ')}`);
+  }
 } finally {
   rmSync(workshop, { recursive: true, force: true });
 }

@@ -37,9 +37,14 @@ export async function runScript(main: (signal: AbortSignal) => Promise<number | 
   } catch (error) {
     if (received !== undefined) process.exit(exitCode(received));
     process.stderr.write(`${sentenceOf(error)}\n`);
-    process.exit(error instanceof WrongCall ? 2 : 1);
+    const wrongCall = error instanceof WrongCall || codeOf(error).startsWith('ERR_PARSE_ARGS');
+    process.exit(wrongCall ? 2 : 1);
   }
 }
+
+/** Node's code of an error, such as `ENOENT`. */
+const codeOf = (error: unknown): string =>
+  error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? '') : '';
 
 const exitCode = (signal: (typeof signals)[number]): number => 128 + constants.signals[signal];
 
@@ -48,7 +53,7 @@ export function sentenceOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const fault = [TypeError, RangeError, ReferenceError, SyntaxError].some((kind) => error instanceof kind);
   // Node's own errors about arguments are a person's to correct.
-  if (fault && !(error as NodeJS.ErrnoException).code?.startsWith('ERR_')) return error.stack ?? error.message;
+  if (fault && !codeOf(error).startsWith('ERR_')) return error.stack ?? error.message;
   const advice = adviceFor(error);
   return advice === undefined ? error.message : `${error.message}\n${advice}`;
 }

@@ -1,7 +1,7 @@
 // `npm run demo`: the whole main job on this machine, on the screen with its times: a real cluster, a private network behind real
 // bastions, and a pod's psql that reaches the database through a PortForward.
 // Neighbours: lab/cluster/ (cluster and operator), lab/private-network/ (bastions and database), readme-document.ts (what is applied).
-import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { type Cluster, ensureCluster, useKind } from '../../lab/cluster/cluster.ts';
 import { ensureOperator } from '../../lab/cluster/operator.ts';
 import { Shop } from '../../lab/cluster/shop.ts';
 import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
@@ -17,13 +17,17 @@ const peers = ['openssh-server', 'openssh-client', 'postgresql', 'iproute2', 'nf
 export async function clusterLook(screen: Screen, signal: AbortSignal): Promise<void> {
   const { log } = screen;
   screen.say('PortForward: from kubectl apply to a row of a private database');
+  if (await useKind()) {
+    throw new Error(
+      'The demo’s private network cannot be reached from kind. As root, call PF_CLUSTER=host npm run demo; for a look without a cluster, npm run demo -- --laptop',
+    );
+  }
   // Bundle, image, chart.
   log.expect?.(3);
   const cluster = await screen.chapter('A Kubernetes cluster on this machine', async () => {
     await ensurePeers({ log, signal, only: peers });
     return ensureCluster({ log, signal });
   });
-  // One after the other, and each says for itself how long it takes.
   await screen.chapter('The operator, installed by its Helm chart', () =>
     ensureOperator(cluster, { log, values: { 'tunnels.logLevel': 'info', 'controller.logLevel': 'info' } }),
   );
