@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { apiPage } from './generate/api-page.ts';
+import { bastionPage } from './generate/bastion-page.ts';
 import { chartReadme } from './generate/chart-readme.ts';
 import { chartRules } from './generate/chart-rules.ts';
 import { crdTemplate, crdYaml } from './generate/crd.ts';
@@ -17,6 +18,7 @@ const outputs: readonly { readonly path: string; readonly content: () => string 
   { path: 'helm/README.md', content: chartReadme },
   { path: 'docs/reference/api.md', content: apiPage },
   { path: 'docs/errors.md', content: errorsPage },
+  { path: 'docs/bastion.md', content: bastionPage },
 ];
 
 const checkOnly = process.argv.includes('--check');

@@ -148,13 +148,17 @@ const timer = setInterval(() => {
 async function nativeCrypto(node) {
   const folder = join(modules, 'ssh2', 'lib', 'protocol', 'crypto');
   const stamp = join(folder, 'build', '.portforward-node');
-  const version = `${spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout.trim()} patched headers`;
+  const versions = spawnSync(node, ['-p', '`${process.version} ${process.versions.openssl}`'], { encoding: 'utf8' });
+  const [nodeVersion = '', openssl = ''] = versions.stdout.trim().split(' ');
+  const version = `${nodeVersion} patched headers, OpenSSL ${openssl}`;
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return;
   await installBuildTools(node);
   const directory = await headers(node);
   rmSync(join(folder, 'build'), { recursive: true, force: true });
   say("building ssh2's native crypto");
   const args = [join(modules, 'node-gyp', 'bin', 'node-gyp.js'), 'rebuild', '--silent'];
+  // Without it the binding is built for OpenSSL 1, whose way to make a Poly1305 tag fails at the second packet since OpenSSL 3.2.
+  args.push(`--real_openssl_major=${openssl.split('.', 1)[0]}`);
   const flags = directory === undefined ? '' : `-include ${patchedObjectWrap(directory, cache)}`;
   if (directory !== undefined) args.push(`--nodedir=${directory}`);
   const built = await run(node, args, {

@@ -57,6 +57,8 @@ export interface Sshd {
   fingerprint(type?: HostKeyType): Promise<string>;
   /** Replaces the authorized keys; takes effect at the next authentication. */
   authorize(keys: readonly string[]): void;
+  /** Starts again on the same port, with these lines in place of the first ones. */
+  configure(config: readonly string[]): Promise<void>;
   /** Makes new host keys and starts again with them. */
   changeHostKeys(): Promise<void>;
   /** Ids of the processes that serve sessions now. */
@@ -167,6 +169,11 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
       types.map((type) => `${name} ${publicKey(type)}\n`).join(''),
     fingerprint: async (type = 'ed25519') =>
       (await command('ssh-keygen', ['-lf', join(directory, `host_${type}.pub`)])).split(' ')[1] ?? '',
+    configure: async (config) => {
+      await child.kill();
+      writeFileSync(join(directory, 'sshd_config'), sshdConfig(directory, host, port, { ...options, config }));
+      await launch();
+    },
     changeHostKeys: async () => {
       await child.kill();
       await makeHostKeys();

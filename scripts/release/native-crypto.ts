@@ -42,7 +42,9 @@ export async function nativeCrypto(architecture: Architecture): Promise<string> 
     const own = join(work, 'headers');
     mkdirSync(own);
     const gyp = [join(modules, 'node-gyp', 'bin', 'node-gyp.js'), 'rebuild', '--silent'];
-    await command(process.execPath, [...gyp, `--arch=${node}`, `--nodedir=${headers}`], {
+    // Without it the binding is built for OpenSSL 1, whose way to make a Poly1305 tag fails at the second packet since OpenSSL 3.2.
+    const openssl = `--real_openssl_major=${process.versions.openssl.split('.', 1)[0]}`;
+    await command(process.execPath, [...gyp, `--arch=${node}`, `--nodedir=${headers}`, openssl], {
       cwd: work,
       timeoutMs: 10 * 60_000,
       env: {

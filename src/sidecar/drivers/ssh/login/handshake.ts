@@ -10,6 +10,7 @@ import type { Logger } from '../../../../process/log.ts';
 import type { HopRole } from '../base/hop-name.ts';
 import type { LoggedIn } from '../base/logged-in.ts';
 import { hardenClient, presentCertificates, strictKeyExchange } from '../base/ssh2-hardening.ts';
+import { ciphers, keyExchanges, macs, namesOf } from './algorithms.ts';
 import { LoginPlan } from './authentication.ts';
 import type { CredentialSet } from './credentials.ts';
 import { type HandshakeProgress, handshakeError, hostKeyError, noLoginError } from './handshake-error.ts';
@@ -39,30 +40,12 @@ export interface Login extends LoggedIn {
   readonly credentials: CredentialSet;
 }
 
-/** RFC 9142 and later practice: no SHA-1, no CBC. aes128-gcm first: hardware carries it at several hundred MB/s. */
-const algorithms = {
-  kex: [
-    'curve25519-sha256',
-    'curve25519-sha256@libssh.org',
-    'ecdh-sha2-nistp256',
-    'ecdh-sha2-nistp384',
-    'ecdh-sha2-nistp521',
-    'diffie-hellman-group16-sha512',
-    'diffie-hellman-group18-sha512',
-    'diffie-hellman-group-exchange-sha256',
-    'diffie-hellman-group14-sha256',
-  ],
-  cipher: [
-    'aes128-gcm@openssh.com',
-    'aes256-gcm@openssh.com',
-    'aes256-ctr',
-    'aes192-ctr',
-    'aes128-ctr',
-    'chacha20-poly1305@openssh.com',
-  ],
-  hmac: ['hmac-sha2-256-etm@openssh.com', 'hmac-sha2-512-etm@openssh.com', 'hmac-sha2-256', 'hmac-sha2-512'],
+const offered = {
+  kex: namesOf(keyExchanges),
+  cipher: namesOf(ciphers),
+  hmac: namesOf(macs),
   compress: ['none'],
-} as const;
+};
 
 /** @throws TunnelError of layer `bastion`, or the signal's reason if it has aborted; the socket is destroyed then. */
 export async function login(options: LoginOptions): Promise<Login> {
@@ -128,7 +111,7 @@ class Handshake {
       keepaliveInterval: 0,
       strictVendor: false,
       algorithms: {
-        ...(algorithms as unknown as Algorithms),
+        ...(offered as unknown as Algorithms),
         serverHostKey: [...hostKeyAlgorithms(this.#knownTypes)] as ServerHostKeyAlgorithm[],
       },
       hostVerifier: (shown: Buffer) => this.#verifyHostKey(shown),

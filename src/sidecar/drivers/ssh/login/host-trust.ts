@@ -1,15 +1,7 @@
 // Joins the sources of known host keys: the document's knownHosts and the Secret's known_hosts. Also writes a key as a line for
 // known_hosts. Pure. Neighbours: known-hosts.ts reads one source, handshake.ts asks.
+import { hostKeySignatures } from './algorithms.ts';
 import { type HostVerdict, hostName, type KnownHosts, keyTypeOf } from './known-hosts.ts';
-
-/** The signature algorithms of each key type. RSA keys sign with SHA-2, never with SHA-1 (RFC 8332). */
-const algorithmsOfType: Readonly<Record<string, readonly string[]>> = {
-  'ssh-ed25519': ['ssh-ed25519'],
-  'ecdsa-sha2-nistp256': ['ecdsa-sha2-nistp256'],
-  'ecdsa-sha2-nistp384': ['ecdsa-sha2-nistp384'],
-  'ecdsa-sha2-nistp521': ['ecdsa-sha2-nistp521'],
-  'ssh-rsa': ['rsa-sha2-512', 'rsa-sha2-256'],
-};
 
 /** Several sources as one; a revocation in one outweighs trust in all others. */
 export function joinKnownHosts(sources: readonly KnownHosts[]): KnownHosts {
@@ -26,9 +18,9 @@ export function joinKnownHosts(sources: readonly KnownHosts[]): KnownHosts {
 
 /** Host key algorithms to offer, best first: those of the known types; if none is known all modern ones, so that the error can name the key. */
 export function hostKeyAlgorithms(knownTypes: readonly string[]): readonly string[] {
-  const types = Object.keys(algorithmsOfType);
+  const types = Object.keys(hostKeySignatures);
   const known = types.filter((type) => knownTypes.includes(type));
-  return (known.length > 0 ? known : types).flatMap((type) => algorithmsOfType[type] ?? []);
+  return (known.length > 0 ? known : types).flatMap((type) => hostKeySignatures[type] ?? []);
 }
 
 /** The line to add to known_hosts for this key. */

@@ -1,0 +1,105 @@
+// A thread that logs in to a bastion and exchanges bytes across key re-exchanges, with ssh2's native crypto or without it.
+// Neighbour: algorithms.test.ts starts it and changes the bastion between the visits.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { parentPort, workerData } from 'node:worker_threads';
+
+export interface Visitor {
+  readonly native: boolean;
+  readonly port: number;
+  readonly echoPort: number;
+  readonly knownHosts: string;
+  readonly directory: string;
+}
+
+export interface Visit {
+  readonly cipher: string;
+  readonly native: boolean;
+  readonly keyExchanges: number;
+  /** CPU time of this thread in its longest turn of the event loop. */
+  readonly longestTurnMs: number;
+}
+
+const { native, port, echoPort, knownHosts, directory } = workerData as Visitor;
+if (!native) {
+  process.dlopen = () => {
+    throw new Error('no native crypto in this thread');
+  };
+}
+// Loaded only now: ssh2 chooses its crypto when it is loaded.
+const { login } = await import('../../../src/sidecar/drivers/ssh/login/handshake.ts');
+const { SshSession } = await import('../../../src/sidecar/drivers/ssh/channels/session.ts');
+const { CredentialStore } = await import('../../../src/sidecar/drivers/ssh/login/credentials.ts');
+const { parseKnownHosts } = await import('../../../src/sidecar/drivers/ssh/login/known-hosts.ts');
+const { nativeCrypto } = await import('../../../src/sidecar/drivers/ssh/base/ssh2-hardening.ts');
+const { ByteBudget } = await import('../../../src/sidecar/base/byte-budget.ts');
+const { silentLog } = await import('../../../src/process/log.ts');
+
+const bytesEachWay = 256 * 1024;
+const hop = { host: '127.0.0.1', port, user: 'tunnel' };
+const credentials = [await new CredentialStore({ directory, secretName: 'bastion' }).current()];
+
+/** Counts the CPU time of each turn until it is called back. */
+function watchTurns(): () => number {
+  let last = process.threadCpuUsage();
+  let longest = 0;
+  let isOver = false;
+  const turn = (): void => {
+    const now = process.threadCpuUsage();
+    longest = Math.max(longest, now.user + now.system - last.user - last.system);
+    last = now;
+    if (!isOver) setImmediate(turn);
+  };
+  setImmediate(turn);
+  return () => {
+    isOver = true;
+    return longest / 1000;
+  };
+}
+
+async function visit(): Promise<Visit> {
+  const socket = connect(port, hop.host);
+  await once(socket, 'connect');
+  const longestTurn = watchTurns();
+  const signal = AbortSignal.timeout(30_000);
+  const log = silentLog();
+  const trust = parseKnownHosts(knownHosts);
+  const done = await login({
+    socket,
+    hop,
+    role: 'bastion',
+    trust,
+    ignoreHostKey: false,
+    credentials,
+    signal,
+    log,
+  });
+  let keyExchanges = 1;
+  done.client.on('handshake', () => keyExchanges++);
+  const session = new SshSession({
+    hop,
+    role: 'bastion',
+    transport: socket,
+    login: done,
+    budget: new ByteBudget(),
+    serverAliveIntervalMs: 2000,
+    log,
+  });
+  const stream = await session.dial({ host: '127.0.0.1', port: echoPort }, { signal });
+  const sent = randomBytes(bytesEachWay);
+  stream.end(sent);
+  const received: Buffer[] = [];
+  for await (const chunk of stream) received.push(chunk as Buffer);
+  assert.ok(Buffer.concat(received).equals(sent), 'the bytes that came back differ');
+  await session.close();
+  return { cipher: done.cipher, native: nativeCrypto, keyExchanges, longestTurnMs: longestTurn() };
+}
+
+parentPort?.on('message', () => {
+  visit().then(
+    (result) => parentPort?.postMessage(result),
+    (error: unknown) => parentPort?.postMessage(error instanceof Error ? error : new Error(String(error))),
+  );
+});
