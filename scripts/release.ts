@@ -113,7 +113,8 @@ async function release(order: Order): Promise<void> {
   // Beside the place of the result, so that it gets there at once when it is complete.
   mkdirSync(dirname(order.output), { recursive: true });
   const work = mkdtempSync(join(dirname(order.output), '.release-'));
-  const remove = (): void => rmSync(work, { recursive: true, force: true });
+  // Programs that end just now may still write into it.
+  const remove = (): void => rmSync(work, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],

@@ -2,7 +2,8 @@
 // run for both architectures, this machine's own and the other one under qemu.
 // Neighbours: test/support/release/ makes it; test/cluster/release.test.ts installs it.
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   globSync,
@@ -376,6 +377,23 @@ suite('the command that makes it', () => {
       /^release: --base \S+ names no digest, and a tag can mean/,
     );
     assert.match(await refused('--verison', version), /^release: Unknown option/);
+  });
+
+  test('Ctrl-C ends it with 130 and leaves nothing behind', async () => {
+    const place = join(work, 'interrupted');
+    const order = ['--version', version, '--base', base, '--rehearsal', '--output', join(place, 'release')];
+    // A process group of its own, as a terminal has: Ctrl-C goes to everything that it started, too.
+    const child = spawn(process.execPath, ['scripts/release.ts', ...order], {
+      cwd: root,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const [first] = (await once(child.stdout, 'data')) as [Buffer];
+    assert.match(String(first), /read the base image/);
+    process.kill(-(child.pid ?? 0), 'SIGINT');
+    const [code] = (await once(child, 'exit')) as [number | null];
+    assert.equal(code, 130);
+    assert.deepEqual(readdirSync(place), []);
   });
 
   test('a base with one architecture alone is refused', async () => {
