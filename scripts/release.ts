@@ -17,6 +17,7 @@ import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Log, step } from '../lab/base/progress.ts';
 import { command } from '../lab/process/command.ts';
+import { runScript } from '../lab/process/script.ts';
 import { findHelm } from '../lab/programs/find-program.ts';
 import { ensurePrograms } from '../lab/programs/programs.ts';
 import { type Architecture, architectures } from './release/architectures.ts';
@@ -48,18 +49,21 @@ interface Order {
   readonly epoch: number;
 }
 
-try {
-  const order = await readOrder();
-  await release(order);
-} catch (error) {
-  if (!(error instanceof Refused)) throw error;
-  console.error(`release: ${error.message}`);
-  process.exitCode = 2;
-}
+await runScript(async (signal) => {
+  await release(await readOrder(), signal);
+});
 
 /** Everything that can be refused is refused here, before a minute is spent. */
 async function readOrder(): Promise<Order> {
-  const values = readArguments();
+  const { values } = parseArgs({
+    options: {
+      version: { type: 'string' },
+      base: { type: 'string' },
+      output: { type: 'string' },
+      /** Takes uncommitted sources and the section Unreleased: what a release would be. */
+      rehearsal: { type: 'boolean' },
+    },
+  });
   const { version, base, rehearsal = false } = values;
   if (version === undefined)
     throw new Refused('--version is missing: npm run release -- --version 1.2.3 --base IMAGE@sha256:…');
@@ -93,70 +97,45 @@ async function readOrder(): Promise<Order> {
   return { version, base, output, notes, commit: await git('rev-parse', 'HEAD'), changed, epoch };
 }
 
-function readArguments() {
-  try {
-    return parseArgs({
-      options: {
-        version: { type: 'string' },
-        base: { type: 'string' },
-        output: { type: 'string' },
-        /** Takes uncommitted sources and the section Unreleased: what a release would be. */
-        rehearsal: { type: 'boolean' },
-      },
-    }).values;
-  } catch (error) {
-    throw new Refused(error instanceof Error ? error.message : String(error));
-  }
-}
-
-async function release(order: Order): Promise<void> {
+async function release(order: Order, signal: AbortSignal): Promise<void> {
   // Beside the place of the result, so that it gets there at once when it is complete.
   mkdirSync(dirname(order.output), { recursive: true });
   const work = mkdtempSync(join(dirname(order.output), '.release-'));
-  // Programs that end just now may still write into it.
-  const remove = (): void => rmSync(work, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
-  for (const [signal, code] of [
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-    ['SIGHUP', 129],
-  ] as const) {
-    process.once(signal, () => {
-      remove();
-      process.exit(code);
-    });
-  }
   try {
     const folder = join(work, 'release');
     mkdirSync(folder);
-    await fill(folder, order, work);
+    await fill(folder, order, work, signal);
     renameSync(folder, order.output);
   } finally {
-    remove();
+    // Programs that were ended just now may still write into it.
+    rmSync(work, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
   log(`${order.output}: ${readdirSync(order.output).join(', ')}`);
 }
 
-async function fill(folder: string, order: Order, work: string): Promise<void> {
-  const base = await step(log, 'read the base image', () => readBase(order.base, work));
-  const bundles = join(work, 'bundles');
-  await step(log, 'bundle the sources', () => bundle(order, bundles));
-  const place: Place = { folder, bundles, work };
-  const crypto = await step(log, 'compile ssh’s native crypto', async () => ({
+async function fill(folder: string, order: Order, work: string, signal: AbortSignal): Promise<void> {
+  const doing = <Result>(what: string, task: () => Promise<Result>): Promise<Result> => {
+    signal.throwIfAborted();
+    return step(log, what, task);
+  };
+  const base = await doing('read the base image', () => readBase(order.base, work));
+  const place: Place = { folder, bundles: join(work, 'bundles'), work };
+  await doing('bundle the sources', () => bundle(order, place.bundles, signal));
+  const crypto = await doing('compile ssh’s native crypto', async () => ({
     x64: await nativeCrypto(architectures[0]),
     arm64: await nativeCrypto(architectures[1]),
   }));
   const inside = [
-    ...(await step(log, 'write the image', () => writeImageArchive(order, place, base, crypto))),
-    await step(log, 'package the chart', () => writeChart(order, place)),
+    ...(await doing('write the image', () => writeImageArchive(order, place, base, crypto))),
+    await doing('package the chart', () => writeChart(order, place)),
   ];
-  await step(log, 'make the laptop’s files', () => writeLaptop(order, place, crypto));
-  await writeMaps(order, place);
-  await writePapers(order, place, base, inside);
+  await doing('make the laptop’s files', () => writeLaptop(order, place, crypto, signal));
+  await doing('write what is read', () => writePapers(order, place, base, inside));
 }
 
 /** @throws Refused where what was built tells another version than the release has. */
-async function bundle({ version }: Order, bundles: string): Promise<void> {
-  await command(process.execPath, ['scripts/build.ts', '--output', bundles], { cwd: root });
+async function bundle({ version }: Order, bundles: string, signal: AbortSignal): Promise<void> {
+  await command(process.execPath, ['scripts/build.ts', '--output', bundles], { cwd: root, signal });
   const said = await command(process.execPath, [join(bundles, 'portforward.cjs'), 'version']);
   if (!said.startsWith(`portforward ${version},`)) throw new Refused(`the command says "${said.trim()}" of itself`);
 }
@@ -204,7 +183,12 @@ async function writeChart({ version, epoch }: Order, { folder, work }: Place): P
   return { name: `charts/portforward:${version}`, digest };
 }
 
-async function writeLaptop({ version, epoch }: Order, place: Place, crypto: NativeCrypto): Promise<void> {
+async function writeLaptop(
+  { version, epoch }: Order,
+  place: Place,
+  crypto: NativeCrypto,
+  signal: AbortSignal,
+): Promise<void> {
   const { folder, bundles, work } = place;
   const program = await bundleProgram(join(work, 'program'));
   await Promise.all(
@@ -213,6 +197,7 @@ async function writeLaptop({ version, epoch }: Order, place: Place, crypto: Nati
         program,
         nativeCrypto: crypto[architecture.node],
         work,
+        signal,
       }),
     ),
   );
@@ -223,13 +208,10 @@ async function writeLaptop({ version, epoch }: Order, place: Place, crypto: Nati
 }
 
 /** What is read about a release, not run. */
-async function writePapers(
-  order: Order,
-  { folder }: Place,
-  base: BaseImage,
-  inside: readonly Subject[],
-): Promise<void> {
+async function writePapers(order: Order, place: Place, base: BaseImage, inside: readonly Subject[]): Promise<void> {
   const { version, epoch, notes, commit, changed } = order;
+  await writeMaps(order, place);
+  const { folder } = place;
   const write = (name: string, text: string): void => writeFileSync(join(folder, name), text);
   write('sbom.spdx.json', await billOfMaterials(root, version, epoch));
   write('RELEASE_NOTES.md', `# PortForward ${version}\n\n${notes}\n`);

@@ -6,7 +6,7 @@ import { CommandFailed } from './command.ts';
 
 /** The script was called in a way that it does not know; it ends with exit code 2. */
 export class WrongCall extends Error {
-  override readonly name = 'WrongCall';
+  override readonly name: string = 'WrongCall';
 }
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

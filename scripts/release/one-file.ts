@@ -77,9 +77,14 @@ export async function bundleProgram(folder: string): Promise<Program> {
 export async function writeOneFile(
   file: string,
   { node }: Architecture,
-  parts: { readonly program: Program; readonly nativeCrypto: string; readonly work: string },
+  parts: {
+    readonly program: Program;
+    readonly nativeCrypto: string;
+    readonly work: string;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
-  const { program, nativeCrypto, work } = parts;
+  const { program, nativeCrypto, work, signal } = parts;
   // Node writes the names into the file, so they must be the same on every machine: relative to `work`.
   const inWork = (path: string): string => relative(work, path);
   const config = `one-file-${node}.json`;
@@ -94,5 +99,8 @@ export async function writeOneFile(
   // In a process of its own: it warns of names in Node's file that it does not need.
   const inject = `require(process.argv[1]).inject(process.argv[2], 'NODE_SEA_BLOB', require('node:fs').readFileSync(process.argv[3]), { sentinelFuse: '${fuse}' })`;
   const postject = join(await npmPackage('postject'), 'dist', 'api.js');
-  await command(process.execPath, ['--eval', inject, postject, file, join(work, blob)], { timeoutMs: 5 * 60_000 });
+  await command(process.execPath, ['--eval', inject, postject, file, join(work, blob)], {
+    timeoutMs: 5 * 60_000,
+    signal,
+  });
 }

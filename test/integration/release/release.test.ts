@@ -367,16 +367,16 @@ suite('the command that makes it', () => {
   test('a wrong version, a version that the files do not name, a tag and an unknown option are refused in a sentence', async () => {
     assert.match(
       await refused('--version', 'v1'),
-      /^release: --version v1 is no version: give MAJOR\.MINOR\.PATCH without the v/,
+      /^--version v1 is no version: give MAJOR\.MINOR\.PATCH without the v/,
     );
-    assert.match(await refused('--version', '99.0.0'), /^release: the release is 99\.0\.0, but package\.json says/);
-    assert.match(await refused('--version', version, '--rehearsal'), /^release: --base is missing/);
+    assert.match(await refused('--version', '99.0.0'), /^the release is 99\.0\.0, but package\.json says/);
+    assert.match(await refused('--version', version, '--rehearsal'), /^--base is missing/);
     const tag = ['--base', 'registry.example.com/node:24'];
     assert.match(
       await refused('--version', version, '--rehearsal', ...tag),
-      /^release: --base \S+ names no digest, and a tag can mean/,
+      /^--base \S+ names no digest, and a tag can mean/,
     );
-    assert.match(await refused('--verison', version), /^release: Unknown option/);
+    assert.match(await refused('--verison', version), /^Unknown option/);
   });
 
   test('Ctrl-C ends it with 130 and leaves nothing behind', async () => {
