@@ -26,7 +26,7 @@ const releases = [
 ] as const;
 
 /** Pages that are generated, measured by their own commands, about this very cluster, or no instructions. */
-const elsewhere = /^docs\/(errors|benchmarks)\.md$|^docs\/(reference|development|decisions)\//;
+const elsewhere = /^helm\/|^docs\/(errors|benchmarks)\.md$|^docs\/(reference|development|decisions)\//;
 /** A page may use what the page before it created; all other pages follow in any order. */
 const first = ['docs/secrets.md', 'README.md', 'docs/runbooks.md'];
 const rest = allPages()
@@ -56,7 +56,6 @@ const notRun: readonly (readonly [RegExp, string])[] = [
   ],
   [/^portforward open /, 'it runs until Ctrl-C; test/integration/cli/ runs it against a real bastion'],
   [/^aws /, 'it changes an AWS account; what the first of them take is made and read back below'],
-  [/^kubectl apply$/, 'a word of a sentence, without a file'],
   [
     /^kubectl apply --server-side -f portforward\.yaml$/,
     'it would take objects over from Helm; run below as a dry run',
