@@ -6,7 +6,7 @@ export interface Architecture {
   readonly node: 'x64' | 'arm64';
   /** The name in an image index. */
   readonly oci: 'amd64' | 'arm64';
-  /** What the names of Debian's compilers begin with, and the package that has them. */
+  /** What the names of Debian's compilers begin with, and the package that has them on the other architecture; on this one it is g++. */
   readonly triple: string;
   readonly compilerPackage: string;
   /** The oldest version of glibc's symbols there is. */

@@ -21,7 +21,8 @@ export async function nativeCrypto(architecture: Architecture): Promise<string> 
   const { node, triple, compilerPackage } = architecture;
   const compiler = `${triple}-g++`;
   if (findProgram(compiler) === undefined) {
-    throw new Refused(`${compiler} compiles the native parts for ${node}: install it (Debian: ${compilerPackage})`);
+    const debian = node === process.arch ? 'g++' : compilerPackage;
+    throw new Refused(`${compiler} compiles the native parts for ${node}: install it (Debian: ${debian})`);
   }
   const headers = await npmPackage(`node-linux-${node}`);
   const key = createHash('sha256').update(await command(compiler, ['--version']));
