@@ -1,4 +1,4 @@
-// A file that others read while it changes: they see what it was or what it is, never a part.
+// A file that others read while it changes: they see its old content or its new one, never a part.
 import { renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 

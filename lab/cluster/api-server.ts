@@ -128,7 +128,7 @@ async function start({
   }
 }
 
-/** Whether the server says of itself that it serves. */
+/** Whether the server reports itself ready. */
 export async function isReady({ url, ca }: { readonly url: string; readonly ca: Buffer }): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const asked = request(`${url}/readyz`, { ca, timeout: 2_000, agent: false }, (answer) => {

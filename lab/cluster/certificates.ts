@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { command } from '../process/command.ts';
 
-/** A certificate to be made: for a client its user and groups, for a server also the names and addresses that it is reached by. */
+/** What a certificate says: for a client its user and groups, for a server also its names and addresses. */
 export interface Subject {
   readonly user: string;
   readonly groups?: readonly string[];

@@ -1,4 +1,4 @@
-// `npm run cluster -- up|down|status|build`: the test cluster by hand.
+// `npm run cluster -- up|down|status|build`: starts and removes the test cluster for a person.
 // Neighbour: cluster.ts does it.
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { cachedProgram, maxInstances, placesOf } from '../base/places.ts';

@@ -1,4 +1,4 @@
-// The control groups that the kubelet puts pods under: one of ours in every hierarchy, so that they are told apart and removed.
+// The control groups that the kubelet puts pods under: one of ours in every hierarchy, so that they can be recognized and removed.
 // Neighbour: machine.ts. Version 1 has one hierarchy for each controller; in version 2 a group has only the controllers that its
 // parent hands down.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';

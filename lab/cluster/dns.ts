@@ -1,5 +1,5 @@
 // Names outside Kubernetes that the cluster's pods can resolve: a file in the form of /etc/hosts that CoreDNS watches.
-// Neighbour: node-config.ts tells CoreDNS about it; the private network's bastions get their names this way.
+// Neighbour: node-config.ts names it in CoreDNS's Corefile; the private network's bastions get their names this way.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Places } from '../base/places.ts';

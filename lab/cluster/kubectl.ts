@@ -1,5 +1,5 @@
 // The kubectl of the cache on one cluster, for as long as kubectl itself may wait.
-// Neighbours: host-cluster.ts, kind-cluster.ts, cluster.ts and api-server.ts are what it is pointed at.
+// Neighbours: host-cluster.ts, kind-cluster.ts, cluster.ts and api-server.ts call it.
 
 import { cachedProgram } from '../base/places.ts';
 import { command } from '../process/command.ts';

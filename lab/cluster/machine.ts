@@ -8,7 +8,7 @@ import { command, succeeds } from '../process/command.ts';
 import { makeControlGroups, removeControlGroups } from './control-groups.ts';
 import { privateDirectories } from './node-namespace.ts';
 
-/** The kubelet sets these for the whole machine, whatever it is told. */
+/** The kubelet sets these for the whole machine; no option stops it. */
 const kernelSettings = [
   'kernel/panic',
   'kernel/panic_on_oops',
@@ -48,7 +48,7 @@ export async function prepareMachine(places: Places): Promise<void> {
   const file = recordFile(places);
   if (!existsSync(file)) {
     await assertAddressesFree(places);
-    // Beside another instance the machine is changed already: what it was before stands in that one's record.
+    // If another instance runs, the machine is changed already: its record says how the machine was before.
     const record = otherRecords(places)[0] ?? {
       settings: Object.fromEntries(
         kernelSettings.map((name) => [name, readFileSync(`/proc/sys/${name}`, 'utf8').trim()]),

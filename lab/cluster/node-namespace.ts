@@ -60,7 +60,7 @@ export class NodeNamespace {
   }
 }
 
-/** What the node's first process does before it only stays. `$1` is the file that it creates when that is done. */
+/** What the node's first process does before it only waits. `$1` is the file that it creates when that is done. */
 export function nodeScript(places: Places): string {
   const mounts = privateDirectories.map((directory) => `mount -t tmpfs -o mode=755 tmpfs ${directory}`);
   const settings = ['net/ipv4/ip_forward', 'net/bridge/bridge-nf-call-iptables'];

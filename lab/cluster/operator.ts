@@ -6,7 +6,7 @@ import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cacheDirectory, cachedProgram } from '../base/places.ts';
 import { type Log, step } from '../base/progress.ts';
-import { command } from '../process/command.ts';
+import { CommandFailed, command } from '../process/command.ts';
 import { withLock } from '../process/lock.ts';
 import type { Cluster } from './cluster.ts';
 
@@ -18,6 +18,8 @@ export const operatorNamespace = 'portforward-system';
 
 export interface OperatorOptions {
   readonly log?: Log;
+  /** Ends builds and Helm, which then records the release as failed; the next call goes on from there. */
+  readonly signal?: AbortSignal;
   /** Helm release and, if given, its own namespace and values: several installs of different classes may share the cluster. */
   readonly release?: string;
   readonly namespace?: string;
@@ -32,8 +34,8 @@ export interface Operator {
 
 /** Resolves when the chart's Deployment is available with the image of the sources as they are now. */
 export async function ensureOperator(cluster: Cluster, options: OperatorOptions = {}): Promise<Operator> {
-  const { log = () => {}, release = 'portforward', namespace = operatorNamespace, values = {} } = options;
-  const tag = await ensureProductImage(cluster, log);
+  const { log = () => {}, signal, release = 'portforward', namespace = operatorNamespace, values = {} } = options;
+  const tag = await ensureProductImage(cluster, log, signal);
   const image = `${repository}:${tag}`;
   const settings = {
     'image.repository': repository,
@@ -45,21 +47,18 @@ export async function ensureOperator(cluster: Cluster, options: OperatorOptions 
     ...values,
   };
   const set = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
-  await step(log, `install the chart as ${release}`, () =>
-    helm(cluster, [
-      'upgrade',
-      '--install',
-      release,
-      './helm',
-      '--namespace',
-      namespace,
-      '--create-namespace',
-      '--wait',
-      '--timeout',
-      '3m',
-      ...set,
-    ]),
-  );
+  const install = ['upgrade', '--install', release, './helm', '--namespace', namespace, '--create-namespace'];
+  const call = (): Promise<string> => helm(cluster, [...install, '--wait', '--timeout', '3m', ...set], signal);
+  await step(log, `install the chart as ${release}`, async () => {
+    try {
+      await call();
+    } catch (error) {
+      // A Helm that was killed has left its release in the middle, and no other may change it.
+      if (!(error instanceof CommandFailed && error.stderr.includes('another operation'))) throw error;
+      await helm(cluster, ['uninstall', release, '--namespace', namespace, '--wait'], signal);
+      await call();
+    }
+  });
   return {
     image,
     uninstall: async () => {
@@ -70,17 +69,21 @@ export async function ensureOperator(cluster: Cluster, options: OperatorOptions 
 }
 
 /** `helm …` against the cluster. */
-function helm(cluster: Cluster, args: readonly string[]): Promise<string> {
+function helm(cluster: Cluster, args: readonly string[], signal?: AbortSignal): Promise<string> {
   return command(cachedProgram('helm'), args, {
     cwd: root,
     env: { KUBECONFIG: cluster.kubeconfig },
     timeoutMs: 300_000,
+    interrupt: true,
+    ...(signal === undefined ? {} : { signal }),
   });
 }
 
 /** Builds and loads the image once per content of what goes into it; resolves with its tag. */
-async function ensureProductImage(cluster: Cluster, log: Log): Promise<string> {
-  return withLock(join(cacheDirectory(), 'product-image.lock'), async () => {
+async function ensureProductImage(cluster: Cluster, log: Log, signal?: AbortSignal): Promise<string> {
+  const abort = signal === undefined ? {} : { signal };
+  const lock = join(cacheDirectory(), 'product-image.lock');
+  const work = async (): Promise<string> => {
     const hash = createHash('sha256');
     const sources = [
       'src/**/*.ts',
@@ -97,11 +100,20 @@ async function ensureProductImage(cluster: Cluster, log: Log): Promise<string> {
     // In the cluster's own directory, so that it is gone with the cluster.
     const loaded = join(dirname(cluster.kubeconfig), `loaded-${tag}`);
     if (existsSync(loaded)) return tag;
-    await step(log, 'bundle the sources', () => command(process.execPath, ['scripts/build.ts'], { cwd: root }));
+    await step(log, 'bundle the sources', () =>
+      command(process.execPath, ['scripts/build.ts'], { cwd: root, interrupt: true, ...abort }),
+    );
     await step(log, 'build the image from the Dockerfile', () =>
-      cluster.buildImage({ dockerfile: join(root, 'Dockerfile'), context: root, tag: reference, target: 'prebuilt' }),
+      cluster.buildImage({
+        dockerfile: join(root, 'Dockerfile'),
+        context: root,
+        tag: reference,
+        target: 'prebuilt',
+        ...abort,
+      }),
     );
     writeFileSync(loaded, reference);
     return tag;
-  });
+  };
+  return withLock(lock, work, abort);
 }

@@ -159,7 +159,7 @@ async function debian(
   args.push('--aptopt=Acquire::Languages "none"', '--customize-hook=rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/*');
   await command('mmdebstrap', [...args, suite(), file], {
     timeoutMs: 15 * 60_000,
-    // It takes apart what it has mounted.
+    // Interrupted, it unmounts what it has mounted.
     interrupt: true,
     ...(signal === undefined ? {} : { signal }),
   });

@@ -18,6 +18,23 @@ export function following(signal: AbortSignal | undefined): {
   };
 }
 
+/** What `work` resolves with, or its failure; once the signal aborts, that at once, while `work` is left to itself. */
+export async function unlessAborted<Result>(signal: AbortSignal, work: Promise<Result>): Promise<Result> {
+  const aborted = Promise.withResolvers<never>();
+  const own = following(signal);
+  const onAbort = (): void => aborted.reject(signal.reason);
+  if (own.signal.aborted) onAbort();
+  own.signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    own.release();
+    // Nobody waits for the one that fails later.
+    work.catch(() => {});
+    aborted.promise.catch(() => {});
+  }
+}
+
 /** Runs them at once, each with a signal. @throws what the first one threw, when all have ended. */
 export async function together(
   signal: AbortSignal | undefined,

@@ -1,4 +1,4 @@
-// Runs a program to its end and gives what it printed: the one way in which the test cluster and the private network call
+// Runs a program to its end and returns what it printed: the only way in which the test cluster and the private network call
 // `ip`, `openssl`, `ctr`, `kubectl` and the like.
 // Neighbours: child.ts and kept-process.ts, for programs that stay.
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -23,7 +23,7 @@ export interface CommandOptions {
   readonly onStderrLine?: (line: string) => void;
 }
 
-/** A program that ended otherwise than with exit status 0, or could not be started; `stderr` is what it said. */
+/** A program ended with an exit status other than 0, or could not be started; `stderr` is what it printed there. */
 export class CommandFailed extends Error {
   readonly stdout: string;
   readonly stderr: string;
@@ -66,7 +66,7 @@ export async function command(program: string, args: readonly string[], options:
     unfinished = lines.pop() ?? '';
     for (const line of lines) options.onStderrLine(line);
   });
-  // A program may end without reading its input; its exit status tells the story.
+  // A program may end without reading its input; its exit status says whether that was an error.
   child.stdin.on('error', () => {});
   child.stdin.end(options.input ?? '');
   const line = [program, ...args].join(' ').slice(0, 300);
@@ -89,7 +89,7 @@ export async function command(program: string, args: readonly string[], options:
 function interruptWhen(signal: AbortSignal, child: ChildProcess): () => void {
   let killer: NodeJS.Timeout | undefined;
   const send = (name: NodeJS.Signals): void => {
-    // Its process group bears its number, and may outlive it. One whose program could not be started has none.
+    // Its process group has its number, and may outlive it. A program that could not be started has no group.
     if (child.pid !== undefined) signalProcess(-child.pid, name);
   };
   const onAbort = (): void => {

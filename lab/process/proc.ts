@@ -1,5 +1,5 @@
 // Reads the kernel's list of processes: which live, when they were started, whose children they are. A process id alone may have
-// been given to a foreign process since; with its start time it names one process for good.
+// been given to another process since; with its start time it names exactly one process.
 // Neighbours: kept-process.ts and lock.ts, and the bastions of the private network, which count sessions by it.
 import { readdirSync, readFileSync } from 'node:fs';
 

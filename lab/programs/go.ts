@@ -48,7 +48,7 @@ export async function findGo(log: Log, signal?: AbortSignal): Promise<Go> {
 
 const brokenDownload = /dial tcp|i\/o timeout|connection reset|TLS handshake timeout|unexpected EOF|: 50\d /;
 
-/** `go build` with these arguments. Go does not repeat a download that the network broke off, but keeps what it has got: so it is called again, twice at most. */
+/** `go build` with these arguments. Go does not repeat a download that broke off, but keeps what it has downloaded, so it is called up to twice more. */
 export async function goBuild(go: Go, args: readonly string[], options: CommandOptions): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -79,7 +79,7 @@ const environment = {
   ...(totalmem() >= 7e9 ? { GOGC: '400' } : {}),
   GOTOOLCHAIN: 'auto',
   GOWORK: 'off',
-  // The programs are told by their go.mod alone, also inside a checkout of another state.
+  // Their go.mod alone decides, not the state of the checkout around it.
   GOFLAGS: '-buildvcs=false -mod=readonly',
 };
 

@@ -123,7 +123,7 @@ function isCurrent(name: ProgramName): boolean {
 
 const stampOf = (name: ProgramName): string => cachedProgram(`.${name}.version`);
 
-/** Tells two builds of a program apart: everything that decides what it does, and the platform that it runs on. */
+/** Identifies a build of a program: a hash of everything that decides what it does, and of the platform that it runs on. */
 export function fingerprint(name: ProgramName): string {
   const target: string = packages[name];
   const hash = createHash('sha256').update(`${process.platform} ${process.arch} ${target} ${flags.join(' ')}`);

@@ -5,6 +5,7 @@ import { type Cluster, ensureCluster, useKind } from '../../lab/cluster/cluster.
 import { ensureOperator } from '../../lab/cluster/operator.ts';
 import { Shop } from '../../lab/cluster/shop.ts';
 import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
+import { unlessAborted } from '../../lab/process/abort.ts';
 import { CommandFailed } from '../../lab/process/command.ts';
 import { ensurePeers } from '../system-packages.ts';
 import { readmeDocument } from './readme-document.ts';
@@ -29,14 +30,14 @@ export async function clusterLook(screen: Screen, signal: AbortSignal): Promise<
     return ensureCluster({ log, signal });
   });
   await screen.chapter('The operator, installed by its Helm chart', () =>
-    ensureOperator(cluster, { log, values: { 'tunnels.logLevel': 'info', 'controller.logLevel': 'info' } }),
+    ensureOperator(cluster, { log, signal, values: { 'tunnels.logLevel': 'info', 'controller.logLevel': 'info' } }),
   );
   signal.throwIfAborted();
   const network = await screen.chapter('A private network: two bastions with sshd, PostgreSQL behind them', () =>
     startPrivateNetwork(),
   );
   try {
-    await show(screen, cluster, network, signal);
+    await unlessAborted(signal, show(screen, cluster, network));
     screen.say(`\nDone in ${screen.sinceStart()}.`);
     await lookAround(screen, cluster.kubeconfig, signal);
   } finally {
@@ -44,7 +45,7 @@ export async function clusterLook(screen: Screen, signal: AbortSignal): Promise<
   }
 }
 
-async function show(screen: Screen, cluster: Cluster, network: PrivateNetwork, signal: AbortSignal): Promise<void> {
+async function show(screen: Screen, cluster: Cluster, network: PrivateNetwork): Promise<void> {
   const { documents, hosts } = readmeDocument(network);
   for (const { name, bastion } of hosts) {
     await cluster.registerHostDns(name, [bastion.address]);
@@ -56,7 +57,6 @@ async function show(screen: Screen, cluster: Cluster, network: PrivateNetwork, s
     await made.client();
     return made;
   });
-  signal.throwIfAborted();
   await screen.chapter('The pod’s psql straight to the database: it must not reach it', async () => {
     const query = shop.psql(network.postgres.host, 'select 1', { timeoutSeconds: 3 });
     const refused = await query.then(
@@ -70,7 +70,6 @@ async function show(screen: Screen, cluster: Cluster, network: PrivateNetwork, s
     await shop.apply(...documents);
     screen.detail('the README’s document: one Secret with the key, one PortForward with two bastions');
   });
-  signal.throwIfAborted();
   await screen.chapter('kubectl wait --for=condition=Ready pf/orders-db', async () => {
     await shop.ready('orders-db');
     screen.quote('kubectl get pf', await shop.kubectl(['get', 'pf']));
