@@ -36,6 +36,7 @@ const rest = allPages()
 /** Commands that are not run here, each with its reason. */
 const notRun: readonly (readonly [RegExp, string])[] = [
   [/^npm run demo$/, 'it makes a namespace shop of its own and is for eyes; main-job.test.ts is the same story'],
+  [/^npm run demo -- --laptop$/, 'test/integration/lab/laptop-look.test.ts runs it'],
   [/^npm test$/, 'it would run itself'],
   [
     /^npm run build:image /,
