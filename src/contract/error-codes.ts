@@ -114,12 +114,33 @@ export const errorCodes = {
     'The bastion uses an old or stolen key.',
     'Give the bastion a new host key and add its line.',
   ),
+  HostKeyNotProved: code(
+    'bastion',
+    'permanent',
+    'Whoever answers shows the bastion’s host key, but cannot prove that it has it.',
+    'Someone in between replays the key.',
+    'Find out what answers at this address from where the tunnel runs.',
+  ),
   AuthenticationFailed: code(
     'bastion',
     'permanent',
     'The bastion does not accept the user with these credentials.',
     'The public key is not in authorized_keys, the user name is wrong, or the password changed.',
     'Correct spec.ssh.user or the Secret. A change of the Secret is tried at once.',
+  ),
+  LoginInterrupted: code(
+    'bastion',
+    'transient',
+    'The bastion ended the connection during the login.',
+    'The account is locked or expired, the machine is still starting (pam_nologin), or the login took longer than LoginGraceTime.',
+    'Look into sshd’s log on the bastion; the tunnel tries again by itself.',
+  ),
+  InternalError: code(
+    'bastion',
+    'permanent',
+    'The tunnel itself failed: neither the document nor the bastion is at fault.',
+    'A mistake in this software.',
+    'Report it, with the log of the pod.',
   ),
   ...ssmErrorCodes,
   ForwardingProhibited: code(

@@ -10,7 +10,7 @@ const sparse = { minMs: 1_500, maxMs: 15_000 };
  * Limits of a rate: sshd's (MaxStartups, PerSourcePenalties) for everyone behind the same address, AWS's for the whole account. Trying
  * more often makes it worse for all of them.
  */
-const rateLimits: ReadonlySet<Code> = new Set(['BastionRefusing', 'Throttled']);
+const rateLimits: ReadonlySet<Code> = new Set(['BastionRefusing', 'LoginInterrupted', 'Throttled']);
 const rateLimitedMs = 5_000;
 /** Only a change by a person helps; the change of a mounted file is noticed without this timer. */
 const permanentMs = 60_000;

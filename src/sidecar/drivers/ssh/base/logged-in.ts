@@ -6,4 +6,6 @@ export interface LoggedIn {
   readonly client: Client;
   readonly hostKey: Buffer;
   readonly cipher: string;
+  /** True if the certificate that was accepted permits no forwarding. */
+  readonly forbidsForwarding?: boolean;
 }

@@ -2,6 +2,7 @@
 // own handlers of channel messages, so that session.ts and channel-stream.ts decide about windows, back-pressure, endings and errors.
 // None of this is public API: the version is checked when the module loads, the shape at each use.
 import { randomFillSync } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import type { Client, ParsedKey } from 'ssh2';
 import crypto from 'ssh2/lib/protocol/crypto.js';
 import protocolUtils from 'ssh2/lib/protocol/utils.js';
@@ -57,6 +58,8 @@ interface Cipher {
 interface Protocol {
   _handlers: Record<string, unknown>;
   _kexinit: unknown;
+  /** What waits for the end of a key exchange. */
+  _queue: readonly Buffer[] | undefined;
   _strictMode: boolean | undefined;
   _kex: { readonly sessionID: Buffer };
   _cipher: Cipher;
@@ -135,9 +138,40 @@ export function hardenClient(client: Client): void {
   protocol._handlers['GLOBAL_REQUEST'] = (_: unknown, _name: string, wantReply: boolean) => {
     if (wantReply) protocol.requestFailure();
   };
+  const extensions = protocol._handlers['EXT_INFO'] as (...args: unknown[]) => void;
+  protocol._handlers['EXT_INFO'] = (from: unknown, list: readonly { name: string; algs?: readonly string[] }[]) => {
+    const algorithms = list.find(({ name }) => name === 'server-sig-algs')?.algs;
+    if (algorithms !== undefined) signatureAlgorithms.set(client, algorithms);
+    extensions(from, list);
+  };
   client.on('handshake', (negotiated) => {
     if (negotiated.cs.cipher.includes('gcm')) padFromPool(protocol._cipher);
   });
+}
+
+const signatureAlgorithms = new WeakMap<Client, readonly string[]>();
+
+/** The signature algorithms that the far side takes of users (RFC 8308 §3.1); undefined if it does not say. */
+export function acceptedSignatures(client: Client): readonly string[] | undefined {
+  return signatureAlgorithms.get(client);
+}
+
+/** More than our own bytes can be: streams wait at a quarter of it (transmit-gate.ts). */
+const maxUnsentBytes = 1024 * 1024;
+const maxUnsentMessages = 4096;
+
+/**
+ * Calls back once what waits to be sent is more than we would send by ourselves: answers to a far side that asks and does not read. One
+ * read of the socket at most lies between two checks.
+ */
+export function boundUnsent(client: Client, socket: Duplex, onExcess: () => void): void {
+  const protocol = protocolOf(client);
+  const check = (): void => {
+    if (socket.writableLength <= maxUnsentBytes && (protocol._queue?.length ?? 0) <= maxUnsentMessages) return;
+    socket.removeListener('data', check);
+    onExcess();
+  };
+  socket.on('data', check);
 }
 
 /** Whether both ends run the strict key exchange that closes Terrapin (CVE-2023-48795). */
@@ -171,36 +205,54 @@ function padFromPool(cipher: Cipher): void {
   };
 }
 
-/** A user certificate (PROTOCOL.certkeys) that is sent instead of its public key. */
-export interface UserCertificate {
+/** What a publickey request says (RFC 4252 §7, PROTOCOL.certkeys). */
+export interface PresentedKey {
+  /** For example `rsa-sha2-512` or `ssh-ed25519-cert-v01@openssh.com`. */
+  readonly algorithm: string;
+  readonly signatureAlgorithm: string;
+  /** The public key, or a certificate of it. */
   readonly blob: Buffer;
 }
 
-/** Makes the client present a key's certificate if `certificates` has one. ssh2 itself does not support certificates. */
-export function presentCertificates(client: Client, certificates: WeakMap<ParsedKey, UserCertificate>): void {
+/** What the far side may ask of us in one login; sshd itself ends a login after six failures. */
+const maxSignatures = 4;
+const maxAnswers = 40;
+
+/**
+ * Makes the client present each key as `keys` says: ssh2 itself knows no certificates, and only one signature algorithm of a key. Each
+ * query gets one signature at most. `onExcess` is called if the far side asks for more than a login needs.
+ */
+export function presentKeys(client: Client, keys: WeakMap<ParsedKey, PresentedKey>, onExcess: () => void): void {
   const protocol = protocolOf(client);
-  const plain = protocol.authPK.bind(protocol);
-  protocol.authPK = (user, key, algorithm, sign) => {
-    const certificate = certificates.get(key);
-    if (certificate === undefined) return plain(user, key, algorithm, sign);
-    const signatureAlgorithm = algorithm ?? key.type;
+  let signatures = 0;
+  let isQuery = false;
+  protocol.authPK = (user, key, _algorithm, sign) => {
+    const presented = keys.get(key);
+    if (presented === undefined) throw new Error('a key is tried that is not part of the login');
+    if (sign !== undefined && (!isQuery || ++signatures > maxSignatures)) return onExcess();
+    isQuery = sign === undefined;
     const request = Buffer.concat([
       Buffer.of(50),
       sshString(user),
       sshString('ssh-connection'),
       sshString('publickey'),
-      Buffer.of(sign === undefined ? 0 : 1),
-      sshString(`${signatureAlgorithm}-cert-v01@openssh.com`),
-      sshString(certificate.blob),
+      Buffer.of(isQuery ? 0 : 1),
+      sshString(presented.algorithm),
+      sshString(presented.blob),
     ]);
     if (sign === undefined) return send(protocol, request);
     sign(Buffer.concat([sshString(protocol._kex.sessionID), request]), (raw) => {
       const signature = protocolUtils.convertSignature(raw, key.type);
       if (!Buffer.isBuffer(signature)) throw new Error('the signature of the key has no ssh form');
-      const signed = Buffer.concat([sshString(signatureAlgorithm), sshString(signature)]);
+      const signed = Buffer.concat([sshString(presented.signatureAlgorithm), sshString(signature)]);
       send(protocol, Buffer.concat([request, sshString(signed)]));
     });
   };
+  let answers = 0;
+  for (const name of ['USERAUTH_FAILURE', 'USERAUTH_INFO_REQUEST', 'USERAUTH_PK_OK'] as const) {
+    const handle = protocol._handlers[name] as (...args: unknown[]) => void;
+    protocol._handlers[name] = (...args: unknown[]) => (++answers > maxAnswers ? onExcess() : handle(...args));
+  }
 }
 
 function send(protocol: Protocol, payload: Buffer): void {

@@ -8,13 +8,27 @@ import { DeadlineExceeded } from '../../../../process/deadline.ts';
 const administrativelyProhibited = 1;
 const unknownChannelType = 3;
 
+export interface Refusal {
+  /** RFC 4254 §5.1. */
+  readonly reason: number;
+  readonly text: string;
+  /** The user's certificate permits no forwarding at all. */
+  readonly forbiddenByCertificate?: boolean;
+}
+
 /** The error for a CHANNEL_OPEN_FAILURE; `bastion` is its name in sentences. */
-export function openFailure(destination: Destination, bastion: string, reason: number, text: string): TunnelError {
+export function openFailure(
+  destination: Destination,
+  bastion: string,
+  { reason, text, forbiddenByCertificate = false }: Refusal,
+): TunnelError {
   const to = destinationText(destination);
   if (reason === administrativelyProhibited || reason === unknownChannelType) {
     return new TunnelError(
       'ForwardingProhibited',
-      `${bastion} does not allow forwarding to ${to}: permit it there (AllowTcpForwarding, PermitOpen, or permitopen in authorized_keys)`,
+      forbiddenByCertificate
+        ? `${bastion} does not allow forwarding to ${to}: the certificate lacks permit-port-forwarding, sign a new one with it`
+        : `${bastion} does not allow forwarding to ${to}: permit it there (AllowTcpForwarding, PermitOpen, or permitopen in authorized_keys), or the account’s password has expired`,
     );
   }
   if (/refused/i.test(text)) {
@@ -23,18 +37,20 @@ export function openFailure(destination: Destination, bastion: string, reason: n
       `${to} refuses the connection from ${bastion}: start the service, or correct the port`,
     );
   }
-  if (/name resolution|name or service|no address|nodename|servname|resolv/i.test(text)) {
+  if (/name resolution|name or service|no address|nodename|servname|resolv|no such host|unknown host/i.test(text)) {
     return new TunnelError(
       'DestinationNameNotResolved',
       `${bastion} cannot resolve the name of ${to}: correct destinationHost, which is resolved there and not in the cluster`,
     );
   }
-  if (/timed out/i.test(text)) return timedOut(to, bastion);
+  if (/timed? ?out/i.test(text)) return timedOut(to, bastion);
   return new TunnelError(
     'DestinationUnreachable',
     'socket' in destination
       ? `${bastion} cannot open its unix socket ${to}: check that it exists, that the user may open it, and AllowStreamLocalForwarding`
-      : `${bastion} has no way to ${to}: check its route, and its limit of open files`,
+      : /unreachable|no route/i.test(text)
+        ? `${bastion} has no way to ${to}: check its route`
+        : `${bastion} cannot connect to ${to} and does not say why: check its route, and its limit of open files`,
   );
 }
 

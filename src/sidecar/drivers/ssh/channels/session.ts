@@ -12,6 +12,7 @@ import type { Session } from '../../../base/driver.ts';
 import { fingerprint } from '../base/fingerprint.ts';
 import { type HopRole, hopName } from '../base/hop-name.ts';
 import type { LoggedIn } from '../base/logged-in.ts';
+import { isOwnFault, ownFault } from '../base/own-fault.ts';
 import { type ChannelMessages, maxPacketBytes, takeChannels } from '../base/ssh2-hardening.ts';
 import { type ChannelOptions, ChannelStream } from './channel-stream.ts';
 import { dialTimedOut, openFailure } from './dial-error.ts';
@@ -229,7 +230,8 @@ export class SshSession implements Session {
     inbound.release();
     const fields = { destination: destinationText(destination), sshReason: reason, text: description.slice(0, 200) };
     this.#options.log.debug(fields, 'dial refused');
-    reject(openFailure(destination, this.#name, reason, description));
+    const forbiddenByCertificate = this.#options.login.forbidsForwarding === true;
+    reject(openFailure(destination, this.#name, { reason, text: description, forbiddenByCertificate }));
   }
 
   #channelClosed(id: number): void {
@@ -253,6 +255,7 @@ export class SshSession implements Session {
 
   #lost(how: string, cause?: unknown): TunnelError {
     if (cause instanceof TunnelError) return cause;
+    if (isOwnFault(cause)) return ownFault(this.#name, cause);
     return new TunnelError('BastionLost', `${this.#name} ${how}`, defined({ cause }));
   }
 

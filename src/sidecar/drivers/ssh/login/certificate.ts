@@ -1,13 +1,21 @@
 // Reads an OpenSSH user certificate (`ssh-publickey-cert`, PROTOCOL.certkeys): the bytes that are sent instead of the public key, and
-// until when they are valid. Neighbours: credentials.ts, ../base/ssh2-hardening.ts (ssh2 itself does not support certificates).
-import { SshReader } from '../base/ssh-string.ts';
+// what it says of itself. Neighbours: credentials.ts, ../base/ssh2-hardening.ts (ssh2 itself does not support certificates).
+import { SshReader, sshString } from '../base/ssh-string.ts';
 
 export interface Certificate {
   /** For example `ssh-ed25519-cert-v01@openssh.com`. */
   readonly type: string;
   readonly blob: Buffer;
+  /** Unix seconds; 0 if it is valid from the beginning. */
+  readonly validAfter: number;
   /** Unix seconds; Infinity if it never expires. */
   readonly validBefore: number;
+  /** The users that it is for; for every user if none. */
+  readonly principals: readonly string[];
+  /** False if its authority left out `permit-port-forwarding`: sshd then refuses every destination. */
+  readonly permitsForwarding: boolean;
+  /** What the public key of its type holds, without the type. */
+  readonly publicKey: Buffer;
 }
 
 /** The certificate's type field: 1 for users, 2 for hosts. */
@@ -31,21 +39,40 @@ export function parseCertificate(text: string): Certificate | undefined {
   try {
     const reader = new SshReader(blob);
     if (reader.string().toString('latin1') !== type) return undefined;
-    const nonceAndKey = 1 + fields;
-    for (let skipped = 0; skipped < nonceAndKey; skipped++) reader.string();
+    reader.string(); // Nonce.
+    const publicKey = Buffer.concat(Array.from({ length: fields }, () => sshString(reader.string())));
     reader.uint64(); // Serial number.
     const isUser = reader.uint32() === userCertificate;
     reader.string(); // Key id.
-    reader.string(); // Principals.
-    reader.uint64(); // Valid after.
+    const principals = stringsIn(reader.string());
+    const validAfter = reader.uint64();
     const validBefore = reader.uint64();
+    reader.string(); // Critical options.
+    const extensions = stringsIn(reader.string());
     if (!isUser) return undefined;
     return {
       type,
       blob,
+      principals,
+      publicKey,
+      // Names and values take turns.
+      permitsForwarding: extensions.some((text, index) => index % 2 === 0 && text === 'permit-port-forwarding'),
+      validAfter: Number(validAfter),
       validBefore: validBefore === 0xffff_ffff_ffff_ffffn ? Number.POSITIVE_INFINITY : Number(validBefore),
     };
   } catch {
     return undefined;
   }
+}
+
+/** Packed one after the other, without a count. */
+function stringsIn(packed: Buffer): string[] {
+  const reader = new SshReader(packed);
+  const found: string[] = [];
+  for (let at = 0; at < packed.length; ) {
+    const value = reader.string();
+    found.push(value.toString('utf8'));
+    at += 4 + value.length;
+  }
+  return found;
 }

@@ -1,21 +1,27 @@
-// Turns each failure of a handshake into an error with its own code and sentence. ssh2 distinguishes failures only by `level` and message,
-// so they are parsed here; remote text never enters a sentence. Pure. Neighbours: handshake.ts, tcp-connect.ts.
-import { TunnelError } from '../../../../contract/errors.ts';
+// Turns each failure of a handshake into an error with its own code and sentence, by how far the handshake came. ssh2 distinguishes failures
+// only by `level` and message, so they are parsed here; far-side text never enters a sentence. Pure.
+// Neighbours: handshake.ts and tcp-connect.ts call it; login-error.ts and host-key-error.ts have the failures of those two steps.
+import { type Code, TunnelError } from '../../../../contract/errors.ts';
 import type { Hop } from '../../../../contract/tunnel-config.ts';
-import { fingerprint } from '../base/fingerprint.ts';
 import { type HopRole, hopName } from '../base/hop-name.ts';
+import { isOwnFault, ownFault } from '../base/own-fault.ts';
+import { ciphers, keyExchanges, macs, namesOf } from './algorithms.ts';
+import type { LoginPlan } from './authentication.ts';
 import type { CredentialSet } from './credentials.ts';
-import { knownHostsLine } from './host-trust.ts';
-import type { HostVerdict } from './known-hosts.ts';
+import { hostKeyNotOffered, hostKeyNotProved } from './host-key-error.ts';
+import { authenticationError, loginInterrupted } from './login-error.ts';
+import type { ServerOpening } from './server-opening.ts';
 
-/** How far a handshake came. */
+/** How far a handshake came: what was seen last decides what is said. */
 export interface HandshakeProgress {
-  /** Begins with `SSH-` if sshd answered at all. */
-  readonly firstBytes: string;
+  /** Text, version line and offer of the far side, as far as they came. */
+  readonly opening: ServerOpening;
   /** Types of the host keys that are known for the hop. */
   readonly knownTypes: readonly string[];
-  readonly loginBegan: boolean;
-  readonly passwordWithheld: boolean;
+  readonly hostKeyShown: boolean;
+  readonly keysExchanged: boolean;
+  /** Set once the far side asked for a login. */
+  readonly login: LoginPlan | undefined;
 }
 
 /** RFC 4253 §11.1: the reason that sshd gives when it has too many connections. */
@@ -31,106 +37,93 @@ export function handshakeError(
 ): TunnelError {
   if (cause instanceof TunnelError) return cause;
   const name = hopName(role, hop);
+  const { opening, login } = progress;
   const { level, code, message } = describe(cause);
-  if (level === 'client-authentication') return authenticationError(hop, role, progress, credentials, cause);
-  if (code === tooManyConnections) return closedBeforeBanner(name, cause);
-  if (progress.firstBytes.startsWith('HTTP/') || /identification|[Gg]reeting|header/.test(message)) {
+  const failure = (as: Code, sentence: string) => new TunnelError(as, `${name} ${sentence}`, { cause });
+  if (level === 'client-authentication') return authenticationError(hop, role, login, credentials, cause);
+  if (code === tooManyConnections) {
+    return failure('BastionRefusing', 'has too many connections: if it stays so, raise its limits');
+  }
+  if (opening.text.startsWith('HTTP/') || /identification|[Gg]reeting|[Hh]eader/.test(message)) {
     return new TunnelError('HandshakeFailed', `what answers at ${name} is not sshd: correct host and port`, { cause });
   }
-  if (message.includes('no matching host key format') && progress.knownTypes.length > 0) {
-    return new TunnelError(
-      'HostKeyChanged',
-      `${name} no longer has a host key of the known type (${progress.knownTypes.join(', ')}): find out why, then put its new line into known_hosts`,
-      { cause },
-    );
+  if (message.includes('no matching')) return nothingInCommon(name, progress, message, cause);
+  if (/signature|Unsupported host key|host key type/i.test(message) && level === 'handshake' && progress.hostKeyShown) {
+    return hostKeyNotProved(name, cause);
   }
-  if (level === 'handshake' || /strict key exchange/.test(message)) {
-    return new TunnelError(
+  if (/without strict key exchange/.test(message)) {
+    return failure(
       'HandshakeFailed',
-      `${name} and the tunnel agree on no ${/no matching (.+)/.exec(message)?.[1] ?? 'way to exchange keys'}: enable a current algorithm in its sshd_config`,
-      { cause },
+      'offers chacha20-poly1305 without the strict key exchange, which lets messages be cut out (Terrapin): update its sshd, or enable AES-GCM there',
     );
   }
-  if (!progress.firstBytes.startsWith('SSH-')) return closedBeforeBanner(name, cause);
+  if (level === 'handshake' || (level === 'protocol' && opening.offer !== undefined)) {
+    return failure(
+      'HandshakeFailed',
+      'breaks the rules of the key exchange: look into its log, and what stands between',
+    );
+  }
+  if (isOwnFault(cause)) return ownFault(name, cause);
   // sshd says "Too many authentication failures" as a disconnect, after which there is no list of methods left.
-  if (progress.loginBegan && typeof code === 'number') {
-    return authenticationError(hop, role, progress, credentials, cause);
+  if (login !== undefined && typeof code === 'number') {
+    return authenticationError(hop, role, login, credentials, cause);
   }
-  return new TunnelError('BastionLost', `${name} closed the connection during the handshake`, { cause });
+  return connectionEnded(hop, role, progress, cause);
 }
 
-/** The error for a host key that must not be used. */
-export function hostKeyError(
-  hop: Hop,
-  role: HopRole,
-  verdict: HostVerdict,
-  blob: Buffer,
-  hasAuthority: boolean,
-): TunnelError {
+/** The error for a connection that ended: what was seen last tells the causes apart. */
+function connectionEnded(hop: Hop, role: HopRole, progress: HandshakeProgress, cause: unknown): TunnelError {
   const name = hopName(role, hop);
-  const print = fingerprint(blob);
-  if (verdict === 'revoked') {
-    return new TunnelError(
-      'HostKeyRevoked',
-      `${name} shows the host key ${print}, which known_hosts revokes: give it a new key`,
-    );
+  const { opening, login } = progress;
+  const lost = (sentence: string) => new TunnelError('BastionLost', `${name} ${sentence}`, { cause });
+  if (!opening.hasVersion) return closedBeforeBanner(name, cause, opening.text);
+  if (opening.offer === undefined) {
+    return lost('closes the connection after its version line: look into its log, and what stands between');
   }
-  if (verdict === 'changed') {
-    return new TunnelError(
-      'HostKeyChanged',
-      `${name} shows the host key ${print}, but another one is known for it: find out why, then replace its line in known_hosts`,
-    );
+  if (login !== undefined) return loginInterrupted(name, hop, login, cause);
+  if (progress.keysExchanged)
+    return lost('closed the connection after the key exchange, before the login: look into its log');
+  if (progress.hostKeyShown) return lost('closed the connection after it showed its host key: look into its log');
+  return lost('closed the connection during the key exchange: look into its log');
+}
+
+/** The error for a connection that ends before sshd's banner; `text` is what the far side said instead. */
+export function closedBeforeBanner(name: string, cause: unknown, text = ''): TunnelError {
+  const refusing = (sentence: string) => new TunnelError('BastionRefusing', `${name} ${sentence}`, { cause });
+  if (/exceeded maxstartups/i.test(text)) return refusing('is at its limit of unfinished logins: raise MaxStartups');
+  if (/not allowed at this time/i.test(text)) {
+    return refusing('penalizes the tunnel’s address for failed logins: exempt it (PerSourcePenaltyExemptList)');
   }
-  const authority = hasAuthority
-    ? ' (its @cert-authority line cannot be used: host certificates are not supported)'
-    : '';
-  const line = knownHostsLine(hop.host, hop.port, blob);
-  return new TunnelError(
-    'HostKeyUnknown',
-    `the host key ${print} of ${name} is not known${authority}: compare it, then add to knownHosts: ${line}`,
+  return refusing(
+    'closes connections before it greets: if it stays so, raise MaxStartups, or exempt the tunnel’s address from PerSourcePenalties',
   );
 }
 
-/** The error if no login method may be offered: there is only a password, and this host must not get it. */
-export function noLoginError(hop: Hop, role: HopRole, credentials: readonly CredentialSet[]): TunnelError {
-  const secret = secretNames(credentials);
+function nothingInCommon(name: string, progress: HandshakeProgress, message: string, cause: unknown): TunnelError {
+  const { offer } = progress.opening;
+  const what = /no matching (.+)/.exec(message)?.[1] ?? '';
+  if (what.includes('host key')) return hostKeyNotOffered(name, progress.knownTypes, offer?.hostKeys ?? [], cause);
+  const [label, theirs, ours] = what.includes('key exchange')
+    ? ['key exchange', offer?.keyExchanges, namesOf(keyExchanges)]
+    : what.includes('cipher')
+      ? ['cipher', offer?.ciphers, namesOf(ciphers)]
+      : ['MAC', offer?.macs, namesOf(macs)];
   return new TunnelError(
-    'PasswordNotTrusted',
-    `the password of ${secret} is not sent to ${hopName(role, hop)}: add the host’s line to the key known_hosts of the same Secret`,
-  );
-}
-
-function authenticationError(
-  hop: Hop,
-  role: HopRole,
-  progress: HandshakeProgress,
-  credentials: readonly CredentialSet[],
-  cause: unknown,
-): TunnelError {
-  const now = Date.now() / 1000;
-  const expired = credentials.some((one) => one.certificate !== undefined && one.certificate.validBefore < now);
-  const notes = [
-    expired ? 'its certificate has expired' : '',
-    progress.passwordWithheld ? 'its password was not sent, as its own known_hosts lacks the host' : '',
-  ].filter((note) => note !== '');
-  return new TunnelError(
-    'AuthenticationFailed',
-    `${hopName(role, hop)} does not accept user ${hop.user} with ${secretNames(credentials)}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}: correct the user, the Secret or authorized_keys`,
+    'HandshakeFailed',
+    `${name} and the tunnel agree on no ${label}: it offers ${quoted(theirs)}; enable one of ${ours.join(', ')} in its sshd_config`,
     { cause },
   );
 }
 
-/** The error for a connection that ends before sshd's banner. */
-export function closedBeforeBanner(name: string, cause: unknown): TunnelError {
-  return new TunnelError(
-    'BastionRefusing',
-    `${name} closes connections before it greets: if it stays so, raise MaxStartups, or exempt the tunnel’s address from PerSourcePenalties`,
-    { cause },
-  );
-}
-
-function secretNames(credentials: readonly CredentialSet[]): string {
-  return [...new Set(credentials.map((one) => `Secret ${one.secretName}`))].join(' or ');
+/** Names of algorithms that the far side sent, in quotation marks; what is no such name is left out. */
+function quoted(names: readonly string[] = []): string {
+  const usable = names.filter((one) => /^[\w@.+-]{1,64}$/.test(one) && !/^(ext-info-|kex-strict-)/.test(one));
+  return usable.length === 0
+    ? 'nothing readable'
+    : usable
+        .slice(0, 8)
+        .map((one) => `“${one}”`)
+        .join(', ');
 }
 
 function describe(error: unknown): { level: unknown; code: unknown; message: string } {

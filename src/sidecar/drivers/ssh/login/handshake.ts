@@ -3,19 +3,29 @@
 // Neighbours: ../connect.ts calls it, ../channels/session.ts takes over the result, handshake-error.ts turns failures into errors.
 import type { Duplex, Readable } from 'node:stream';
 import ssh2, { type Algorithms, type AuthHandlerMiddleware, type ServerHostKeyAlgorithm } from 'ssh2';
-import type { TunnelError } from '../../../../contract/errors.ts';
+import { TunnelError } from '../../../../contract/errors.ts';
 import type { Hop } from '../../../../contract/tunnel-config.ts';
 import { onAbort } from '../../../../process/abort.ts';
 import type { Logger } from '../../../../process/log.ts';
-import type { HopRole } from '../base/hop-name.ts';
+import { type HopRole, hopName } from '../base/hop-name.ts';
 import type { LoggedIn } from '../base/logged-in.ts';
-import { hardenClient, presentCertificates, strictKeyExchange } from '../base/ssh2-hardening.ts';
+import { ConnectionClosed } from '../base/own-fault.ts';
+import {
+  acceptedSignatures,
+  boundUnsent,
+  hardenClient,
+  presentKeys,
+  strictKeyExchange,
+} from '../base/ssh2-hardening.ts';
 import { ciphers, keyExchanges, macs, namesOf } from './algorithms.ts';
 import { LoginPlan } from './authentication.ts';
 import type { CredentialSet } from './credentials.ts';
-import { type HandshakeProgress, handshakeError, hostKeyError, noLoginError } from './handshake-error.ts';
+import { type HandshakeProgress, handshakeError } from './handshake-error.ts';
+import { hostKeyError } from './host-key-error.ts';
 import { hostKeyAlgorithms } from './host-trust.ts';
 import type { KnownHosts } from './known-hosts.ts';
+import { authenticationError, endlessLogin, noLoginError } from './login-error.ts';
+import { ServerOpening } from './server-opening.ts';
 
 export interface LoginOptions {
   /** Connected; owned by the handshake from here on. */
@@ -58,7 +68,8 @@ class Handshake {
   readonly #knownTypes: readonly string[];
   /** The first failure counts: ssh2 may report others while its socket closes. */
   readonly #ready = Promise.withResolvers<void>();
-  #firstBytes = '';
+  readonly #opening = new ServerOpening();
+  #hostKeyShown = false;
   #cipher = '';
   /** The key that the far side proved to have. */
   #hostKey: Buffer | undefined;
@@ -74,17 +85,19 @@ class Handshake {
 
   async run(): Promise<Login> {
     const { socket, signal } = this.#options;
-    const onClose = (): void => this.#ready.reject(this.#errorOf(new Error('the connection was closed')));
+    const onClose = (): void => this.#ready.reject(this.#errorOf(new ConnectionClosed()));
     socket.once('close', onClose);
     using _ = onAbort(signal, this.#ready.reject);
     try {
       signal.throwIfAborted();
-      if (socket.destroyed) throw new Error('the connection was closed');
+      if (socket.destroyed) throw new ConnectionClosed();
       this.#start();
       await this.#ready.promise;
       const credentials = this.#plan?.credentials;
       if (credentials === undefined || this.#hostKey === undefined) throw new Error('ready without a login');
-      return { client: this.#client, hostKey: this.#hostKey, cipher: this.#cipher, credentials };
+      const forbidsForwarding =
+        this.#plan?.usesCertificate === true && credentials.certificate?.permitsForwarding === false;
+      return { client: this.#client, hostKey: this.#hostKey, cipher: this.#cipher, credentials, forbidsForwarding };
     } catch (error) {
       // ssh2 and the socket may emit more errors while they close.
       this.#client.on('error', () => undefined);
@@ -119,17 +132,22 @@ class Handshake {
         this.#nextMethod(allowed, partial)) as unknown as AuthHandlerMiddleware,
     });
     hardenClient(this.#client);
-    socket.once('data', (bytes: Buffer) => {
-      this.#readFirstBytes(bytes);
+    const name = hopName(this.#options.role, hop);
+    // It stays for the session.
+    boundUnsent(this.#client, socket, () => socket.destroy(unreadError(name)));
+    const read = (bytes: Buffer): void => this.#opening.read(bytes);
+    socket.on('data', read);
+    socket.once('data', () => {
+      this.#logText();
       onAnswer?.();
     });
+    this.#client.once('handshake', () => socket.removeListener('data', read));
   }
 
-  /** sshd writes its reason for refusing as a line before the banner, which ssh2 swallows; it goes to the log only. */
-  #readFirstBytes(bytes: Buffer): void {
-    this.#firstBytes = bytes.toString('latin1', 0, 200);
-    if (this.#firstBytes.startsWith('SSH-')) return;
-    this.#options.log.debug({ text: this.#firstBytes }, 'received data before the SSH banner');
+  /** sshd writes its reason for refusing as a line before the banner, which ssh2 swallows; its words go to the log only. */
+  #logText(): void {
+    const { text } = this.#opening;
+    if (!text.startsWith('SSH-')) this.#options.log.debug({ text }, 'received data before the SSH banner');
   }
 
   #keysExchanged(cipher: string): void {
@@ -144,6 +162,7 @@ class Handshake {
   #verifyHostKey(shown: Buffer): boolean {
     // Called again at each key re-exchange: the key must not change during a session.
     if (this.#hostKey !== undefined) return this.#hostKey.equals(shown);
+    this.#hostKeyShown = true;
     const { trust, hop, role, ignoreHostKey } = this.#options;
     const verdict = trust.verdict(hop.host, hop.port, shown);
     if (verdict !== 'trusted' && (verdict === 'revoked' || !ignoreHostKey)) {
@@ -157,9 +176,16 @@ class Handshake {
   #nextMethod(allowed: readonly string[] | null, partial: boolean | null) {
     const { hop, role, credentials } = this.#options;
     if (this.#plan === undefined) {
-      this.#plan = new LoginPlan(hop, credentials, this.#hostKey ?? Buffer.alloc(0));
-      presentCertificates(this.#client, this.#plan.certificates);
-      if (this.#plan.empty) this.#ready.reject(noLoginError(hop, role, credentials));
+      const refuse = (error: TunnelError): void => this.#ready.reject(error);
+      this.#plan = new LoginPlan({
+        hop,
+        sets: credentials,
+        hostKey: this.#hostKey ?? Buffer.alloc(0),
+        signatures: acceptedSignatures(this.#client),
+        onQuestion: () => refuse(authenticationError(hop, role, this.#plan, credentials, undefined)),
+      });
+      presentKeys(this.#client, this.#plan.keys, () => refuse(endlessLogin(hopName(role, hop))));
+      if (this.#plan.empty) refuse(noLoginError(hop, role, credentials));
     }
     return this.#plan.next(allowed, partial) ?? false;
   }
@@ -167,11 +193,20 @@ class Handshake {
   #errorOf(cause: unknown): TunnelError {
     const { hop, role, credentials } = this.#options;
     const progress: HandshakeProgress = {
-      firstBytes: this.#firstBytes,
+      opening: this.#opening,
       knownTypes: this.#knownTypes,
-      loginBegan: this.#plan !== undefined,
-      passwordWithheld: this.#plan?.passwordWithheld === true,
+      hostKeyShown: this.#hostKeyShown,
+      keysExchanged: this.#cipher !== '',
+      login: this.#plan,
     };
     return handshakeError(hop, role, progress, cause, credentials);
   }
+}
+
+/** A far side that asks and does not read what we answer would fill our memory. */
+function unreadError(name: string): TunnelError {
+  return new TunnelError(
+    'BastionLost',
+    `${name} asks more than it reads: the session was ended, because its answers filled 1 MiB`,
+  );
 }

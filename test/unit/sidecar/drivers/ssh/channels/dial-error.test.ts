@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TunnelError } from '../../../../../../src/contract/errors.ts';
 import { DeadlineExceeded } from '../../../../../../src/process/deadline.ts';
-import { dialTimedOut } from '../../../../../../src/sidecar/drivers/ssh/channels/dial-error.ts';
+import { dialTimedOut, openFailure } from '../../../../../../src/sidecar/drivers/ssh/channels/dial-error.ts';
 
 const destination = { host: 'orders.db', port: 5432 };
 
@@ -20,4 +20,28 @@ test('a deadline, ours or the platform’s, is DestinationTimeout with the deadl
 test('any other reason is the caller’s own, and is passed on', () => {
   const reason = new TunnelError('NotConnected', 'the tunnel is stopping');
   assert.equal(dialTimedOut(destination, 'bastion a:22', reason), reason);
+});
+
+test('the words of Go, asyncssh and paramiko are read as those of OpenSSH', () => {
+  const words: readonly (readonly [text: string, code: string, sentence: RegExp])[] = [
+    ['dial tcp 10.0.0.9:5432: connect: connection refused', 'DestinationRefused', /start the service/],
+    ['dial tcp: lookup orders.db on 10.0.0.2:53: no such host', 'DestinationNameNotResolved', /cannot resolve/],
+    ['dial tcp 10.0.0.9:5432: i/o timeout', 'DestinationTimeout', /does not answer/],
+    ['[Errno -2] Name or service not known', 'DestinationNameNotResolved', /cannot resolve/],
+    ['No route to host', 'DestinationUnreachable', /has no way to/],
+    ['', 'DestinationUnreachable', /does not say why/],
+    ['open failed', 'DestinationUnreachable', /does not say why/],
+  ];
+  for (const [text, code, sentence] of words) {
+    const error = openFailure(destination, 'bastion a:22', { reason: 2, text });
+    assert.equal(error.code, code, text);
+    assert.match(error.message, sentence);
+  }
+});
+
+test('a bastion that prohibits forwarding may mean an expired password; a certificate that forbids it is named', () => {
+  const refusal = { reason: 1, text: 'open failed' };
+  assert.match(openFailure(destination, 'bastion a:22', refusal).message, /the account’s password has expired/);
+  const certified = openFailure(destination, 'bastion a:22', { ...refusal, forbiddenByCertificate: true });
+  assert.match(certified.message, /lacks permit-port-forwarding/);
 });
