@@ -1,11 +1,13 @@
 // The admin port: a small HTTP server for kubelet, Prometheus and (in tunnel pods) the controller.
 // It knows a table from path to function; what `/livez`, `/readyz`, `/metrics` and `/statusz` say is decided by their owners.
-// Neighbours: src/controller/ and src/sidecar/ start one each, metrics.ts has the numbers.
+// Anybody in the cluster may reach it if nothing enforces NetworkPolicies, so its own limits keep it answering.
+// Neighbours: src/controller/ and src/sidecar/ start one each, metrics.ts has the numbers, connection-limits.ts (who may stay connected).
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { abortable, onAbort } from './abort.ts';
 import type { Clock } from './clock.ts';
+import { ConnectionKeeper } from './connection-limits.ts';
 import { deadline } from './deadline.ts';
 import type { Logger } from './log.ts';
 import type { Registry } from './metrics.ts';
@@ -42,6 +44,22 @@ export interface ProbeServer {
 /** The longest that a route may take, in milliseconds; then the answer is 503. */
 const routeDeadlineMs = 10_000;
 
+/** What a quiet connection may cost us, in milliseconds and bytes. */
+const httpLimits = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  // Together with Node's own second on top: 5 s.
+  keepAliveTimeout: 4_000,
+  keepAliveTimeoutBuffer: 1_000,
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 8_192,
+};
+
+const connectionLimits = { total: 256, perAddress: 32, graceMs: 100 };
+
+/** More than these at one moment are closed unread; the limits above follow within `graceMs`. */
+const maxBurst = 1_024;
+
 /** A route that answers 200 `ok` while `problem()` gives nothing, else 503 with its sentence. */
 export function check(problem: () => string | undefined): ProbeRoute {
   return () => {
@@ -66,11 +84,15 @@ export async function startProbeServer(options: ProbeServerOptions): Promise<Pro
   signal.throwIfAborted();
   // A null prototype, so that a request for `/constructor`-like names finds nothing.
   const table: Record<string, ProbeRoute> = Object.assign(Object.create(null), routes);
-  const server = createServer(
-    { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000, maxHeaderSize: 8_192 },
-    (request, response) => void answer(request, response, { routes: table, log, clock }),
-  );
-  server.maxConnections = 256;
+  const keeper = new ConnectionKeeper(connectionLimits, clock);
+  const server = createServer(httpLimits, (request, response) => {
+    response.once('close', keeper.busy(request.socket));
+    void answer(request, response, { routes: table, log, clock });
+  });
+  server.on('connection', (socket) => keeper.add(socket));
+  // Also ends an answer that nobody reads.
+  server.timeout = 10_000;
+  server.maxConnections = maxBurst;
   server.on('error', (error) => log.warn({ error }, 'the admin port reported an error'));
   // Not once(): it would reject without anyone to catch it if listening fails.
   const closed = new Promise<void>((resolve) => server.once('close', resolve));
@@ -83,6 +105,7 @@ export async function startProbeServer(options: ProbeServerOptions): Promise<Pro
     throw error;
   }
   const listening = onAbort(signal, () => {
+    keeper[Symbol.dispose]();
     server.close();
     server.closeAllConnections();
   });
