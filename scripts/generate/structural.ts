@@ -118,15 +118,16 @@ function stringChecks(schema: z.ZodString, path: string): Structural {
     if (isLength(check, 'min_length')) limits.minLength = check.minimum;
     else if (isLength(check, 'max_length')) limits.maxLength = check.maximum;
     else if (check.check === 'string_format' && 'pattern' in check && check.pattern instanceof RegExp) {
+      if (limits.pattern !== undefined) throw new Error(`${path}: a CRD holds one pattern of a text, not two`);
       limits.pattern = portable(check.pattern, path);
     } else throw new Error(`${path}: check ${check.check} of a text has no structural form`);
   }
   return limits;
 }
 
-/** CRDs compile patterns with RE2. */
+/** CRDs compile patterns with RE2, which reads `\p{…}` as JavaScript does with the flag u. */
 function portable(pattern: RegExp, path: string): string {
-  if (pattern.flags !== '' || /\(\?[=!<]|\\[1-9]/.test(pattern.source)) {
+  if (!['', 'u'].includes(pattern.flags) || /\(\?[=!<]|\\[1-9]/.test(pattern.source)) {
     throw new Error(`${path}: RE2 cannot read ${String(pattern)}`);
   }
   return pattern.source;

@@ -13,6 +13,7 @@ import { Elector } from './kube/leaderelection/elector.ts';
 import { createKubeClient, type Kube, writeDeadlineMs } from './kube/rest/kube.ts';
 import { loadKubeConfig } from './kube/rest/kube-config.ts';
 import { createTransport, type TransportOptions } from './kube/rest/transport.ts';
+import { WriteBackoff } from './kube/rest/write-backoff.ts';
 
 export interface ClusterAccessOptions {
   readonly settings: Settings;
@@ -54,7 +55,7 @@ export function clusterAccess({ settings, metrics, log, kubeConfig, onRequest }:
   });
   const bucket = new TokenBucket({ perSecond: settings.writesPerSecond, burst: 2 * settings.writesPerSecond });
   return {
-    kube: createKubeClient(transport, { fence: elector.fence(writeDeadlineMs), bucket }),
+    kube: createKubeClient(transport, { fence: elector.fence(writeDeadlineMs), bucket, backoff: new WriteBackoff() }),
     elector,
     events: new EventRecorder({
       kube: createKubeClient(transport),

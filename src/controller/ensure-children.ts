@@ -7,7 +7,7 @@ import { templateOf } from './children/deployment.ts';
 import type { ChildName, Children } from './children/index.ts';
 import { appliedAnnotation } from './children/names.ts';
 import { type Applier, OwnershipConflict } from './kube/apply/apply.ts';
-import { isApiFailure, isConflict, isForbidden, isInvalid, isNotFound } from './kube/base/api-error.ts';
+import { isApiFailure, isConflict, isForbidden, isInvalid, isNotFound, WriteHeldBack } from './kube/base/api-error.ts';
 import { type KubeObject, keyOf, type ObjectKey } from './kube/base/object.ts';
 import type { Deployment, NetworkPolicy, PodDisruptionBudget, Service, ServiceAccount } from './kube/base/resources.ts';
 import type { ReadStore } from './kube/cache/store.ts';
@@ -187,8 +187,7 @@ class PassFailures {
       const problem = obstacleOf(error);
       if (problem !== undefined) {
         this.#obstacle ??= problem;
-        const isTransient = error instanceof OwnershipConflict && error.isTransient;
-        this.#lookAgainIn(isTransient ? collectorMs : obstacleMs);
+        this.#lookAgainIn(pauseAfter(error));
       } else if (this.#signal.aborted || !isApiFailure(error)) {
         throw error;
       } else {
@@ -217,6 +216,12 @@ class PassFailures {
   }
 }
 
+/** When to look again after an obstacle that no watch shows, in milliseconds. */
+function pauseAfter(error: unknown): number {
+  if (error instanceof WriteHeldBack) return error.retryInMs;
+  return error instanceof OwnershipConflict && error.isTransient ? collectorMs : obstacleMs;
+}
+
 /** The problem to report for a retryable error; none for conflicts, which the next pass resolves. */
 function failureProblem(failure: Error | undefined): Problem | undefined {
   if (failure === undefined || isConflict(failure) || isNotFound(failure)) return undefined;
@@ -233,6 +238,7 @@ export function obstacleOf(error: unknown): Problem | undefined {
         }
       : { reason: 'ResourceConflict', message: error.message };
   }
+  if (error instanceof WriteHeldBack) return { reason: 'ApiServerError', message: error.message };
   if (isConflict(error) || isNotFound(error)) return undefined;
   if (isForbidden(error)) {
     if (error.message.includes('is being terminated')) return { reason: 'Progressing', message: error.message };

@@ -10,7 +10,7 @@ import type { Counter } from '../process/metrics.ts';
 import { portForwards, type StoredPortForward } from './base/portforward.ts';
 import { statusFieldManager } from './children/names.ts';
 import type { EnsureResult } from './ensure-children.ts';
-import { isNotFound } from './kube/base/api-error.ts';
+import { isNotFound, WriteHeldBack } from './kube/base/api-error.ts';
 import { keyOf, type ObjectKey } from './kube/base/object.ts';
 import type { ReadYourWrites } from './kube/cache/read-your-writes.ts';
 import type { EventInput, EventRecorder } from './kube/events/events.ts';
@@ -72,6 +72,7 @@ export class StatusWriter {
     } catch (error) {
       // Deleted meanwhile.
       if (isNotFound(error)) return { againInMs: undefined };
+      if (error instanceof WriteHeldBack) return { againInMs: error.retryInMs };
       throw error;
     }
     writes?.inc();

@@ -4,8 +4,27 @@
 import { z } from 'zod';
 import { celPattern, type Rule, withRules, withTwin } from './rule.ts';
 
-/** A text of at most `max` characters; `min` 1 refuses an empty one. */
-export const text = (max: number, min = 0) => (min === 0 ? z.string().max(max) : z.string().min(min).max(max));
+/** A text of at most `max` characters whose own pattern says which; `min` 1 refuses an empty one. */
+export const boundedText = (max: number, min = 0) => (min === 0 ? z.string().max(max) : z.string().min(min).max(max));
+
+/** Control and format characters and separators of lines: a terminal that prints them shows something else than what is stored. */
+const plain = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u;
+
+/** The same, with line ends and tabs. */
+const plainLines = /^([^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[\t\n\r])*$/u;
+
+const plainSentence =
+  'must not have control or format characters (line ends, tabs, escape, zero-width or direction marks): remove them';
+
+/** A text of at most `max` characters without control and format characters; `min` 1 refuses an empty one. */
+export const text = (max: number, min = 0) => boundedText(max, min).regex(plain, plainSentence);
+
+/** A text of several lines, without other control and format characters. */
+export const lines = (max: number) =>
+  boundedText(max).regex(
+    plainLines,
+    'must not have control or format characters except line ends and tabs: remove them (escape, zero-width or direction marks)',
+  );
 
 /** A whole number of a closed range. */
 export const integer = (min: number, max: number) => z.int().min(min).max(max);

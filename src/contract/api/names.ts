@@ -1,7 +1,7 @@
 // How the API is called, and the forms of Kubernetes names, label keys and values that several blocks share.
 // Neighbours: portforward.ts (the kind), pod.ts and service.ts (labels and annotations).
 import { z } from 'zod';
-import { keysMatch, mapOf, text } from './building-blocks.ts';
+import { boundedText, keysMatch, mapOf, text } from './building-blocks.ts';
 import { matches, type Rule, withRules } from './rule.ts';
 
 export const group = 'portforward.dev';
@@ -55,7 +55,7 @@ const keyForm =
   "a key is [prefix/]name: the prefix a DNS name in lower case, the name at most 63 letters, digits, '-', '_' or '.'";
 
 /** Keys as Kubernetes wants them for labels, annotations, selectors and resources. */
-const qualified: readonly Rule<Record<string, string>>[] = [
+export const qualified: readonly Rule<Record<string, unknown>>[] = [
   keysMatch(qualifiedKey, keyForm),
   {
     rule: "self.all(key, size(key) <= 317 && size(key.split('/')[size(key.split('/')) - 1]) <= 63)",
@@ -74,13 +74,13 @@ const notReserved = (where: string) =>
 
 /** A label's value: at most 63 characters. A pattern, because in selectors CEL over every value would exceed the API server's budget. */
 export const labelValueText = () =>
-  text(63).regex(
+  boundedText(63).regex(
     labelValue,
     "the value of a label is empty, or letters, digits, '-', '_' and '.', beginning and ending with a letter or digit",
   );
 
 /** A key of a label, as selectors name it. */
-export const labelKeyText = () => text(317, 1).regex(qualifiedKey, keyForm);
+export const labelKeyText = () => boundedText(317, 1).regex(qualifiedKey, keyForm);
 
 /** Labels to match, as in nodeSelector and matchLabels: any prefix. */
 export const matchLabels = (max = 32) => mapOf(labelValueText(), max, qualified);

@@ -1,12 +1,10 @@
 // spec.pod: what a user may say of the tunnel pods. A closed list that cannot widen rights: no image, command, volumes or security context.
 // Neighbours: scheduling.ts; controller/children builds the Deployment.
 import { z } from 'zod';
-import { listBy, mapOf, orderedList } from './building-blocks.ts';
+import { listBy, orderedList } from './building-blocks.ts';
 import { matchLabels, objectName, ownAnnotations, ownLabels } from './names.ts';
-import { quantity } from './quantity.ts';
+import { quantities } from './quantity.ts';
 import { affinitySchema, tolerationSchema, topologySpreadSchema } from './scheduling.ts';
-
-const resourceMap = () => mapOf(quantity(), 16, []);
 
 export const podSchema = z
   .strictObject({
@@ -28,8 +26,8 @@ export const podSchema = z
       .describe("Secrets to pull the tunnel's image with, in addition to the chart's."),
     resources: z
       .strictObject({
-        requests: resourceMap().exactOptional().describe('What the node reserves, as in {cpu: 50m, memory: 96Mi}.'),
-        limits: resourceMap().exactOptional().describe('What the pod may use at most, as in {memory: 256Mi}.'),
+        requests: quantities().exactOptional().describe('What the node reserves, as in {cpu: 50m, memory: 96Mi}.'),
+        limits: quantities().exactOptional().describe('What the pod may use at most, as in {memory: 256Mi}.'),
       })
       .exactOptional()
       .describe('CPU and memory of a tunnel pod. Default: requests 20m and 96Mi, memory limit 256Mi.'),

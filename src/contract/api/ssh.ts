@@ -1,7 +1,7 @@
 // spec.ssh: the tunnel over OpenSSH bastions.
 // Neighbours: portforward.ts (exactly one driver), host.ts, names.ts (Secrets).
 import { z } from 'zod';
-import { integer, orderedList, text } from './building-blocks.ts';
+import { integer, lines, orderedList } from './building-blocks.ts';
 import { host, userName } from './host.ts';
 import { secretRef } from './names.ts';
 import { withRules } from './rule.ts';
@@ -56,7 +56,7 @@ export const sshSchema = withRules(
       .describe(
         `The Secret with the key or password. ${secretKeys} Only these are mounted, as files; the operator itself cannot read Secrets. A change is tried at once and never ends a working session.`,
       ),
-    knownHosts: text(65536)
+    knownHosts: lines(65536)
       .exactOptional()
       .describe(
         'Host keys of bastions and jump hosts in the format of known_hosts (ssh-keyscan prints it; hashed names, wildcards, [host]:port and @revoked are understood). Host certificates are not: a @cert-authority line trusts nobody, so add the host’s own key. Public data, so it may live in Git; at most 64 KiB. The key known_hosts of the Secret is read too. A password is sent only to hosts that the Secret itself knows.',

@@ -1,7 +1,7 @@
 // spec.ssm: the tunnel through AWS Systems Manager Session Manager, to a port of a managed node or to any host that the node reaches.
 // Neighbours: portforward.ts (exactly one driver, the limit of sessions), names.ts (Secrets).
 import { z } from 'zod';
-import { integer, keysMatch, mapOf, text } from './building-blocks.ts';
+import { boundedText, integer, keysMatch, mapOf, text } from './building-blocks.ts';
 import { secretRef } from './names.ts';
 import { celPattern, matches, withRules } from './rule.ts';
 
@@ -28,7 +28,7 @@ const targetSchema = withRules(
       .exactOptional()
       .describe('Id of an EC2 instance (i-…) or of another managed node (mi-…).'),
     tags: withRules(
-      mapOf(text(256).regex(tagText, tagForm), 5, [
+      mapOf(boundedText(256).regex(tagText, tagForm), 5, [
         keysMatch(/^[A-Za-z0-9 _.:/=+@-]{1,128}$/, `${tagForm}; a key has 1 to 128 characters`),
       ]),
       [
@@ -92,7 +92,7 @@ export const ssmSchema = z
         ])
           .exactOptional()
           .describe('External id that the role demands.'),
-        sessionTags: mapOf(text(256).regex(tagText, tagForm), 50, [
+        sessionTags: mapOf(boundedText(256).regex(tagText, tagForm), 50, [
           keysMatch(/^[A-Za-z0-9 _.:/=+@-]{1,128}$/, `${tagForm}; a key has 1 to 128 characters`),
         ])
           .exactOptional()

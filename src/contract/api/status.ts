@@ -1,7 +1,7 @@
 // status: what the operator reports. Nothing else writes it.
 // Neighbours: condition.ts (types and reasons), portforward.ts; controller/status computes it.
 import { z } from 'zod';
-import { integer, listBy, text } from './building-blocks.ts';
+import { boundedText, integer, listBy } from './building-blocks.ts';
 import { conditionTypes } from './condition.ts';
 
 const time = () => z.string().max(64).meta({ format: 'date-time' });
@@ -10,8 +10,8 @@ const time = () => z.string().max(64).meta({ format: 'date-time' });
 const conditionSchema = z.strictObject({
   type: z.enum(conditionTypes).describe('What it is about.'),
   status: z.enum(['True', 'False', 'Unknown']).describe('True, False or Unknown.'),
-  reason: text(128, 1).describe('One word for programs and for searching; docs/errors.md explains each.'),
-  message: text(4096).describe('A sentence for people: what is wrong, and how to fix it.'),
+  reason: boundedText(128, 1).describe('One word for programs and for searching; docs/errors.md explains each.'),
+  message: boundedText(4096).describe('A sentence for people: what is wrong, and how to fix it.'),
   lastTransitionTime: time().describe('When status last changed.'),
   observedGeneration: integer(-1, Number.MAX_SAFE_INTEGER)
     .describe('The generation of the document that it describes.')
@@ -19,21 +19,21 @@ const conditionSchema = z.strictObject({
 });
 
 const portStatusSchema = z.strictObject({
-  name: text(15, 1).describe('Name of the port.'),
-  address: text(320).describe('Address that applications dial, as in orders-db.shop.svc:5432.'),
-  destination: text(512).describe('Where it leads.'),
+  name: boundedText(15, 1).describe('Name of the port.'),
+  address: boundedText(320).describe('Address that applications dial, as in orders-db.shop.svc:5432.'),
+  destination: boundedText(512).describe('Where it leads.'),
   reachable: z.boolean().exactOptional().describe('Whether the destination answered last. Absent: not known.'),
-  message: text(1024).exactOptional().describe('Why it is not reachable.'),
+  message: boundedText(1024).exactOptional().describe('Why it is not reachable.'),
 });
 
 const tunnelStatusSchema = z.strictObject({
-  pod: text(253, 1).describe('Name of the pod.'),
-  via: text(320).exactOptional().describe('The bastion, node or gateway that carries new connections.'),
-  state: text(32).describe('Idle, Connecting, Connected, Failed, Draining or Unknown.'),
+  pod: boundedText(253, 1).describe('Name of the pod.'),
+  via: boundedText(320).exactOptional().describe('The bastion, node or gateway that carries new connections.'),
+  state: boundedText(32).describe('Idle, Connecting, Connected, Failed, Draining or Unknown.'),
   since: time().exactOptional().describe('Since when.'),
-  message: text(1024).exactOptional().describe('Why it is not connected.'),
-  hostKeyFingerprint: text(128).exactOptional().describe("Fingerprint of the bastion's host key (ssh)."),
-  sessionId: text(128).exactOptional().describe('Id of the session (ssm).'),
+  message: boundedText(1024).exactOptional().describe('Why it is not connected.'),
+  hostKeyFingerprint: boundedText(128).exactOptional().describe("Fingerprint of the bastion's host key (ssh)."),
+  sessionId: boundedText(128).exactOptional().describe('Id of the session (ssm).'),
 });
 
 export const statusSchema = z
@@ -46,13 +46,15 @@ export const statusSchema = z
       .describe(
         'Accepted, Programmed, Connected, DestinationReachable and Ready; Reconciling and Stalled while they hold.',
       ),
-    driver: text(16).exactOptional().describe('ssh, ssm or fly.'),
-    address: text(320).exactOptional().describe('Host name that applications dial, as in orders-db.shop.svc.'),
+    driver: boundedText(16).exactOptional().describe('ssh, ssm or fly.'),
+    address: boundedText(320).exactOptional().describe('Host name that applications dial, as in orders-db.shop.svc.'),
     replicas: integer(0, 1000).exactOptional().describe('Tunnel pods.'),
     readyReplicas: integer(0, 1000).exactOptional().describe('Tunnel pods that are ready.'),
-    selector: text(512).exactOptional().describe('Label selector of the tunnel pods, for the scale subresource.'),
-    via: text(1024).exactOptional().describe('The bastions, nodes or gateways of the ready pods.'),
-    destinations: text(1024).exactOptional().describe('The destinations of all ports, for the printer column.'),
+    selector: boundedText(512)
+      .exactOptional()
+      .describe('Label selector of the tunnel pods, for the scale subresource.'),
+    via: boundedText(1024).exactOptional().describe('The bastions, nodes or gateways of the ready pods.'),
+    destinations: boundedText(1024).exactOptional().describe('The destinations of all ports, for the printer column.'),
     ports: listBy('name', portStatusSchema, 64).exactOptional().describe('Each port, its address and its destination.'),
     tunnels: listBy('pod', tunnelStatusSchema, 64).exactOptional().describe('Each tunnel pod.'),
   })

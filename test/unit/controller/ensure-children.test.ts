@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { obstacleOf } from '../../../src/controller/ensure-children.ts';
 import { OwnershipConflict } from '../../../src/controller/kube/apply/apply.ts';
-import { ApiError, ApiUnreachable } from '../../../src/controller/kube/base/api-error.ts';
+import { ApiError, ApiUnreachable, WriteHeldBack } from '../../../src/controller/kube/base/api-error.ts';
 import { portForward } from './portforwards.ts';
 
 const refusal = (status: number, message: string, reason = ''): ApiError =>
@@ -38,6 +38,7 @@ const rows: readonly [string, unknown, string | undefined][] = [
   ['an overloaded server', refusal(503, 'try later'), undefined],
   ['no answer', new ApiUnreachable('PATCH /x', new Error('ECONNREFUSED'), false), undefined],
   ['a webhook that does not answer', refusal(500, 'failed calling webhook "x": EOF', 'InternalError'), undefined],
+  ['a write that waits after a timeout', new WriteHeldBack('/x', 5_000), 'ApiServerError'],
   ['a bug', new TypeError('x is undefined'), undefined],
 ];
 

@@ -1,5 +1,5 @@
-// What can go wrong in a request to the API server: it answered with an error (`ApiError`), or it gave no answer
-// (`ApiUnreachable`; a deadline is `DeadlineExceeded`). Callers ask the predicates, never numbers or texts.
+// What can go wrong in a request to the API server: it answered with an error (`ApiError`), it gave no answer (`ApiUnreachable`; a
+// deadline is `DeadlineExceeded`), or we did not send it (`WriteHeldBack`). Callers ask the predicates, never numbers or texts.
 import { DeadlineExceeded } from '../../../process/deadline.ts';
 
 /** The part of a `Status` body that we read. */
@@ -47,6 +47,18 @@ export class ApiUnreachable extends Error {
   }
 }
 
+/** A write was not sent, because the last one of that object got no answer in time; `retryInMs` says when the next one may go. */
+export class WriteHeldBack extends Error {
+  override readonly name = 'WriteHeldBack';
+  readonly retryInMs: number;
+
+  constructor(path: string, retryInMs: number) {
+    // Without the remaining time: the sentence stands in a status, which must not change with every look.
+    super(`the last write of ${path} got no answer in time: the next one waits, up to 5 minutes`);
+    this.retryInMs = retryInMs;
+  }
+}
+
 const hasStatus = (error: unknown, status: number): error is ApiError =>
   error instanceof ApiError && error.status === status;
 
@@ -82,4 +94,7 @@ export const isTooManyRequests = (error: unknown): error is ApiError => hasStatu
 
 /** The API server refused, failed or did not answer in time. Not so: an abort, lost leadership, a mistake of ours. */
 export const isApiFailure = (error: unknown): error is Error =>
-  error instanceof ApiError || error instanceof ApiUnreachable || error instanceof DeadlineExceeded;
+  error instanceof ApiError ||
+  error instanceof ApiUnreachable ||
+  error instanceof DeadlineExceeded ||
+  error instanceof WriteHeldBack;

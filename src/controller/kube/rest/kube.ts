@@ -1,12 +1,14 @@
 // The verbs that we use on the API server, typed by resource. One verb is one request.
 // Neighbours: transport.ts (sends it), cache/reflector.ts and apply/apply.ts (built on the verbs).
 import { defined } from '../../../contract/defined.ts';
-import { isNotFound } from '../base/api-error.ts';
+import { DeadlineExceeded } from '../../../process/deadline.ts';
+import { ApiError, isNotFound } from '../base/api-error.ts';
 import { apiVersionOf, type KubeObject, type ObjectName, type Resource } from '../base/object.ts';
 import type { TokenBucket } from '../base/token-bucket.ts';
 import type { ConnectionClass } from './connections.ts';
 import type { ApiRequest, Call, KubeTransport } from './transport.ts';
 import { openWatch, type WatchStream } from './watch-stream.ts';
+import type { WriteBackoff } from './write-backoff.ts';
 
 export interface Selection {
   /** Default: all namespaces. */
@@ -49,11 +51,13 @@ export interface WritePolicy {
   readonly fence?: () => void;
   /** Each write takes a token first. */
   readonly bucket?: TokenBucket;
+  /** Holds writes of objects back whose last one timed out. */
+  readonly backoff?: WriteBackoff;
   /** `lease`: a connection of its own and no retries, for the elector. */
   readonly connectionClass?: Extract<ConnectionClass, 'lease'>;
 }
 
-/** Errors of every verb: `ApiError`, `ApiUnreachable`, `DeadlineExceeded`, the fence's, or the signal's reason. */
+/** Errors of every verb: `ApiError`, `ApiUnreachable`, `DeadlineExceeded`, of a write `WriteHeldBack`, the fence's, or the signal's reason. */
 export interface Kube {
   /** The object, or undefined if there is none. */
   get<T extends KubeObject>(resource: Resource<T>, name: ObjectName, call: Call): Promise<T | undefined>;
@@ -223,17 +227,27 @@ class KubeVerbs implements Kube {
     request: Pick<ApiRequest, 'method' | 'path' | 'query' | 'body' | 'contentType' | 'repeat'>,
     call: Call,
   ): Promise<unknown> {
-    const { fence, bucket, connectionClass } = this.#writes;
+    const { fence, bucket, backoff, connectionClass } = this.#writes;
     fence?.();
+    backoff?.check(request.path);
     const waitedMs = await bucket?.take(call.signal);
-    return await this.#transport.request({
-      ...request,
-      ...(connectionClass === 'lease' ? { repeat: 'never' as const } : {}),
-      connectionClass: connectionClass ?? 'unary',
-      signal: call.signal,
-      deadlineMs: call.deadlineMs ?? writeDeadlineMs,
-      ...defined({ beforeTry: fence, waitedMs }),
-    });
+    try {
+      const answer = await this.#transport.request({
+        ...request,
+        ...(connectionClass === 'lease' ? { repeat: 'never' as const } : {}),
+        connectionClass: connectionClass ?? 'unary',
+        signal: call.signal,
+        deadlineMs: call.deadlineMs ?? writeDeadlineMs,
+        ...defined({ beforeTry: fence, waitedMs }),
+      });
+      backoff?.answered(request.path);
+      return answer;
+    } catch (error) {
+      // Not if the caller gave up: that says nothing about the object.
+      if (error instanceof DeadlineExceeded && !call.signal.aborted) backoff?.timedOut(request.path);
+      else if (error instanceof ApiError) backoff?.answered(request.path);
+      throw error;
+    }
   }
 }
 

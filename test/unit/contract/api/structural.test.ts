@@ -3,8 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
 import { structural } from '../../../../scripts/generate/structural.ts';
-import { integer, listBy, orderedList, text } from '../../../../src/contract/api/building-blocks.ts';
+import { boundedText, integer, listBy, orderedList, text } from '../../../../src/contract/api/building-blocks.ts';
 import { matches, withRules } from '../../../../src/contract/api/rule.ts';
+
+/** What every text of the API holds back: control and format characters and separators of lines. */
+const plainPattern = String.raw`^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$`;
 
 const item = z.strictObject({ name: text(9).describe('The name.') });
 
@@ -19,8 +22,9 @@ const refused: Readonly<Record<string, readonly [z.ZodType, RegExp]>> = {
   'a map without a bound': [z.record(z.string(), text(9)), /needs maxProperties/],
   'an object that takes unknown fields': [z.object({ a: text(9).describe('a') }), /must be strict/],
   'a field without a description': [z.strictObject({ a: text(9) }), /a: has no description/],
-  'a pattern that RE2 cannot read': [text(9).regex(/a(?=b)/), /RE2 cannot read/],
-  'a back reference': [text(9).regex(/(a)\1/), /RE2 cannot read/],
+  'a pattern that RE2 cannot read': [boundedText(9).regex(/a(?=b)/), /RE2 cannot read/],
+  'a back reference': [boundedText(9).regex(/(a)\1/), /RE2 cannot read/],
+  'a second pattern, which would replace the first': [text(9).regex(/a/), /one pattern of a text/],
   'a union': [z.union([text(9), integer(0, 1)]), /must be int-or-string/],
   'a union of objects': [z.discriminatedUnion('name', [z.strictObject({ name: z.literal('a') })]), /union/],
   'a tuple': [z.tuple([text(9)]), /tuple has no structural form/],
@@ -62,6 +66,7 @@ test('bounds, defaults, keys and rules arrive in the schema', () => {
         type: 'string',
         minLength: 1,
         maxLength: 9,
+        pattern: plainPattern,
         description: 'Name.',
         'x-kubernetes-validations': [{ rule: "self.matches('^[a-z]+$')", message: 'lower case' }],
       },
@@ -74,7 +79,7 @@ test('bounds, defaults, keys and rules arrive in the schema', () => {
         'x-kubernetes-list-map-keys': ['name'],
         items: {
           type: 'object',
-          properties: { name: { type: 'string', maxLength: 9, description: 'The name.' } },
+          properties: { name: { type: 'string', maxLength: 9, pattern: plainPattern, description: 'The name.' } },
           required: ['name'],
         },
       },
