@@ -98,7 +98,7 @@ export function progressOn(output: Output = process.stdout, now = (): number => 
   const draw = (): void => {
     if (!terminal || running.size === 0) return;
     const text = `  … ${[...running].map(describe).join('; ')}`;
-    output.write(`\r\u001b[2K${text.slice(0, (output.columns ?? 80) - 1)}`);
+    output.write(`\r\u001b[2K${text.slice(0, (output.columns || 80) - 1)}`);
   };
   const line = (text: string): void => {
     output.write(terminal ? `\r\u001b[2K${text}\n` : `${text}\n`);
