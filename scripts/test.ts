@@ -5,10 +5,12 @@
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { eventually } from '../lab/base/eventually.ts';
 import { elapsed, progressOn } from '../lab/base/progress.ts';
 import { ensureCluster } from '../lab/cluster/cluster.ts';
 import { baseImage } from '../lab/images/images.ts';
 import { removeAbandonedNetworks } from '../lab/private-network/network.ts';
+import { descendantsOf } from '../lab/process/proc.ts';
 import { runScript, sentenceOf, WrongCall } from '../lab/process/script.ts';
 import { allPrograms, ensurePrograms } from '../lab/programs/programs.ts';
 import { ensurePeers } from './system-packages.ts';
@@ -86,7 +88,8 @@ await runScript(async (signal) => {
       console.log(`━━ ${name}: ${summary(counts)} in ${elapsed(before)}`);
     }
   } finally {
-    // Those of tests that were ended before they could do it.
+    // Those of tests that were ended before they could do it; a living process keeps its network.
+    if (signal.aborted) await eventually('the tests have ended', () => descendantsOf(process.pid).length === 0);
     await removeAbandonedNetworks();
   }
   for (const sentence of total.skipped) console.log(`skipped: ${sentence}`);
