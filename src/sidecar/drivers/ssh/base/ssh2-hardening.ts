@@ -58,6 +58,7 @@ interface Cipher {
 interface Protocol {
   _handlers: Record<string, unknown>;
   _kexinit: unknown;
+  _onPayload: (payload: Buffer) => unknown;
   /** What waits for the end of a key exchange. */
   _queue: readonly Buffer[] | undefined;
   _strictMode: boolean | undefined;
@@ -160,14 +161,34 @@ export function acceptedSignatures(client: Client): readonly string[] | undefine
 const maxUnsentBytes = 1024 * 1024;
 const maxUnsentMessages = 4096;
 
+/** Messages in a row that mean nothing (RFC 4253 §11.2 to §11.4): no peer sends a thousand of them in a second. */
+const maxIdleMessages = 10_000;
+const idleMessagesMs = 10_000;
+
 /**
  * Calls back once what waits to be sent is more than we would send by ourselves: answers to a far side that asks and does not read. One
- * read of the socket at most lies between two checks.
+ * read of the socket at most lies between two checks. Messages without a meaning, sent in a flood, count as well: they look like life.
+ * Call it once, right after `client.connect`.
  */
 export function boundUnsent(client: Client, socket: Duplex, onExcess: () => void): void {
   const protocol = protocolOf(client);
+  let idle = 0;
+  let idleSince = 0;
+  const take = protocol._onPayload;
+  protocol._onPayload = (payload) => {
+    const type = payload[0] ?? 0;
+    if (type >= 80 && type <= 100) idle = 0;
+    else if (++idle === 1) idleSince = performance.now();
+    return take(payload);
+  };
+  const isFlooded = (): boolean => {
+    if (idle < maxIdleMessages) return false;
+    idle = 0;
+    return performance.now() - idleSince < idleMessagesMs;
+  };
   const check = (): void => {
-    if (socket.writableLength <= maxUnsentBytes && (protocol._queue?.length ?? 0) <= maxUnsentMessages) return;
+    const isUnsent = socket.writableLength > maxUnsentBytes || (protocol._queue?.length ?? 0) > maxUnsentMessages;
+    if (!isUnsent && !isFlooded()) return;
     socket.removeListener('data', check);
     onExcess();
   };

@@ -29,6 +29,9 @@ const goodbyeMs = 500;
 /** RFC 4344 §3.2 allows 2^32 blocks of AES (64 GiB) under one key; ciphers with 8-byte blocks, 1 GiB. */
 const rekeyBytes = (cipher: string) => (cipher.startsWith('chacha20') ? 2 ** 30 : 2 ** 35);
 
+/** Of the second data stream, which no forwarded channel has: what comes is dropped, but not without end. */
+const maxExtendedBytes = 16 * 1024 * 1024;
+
 export interface SessionOptions {
   readonly hop: Hop;
   readonly role: HopRole;
@@ -79,6 +82,7 @@ export class SshSession implements Session {
   readonly #suspectListeners = new Set<() => void>();
   readonly #closed: Promise<void>;
   #nextId = 0;
+  #extendedBytes = 0;
   readonly #watch: SessionWatch;
 
   constructor(options: SessionOptions) {
@@ -176,7 +180,11 @@ export class SshSession implements Session {
       opened: (id, remote, window, maxPacket) => this.#opened(id, remote, window, maxPacket),
       openFailed: (id, reason, description) => this.#openFailed(id, reason, description),
       data: (id, bytes) => this.#guard(this.#streamOf(id)?.receive(bytes)),
-      extendedData: (id, length) => this.#guard(this.#streamOf(id)?.receiveExtended(length)),
+      extendedData: (id, length) => {
+        this.#extendedBytes += length;
+        if (this.#extendedBytes > maxExtendedBytes) this.#end(this.#lost('floods the session with data of no stream'));
+        else this.#guard(this.#streamOf(id)?.receiveExtended(length));
+      },
       windowAdjusted: (id, bytes) => this.#streamOf(id)?.receiveWindow(bytes),
       eof: (id) => this.#streamOf(id)?.receiveEof(),
       closed: (id) => this.#channelClosed(id),

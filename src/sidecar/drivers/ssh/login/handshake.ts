@@ -207,6 +207,6 @@ class Handshake {
 function unreadError(name: string): TunnelError {
   return new TunnelError(
     'BastionLost',
-    `${name} asks more than it reads: the session was ended, because its answers filled 1 MiB`,
+    `${name} floods the session, or does not read the answers to what it asks: see what answers there, and its load`,
   );
 }
