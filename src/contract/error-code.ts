@@ -4,7 +4,7 @@
 export interface ErrorCode {
   /** True: no retry helps until a person changes the document, a Secret or the far side. False: time alone may help. */
   readonly permanent: boolean;
-  /** Where it happened: the document, the cluster, the way to the bastion, or behind the bastion. */
+  /** Where it happened: the document, the cluster, the way to the bastion, behind the bastion, or between the client and us. */
   readonly layer: 'document' | 'cluster' | 'bastion' | 'destination' | 'client';
   readonly meaning: string;
   readonly cause: string;

@@ -6,7 +6,7 @@ import { clusterErrorCodes } from './cluster-error-codes.ts';
 import { code, type ErrorCode } from './error-code.ts';
 import { ssmErrorCodes } from './ssm-error-codes.ts';
 
-/** Every code, in the order of the walk from the document to the destination. */
+/** Every code, in the order of the walk from the document to the destination; at the end, what clients meet without a session or without room. */
 export const errorCodes = {
   ...clusterErrorCodes,
   SecretNotFound: code(

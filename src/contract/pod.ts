@@ -8,10 +8,10 @@ export const configVariable = 'PORTFORWARD_CONFIG';
 export const podNameVariable = 'PORTFORWARD_POD_NAME';
 export const podUidVariable = 'PORTFORWARD_POD_UID';
 
-/** How much the sidecar logs: debug, info (where it is absent), warn or error. */
+/** How much the sidecar logs: debug, info (the default), warn or error. */
 export const logLevelVariable = 'PORTFORWARD_LOG_LEVEL';
 
-/** Serves /livez, /readyz, /metrics and /statusz. */
+/** The admin port of a tunnel pod: /livez, /readyz, /metrics and /statusz. The controller’s own port is the flag admin-port. */
 export const adminPort = 9808;
 export const adminPortName = 'pf-admin';
 

@@ -9,8 +9,9 @@ export interface Transition {
   readonly note: string;
 }
 
-/** Reasons that mean nothing is wrong. */
+/** Reasons of a tunnel on its way to Ready: an Event only if it was ready before. A reason in neither set is a Warning. */
 const passing = new Set(['PodStarting', 'NotConnected', 'NoResultYet', 'Progressing', 'Connected']);
+/** Reasons that the document asks for. */
 const wanted = new Set(['Suspended', 'ScaledToZero']);
 
 /** True if a tunnel that was not ready only takes the next step of its start, of the same generation. */

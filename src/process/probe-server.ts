@@ -1,4 +1,5 @@
-// The admin port: a small HTTP server for kubelet, Prometheus and (in tunnel pods) the controller.
+// The admin port: a small HTTP server for kubelet, Prometheus and (in tunnel pods) the controller. Its number is decided by who starts it:
+// contract/pod.ts for tunnel pods, the flag admin-port for the controller; `portforward open` starts none.
 // It knows a table from path to function; what `/livez`, `/readyz`, `/metrics` and `/statusz` say is decided by their owners.
 // Anybody in the cluster may reach it if nothing enforces NetworkPolicies, so its own limits keep it answering.
 // Neighbours: src/controller/ and src/sidecar/ start one each, metrics.ts has the numbers, connection-limits.ts (who may stay connected).

@@ -15,7 +15,7 @@ export interface RunSidecarOptions {
   /** Aborts when the process is asked to stop. */
   readonly signal: AbortSignal;
   readonly log: Logger;
-  /** Default: the port that kubelet and controller know. Another one is for tests. */
+  /** Default: `adminPort` of contract/pod.ts, which kubelet and controller know. Another one is for tests. */
   readonly adminPort?: number;
 }
 

@@ -24,7 +24,7 @@ export interface SidecarOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The address to listen on. Default: every address of the machine. */
   readonly address?: string;
-  /** 0: any free port. Default: no admin port. */
+  /** 0: any free port. Default: no admin port, as on a laptop; main.ts gives a pod its port. */
   readonly adminPort?: number;
   readonly clock?: Clock;
   /** Replaces the driver that the config names; for tests. */

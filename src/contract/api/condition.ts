@@ -1,5 +1,6 @@
 // Condition types, and the reasons that are not errors (errors are the codes of contract/error-codes.ts).
-// Neighbours: status.ts, controller/status.
+// Neighbours: status.ts (where conditions are stored), controller/status/conditions.ts (gives the reasons), scripts/generate/errors-page.ts
+// (puts them into docs/errors.md).
 
 /** In the order in which they are shown. Reconciling and Stalled are abnormal-true: absent when all is normal (kstatus). */
 export const conditionTypes = [

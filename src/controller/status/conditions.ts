@@ -1,7 +1,7 @@
 // What is true of a PortForward now: its conditions, from the document, the objects written for it and its tunnels. Pure; the rules are
 // those of docs/status.md, the order is that of the walk: accepted, programmed, connected, reachable, ready, and for kstatus reconciling
 // or stalled.
-// Neighbours: observed-tunnel.ts and pod-problems.ts (what is seen), progress.ts (the last two), status.ts (the whole status).
+// Neighbours: observed-tunnel.ts and pod-problems.ts (what is seen), kstatus.ts (the last two), status.ts (the whole status).
 import type { ConditionType } from '../../contract/api/condition.ts';
 import { type EffectivePort, effectivePorts } from '../../contract/api/effective.ts';
 import { destinationText } from '../../contract/tunnel-config.ts';

@@ -5,7 +5,7 @@ import type { Code } from '../../contract/errors.ts';
 
 /** Something that is wrong: a word to search for and a sentence. */
 export interface Problem {
-  /** A code of contract/error-codes.ts, or one that only a newer sidecar knows. */
+  /** A code of contract/error-codes.ts, a reason of contract/api/condition.ts, or one that only a newer sidecar knows. */
   readonly reason: string;
   readonly message: string;
 }

@@ -13,6 +13,7 @@ const textOf = (page: string): string => readFileSync(join(root, page), 'utf8');
 const files = globSync(['{src,test,lab,scripts,helm,crds,docs}/**/*', '*.*'], { cwd: root });
 const paths = new Set(files);
 const names = new Set(files.map((file) => basename(file)));
+const sourceNames = new Set(files.filter((file) => file.startsWith('src/')).map((file) => basename(file)));
 const fileName = /(?<![\w./<>*-])[\w./-]*\w\.(?:ts|mjs|json|yaml)\b(?![/\w])/g;
 
 /** What a page names that does not exist, as `file.ts` or `some/folder/file.ts` (from the root), and as `call()`. */
@@ -27,18 +28,21 @@ function missing(text: string, sources: string): string[] {
 
 const comment = /(?:^|\s)(?:\/\/|\/\*\*|\*)\s(.*)$/;
 
-/** Files that the comments of a source name, as `file:line: name`, and that do not exist. `kube/rest.ts` may stand for any path that ends so. */
+/**
+ * Files that the comments of a source name, as `file:line: name`, and that do not exist. `kube/rest.ts` may stand for any path that ends so;
+ * a bare `rest.ts` in a comment of src/ is a file of src/, or a namesake elsewhere would hide that it is gone.
+ */
 function missingNeighbours(file: string, text: string): string[] {
   return text.split('\n').flatMap((content, index) => {
     const named = comment.exec(content)?.[1]?.match(fileName) ?? [];
     return named
-      .filter((name) => !exists(name.replace(/^(?:\.\.?\/)+/, '')))
+      .filter((name) => !exists(name.replace(/^(?:\.\.?\/)+/, ''), file.startsWith('src/') ? sourceNames : names))
       .map((name) => `${file}:${index + 1}: ${name}`);
   });
 }
 
-const exists = (name: string): boolean =>
-  paths.has(name) || (name.includes('/') ? files.some((file) => file.endsWith(`/${name}`)) : names.has(name));
+const exists = (name: string, bareNames: ReadonlySet<string>): boolean =>
+  paths.has(name) || (name.includes('/') ? files.some((file) => file.endsWith(`/${name}`)) : bareNames.has(name));
 
 suite('the map of the house', () => {
   const sources = files
@@ -79,5 +83,8 @@ suite('the map of the house', () => {
   test('a neighbour that does not exist is noticed', () => {
     const text = '// Neighbours: bridge.ts, ../base/driver.ts, nowhere.ts and clients/driver.ts.\nopen("other.ts");\n';
     assert.deepEqual(missingNeighbours('x.ts', text), ['x.ts:1: nowhere.ts', 'x.ts:1: clients/driver.ts']);
+    const namesake = '// Neighbours: world.ts.\n';
+    assert.deepEqual(missingNeighbours('test/x.ts', namesake), []);
+    assert.deepEqual(missingNeighbours('src/x.ts', namesake), ['src/x.ts:1: world.ts']);
   });
 });
