@@ -52,40 +52,45 @@ export interface BridgeResult {
 const lingerMs = 30_000;
 
 /**
- * Carries bytes until both sides have ended or one broke off. `session` aborts before the stream of a lost session ends.
+ * Carries bytes until both sides have ended or one broke off. `sessionSignal` aborts before the stream of a lost session ends.
  * The client must be paused, so that nothing of what it sent early is lost. Never rejects. When it resolves, both ends are closed;
  * only after a refusal the client is still open.
  */
 export async function bridge(
   client: Socket,
-  remote: Duplex,
-  session: AbortSignal,
+  stream: Duplex,
+  sessionSignal: AbortSignal,
   options: BridgeOptions,
 ): Promise<BridgeResult> {
-  return await new Bridge(client, remote, session, options).carry();
+  return await new Bridge(client, stream, sessionSignal, options).carry();
 }
 
 type Break = Required<Pick<BridgeResult, 'brokenBy' | 'failure'>> & Pick<BridgeResult, 'refusal'>;
 
 class Bridge {
   readonly #client: Socket;
-  readonly #remote: Duplex;
-  readonly #session: AbortSignal;
+  readonly #stream: Duplex;
+  readonly #sessionSignal: AbortSignal;
   readonly #sentEarly: ReplayBuffer;
   readonly #toClient: OneWay;
   readonly #toDestination: OneWay;
   /** Resolved when the client is closed, or belongs to the caller again after a refusal. */
   readonly #clientDone = Promise.withResolvers<void>();
-  readonly #remoteDone = Promise.withResolvers<void>();
+  readonly #streamDone = Promise.withResolvers<void>();
   #broken: Break | undefined;
   #lingering: NodeJS.Timeout | undefined;
 
-  constructor(client: Socket, remote: Duplex, session: AbortSignal, { budget, traffic, onAnswer }: BridgeOptions) {
+  constructor(
+    client: Socket,
+    stream: Duplex,
+    sessionSignal: AbortSignal,
+    { budget, traffic, onAnswer }: BridgeOptions,
+  ) {
     this.#client = client;
-    this.#remote = remote;
-    this.#session = session;
+    this.#stream = stream;
+    this.#sessionSignal = sessionSignal;
     this.#sentEarly = new ReplayBuffer(budget);
-    this.#toClient = new OneWay(remote, client, budget, {
+    this.#toClient = new OneWay(stream, client, budget, {
       onChunk: () => {
         if (this.#toClient.bytes > 0) return;
         this.#sentEarly.forget();
@@ -93,7 +98,7 @@ class Bridge {
       },
       onCarried: (bytes) => (traffic.toClient += bytes),
     });
-    this.#toDestination = new OneWay(client, remote, budget, {
+    this.#toDestination = new OneWay(client, stream, budget, {
       onChunk: (chunk) => this.#sentEarly.keep(chunk),
       onCarried: (bytes) => (traffic.toDestination += bytes),
     });
@@ -101,21 +106,21 @@ class Bridge {
 
   async carry(): Promise<BridgeResult> {
     const client = this.#client;
-    const remote = this.#remote;
+    const stream = this.#stream;
     client.on('error', (error) => this.#break('client', error));
     client.once('close', () => this.#onClientClosed());
-    remote.on('error', (error) => this.#break('destination', error));
-    remote.once('close', () => this.#onRemoteClosed());
-    using _ = onAbort(this.#session, (reason) => this.#onSessionLost(reason));
+    stream.on('error', (error) => this.#break('destination', error));
+    stream.once('close', () => this.#onStreamClosed());
+    using _ = onAbort(this.#sessionSignal, (reason) => this.#onSessionLost(reason));
     // The client may have left, and the stream may have broken, before these listeners were there.
-    if (client.destroyed || remote.destroyed) this.#break(client.destroyed ? 'client' : 'destination', remote.errored);
+    if (client.destroyed || stream.destroyed) this.#break(client.destroyed ? 'client' : 'destination', stream.errored);
     if (this.#broken?.refusal === undefined) {
       this.#toClient.start();
       this.#toDestination.start();
     }
 
     if (!client.closed) await this.#clientDone.promise;
-    if (!remote.closed) await this.#remoteDone.promise;
+    if (!stream.closed) await this.#streamDone.promise;
     clearTimeout(this.#lingering);
     this.#toClient.stop();
     this.#toDestination.stop();
@@ -126,23 +131,23 @@ class Bridge {
   #onClientClosed(): void {
     const client = this.#client;
     const isClean = client.readableEnded && client.writableFinished;
-    if (!this.#remote.destroyed && !isClean) this.#break('client', undefined);
+    if (!this.#stream.destroyed && !isClean) this.#break('client', undefined);
     this.#clientDone.resolve();
   }
 
-  #onRemoteClosed(): void {
+  #onStreamClosed(): void {
     const client = this.#client;
-    if (!this.#remote.readableEnded) {
+    if (!this.#stream.readableEnded) {
       this.#break('destination', new TunnelError('BastionLost', 'the stream was closed without an end'));
     } else if (!client.readableEnded && !client.destroyed) {
       this.#toDestination.discard();
       this.#linger();
     }
-    this.#remoteDone.resolve();
+    this.#streamDone.resolve();
   }
 
   #onSessionLost(reason: unknown): void {
-    const { destroyed, readableEnded, errored } = this.#remote;
+    const { destroyed, readableEnded, errored } = this.#stream;
     // The stream ended before, and the whole answer is on its way: the client only has to take it, which needs no session.
     if (destroyed && readableEnded && errored === null) return;
     this.#break('session', reason);
@@ -158,7 +163,7 @@ class Bridge {
       this.#broken = { brokenBy, failure };
       reset(this.#client);
     }
-    if (!this.#remote.destroyed) this.#remote.destroy();
+    if (!this.#stream.destroyed) this.#stream.destroy();
   }
 
   /** Leaves the client as if nothing had been read from it. */
@@ -252,7 +257,8 @@ class OneWay {
       process.nextTick(this.#uncork);
     }
     if (this.#budget.spare > 0) {
-      // A false here: enough for one call, or a source that never lets the turn end.
+      // False: the buffer is full, which is enough for one system call. A source that never lets the turn end would otherwise fill it
+      // without limit.
       if (!to.write(chunk)) this.#uncork();
     } else {
       // The pod's memory is scarce: nothing more is read before this chunk has left.

@@ -1,5 +1,6 @@
 // When a route may be tried again: pure arithmetic over times that are passed in, so that five minutes of outage are tested in a millisecond.
-// Neighbours: session-planner.ts asks it before each attempt; tunnel.ts reports failures and losses; routes.ts reports a new outage.
+// Neighbours: route-attempts.ts holds one for each route, and session-planner.ts asks it through there; tunnel.ts and trial.ts report failures and
+// losses; routes.ts reports a new outage, and has one more for the query of the routes.
 import type { Code, TunnelError } from '../../contract/errors.ts';
 
 /** The first minutes of an outage are tried densely, because most outages end in them (docs/promises.md, promise 4). */
@@ -105,7 +106,7 @@ export class RetrySchedule {
     this.#nextAt = Math.min(this.#nextAt, now + this.#between(dense.maxMs / 3, dense.maxMs));
   }
 
-  /** Credentials changed, or all is well: the next attempt may start at once. */
+  /** Credentials changed, or the last session lived long: nothing is left of earlier failures, and the next attempt may start at once. */
   reset(): void {
     this.#nextAt = 0;
     this.#pausedUntil = 0;

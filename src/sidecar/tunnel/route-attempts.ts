@@ -77,11 +77,11 @@ export class RouteAttempts {
     this.#lastError = undefined;
   }
 
-  /** When the next attempt is due. `racing`: no session carries the clients, so an unanswered attempt is joined by another. */
-  dueAt(now: number, racing: boolean): number {
+  /** When the next attempt is due. In an outage, an unanswered attempt is joined by another. */
+  dueAt(now: number, isOutage: boolean): number {
     const newest = this.#inFlight.at(-1);
-    if (newest === undefined) return racing ? this.schedule.nextAt : this.schedule.nextAtWithoutHurry;
-    if (!racing || this.schedule.isSparse(now) || this.#inFlight.some((attempt) => attempt.answered)) {
+    if (newest === undefined) return isOutage ? this.schedule.nextAt : this.schedule.nextAtWithoutHurry;
+    if (!isOutage || this.schedule.isSparse(now) || this.#inFlight.some((attempt) => attempt.answered)) {
       return Number.POSITIVE_INFINITY;
     }
     return Math.max(this.schedule.nextAt, newest.startedAt + joinAfterMs);

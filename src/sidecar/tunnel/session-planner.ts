@@ -16,7 +16,7 @@ export interface SessionPlannerOptions {
   readonly spareTimeoutMs: number;
   readonly clock: Clock;
   readonly log: Logger;
-  /** A spare was requested: calls `maintain`. */
+  /** Called when a spare is requested; must call `maintain`. */
   readonly onRequest: () => void;
 }
 
@@ -116,7 +116,7 @@ export class SessionPlanner {
     return pool.pickVia(via);
   }
 
-  /** Nobody is to wait for a spare any longer. */
+  /** Answers every request for a spare: nobody waits any longer. */
   dropRequests(): void {
     for (const { answer } of this.#spareRequests.values()) answer();
     this.#spareRequests.clear();

@@ -1,4 +1,4 @@
-// A fresh session that is to replace working ones: it takes their place once it has carried a dial, and is ended when it carries none.
+// A fresh session that may replace working ones: it takes their place once it has carried a dial, and is ended when it carries none.
 // Neighbours: tunnel.ts opens it, permission-recheck.ts and prove.ts test it, session-planner.ts promotes it.
 import type { PermissionRecheck } from './permission-recheck.ts';
 import { prove } from './prove.ts';

@@ -21,7 +21,7 @@ import type { TunnelOptions } from './tunnel-options.ts';
 
 /** How long a client is held when there is no session. */
 const holdMs = 5_000;
-/** The driver ends its attempts itself, with an exact error; this much later they are ended for it, and later still the wait for a spare. */
+/** A driver ends its attempts itself, with an exact error. One that it does not end is ended this much later; the wait for a spare ends after this once more. */
 const graceMs = 2_000;
 
 export class Tunnel {

@@ -34,7 +34,7 @@ export interface ChannelEvents {
   replyWanted(local: number): void;
 }
 
-/** Our messages about channels. The caller must send nothing after the connection is lost. */
+/** Our messages about channels. `remote` is the id that the far side chose. The caller must send nothing after the connection is lost. */
 export interface ChannelMessages {
   openTcp(local: number, window: number, host: string, port: number): void;
   openSocket(local: number, window: number, path: string): void;

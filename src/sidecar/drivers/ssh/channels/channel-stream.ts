@@ -14,6 +14,7 @@ export interface ChannelOptions {
   readonly budget: ByteBudget;
   /** Already granted to the far side when the channel was opened. */
   readonly inbound: InboundWindow;
+  /** The channel’s id on the far side. */
   readonly remote: number;
   /** What the far side allows us to send: RFC 4254 §5.2. */
   readonly outbound: { readonly window: number; readonly maxPacket: number };

@@ -27,7 +27,7 @@ export interface ChannelTicket {
   readonly token: string;
 }
 
-/** The ticket of a resume; without an address that of the start holds. */
+/** The ticket of a resume. Without `streamUrl`, the address from the start is still valid. */
 export type ResumeTicket = Omit<ChannelTicket, 'streamUrl'> & { readonly streamUrl?: string };
 
 /** A session in the account's list. */
@@ -55,7 +55,9 @@ export interface SsmApi {
   close(): void;
 }
 
-const maxPages = 10;
+/** Pages of 50 nodes. */
+const maxNodePages = 10;
+/** Pages of 200 sessions. */
 const maxSessionPages = 5;
 
 /** 30 MB and 0.2 s: only a tunnel that uses the driver pays them. */
@@ -132,7 +134,7 @@ class AwsSsmApi implements SsmApi {
 
   async findNodes(tags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<readonly string[]> {
     const Filters = Object.entries(tags).map(([key, value]) => ({ Key: `tag:${key}`, Values: [value] }));
-    const pages = await allPages(maxPages, (NextToken) =>
+    const pages = await allPages(maxNodePages, (NextToken) =>
       this.#client.call(
         { action: 'ssm:DescribeInstanceInformation', subject: 'the nodes', signal },
         async (client, { DescribeInstanceInformationCommand }) => {

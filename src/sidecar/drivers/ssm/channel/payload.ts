@@ -1,4 +1,4 @@
-// What is inside data channel messages: handshake, acknowledgement, flags, the end of the channel, and the first text message.
+// What is inside data channel messages: handshake, acknowledgement, flags and the end of the channel; also the text that opens a web socket.
 // No I/O, and nothing here throws, whatever the far side sends. Neighbours: message.ts (the envelope), handshake-protocol.ts (the order).
 import { z } from 'zod';
 import { type Message, messageType } from './message.ts';
