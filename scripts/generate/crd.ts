@@ -1,6 +1,7 @@
 // The CustomResourceDefinition around the structural schema: names, subresources, printer columns.
 // Neighbours: structural.ts, ../generate.ts (writes it), src/contract/api/.
 import { stringify } from 'yaml';
+import { type conditionReasons, unseenGeneration } from '../../src/contract/api/condition.ts';
 import { category, group, kind, plural, shortName, singular, version } from '../../src/contract/api/names.ts';
 import { PortForwardSchema } from '../../src/contract/api/portforward.ts';
 import { type Structural, structural } from './structural.ts';
@@ -22,12 +23,28 @@ export function kindSchema(): Structural {
       kind: { type: 'string', description: 'PortForward' },
       metadata: { type: 'object', properties: { name: { type: 'string' } } },
       spec: structural(shape.spec, 'spec'),
-      // Until the operator has written a status, kstatus (Flux, `kubectl wait`) must not take the object for finished.
-      status: { ...status, default: { observedGeneration: -1 } },
+      status: { ...status, default: statusBeforeAny },
     },
     'x-kubernetes-validations': validations,
   };
 }
+
+/**
+ * Until an operator has written a status, kstatus (Flux, `kubectl wait`) must not take the object for finished, and a person must see what is
+ * waited for: nobody may serve the class.
+ */
+const statusBeforeAny = {
+  observedGeneration: unseenGeneration,
+  conditions: [
+    {
+      type: 'Ready',
+      status: 'Unknown',
+      reason: 'Pending' satisfies keyof typeof conditionReasons,
+      message: 'Waiting for an operator that serves spec.className: none has looked at this document yet.',
+      lastTransitionTime: '1970-01-01T00:00:00Z',
+    },
+  ],
+};
 
 const ofCondition = (type: string, field: string): string => `.status.conditions[?(@.type=="${type}")].${field}`;
 
@@ -46,7 +63,7 @@ const columns = [
     description: 'The bastions, nodes or gateways of the ready pods.',
   },
   { name: 'Address', type: 'string', jsonPath: '.status.address', description: 'Host name that applications dial.' },
-  { name: 'Replicas', type: 'integer', jsonPath: '.status.readyReplicas', description: 'Tunnel pods that are ready.' },
+  { name: 'Ready-Pods', type: 'string', jsonPath: '.status.readyPods', description: 'Tunnel pods: ready/wanted.' },
   {
     name: 'Age',
     type: 'date',

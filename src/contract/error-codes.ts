@@ -195,8 +195,8 @@ export const errorCodes = {
   ConnectionLimit: code(
     'client',
     'transient',
-    'A client was refused because the pod carries its maximum of connections.',
-    'spec.connection.maxConnections is reached.',
-    'Raise it, or add replicas.',
+    'A client was refused because the pod carries all connections that its port may have.',
+    'spec.connection.maxConnections is reached. Each port always has its share: half of the maximum, divided by the number of ports.',
+    'Close idle connections, raise spec.connection.maxConnections, or add replicas.',
   ),
 } satisfies Record<string, ErrorCode>;

@@ -89,7 +89,7 @@ const common = {
   connection: z.object({
     mode: z.enum(['Persistent', 'OnDemand']),
     idleTimeoutSeconds: seconds,
-    /** Open client connections per pod; one more gets RST. */
+    /** Open client connections per pod; one more is told ConnectionLimit. */
     maxConnections: z.number().int(),
     drainTimeoutSeconds: seconds,
   }),

@@ -13,6 +13,8 @@ const portStatusSchema = z.object({
   /** An error code of contract/error-codes.ts when not reachable; a code this version does not know is kept as text. */
   reason: text.optional(),
   message: text.optional(),
+  /** RFC 3339, since when clients of this port are refused because the pod carries all connections that it may have. Absent: they are not. */
+  fullSince: text.optional(),
 });
 
 /** Idle: OnDemand without a client. Failed: the last attempt failed and the next is waited for; `reason` says why. */

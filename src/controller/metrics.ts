@@ -30,7 +30,7 @@ export function controllerMetrics(
       this.reset();
       for (const status of statuses()) {
         const condition = status?.conditions?.find(({ type }) => type === 'Ready');
-        const { status: ready = 'Unknown', reason = 'Unseen' } = condition ?? {};
+        const { status: ready = 'Unknown', reason = 'Pending' } = condition ?? {};
         this.inc({ driver: status?.driver ?? 'unknown', ready, reason });
       }
     },

@@ -2,6 +2,7 @@
 // start (starting, connecting) appear only in the conditions. Pure.
 // Neighbours: status-writer.ts (records them), kube/events/events.ts (merges repeats).
 import type { Condition, PortForwardStatus } from '../contract/api/status.ts';
+import { fullState } from './status/observed-tunnel.ts';
 
 export interface Transition {
   readonly type: 'Normal' | 'Warning';
@@ -24,7 +25,22 @@ export function isOnItsWay(previous: PortForwardStatus | undefined, next: PortFo
 }
 
 export function transitions(previous: PortForwardStatus | undefined, next: PortForwardStatus): Transition[] {
-  return [...readyTransition(previous, next), ...stalledTransition(previous, next)];
+  return [
+    ...readyTransition(previous, next),
+    ...stalledTransition(previous, next),
+    ...tunnelTransitions(previous, next),
+  ];
+}
+
+/** What happened to single pods while the PortForward is ready. When it is not, the condition's own Event says more. */
+function tunnelTransitions(previous: PortForwardStatus | undefined, next: PortForwardStatus): Transition[] {
+  if (find(next, 'Ready')?.status !== 'True') return [];
+  const before = new Map(previous?.tunnels?.map((tunnel) => [tunnel.pod, tunnel]));
+  return (next.tunnels ?? []).flatMap((tunnel) => {
+    const { pod, state, message } = tunnel;
+    if (state !== fullState || before.get(pod)?.state === fullState) return [];
+    return [{ type: 'Warning' as const, reason: 'ConnectionLimit', note: `pod ${pod}: ${message ?? 'full'}` }];
+  });
 }
 
 function readyTransition(previous: PortForwardStatus | undefined, next: PortForwardStatus): Transition[] {

@@ -4,7 +4,8 @@ import type { Code } from '../contract/errors.ts';
 import { Counter, Gauge, Histogram, type Registry } from '../process/metrics.ts';
 import type { ByteBudget } from './base/byte-budget.ts';
 import type { Traffic } from './clients/bridge.ts';
-import type { ConnectionCount, ListenerObserver } from './clients/listener.ts';
+import type { ConnectionShares } from './clients/connection-shares.ts';
+import type { ListenerObserver } from './clients/listener.ts';
 import type { Health } from './health/health.ts';
 import { isResponsive, type PooledSession } from './tunnel/session-pool.ts';
 import type { TunnelObserver } from './tunnel/tunnel-options.ts';
@@ -17,7 +18,7 @@ export interface GaugeSources {
   readonly isReady: () => boolean;
   readonly health: Health;
   readonly forwards: readonly string[];
-  readonly connections: ConnectionCount;
+  readonly connections: ConnectionShares;
   readonly budget: ByteBudget;
   /** Whether the driver's ciphers run natively; undefined if the driver has none. */
   readonly nativeCrypto: boolean | undefined;
@@ -102,6 +103,15 @@ function addGauges(sources: GaugeSources, registers: Registry[]): void {
   gauge('ready', '1 while the pod is ready.', () => Number(isReady()));
   gauge('open_connections', 'Client connections open now.', () => connections.open);
   gauge('max_connections', 'The most client connections that the pod carries.', () => connections.max);
+  new Gauge({
+    name: `${prefix}port_full`,
+    help: '1 while the port refuses clients because the pod carries all connections that it may have.',
+    labelNames: ['port'],
+    registers,
+    collect() {
+      for (const port of forwards) this.set({ port }, Number(connections.refusingSince(port) !== undefined));
+    },
+  });
   gauge('buffered_bytes', 'Bytes counted against the memory budget of the pod.', () => budget.used);
   if (nativeCrypto !== undefined) {
     gauge('native_crypto', '1 if ssh’s ciphers run natively, 0 if in slower JavaScript.', () => Number(nativeCrypto));

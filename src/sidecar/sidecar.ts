@@ -10,7 +10,8 @@ import type { Logger } from '../process/log.ts';
 import { createRegistry } from '../process/metrics.ts';
 import { startProbeServer } from '../process/probe-server.ts';
 import { ByteBudget } from './base/byte-budget.ts';
-import { ConnectionCount, Listener } from './clients/listener.ts';
+import { ConnectionShares } from './clients/connection-shares.ts';
+import { Listener } from './clients/listener.ts';
 import { type OpenedDriver, openDriver } from './drivers/index.ts';
 import { Health } from './health/health.ts';
 import { createTunnelMetrics, type TunnelMetrics } from './metrics.ts';
@@ -75,7 +76,7 @@ class RunningSidecar implements Sidecar {
   readonly #clock: Clock;
   readonly #opened: OpenedDriver;
   readonly #budget: ByteBudget;
-  readonly #connections: ConnectionCount;
+  readonly #connections: ConnectionShares;
   readonly #registry = createRegistry();
   readonly #metrics: TunnelMetrics;
   readonly #tunnel: Tunnel;
@@ -97,7 +98,8 @@ class RunningSidecar implements Sidecar {
     this.#clock = clock;
     this.#opened = opened;
     this.#budget = budget;
-    this.#connections = new ConnectionCount(connection.maxConnections);
+    const names = forwards.map(({ name }) => name);
+    this.#connections = new ConnectionShares(connection.maxConnections, names, clock);
     this.#metrics = createTunnelMetrics(this.#registry);
     this.#tunnel = new Tunnel({
       ...opened,
@@ -122,6 +124,7 @@ class RunningSidecar implements Sidecar {
     this.#sources = {
       snapshot: () => this.#tunnel.snapshot,
       health: this.#health,
+      connections: this.#connections,
       forwards,
       readinessPolicy: healthCheck.readinessPolicy,
       drainingSince: () => this.#drainingSince,

@@ -5,12 +5,14 @@ import { destinationText, type Forward, type TunnelConfig } from '../contract/tu
 import type { PortStatus, TunnelStatus } from '../contract/tunnel-status.ts';
 import type { Registry } from '../process/metrics.ts';
 import { metricsPage, type ProbeRoute } from '../process/probe-server.ts';
+import type { ConnectionShares } from './clients/connection-shares.ts';
 import type { Health } from './health/health.ts';
 import type { TunnelSnapshot } from './tunnel/snapshot.ts';
 
 export interface StatusSources {
   readonly snapshot: () => TunnelSnapshot;
   readonly health: Pick<Health, 'of'>;
+  readonly connections: Pick<ConnectionShares, 'refusingSince'>;
   readonly forwards: readonly Forward[];
   readonly readinessPolicy: TunnelConfig['healthCheck']['readinessPolicy'];
   /** When the process was asked to stop; undefined before. */
@@ -18,7 +20,7 @@ export interface StatusSources {
 }
 
 /** The document of /statusz. */
-export function statusOf({ snapshot, health, forwards, drainingSince }: StatusSources): TunnelStatus {
+export function statusOf({ snapshot, health, connections, forwards, drainingSince }: StatusSources): TunnelStatus {
   const { state, since, via, facts, error } = snapshot();
   const draining = drainingSince();
   return {
@@ -27,18 +29,26 @@ export function statusOf({ snapshot, health, forwards, drainingSince }: StatusSo
     since: (draining ?? since).toISOString(),
     ...defined({ via, reason: error?.code, message: error && sentence(error.message) }),
     ...facts,
-    ports: forwards.map((forward) => portStatusOf(forward, health)),
+    ports: forwards.map((forward) => portStatusOf(forward, health, connections)),
   };
 }
 
-function portStatusOf({ name, destination }: Forward, health: Pick<Health, 'of'>): PortStatus {
+function portStatusOf(
+  { name, destination }: Forward,
+  health: StatusSources['health'],
+  connections: StatusSources['connections'],
+): PortStatus {
   const reachability = health.of(name);
   const failure = reachability?.failure;
   return {
     name,
     destination: destinationText(destination),
     reachable: reachability?.reachable ?? null,
-    ...defined({ reason: failure?.code, message: failure && sentence(failure.message) }),
+    ...defined({
+      reason: failure?.code,
+      message: failure && sentence(failure.message),
+      fullSince: connections.refusingSince(name)?.toISOString(),
+    }),
   };
 }
 

@@ -61,7 +61,7 @@ suite('main job', () => {
     await shop.kubectl(['wait', `--for=jsonpath={.status.via}=${via}`, 'portforward/orders-db', '--timeout=180s']);
 
     const [header = '', row = ''] = (await shop.kubectl(['get', 'pf'])).trim().split('\n');
-    assert.deepEqual(header.split(/\s+/), ['NAME', 'READY', 'DRIVER', 'VIA', 'ADDRESS', 'REPLICAS', 'AGE']);
+    assert.deepEqual(header.split(/\s+/), ['NAME', 'READY', 'DRIVER', 'VIA', 'ADDRESS', 'READY-PODS', 'AGE']);
     assert.match(row, /^orders-db\s+True\s+ssh\s+bastion-a\.example\.test:22\s+orders-db\.main-job\.svc\s+2\s/);
     const wide = await shop.kubectl(['get', 'pf', '--output', 'wide']);
     assert.match(wide, /REASON/);

@@ -15,8 +15,13 @@ export const conditionTypes = [
 
 export type ConditionType = (typeof conditionTypes)[number];
 
+/** `status.observedGeneration` of a status that no operator has written: the CRD's default. */
+export const unseenGeneration = -1;
+
 /** Reasons of conditions beside the error codes, each with its meaning. */
 export const conditionReasons = {
+  Pending:
+    'No operator has looked at the document yet. If it stays, none serves its spec.className, or its namespace is not watched.',
   Accepted: 'The document is valid and this operator acts on it.',
   Programmed: 'All objects of the tunnel are written as the document wants them.',
   Connected: 'At least one tunnel pod is ready.',

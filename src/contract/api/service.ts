@@ -41,7 +41,9 @@ export const connectionSchema = z
       ),
     maxConnections: integer(1, 10000)
       .default(1000)
-      .describe('Most client connections that one pod carries at a time; further ones are reset.'),
+      .describe(
+        'Most client connections that one pod carries at a time. Half of them are divided into shares, one for each port; further clients are told ConnectionLimit.',
+      ),
     drainTimeoutSeconds: integer(0, 3600)
       .default(30)
       .describe('How long open connections may last after the pod was told to stop, before they are reset.'),

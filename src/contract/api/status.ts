@@ -29,9 +29,9 @@ const portStatusSchema = z.strictObject({
 const tunnelStatusSchema = z.strictObject({
   pod: boundedText(253, 1).describe('Name of the pod.'),
   via: boundedText(320).exactOptional().describe('The bastion, node or gateway that carries new connections.'),
-  state: boundedText(32).describe('Idle, Connecting, Connected, Failed, Draining or Unknown.'),
+  state: boundedText(32).describe('Idle, Connecting, Connected, Full, Failed, Draining or Unknown.'),
   since: time().exactOptional().describe('Since when.'),
-  message: boundedText(1024).exactOptional().describe('Why it is not connected.'),
+  message: boundedText(1024).exactOptional().describe('Why it is not connected, or which clients it refuses.'),
   hostKeyFingerprint: boundedText(128).exactOptional().describe("Fingerprint of the bastion's host key (ssh)."),
   sessionId: boundedText(128).exactOptional().describe('Id of the session (ssm).'),
 });
@@ -50,6 +50,7 @@ export const statusSchema = z
     address: boundedText(320).exactOptional().describe('Host name that applications dial, as in orders-db.shop.svc.'),
     replicas: integer(0, 1000).exactOptional().describe('Tunnel pods.'),
     readyReplicas: integer(0, 1000).exactOptional().describe('Tunnel pods that are ready.'),
+    readyPods: boundedText(16).exactOptional().describe('Pods that are ready and pods that are wanted, as in 1/2.'),
     selector: boundedText(512)
       .exactOptional()
       .describe('Label selector of the tunnel pods, for the scale subresource.'),

@@ -8,7 +8,7 @@ import { destinationText } from '../../contract/tunnel-config.ts';
 import type { ValidPortForward } from '../base/portforward.ts';
 import { wantedReplicas } from '../children/deployment.ts';
 import type { Deployment } from '../kube/base/resources.ts';
-import { type ObservedTunnel, reasonWord } from './observed-tunnel.ts';
+import { fullPorts, type ObservedTunnel, reasonWord } from './observed-tunnel.ts';
 import { refusedPods } from './pod-problems.ts';
 import { isApiServerError, isPermanent, type Problem, withRemedy } from './problem.ts';
 import { cleanText } from './statusz-answer.ts';
@@ -91,7 +91,7 @@ export function connected(observation: Observation): Type<'Connected'> {
   const { tunnels } = observation;
   const ready = tunnels.filter((tunnel) => tunnel.ready);
   if (ready.length === 0) return { type, status: 'False', ...withRemedy(disconnectedBecause(observation)) };
-  const count = `${ready.length} of ${tunnels.length} pods ${ready.length === 1 && tunnels.length === 1 ? 'is' : 'are'} ready`;
+  const count = countOf(ready.length, wanted(observation, tunnels.length));
   const unreadable = unreadableOf(ready);
   if (unreadable !== undefined) {
     return {
@@ -103,6 +103,16 @@ export function connected(observation: Observation): Type<'Connected'> {
   const others = tunnels.find((tunnel) => !tunnel.ready && tunnel.cause !== undefined && tunnel.cause.message !== '');
   const detail = others?.cause === undefined ? '' : ` ${others.pod}: ${others.cause.message}`;
   return { type, status: 'True', reason: 'Connected', message: `${count}.${detail}` };
+}
+
+/** How many pods the document wants; without a valid document those that there are. */
+const wanted = ({ portForward }: Observation, present: number): number =>
+  portForward === undefined ? present : wantedReplicas(portForward);
+
+/** Surplus pods carry for a moment after a document wants fewer. */
+function countOf(isReady: number, isWanted: number): string {
+  if (isReady > isWanted) return `${isReady} pods are ready, ${isWanted} wanted`;
+  return `${isReady} of ${isWanted} ${isWanted === 1 ? 'pod is' : 'pods are'} ready`;
 }
 
 /** Why one of these pods cannot be read; what it carries is then unknown, whatever the others say. */
@@ -183,9 +193,21 @@ export function destinationReachable(observation: Observation): Type<'Destinatio
   return unknown({ reason: 'NoResultYet', message: 'The destinations have not been probed or dialled yet.' });
 }
 
+/** Why a port refuses clients on every Ready pod; undefined while one of them takes more. */
+function fullEverywhere(tunnels: readonly ObservedTunnel[]): Problem | undefined {
+  const readyPods = tunnels.filter((tunnel) => tunnel.ready);
+  const full = readyPods.map(({ status }) => new Set(fullPorts(status).map(({ name }) => name)));
+  const [first, ...others] = full;
+  const names = [...(first ?? [])].filter((name) => others.every((each) => each.has(name)));
+  if (names.length === 0) return undefined;
+  const pods = readyPods.length === 1 ? 'The one ready pod' : `Each of the ${readyPods.length} ready pods`;
+  const message = `${pods} refuses clients of ${names.join(', ')}: it carries all connections that the port may have.`;
+  return { reason: 'ConnectionLimit', message };
+}
+
 /** Ready repeats the first condition that keeps clients from being carried. `wasWritten`: all objects of this generation were written once. */
 export function ready(
-  { refusal, obstacle }: Observation,
+  { refusal, obstacle, tunnels }: Observation,
   connectedNow: Type<'Connected'>,
   reachableNow: Type<'DestinationReachable'>,
   wasWritten: boolean,
@@ -199,6 +221,8 @@ export function ready(
   if (connectedNow.reason === 'StatusUnreadable' && reachableNow.status !== 'False')
     return { ...connectedNow, type, status: 'Unknown' };
   if (connectedNow.status !== 'True') return { ...connectedNow, type };
+  const full = fullEverywhere(tunnels);
+  if (full !== undefined) return { type, status: 'False', ...withRemedy(full) };
   const { status, reason, message } = reachableNow;
   if (reason === 'Idle') return { type, status: 'True', reason, message };
   if (status === 'True' || reason === 'NotChecked') {

@@ -3,7 +3,7 @@
 import type { PortForwardTunnelStatus } from '../../contract/api/status.ts';
 import { defined } from '../../contract/defined.ts';
 import { containerName } from '../../contract/pod.ts';
-import type { TunnelStatus } from '../../contract/tunnel-status.ts';
+import type { PortStatus, TunnelStatus } from '../../contract/tunnel-status.ts';
 import { templateOf } from '../children/deployment.ts';
 import type { Pod } from '../kube/base/resources.ts';
 import { podProblem } from './pod-problems.ts';
@@ -74,7 +74,7 @@ function notReadyBecause(pod: Pod, reading: Reading | undefined): Problem {
     };
   }
   if (status.state === 'Connected')
-    return { reason: 'PodStarting', message: `pod ${name} is connected and about to be ready` };
+    return { reason: 'PodStarting', message: `pod ${name} was connected when it was last asked, and is not ready` };
   return { reason: 'NotConnected', message: `pod ${name} is ${status.state.toLowerCase()}` };
 }
 
@@ -93,8 +93,11 @@ export function tunnelEntry(
 ): PortForwardTunnelStatus {
   const { status, cause } = tunnel;
   const state = stateOf(status);
-  const since = previous?.state === state ? previous.since : dateTime(status?.since);
-  const message = status?.message ?? cause?.message;
+  const full = fullPorts(status);
+  const began = state === fullState ? full.map(({ fullSince }) => fullSince).toSorted()[0] : status?.since;
+  const since = previous?.state === state ? previous.since : dateTime(began);
+  const refuses = `clients of ${full.map(({ name }) => name).join(', ')} are refused: the pod carries all connections that they may have`;
+  const message = status?.message ?? cause?.message ?? (state === fullState ? refuses : undefined);
   return defined({
     pod: tunnel.pod,
     state,
@@ -106,8 +109,17 @@ export function tunnelEntry(
   });
 }
 
+/** The ports whose clients the pod refuses because it carries all connections that they may have. */
+export function fullPorts(status: TunnelStatus | undefined): readonly PortStatus[] {
+  return status?.ports.filter(({ fullSince }) => fullSince !== undefined) ?? [];
+}
+
+/** State of a connected tunnel that refuses clients. */
+export const fullState = 'Full';
+
 function stateOf(status: TunnelStatus | undefined): string {
   if (status === undefined) return 'Unknown';
+  if (status.state === 'Connected' && fullPorts(status).length > 0) return fullState;
   return status.state === 'Connecting' && status.reason !== undefined ? 'Failed' : status.state;
 }
 

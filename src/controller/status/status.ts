@@ -1,12 +1,13 @@
 // The whole status of a PortForward, computed anew in every pass; what is written is always complete, because a field that is not sent
 // is removed. It holds nothing that changes by itself: no time of a last check, no counter, no pod address. Pure.
 // Neighbours: conditions.ts, kstatus.ts, observed-tunnel.ts; ../status-writer.ts writes it when it differs.
-import { type ConditionType, conditionTypes } from '../../contract/api/condition.ts';
+import { type ConditionType, conditionTypes, unseenGeneration } from '../../contract/api/condition.ts';
 import { driverOf, effectivePorts } from '../../contract/api/effective.ts';
 import type { PortForwardPortStatus, PortForwardStatus } from '../../contract/api/status.ts';
 import { defined } from '../../contract/defined.ts';
 import { destinationText } from '../../contract/tunnel-config.ts';
 import type { StoredPortForward, ValidPortForward } from '../base/portforward.ts';
+import { wantedReplicas } from '../children/deployment.ts';
 import { selectorText, serviceName } from '../children/names.ts';
 import { mergeConditions } from '../kube/base/conditions.ts';
 import {
@@ -33,7 +34,7 @@ const maxMessage = 4096;
 
 /** `stored` must hold the latest status that we wrote ourselves, or times would jump back. */
 export function computeStatus(stored: StoredPortForward, observation: Observation, now: Date): ComputedStatus {
-  const previous = stored.status;
+  const previous = stored.status?.observedGeneration === unseenGeneration ? undefined : stored.status;
   const generation = stored.metadata.generation ?? 0;
   const connectedNow = connected(observation);
   const reachableNow = destinationReachable(observation);
@@ -104,12 +105,18 @@ function lastAddresses(previous: PortForwardStatus | undefined): PortForwardStat
   return defined({ driver, address, ports, destinations, selector });
 }
 
-function pods({ tunnels, deployment }: Observation, previous: PortForwardStatus | undefined): PortForwardStatus {
+function pods(
+  { portForward, tunnels, deployment }: Observation,
+  previous: PortForwardStatus | undefined,
+): PortForwardStatus {
   const before = new Map(previous?.tunnels?.map((entry) => [entry.pod, entry]));
   const vias = new Set(tunnels.flatMap(({ ready: isReady, status }) => (isReady ? (status?.via ?? []) : [])));
+  const readyReplicas = tunnels.filter((tunnel) => tunnel.ready).length;
+  const wanted = portForward === undefined ? (deployment?.spec?.replicas ?? 0) : wantedReplicas(portForward);
   return defined({
     replicas: deployment?.status?.replicas ?? 0,
-    readyReplicas: tunnels.filter((tunnel) => tunnel.ready).length,
+    readyReplicas,
+    readyPods: `${readyReplicas}/${wanted}`,
     via: vias.size === 0 ? undefined : cut([...vias].toSorted().join(','), 1024),
     tunnels: tunnels.slice(0, 64).map((tunnel) => tunnelEntry(tunnel, before.get(tunnel.pod))),
   });

@@ -11,6 +11,7 @@ import type { ByteBudget } from '../base/byte-budget.ts';
 import { reset } from '../base/reset.ts';
 import type { Dialled } from '../tunnel/dialer.ts';
 import { bridge, type Traffic } from './bridge.ts';
+import type { ConnectionShares } from './connection-shares.ts';
 import { tellReason } from './dialects/tell-reason.ts';
 
 /** Why a client got a reset. */
@@ -23,16 +24,6 @@ export interface ListenerObserver {
   reset(forward: string, cause: ResetCause): void;
 }
 
-/** Counts the client connections of a whole pod, all forwards together. */
-export class ConnectionCount {
-  readonly max: number;
-  open = 0;
-
-  constructor(max: number) {
-    this.max = max;
-  }
-}
-
 export interface ListenerOptions {
   readonly forward: Forward;
   /** `127.0.0.1` on a laptop. Default: every address, IPv4 and IPv6 if the pod has both. */
@@ -42,7 +33,7 @@ export interface ListenerOptions {
   readonly optimisticDials: boolean;
   /** Called with each dial's outcome, for the health of the destination. */
   readonly onDial: (forward: Forward, failure: TunnelError | undefined) => void;
-  readonly connections: ConnectionCount;
+  readonly connections: ConnectionShares;
   readonly budget: ByteBudget;
   readonly log: Logger;
   readonly observer: ListenerObserver;
@@ -55,6 +46,8 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #server: Server;
   readonly #clients = new Map<Socket, AbortController>();
+  /** Clients that are told that the pod is full; they count as neither connected nor open. */
+  readonly #refused = new Set<Socket>();
   readonly #emptied = new Set<() => void>();
 
   private constructor(options: ListenerOptions) {
@@ -111,20 +104,18 @@ export class Listener {
       abort.abort(new TunnelError('NotConnected', 'the tunnel is stopping'));
       reset(client);
     }
+    for (const client of this.#refused) reset(client);
     await this.empty();
   }
 
   async #serve(client: Socket): Promise<void> {
     const { forward, connections, observer, log } = this.#options;
     client.on('error', () => undefined);
-    if (connections.open >= connections.max) {
-      log.debug({ forward: forward.name }, 'client refused: the pod carries its maximum of connections');
-      observer.reset(forward.name, 'limit');
-      reset(client);
+    if (!connections.admit(forward.name)) {
+      await this.#refuseFull(client);
       return;
     }
     const abort = new AbortController();
-    connections.open += 1;
     this.#clients.set(client, abort);
     observer.accepted(forward.name);
     try {
@@ -134,13 +125,29 @@ export class Listener {
       log.error({ error, forward: forward.name }, 'a connection failed unexpectedly');
       reset(client);
     } finally {
-      connections.open -= 1;
+      connections.release(forward.name);
       this.#clients.delete(client);
       if (this.#clients.size === 0) {
         for (const resolve of this.#emptied) resolve();
         this.#emptied.clear();
       }
     }
+  }
+
+  /** Tells the client that the port may have no more connections. It never reaches the destination, and says nothing about it. */
+  async #refuseFull(client: Socket): Promise<void> {
+    const { forward, connections, observer, log } = this.#options;
+    const { max } = connections;
+    const error = new TunnelError(
+      'ConnectionLimit',
+      `this tunnel pod already carries all connections that port ${forward.port} may have (maxConnections ${max}): close some, or raise it`,
+    );
+    observer.reset(forward.name, 'limit');
+    log.debug({ forward: forward.name, reason: error.code, message: error.message }, 'client refused');
+    this.#refused.add(client);
+    const isTold = await connections.tell(async () => await tellReason(client, forward.appProtocol, error));
+    if (!isTold) reset(client);
+    this.#refused.delete(client);
   }
 
   async #carry(client: Socket, signal: AbortSignal): Promise<void> {

@@ -48,7 +48,7 @@ test('the server fills in the same defaults as parsePortForward', async () => {
     const parsed = parsePortForward(document);
     assert.ok(parsed.ok);
     assert.deepEqual(answer.body.spec, parsed.value.spec, name);
-    assert.deepEqual(answer.body.status, { observedGeneration: -1 }, name);
+    assert.partialDeepStrictEqual(answer.body.status, { observedGeneration: -1 }, name);
   }
 });
 
@@ -125,18 +125,19 @@ test('kubectl get shows what a person wants to know', async () => {
     driver: 'ssh',
     via: 'bastion.example.com:22',
     address: 'shown.default.svc',
-    readyReplicas: 2,
+    readyReplicas: 1,
+    readyPods: '1/2',
     destinations: 'localhost:5432',
   });
   const short = table(await api.server.kubectl(['get', 'pf', 'shown']));
-  assert.deepEqual(short[0], ['NAME', 'READY', 'DRIVER', 'VIA', 'ADDRESS', 'REPLICAS', 'AGE']);
+  assert.deepEqual(short[0], ['NAME', 'READY', 'DRIVER', 'VIA', 'ADDRESS', 'READY-PODS', 'AGE']);
   assert.deepEqual(short[1]?.slice(0, -1), [
     'shown',
     'True',
     'ssh',
     'bastion.example.com:22',
     'shown.default.svc',
-    '2',
+    '1/2',
   ]);
   const wide = table(await api.server.kubectl(['get', 'pf', 'shown', '-o', 'wide']));
   assert.deepEqual(wide[0]?.slice(-2), ['REASON', 'DESTINATIONS']);
@@ -146,6 +147,14 @@ test('kubectl get shows what a person wants to know', async () => {
 test('an object that no operator has seen is not finished for kstatus', async () => {
   await create('unseen', minimal);
   assert.equal(await api.server.kubectl(['get', 'pf/unseen', '-o', 'jsonpath={.status.observedGeneration}']), '-1');
+});
+
+test('an object that no operator has seen tells a person what it waits for', async () => {
+  await create('waiting', { ...minimal, className: 'nobody' });
+  const wide = table(await api.server.kubectl(['get', 'pf', 'waiting', '-o', 'wide']));
+  assert.match(wide[1]?.join(' ') ?? '', /^waiting Unknown .* Pending/);
+  const described = await api.server.kubectl(['describe', 'pf/waiting']);
+  assert.match(described, /Waiting for an operator that serves spec\.className/);
 });
 
 test('the category and the field selector find it', async () => {

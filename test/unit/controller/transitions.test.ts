@@ -24,6 +24,11 @@ const status = (ready: string, stalled?: string): PortForwardStatus => {
 const told = (before: PortForwardStatus | undefined, now: PortForwardStatus): string[] =>
   transitions(before, now).map(({ type, reason }) => `${type} ${reason}`);
 
+const withPod = (status: PortForwardStatus, state: string): PortForwardStatus => ({
+  ...status,
+  tunnels: [{ pod: 'pod-1', state, message: `it is ${state}` }],
+});
+
 const rows: readonly [string, PortForwardStatus | undefined, PortForwardStatus, string[]][] = [
   ['the first steps are not told', undefined, status('False PodStarting'), []],
   ['nor is connecting', status('False PodStarting'), status('False NotConnected'), []],
@@ -35,6 +40,19 @@ const rows: readonly [string, PortForwardStatus | undefined, PortForwardStatus, 
   ['another reason is told', status('False BastionLost'), status('False BastionTimeout'), ['Warning BastionTimeout']],
   ['the same is not', status('False BastionTimeout'), status('False BastionTimeout'), []],
   ['not knowing is a warning', status('True Ready'), status('Unknown StatusUnreadable'), ['Warning StatusUnreadable']],
+  [
+    'a pod that is full is told while others carry',
+    withPod(status('True Ready'), 'Connected'),
+    withPod(status('True Ready'), 'Full'),
+    ['Warning ConnectionLimit'],
+  ],
+  ['and not again', withPod(status('True Ready'), 'Full'), withPod(status('True Ready'), 'Full'), []],
+  [
+    'that every pod is full is told once',
+    withPod(status('True Ready'), 'Connected'),
+    withPod(status('False ConnectionLimit'), 'Full'),
+    ['Warning ConnectionLimit'],
+  ],
   ['what was wanted is no warning', status('True Ready'), status('False Suspended'), ['Normal Suspended']],
   [
     'a stall with the reason of Ready is told once',

@@ -11,7 +11,13 @@ import { down, orders } from './tunnel/memory-driver.ts';
 
 function sources(
   snapshot: Omit<TunnelSnapshot, 'since'>,
-  more: { readiness?: StatusSources['readinessPolicy']; failing?: boolean; draining?: boolean; health?: 'Off' } = {},
+  more: {
+    readiness?: StatusSources['readinessPolicy'];
+    failing?: boolean;
+    draining?: boolean;
+    health?: 'Off';
+    full?: boolean;
+  } = {},
 ): StatusSources {
   const reachability = new Reachability(1);
   if (more.failing !== undefined) reachability.record(more.failing ? down('orders.db:5432') : undefined);
@@ -19,6 +25,7 @@ function sources(
   return {
     snapshot: () => ({ since: new Date(0), ...snapshot }),
     health: { of: () => (off ? undefined : reachability) },
+    connections: { refusingSince: () => (more.full === true ? new Date(2_000) : undefined) },
     forwards: [{ ...orders, health: off ? 'Off' : 'Active' }],
     readinessPolicy: more.readiness ?? 'Transport',
     drainingSince: () => (more.draining === true ? new Date(1_000) : undefined),
@@ -98,4 +105,12 @@ test('the admin pages: livez answers, readyz gives 503 with the reason', async (
     message: 'a:22 shows another key',
   });
   assert.equal(JSON.parse((await pages['/statusz']?.())?.body ?? '{}').state, 'Failed');
+});
+
+test('a port whose clients are refused for the limit says since when, and stays reachable', () => {
+  const status = statusOf(sources(connected, { failing: false, full: true }));
+  assert.deepEqual(tunnelStatusSchema.parse(status), status);
+  assert.deepEqual(status.ports, [
+    { name: 'postgres', destination: 'orders.db:5432', reachable: true, fullSince: '1970-01-01T00:00:02.000Z' },
+  ]);
 });

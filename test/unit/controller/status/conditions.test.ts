@@ -543,6 +543,7 @@ test('status names address, ports, destinations, vias, pods and selector', () =>
     selector: 'app.kubernetes.io/managed-by=portforward-operator,portforward.dev/name=orders-db',
     replicas: 3,
     readyReplicas: 2,
+    readyPods: '2/1',
     via: 'bastion.example.com:22,other.example.com:22',
     tunnels: [
       { pod: 'a', state: 'Connected', via: 'bastion.example.com:22', since: '2026-01-01T00:00:00Z' },
@@ -590,7 +591,8 @@ test('a tunnel whose objects were written is what its pods say while the API ser
 
 test('what cannot be read is named, beside what can', () => {
   const tunnels = [readyTunnel(carrying, 'a'), unreadableTunnel(true, 'b')];
-  const { conditions } = computeStatus(stored(), observation({ tunnels }), now).status;
+  const document = portForward({ replicas: 2 });
+  const { conditions } = computeStatus(document, observation({ portForward: document, tunnels }), now).status;
   const message = conditions?.find(({ type }) => type === 'Connected')?.message ?? '';
   assert.match(message, /^2 of 2 pods are ready, but the status of pod x cannot be read from http/);
 });

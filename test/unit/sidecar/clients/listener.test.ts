@@ -7,7 +7,9 @@ import { test } from 'node:test';
 import { TunnelError } from '../../../../src/contract/errors.ts';
 import { silentLog } from '../../../../src/process/log.ts';
 import { ByteBudget } from '../../../../src/sidecar/base/byte-budget.ts';
-import { ConnectionCount, Listener, type ResetCause } from '../../../../src/sidecar/clients/listener.ts';
+import { ConnectionShares } from '../../../../src/sidecar/clients/connection-shares.ts';
+import { Listener, type ResetCause } from '../../../../src/sidecar/clients/listener.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
 import { orders } from '../tunnel/memory-driver.ts';
 
 test('a client that the drain resets is counted once, although its session ends at the same time', async () => {
@@ -24,7 +26,7 @@ test('a client that the drain resets is counted once, although its session ends 
     },
     optimisticDials: false,
     onDial: () => undefined,
-    connections: new ConnectionCount(1),
+    connections: new ConnectionShares(1, [orders.name], new FakeClock()),
     budget: new ByteBudget(),
     log: silentLog(),
     observer: {

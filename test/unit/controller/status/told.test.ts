@@ -1,0 +1,71 @@
+// What the status tells beside "ready or not": pods that refuse clients, how many pods are wanted, and that nobody has looked yet.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { kindSchema } from '../../../../scripts/generate/crd.ts';
+import type { PortForwardStatus } from '../../../../src/contract/api/status.ts';
+import type { TunnelStatus } from '../../../../src/contract/tunnel-status.ts';
+import type { Observation } from '../../../../src/controller/status/conditions.ts';
+import { computeStatus } from '../../../../src/controller/status/status.ts';
+import { portForward } from '../portforwards.ts';
+import { carrying, failing, lostTunnel, observation, readyTunnel } from './observed.ts';
+
+const now = new Date('2026-02-03T04:05:06Z');
+const statusOf = (seen: Partial<Observation>, document = portForward()): PortForwardStatus =>
+  computeStatus(document, observation({ portForward: document, ...seen }), now).status;
+const condition = (status: PortForwardStatus, wanted: string) => status.conditions?.find(({ type }) => type === wanted);
+
+const full: TunnelStatus = {
+  ...carrying,
+  ports: [{ name: 'postgres', reachable: true, fullSince: '2026-02-03T04:00:00.123Z' }],
+};
+
+test('while one of the ready pods takes clients the tunnel is ready, and the full one says so', () => {
+  const status = statusOf({ tunnels: [readyTunnel(full, 'a'), readyTunnel(carrying, 'b')] });
+  assert.equal(condition(status, 'Ready')?.status, 'True');
+  const [first, second] = status.tunnels ?? [];
+  assert.equal(first?.state, 'Full');
+  assert.equal(first?.since, '2026-02-03T04:00:00Z');
+  assert.match(first?.message ?? '', /clients of postgres are refused/);
+  assert.equal(second?.state, 'Connected');
+});
+
+test('while every ready pod refuses clients of a port the tunnel is not ready, with the reason that they are told', () => {
+  const status = statusOf({ tunnels: [readyTunnel(full, 'a'), readyTunnel(full, 'b')] });
+  const ready = condition(status, 'Ready');
+  assert.equal(`${ready?.status} ${ready?.reason}`, 'False ConnectionLimit');
+  assert.match(ready?.message ?? '', /Each of the 2 ready pods refuses clients of postgres.*maxConnections/);
+  assert.equal(condition(status, 'DestinationReachable')?.status, 'True');
+  assert.equal(condition(status, 'Connected')?.status, 'True');
+});
+
+test('pods are counted against what the document wants', () => {
+  const counted = (replicas: number, pods: number): string => {
+    const document = portForward({ replicas });
+    const tunnels = Array.from({ length: pods }, (_, index) => readyTunnel(carrying, `pod-${index}`));
+    const status = statusOf({ tunnels }, document);
+    return `${status.readyPods} ${condition(status, 'Connected')?.message}`;
+  };
+  assert.equal(counted(2, 1), '1/2 1 of 2 pods are ready.');
+  assert.equal(counted(1, 1), '1/1 1 of 1 pod is ready.');
+  assert.equal(counted(2, 3), '3/2 3 pods are ready, 2 wanted.');
+  assert.equal(statusOf({ tunnels: [] }, portForward({ suspend: true })).readyPods, '0/0');
+});
+
+test('a pod that lost its session is not said to become ready', () => {
+  const silent = failing('BastionTimeout');
+  const status = statusOf({ tunnels: [lostTunnel(silent), lostTunnel(carrying, 'other')] });
+  assert.doesNotMatch(JSON.stringify(status), /about to be/);
+});
+
+test('what the CRD says of a document that nobody has looked at is no earlier status', () => {
+  const { properties } = kindSchema();
+  const unseen = properties?.['status']?.default as PortForwardStatus;
+  const waiting = condition(unseen, 'Ready');
+  assert.equal(`${waiting?.status} ${waiting?.reason}`, 'Unknown Pending');
+  assert.match(waiting?.message ?? '', /serves spec\.className/);
+  const document = { ...portForward(), status: unseen };
+  const status = computeStatus(document, observation({ tunnels: [] }), now).status;
+  for (const { type, lastTransitionTime } of status.conditions ?? []) {
+    assert.equal(lastTransitionTime, '2026-02-03T04:05:06Z', type);
+  }
+});
