@@ -20,6 +20,29 @@ const portStatusSchema = z.object({
 /** Idle: OnDemand without a client. Failed: the last attempt failed and the next is waited for; `reason` says why. */
 const tunnelStates = ['Idle', 'Connecting', 'Connected', 'Failed', 'Draining'] as const;
 
+/** One way to the private network, seen by this pod. */
+const routeStatusSchema = z.object({
+  via: text,
+  /** InUse: a session over it takes connections. StandingBy: the last login worked. Untried: no result yet. */
+  state: z.enum(['InUse', 'StandingBy', 'Untried', 'Failed']),
+  /** RFC 3339, when `state` last changed. */
+  since: text,
+  /** Why it has failed: an error code and its sentence. */
+  reason: text.optional(),
+  message: text.optional(),
+});
+
+/** What became of the content that the Secrets have now. */
+const credentialsSchema = z.object({
+  /** False: a host refuses it, or it cannot be used. Null: not tried yet. */
+  current: z.boolean().nullable(),
+  reason: text.optional(),
+  message: text.optional(),
+});
+
+/** More routes than this are not reported: tags may name any number of nodes. */
+export const maxRoutes = 64;
+
 export const tunnelStatusSchema = z.object({
   version: z.literal(1),
   state: z.enum(tunnelStates),
@@ -35,7 +58,12 @@ export const tunnelStatusSchema = z.object({
   /** The session's id at the provider (ssm). */
   sessionId: text.optional(),
   ports: z.array(portStatusSchema).max(64),
+  /** Absent: an older sidecar. */
+  routes: z.array(routeStatusSchema).max(maxRoutes).optional(),
+  /** Absent: an older sidecar, or no Secret is used. */
+  credentials: credentialsSchema.optional(),
 });
 
 export type TunnelStatus = z.infer<typeof tunnelStatusSchema>;
+export type RouteStatus = z.infer<typeof routeStatusSchema>;
 export type PortStatus = z.infer<typeof portStatusSchema>;

@@ -52,7 +52,7 @@ export class StatusWriter {
   /** Writes if it differs. @throws ApiError with `isConflict` if the PortForward changed meanwhile. */
   async write(
     stored: StoredPortForward,
-    { status, changesInMs }: ComputedStatus,
+    { status, changesInMs, causes }: ComputedStatus,
     signal: AbortSignal,
   ): Promise<{ readonly againInMs: number | undefined }> {
     const { kube, latest, writes } = this.#options;
@@ -77,7 +77,7 @@ export class StatusWriter {
     }
     writes?.inc();
     this.#writtenAt.set(key, this.#clock.now());
-    for (const transition of transitions(stored.status, status)) this.#record(stored, 'Reconcile', transition);
+    for (const transition of transitions(stored.status, status, causes)) this.#record(stored, 'Reconcile', transition);
     return { againInMs: changesInMs };
   }
 
@@ -122,6 +122,7 @@ function canonical(status: PortForwardStatus | undefined): unknown {
     conditions: by(status.conditions, ({ type }) => type),
     ports: by(status.ports, ({ name }) => name),
     tunnels: by(status.tunnels ?? [], ({ pod }) => pod),
+    routes: by(status.routes ?? [], ({ via }) => via),
   };
 }
 
@@ -133,5 +134,6 @@ function substance(status: PortForwardStatus | undefined): unknown {
     conditions: status.conditions?.map((condition) => ({ ...condition, message: '' })) ?? [],
     ports: status.ports?.map((port) => ({ ...port, message: '' })) ?? [],
     tunnels: status.tunnels?.map((tunnel) => ({ ...tunnel, message: '' })) ?? [],
+    routes: status.routes?.map((route) => ({ ...route, message: '' })) ?? [],
   });
 }

@@ -1,14 +1,9 @@
 // Which changes of the status become an Event: the tunnel became ready, it no longer is and why, or the reason changed. The steps of a
 // start (starting, connecting) appear only in the conditions. Pure.
-// Neighbours: status-writer.ts (records them), kube/events/events.ts (merges repeats).
+// Neighbours: status-writer.ts (records them), tunnel-transitions.ts (single pods and bastions), kube/events/events.ts (merges repeats).
 import type { Condition, PortForwardStatus } from '../contract/api/status.ts';
-import { fullState } from './status/observed-tunnel.ts';
-
-export interface Transition {
-  readonly type: 'Normal' | 'Warning';
-  readonly reason: string;
-  readonly note: string;
-}
+import type { StatusCauses } from './status/status.ts';
+import { type Transition, tunnelTransitions } from './tunnel-transitions.ts';
 
 /** Reasons of a tunnel on its way to Ready: an Event only if it was ready before. A reason in neither set is a Warning. */
 const passing = new Set(['PodStarting', 'NotConnected', 'NoResultYet', 'Progressing', 'Connected']);
@@ -24,23 +19,33 @@ export function isOnItsWay(previous: PortForwardStatus | undefined, next: PortFo
   return passing.has(before.reason) && before.status !== 'True' && passing.has(now.reason);
 }
 
-export function transitions(previous: PortForwardStatus | undefined, next: PortForwardStatus): Transition[] {
+export function transitions(
+  previous: PortForwardStatus | undefined,
+  next: PortForwardStatus,
+  causes: StatusCauses,
+): Transition[] {
+  const isReadyNow = find(next, 'Ready')?.status === 'True';
   return [
     ...readyTransition(previous, next),
     ...stalledTransition(previous, next),
-    ...tunnelTransitions(previous, next),
+    ...credentialsTransition(previous, next),
+    ...(isReadyNow ? tunnelTransitions(previous, next, causes) : []),
   ];
 }
 
-/** What happened to single pods while the PortForward is ready. When it is not, the condition's own Event says more. */
-function tunnelTransitions(previous: PortForwardStatus | undefined, next: PortForwardStatus): Transition[] {
-  if (find(next, 'Ready')?.status !== 'True') return [];
-  const before = new Map(previous?.tunnels?.map((tunnel) => [tunnel.pod, tunnel]));
-  return (next.tunnels ?? []).flatMap((tunnel) => {
-    const { pod, state, message } = tunnel;
-    if (state !== fullState || before.get(pod)?.state === fullState) return [];
-    return [{ type: 'Warning' as const, reason: 'ConnectionLimit', note: `pod ${pod}: ${message ?? 'full'}` }];
-  });
+/** A refused rotation, and its repair. */
+function credentialsTransition(previous: PortForwardStatus | undefined, next: PortForwardStatus): Transition[] {
+  const before = find(previous, 'CredentialsCurrent');
+  const now = find(next, 'CredentialsCurrent');
+  if (now?.status === 'False') {
+    if (before?.status === 'False' && before.reason === now.reason) return [];
+    const ready = find(next, 'Ready');
+    // Then the Event of Ready says the same.
+    if (ready?.status !== 'True' && ready?.reason === now.reason) return [];
+    return [{ type: 'Warning', reason: now.reason, note: now.message }];
+  }
+  if (now?.status !== 'True' || before?.status !== 'False') return [];
+  return [{ type: 'Normal', reason: now.reason, note: now.message }];
 }
 
 function readyTransition(previous: PortForwardStatus | undefined, next: PortForwardStatus): Transition[] {

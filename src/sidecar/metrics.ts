@@ -7,14 +7,15 @@ import type { Traffic } from './clients/bridge.ts';
 import type { ConnectionShares } from './clients/connection-shares.ts';
 import type { ListenerObserver } from './clients/listener.ts';
 import type { Health } from './health/health.ts';
-import { isResponsive, type PooledSession } from './tunnel/session-pool.ts';
+import { isResponsive } from './tunnel/session-pool.ts';
+import type { Tunnel } from './tunnel/tunnel.ts';
 import type { TunnelObserver } from './tunnel/tunnel-options.ts';
 
 const prefix = 'portforward_tunnel_';
 
 /** What the gauges read. */
 export interface GaugeSources {
-  readonly sessions: () => readonly PooledSession[];
+  readonly tunnel: Pick<Tunnel, 'sessions' | 'snapshot'>;
   readonly isReady: () => boolean;
   readonly health: Health;
   readonly forwards: readonly string[];
@@ -90,7 +91,7 @@ export function createTunnelMetrics(registry: Registry): TunnelMetrics {
 }
 
 function addGauges(sources: GaugeSources, registers: Registry[]): void {
-  const { sessions, isReady, health, forwards, connections, budget, nativeCrypto } = sources;
+  const { tunnel, isReady, health, forwards, connections, budget, nativeCrypto } = sources;
   const gauge = (name: string, help: string, read: () => number): Gauge =>
     new Gauge({
       name: `${prefix}${name}`,
@@ -117,7 +118,7 @@ function addGauges(sources: GaugeSources, registers: Registry[]): void {
     gauge('native_crypto', '1 if ssh’s ciphers run natively, 0 if in slower JavaScript.', () => Number(nativeCrypto));
   }
   gauge('streams', 'Streams and dials over all sessions.', () =>
-    sessions().reduce((sum, entry) => sum + entry.carried, 0),
+    tunnel.sessions.reduce((sum, entry) => sum + entry.carried, 0),
   );
   new Gauge({
     name: `${prefix}sessions`,
@@ -127,9 +128,10 @@ function addGauges(sources: GaugeSources, registers: Registry[]): void {
     collect() {
       this.reset();
       for (const part of ['live', 'trial', 'spare', 'retired', 'suspect']) this.set({ part }, 0);
-      for (const entry of sessions()) this.inc({ part: isResponsive(entry) ? entry.role : 'suspect' });
+      for (const entry of tunnel.sessions) this.inc({ part: isResponsive(entry) ? entry.role : 'suspect' });
     },
   });
+  addRouteGauges(tunnel, registers);
   new Gauge({
     name: `${prefix}destination_reachable`,
     help: '1 if the last result for the destination was a success, 0 if not; absent while nothing is known.',
@@ -141,6 +143,29 @@ function addGauges(sources: GaugeSources, registers: Registry[]): void {
         const reachable = health.of(port)?.reachable;
         if (reachable !== undefined) this.set({ port }, Number(reachable));
       }
+    },
+  });
+}
+
+/** Lost redundancy and a refused rotation: nothing is broken yet. */
+function addRouteGauges(tunnel: GaugeSources['tunnel'], registers: Registry[]): void {
+  new Gauge({
+    name: `${prefix}routes`,
+    help: 'Bastions, nodes or gateways by what is known of them: InUse, StandingBy, Untried, Failed.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      this.reset();
+      for (const state of ['InUse', 'StandingBy', 'Untried', 'Failed']) this.set({ state }, 0);
+      for (const { state } of tunnel.snapshot.routes) this.inc({ state });
+    },
+  });
+  new Gauge({
+    name: `${prefix}credentials_refused`,
+    help: 'Bastions that refuse what the Secrets hold now, also where an earlier content still carries.',
+    registers,
+    collect() {
+      this.set(tunnel.snapshot.credentials?.refused.size ?? 0);
     },
   });
 }

@@ -219,7 +219,7 @@ class RunningSidecar implements Sidecar {
 
   #showGauges(): void {
     this.#metrics.showGauges({
-      sessions: () => this.#tunnel.sessions,
+      tunnel: this.#tunnel,
       isReady: () => whyNotReady(this.#sources) === undefined,
       health: this.#health,
       forwards: this.#config.forwards.map((forward) => forward.name),

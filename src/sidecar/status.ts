@@ -2,11 +2,13 @@
 // Neighbours: contract/tunnel-status.ts is the document, tunnel.ts and health/ the truth behind it, process/probe-server.ts serves it.
 import { defined } from '../contract/defined.ts';
 import { destinationText, type Forward, type TunnelConfig } from '../contract/tunnel-config.ts';
-import type { PortStatus, TunnelStatus } from '../contract/tunnel-status.ts';
+import { maxRoutes, type PortStatus, type RouteStatus, type TunnelStatus } from '../contract/tunnel-status.ts';
 import type { Registry } from '../process/metrics.ts';
 import { metricsPage, type ProbeRoute } from '../process/probe-server.ts';
+import type { CredentialsVerdict } from './base/driver.ts';
 import type { ConnectionShares } from './clients/connection-shares.ts';
 import type { Health } from './health/health.ts';
+import type { RouteState } from './tunnel/route-states.ts';
 import type { TunnelSnapshot } from './tunnel/snapshot.ts';
 
 export interface StatusSources {
@@ -21,7 +23,7 @@ export interface StatusSources {
 
 /** The document of /statusz. */
 export function statusOf({ snapshot, health, connections, forwards, drainingSince }: StatusSources): TunnelStatus {
-  const { state, since, via, facts, error } = snapshot();
+  const { state, since, via, facts, error, routes, credentials } = snapshot();
   const draining = drainingSince();
   return {
     version: 1,
@@ -30,7 +32,25 @@ export function statusOf({ snapshot, health, connections, forwards, drainingSinc
     ...defined({ via, reason: error?.code, message: error && sentence(error.message) }),
     ...facts,
     ports: forwards.map((forward) => portStatusOf(forward, health, connections)),
+    routes: routes.slice(0, maxRoutes).map(routeStatusOf),
+    ...defined({ credentials: credentials && credentialsStatusOf(credentials) }),
   };
+}
+
+function routeStatusOf({ via, state, since, error: why }: RouteState): RouteStatus {
+  return defined({
+    via,
+    state,
+    since: since.toISOString(),
+    reason: why?.code,
+    message: why && sentence(why.message),
+  });
+}
+
+function credentialsStatusOf({ isTried, refused }: CredentialsVerdict): NonNullable<TunnelStatus['credentials']> {
+  const [first] = refused.values();
+  if (first === undefined) return { current: isTried ? true : null };
+  return { current: false, reason: first.code, message: sentence(first.message) };
 }
 
 function portStatusOf(

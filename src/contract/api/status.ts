@@ -36,6 +36,17 @@ const tunnelStatusSchema = z.strictObject({
   sessionId: boundedText(128).exactOptional().describe('Id of the session (ssm).'),
 });
 
+const routeStatusSchema = z.strictObject({
+  via: boundedText(320, 1).describe('The bastion, node or gateway.'),
+  state: z
+    .enum(['InUse', 'StandingBy', 'Untried', 'Failed'])
+    .describe(
+      'InUse: it carries new connections of a pod. StandingBy: the last login worked. Failed: it would not help.',
+    ),
+  since: time().exactOptional().describe('Since when.'),
+  message: boundedText(1024).exactOptional().describe('Why it has failed.'),
+});
+
 export const statusSchema = z
   .strictObject({
     observedGeneration: integer(-1, Number.MAX_SAFE_INTEGER)
@@ -44,7 +55,7 @@ export const statusSchema = z
     conditions: listBy('type', conditionSchema, 16)
       .exactOptional()
       .describe(
-        'Accepted, Programmed, Connected, DestinationReachable and Ready; Reconciling and Stalled while they hold.',
+        'Accepted, Programmed, Connected, DestinationReachable and Ready; CredentialsCurrent where Secrets are used; Reconciling and Stalled while they hold.',
       ),
     driver: boundedText(16).exactOptional().describe('ssh, ssm or fly.'),
     address: boundedText(320).exactOptional().describe('Host name that applications dial, as in orders-db.shop.svc.'),
@@ -55,6 +66,9 @@ export const statusSchema = z
       .exactOptional()
       .describe('Label selector of the tunnel pods, for the scale subresource.'),
     via: boundedText(1024).exactOptional().describe('The bastions, nodes or gateways of the ready pods.'),
+    routes: listBy('via', routeStatusSchema, 64)
+      .exactOptional()
+      .describe('Each bastion, node or gateway, over all pods.'),
     destinations: boundedText(1024).exactOptional().describe('The destinations of all ports, for the printer column.'),
     ports: listBy('name', portStatusSchema, 64).exactOptional().describe('Each port, its address and its destination.'),
     tunnels: listBy('pod', tunnelStatusSchema, 64).exactOptional().describe('Each tunnel pod.'),
@@ -64,4 +78,5 @@ export const statusSchema = z
 export type Condition = z.output<typeof conditionSchema>;
 export type PortForwardStatus = z.output<typeof statusSchema>;
 export type PortForwardPortStatus = z.output<typeof portStatusSchema>;
+export type PortForwardRouteStatus = z.output<typeof routeStatusSchema>;
 export type PortForwardTunnelStatus = z.output<typeof tunnelStatusSchema>;

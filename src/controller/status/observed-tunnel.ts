@@ -94,7 +94,9 @@ export function tunnelEntry(
   const { status, cause } = tunnel;
   const state = stateOf(status);
   const full = fullPorts(status);
-  const began = state === fullState ? full.map(({ fullSince }) => fullSince).toSorted()[0] : status?.since;
+  // RFC 3339 in UTC: the order of the texts is that of the times.
+  const [firstFull] = full.toSorted((a, b) => ((a.fullSince ?? '') < (b.fullSince ?? '') ? -1 : 1));
+  const began = state === fullState ? firstFull?.fullSince : status?.since;
   const since = previous?.state === state ? previous.since : dateTime(began);
   const refuses = `clients of ${full.map(({ name }) => name).join(', ')} are refused: the pod carries all connections that they may have`;
   const message = status?.message ?? cause?.message ?? (state === fullState ? refuses : undefined);
@@ -124,7 +126,7 @@ function stateOf(status: TunnelStatus | undefined): string {
 }
 
 /** RFC 3339 in whole seconds, or undefined: the API server refuses the whole status for one bad date. */
-function dateTime(text: string | undefined): string | undefined {
+export function dateTime(text: string | undefined): string | undefined {
   const date = new Date(text ?? '');
   const year = date.getUTCFullYear();
   return year >= 1 && year <= 9999 ? `${date.toISOString().slice(0, 19)}Z` : undefined;

@@ -19,14 +19,23 @@ import {
   reachabilityOf,
   ready,
 } from './conditions.ts';
+import { credentialsCurrent } from './credentials.ts';
 import { kstatus } from './kstatus.ts';
 import { tunnelEntry } from './observed-tunnel.ts';
 import { isApiServerError } from './problem.ts';
+import { observedRoutes } from './routes.ts';
 
 export interface ComputedStatus {
   readonly status: PortForwardStatus;
   /** When time alone will change it. */
   readonly changesInMs: number | undefined;
+  readonly causes: StatusCauses;
+}
+
+/** The codes behind the messages of pods and bastions: the status has no field for them, an Event has one. */
+export interface StatusCauses {
+  readonly pods: ReadonlyMap<string, string>;
+  readonly routes: ReadonlyMap<string, string>;
 }
 
 /** The schema’s limit for the message of a condition. */
@@ -40,7 +49,16 @@ export function computeStatus(stored: StoredPortForward, observation: Observatio
   const reachableNow = destinationReachable(observation);
   const readyNow = ready(observation, connectedNow, reachableNow, wasWritten(stored));
   const { verdict, changesInMs, startsAnew } = kstatus(observation, readyNow, generation, previous, now);
-  const verdicts = [accepted(observation), programmed(observation), connectedNow, reachableNow, readyNow];
+  const credentials = credentialsCurrent(observation);
+  const verdicts = [
+    accepted(observation),
+    programmed(observation),
+    connectedNow,
+    reachableNow,
+    ...(credentials === undefined ? [] : [credentials]),
+    readyNow,
+  ];
+  const routes = observedRoutes(observation.tunnels, previous?.routes);
   const before = (previous?.conditions ?? []).filter(({ type }) => !(startsAnew && type === 'Reconciling'));
   const conditions = mergeConditions(
     before.map((each) => ({ ...each, observedGeneration: each.observedGeneration ?? 0 })),
@@ -58,8 +76,13 @@ export function computeStatus(stored: StoredPortForward, observation: Observatio
       ? lastAddresses(previous)
       : describe(observation.portForward, observation)),
     ...pods(observation, previous),
+    ...defined({ routes: routes.length === 0 ? undefined : routes.map(({ entry }) => entry) }),
   };
-  return { status, changesInMs };
+  const causes = {
+    pods: new Map(observation.tunnels.flatMap(({ pod, cause }) => (cause === undefined ? [] : [[pod, cause.reason]]))),
+    routes: new Map(routes.flatMap(({ entry, reason }) => (reason === undefined ? [] : [[entry.via, reason]]))),
+  };
+  return { status, changesInMs, causes };
 }
 
 /** True if the last status is of this generation and says Ready. */

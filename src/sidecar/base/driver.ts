@@ -29,7 +29,16 @@ export interface Driver<R extends Route = Route> {
   connect(route: R, options: ConnectOptions): Promise<Session>;
   /** Calls back (debounced) after credentials or trust on disk changed; returns the unsubscribe. */
   onCredentialsChange(listener: () => void): () => void;
+  /** What became of the credentials that are on disk now. Absent: the driver uses none of ours. */
+  readonly credentialsVerdict?: (() => CredentialsVerdict) | undefined;
   close(): Promise<void>;
+}
+
+export interface CredentialsVerdict {
+  /** False until a login with what is on disk now has succeeded or was refused. */
+  readonly isTried: boolean;
+  /** By route: why what is on disk now was refused or cannot be used, also where an earlier content still carries. */
+  readonly refused: ReadonlyMap<string, TunnelError>;
 }
 
 /** One authenticated connection to a bastion, over which streams to destinations are dialled. */

@@ -14,6 +14,8 @@ export interface OpenedDriver {
   readonly connectTimeoutMs: number;
   /** The limit of one attempt to connect, where it is more than one step. */
   readonly attemptTimeoutMs?: number;
+  /** Whether a login shows that a route works, and ends without a trace: routes that are not in use are then logged in to now and then. */
+  readonly checksStandbys?: boolean;
   /** Whether its ciphers run natively; absent where it has none of its own. */
   readonly nativeCrypto?: boolean;
   /** Its dial resolves before the destination has answered; a refusal fails the stream before its first byte. */
@@ -41,7 +43,7 @@ const drivers: { readonly [N in DriverName]: Open<N> } = {
     // Each hop of the way has the whole time for itself.
     const attemptTimeoutMs = connectTimeoutMs * (ssh.jumpHosts.length + 1);
     const driver = createSshDriver(ssh, surroundings);
-    return { driver, sessionsWanted: 2, connectTimeoutMs, attemptTimeoutMs, nativeCrypto };
+    return { driver, sessionsWanted: 2, checksStandbys: true, connectTimeoutMs, attemptTimeoutMs, nativeCrypto };
   },
   ssm: async ({ ssm, namespace, name, forwards, connection }, surroundings) => {
     const { createSsmDriver } = await import('./ssm/driver.ts');

@@ -7,6 +7,7 @@ import { deadline } from '../../process/deadline.ts';
 import type { Logger } from '../../process/log.ts';
 import type { Driver, Route, Session } from '../base/driver.ts';
 import { RetrySchedule } from './retry-schedule.ts';
+import { StandbyCheck } from './standby-check.ts';
 
 const joinAfterMs = 1_000;
 /** The oldest attempt may be slow for a reason (a bastion that thinks long) and is kept to its end; the newest notices a network that returned. */
@@ -41,14 +42,17 @@ export interface RouteAttemptsOptions {
 
 export class RouteAttempts {
   readonly schedule: RetrySchedule;
+  readonly check: StandbyCheck;
   readonly #options: RouteAttemptsOptions;
   readonly #inFlight: Attempt[] = [];
   readonly #settled = new Set<Promise<void>>();
   #lastError: TunnelError | undefined;
+  #hasWorked = false;
 
   constructor(options: RouteAttemptsOptions) {
     this.#options = options;
     this.schedule = new RetrySchedule(options.random);
+    this.check = new StandbyCheck(options.clock.now(), options.random);
   }
 
   get via(): string {
@@ -75,6 +79,18 @@ export class RouteAttempts {
 
   works(): void {
     this.#lastError = undefined;
+    this.#hasWorked = true;
+  }
+
+  /** A login that was only a check succeeded: nothing is left of earlier failures. */
+  standsBy(): void {
+    this.works();
+    this.schedule.reset();
+  }
+
+  /** True once a session was opened over it. */
+  get hasWorked(): boolean {
+    return this.#hasWorked;
   }
 
   /** When the next attempt is due. In an outage, an unanswered attempt is joined by another. */

@@ -147,6 +147,7 @@ export class Routes {
     for (const route of this.#list) {
       route.cancel();
       route.schedule.reset();
+      route.check.makeDue();
     }
     this.#schedule.reset();
     this.#queriedAt = Number.NEGATIVE_INFINITY;

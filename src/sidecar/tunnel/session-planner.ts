@@ -12,6 +12,10 @@ export interface SessionPlannerOptions {
   readonly pool: SessionPool;
   readonly routes: Routes;
   readonly sessionsWanted: number;
+  /** Whether routes that are not in use are logged in to now and then. Default: they are not. */
+  readonly checksStandbys?: boolean | undefined;
+  /** Whether the route in use refuses what is on disk now. */
+  readonly isRefused: (via: string) => boolean;
   /** How long a request for a spare stands; longer than one attempt may take. */
   readonly spareTimeoutMs: number;
   readonly clock: Clock;
@@ -23,8 +27,8 @@ export interface SessionPlannerOptions {
 /** A session that is wanted over a route. */
 export interface WantedSession {
   readonly via: string;
-  /** The role that it gets when it is opened. */
-  readonly purpose: Purpose;
+  /** The role that it gets when it is opened; check: none, it is only to show that it can be opened. */
+  readonly purpose: Purpose | 'check';
   /** The time before which no attempt is started, however soon the route may be tried. */
   readonly from: number;
 }
@@ -83,8 +87,8 @@ export class SessionPlanner {
     return best === undefined ? this.#wantedInOutage(now) : this.#wantedBeside(best, now);
   }
 
-  /** The role of a session that has just been opened; undefined if it is not needed any more. */
-  roleOf(via: string, now: number): Purpose | undefined {
+  /** What a session that has just been opened is for; undefined if it is not needed any more. */
+  purposeOf(via: string, now: number): WantedSession['purpose'] | undefined {
     return this.wanted(now).find((wanted) => wanted.via === via)?.purpose;
   }
 
@@ -94,7 +98,12 @@ export class SessionPlanner {
     this.#trim(now);
     const spareEndsAt = this.#endUnusedSpares(now);
     const requestEndsAt = this.#answerRequests(now);
-    return Math.min(promoteAt, spareEndsAt, requestEndsAt, this.#connect(now), now + longestMs);
+    const checkAt = Math.min(
+      ...this.#checks()
+        .map(({ check }) => check.nextAt)
+        .filter((at) => at > now),
+    );
+    return Math.min(promoteAt, spareEndsAt, requestEndsAt, checkAt, this.#connect(now), now + longestMs);
   }
 
   /**
@@ -139,7 +148,7 @@ export class SessionPlanner {
     const { pool, routes } = this.#options;
     const trials = pool.withRole('trial');
     const wanted = new Map<string, WantedSession>();
-    const want = (via: string, purpose: Purpose, from: number): void => {
+    const want = (via: string, purpose: WantedSession['purpose'], from: number): void => {
       if (routes.get(via) !== undefined && !wanted.has(via)) wanted.set(via, { via, purpose, from });
     };
     if (best.credentialsGeneration < this.#credentialsGeneration) {
@@ -154,7 +163,14 @@ export class SessionPlanner {
       want(via, 'trial', routes.ranking.penaltyEndsAt(via));
     }
     for (const via of this.#spareRequests.keys()) want(via, 'spare', now);
+    for (const { via, check } of this.#checks()) if (check.nextAt <= now) want(via, 'check', now);
     return [...wanted.values()];
+  }
+
+  /** The routes whose state nobody would learn without a login of its own. */
+  #checks(): readonly RouteAttempts[] {
+    const { pool, routes, checksStandbys = false, isRefused } = this.#options;
+    return checksStandbys ? routes.list.filter(({ via }) => !pool.isUp(via) || isRefused(via)) : [];
   }
 
   /** Whether one more session is needed at the best route, and which sessions are too many: never both. */

@@ -24,6 +24,7 @@
 //   spare    over a worse route, for destinations that the better one cannot reach
 //   retired  carries its open streams to their end and takes no new ones
 // Any of them may be lost at any time; then it is in the pool no longer.
+import { TunnelError } from '../../contract/errors.ts';
 import { onAbort } from '../../process/abort.ts';
 import type { Clock } from '../../process/clock.ts';
 import type { Session } from '../base/driver.ts';
@@ -207,6 +208,12 @@ export class SessionPool {
 
 export function isResponsive(entry: PooledSession): boolean {
   return !entry.session.suspect && !entry.session.signal.aborted;
+}
+
+/** The sentence for a session that fell silent. */
+export function whySuspect({ via, suspectBecause }: Session): TunnelError {
+  const sentence = `${via} stopped answering and is tried again: if this lasts, check it and the network between`;
+  return suspectBecause ?? new TunnelError('BastionTimeout', sentence);
 }
 
 /** Only the pool writes to an entry; to everyone else it is read-only. */

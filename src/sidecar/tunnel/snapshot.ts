@@ -1,6 +1,8 @@
 // The state of a tunnel at one moment. Neighbours: tunnel.ts takes it after every change, status.ts makes the document of /statusz from it.
+import { defined } from '../../contract/defined.ts';
 import type { TunnelError } from '../../contract/errors.ts';
-import type { Session } from '../base/driver.ts';
+import type { CredentialsVerdict, Session } from '../base/driver.ts';
+import type { RouteState } from './route-states.ts';
 import type { PooledSession } from './session-pool.ts';
 
 export interface TunnelSnapshot {
@@ -12,19 +14,31 @@ export interface TunnelSnapshot {
   readonly facts?: Session['facts'];
   /** Why there is no session. */
   readonly error?: TunnelError;
+  /** Every route with what is known of it, the preferred ones first. */
+  readonly routes: readonly RouteState[];
+  /** What became of the credentials on disk; absent if the driver uses none of ours. */
+  readonly credentials?: CredentialsVerdict;
 }
 
-/** The next snapshot: `best` stands for the tunnel if it has a session, `error` says why it has none. */
-export function snapshotAfter(
-  before: TunnelSnapshot,
-  now: Date,
-  best: PooledSession | undefined,
-  isActive: boolean,
-  error: TunnelError | undefined,
-): TunnelSnapshot {
-  const reached = (state: TunnelSnapshot['state']): Pick<TunnelSnapshot, 'state' | 'since'> => ({
+/** What a snapshot is taken of. */
+interface Seen {
+  /** Stands for the tunnel, if it has a session. */
+  readonly best: PooledSession | undefined;
+  readonly isActive: boolean;
+  /** Why there is no session. */
+  readonly error: TunnelError | undefined;
+  readonly routes: readonly RouteState[];
+  readonly credentials: CredentialsVerdict | undefined;
+}
+
+/** The next snapshot. */
+export function snapshotAfter(before: TunnelSnapshot, now: Date, seen: Seen): TunnelSnapshot {
+  const { best, isActive, error, routes, credentials } = seen;
+  const reached = (state: TunnelSnapshot['state']): TunnelSnapshot => ({
     state,
     since: state === before.state ? before.since : now,
+    routes,
+    ...defined({ credentials }),
   });
   if (best !== undefined) return { ...reached('Connected'), via: best.via, facts: best.session.facts };
   if (!isActive) return reached('Idle');

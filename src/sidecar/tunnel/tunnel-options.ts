@@ -10,6 +10,8 @@ export interface TunnelOptions {
   readonly forwards: readonly Forward[];
   /** Sessions kept to the bastion in use, so that the loss or stall of one hits only its share of the streams. */
   readonly sessionsWanted: number;
+  /** Whether bastions that are not in use are logged in to every 10 minutes. Default: they are not. */
+  readonly checksStandbys?: boolean | undefined;
   readonly mode: 'Persistent' | 'OnDemand';
   /** OnDemand: the sessions are closed after this long without a client connection. */
   readonly idleTimeoutMs: number;

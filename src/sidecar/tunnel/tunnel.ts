@@ -5,15 +5,16 @@
 // routes.ts (routes, their attempts, schedules and ranking), activity.ts (whether to be open), dialer.ts (what a client is carried by).
 import { TunnelError } from '../../contract/errors.ts';
 import type { Forward } from '../../contract/tunnel-config.ts';
-import type { Session } from '../base/driver.ts';
+import type { CredentialsVerdict, Session } from '../base/driver.ts';
 import { Activity } from './activity.ts';
 import { Dialer, type Dialled, whenClosed } from './dialer.ts';
 import { PermissionRecheck } from './permission-recheck.ts';
 import { provenLifeMs } from './retry-schedule.ts';
 import { type AttemptOutcome, asTunnelError, RouteAttempts } from './route-attempts.ts';
+import { routeStatesAfter } from './route-states.ts';
 import { Routes } from './routes.ts';
 import { SessionPlanner } from './session-planner.ts';
-import { type PooledSession, SessionPool } from './session-pool.ts';
+import { type PooledSession, SessionPool, whySuspect } from './session-pool.ts';
 import { sessionSource } from './session-source.ts';
 import { snapshotAfter, type TunnelSnapshot } from './snapshot.ts';
 import { judgeTrial, type TrialOptions } from './trial.ts';
@@ -45,7 +46,7 @@ export class Tunnel {
     const decide = (): void => this.#decide();
     this.#options = options;
     this.#activity = new Activity({ ...options, onChange: () => this.#activityChanged() });
-    this.#snapshot = { state: this.#activity.active ? 'Connecting' : 'Idle', since: clock.date() };
+    this.#snapshot = { state: this.#activity.active ? 'Connecting' : 'Idle', since: clock.date(), routes: [] };
     this.#recheck = new PermissionRecheck(clock, connectTimeoutMs);
     this.#pool = new SessionPool({
       clock,
@@ -71,7 +72,12 @@ export class Tunnel {
       },
     });
     const parts = { ...options, pool: this.#pool, routes: this.#routes };
-    this.#planner = new SessionPlanner({ ...parts, spareTimeoutMs: attemptMs + graceMs, onRequest: decide });
+    this.#planner = new SessionPlanner({
+      ...parts,
+      spareTimeoutMs: attemptMs + graceMs,
+      isRefused: (via) => this.#verdict?.refused.has(via) === true,
+      onRequest: decide,
+    });
     this.#trials = { ...parts, recheck: this.#recheck };
     const source = sessionSource({
       ...parts,
@@ -142,10 +148,12 @@ export class Tunnel {
   #opened(route: RouteAttempts, session: Session, { credentialsGeneration }: AttemptOutcome): void {
     const { clock, log, observer } = this.#options;
     const now = clock.now();
-    const role = this.#planner.roleOf(route.via, now);
-    if (role === undefined) {
-      log.debug({ via: session.via }, 'session opened, but not needed any more');
-      route.schedule.unneeded(now);
+    const role = this.#planner.purposeOf(route.via, now);
+    route.check.done(now, this.#verdict?.refused.has(route.via));
+    if (role === undefined || role === 'check') {
+      if (role === 'check') route.standsBy();
+      else route.schedule.unneeded(now);
+      log.debug({ via: session.via }, role === 'check' ? 'standing by' : 'session opened, but not needed any more');
       this.#pool.close(session);
       this.#decide();
       return;
@@ -167,6 +175,7 @@ export class Tunnel {
     const otherSessionCarries = this.#pool.usable().length > 0;
     const isNews = route.lastError?.message !== error.message;
     route.schedule.failed(error, { startedAt, now, otherSessionCarries });
+    route.check.done(now);
     this.#markFailed(route.via, error);
     observer.attemptFailed(error.code);
     log[isNews ? 'info' : 'debug'](
@@ -174,6 +183,10 @@ export class Tunnel {
       'the bastion could not be connected',
     );
     this.#decide();
+  }
+
+  get #verdict(): CredentialsVerdict | undefined {
+    return this.#options.driver.credentialsVerdict?.();
   }
 
   #lost(entry: PooledSession, reason: unknown): void {
@@ -215,14 +228,7 @@ export class Tunnel {
     if (!suspect) {
       this.#routes.get(entry.via)?.works();
     } else if (entry.role !== 'retired' && !this.#pool.isUp(entry.via)) {
-      this.#markFailed(
-        entry.via,
-        entry.session.suspectBecause ??
-          new TunnelError(
-            'BastionTimeout',
-            `${entry.via} stopped answering and is tried again: if this lasts, check it and the network between`,
-          ),
-      );
+      this.#markFailed(entry.via, whySuspect(entry.session));
       if (this.#pool.usable().length === 0) this.#routes.startNewOutage(this.#options.clock.now());
     }
     this.#decide();
@@ -278,7 +284,10 @@ export class Tunnel {
     const best = this.#planner.best();
     const isActive = this.#activity.active;
     const error = this.#routes.isUndecided ? undefined : this.#routes.error;
-    this.#snapshot = snapshotAfter(this.#snapshot, this.#options.clock.date(), best, isActive, error);
+    const now = this.#options.clock.date();
+    const inUse = new Set(this.#pool.usable().map(({ via }) => via));
+    const routes = routeStatesAfter(this.#snapshot.routes, now, this.#routes.list, inUse);
+    this.#snapshot = snapshotAfter(this.#snapshot, now, { best, isActive, error, routes, credentials: this.#verdict });
     this.#tell();
   }
 

@@ -103,13 +103,17 @@ test('a wrong key under a working tunnel ends nothing, and a new right key takes
     const before = seen();
     bastion.secret.write({ 'ssh-privatekey': stranger.privateKey });
     await until(sidecar, () => seen() > before, 20_000);
+    await until(sidecar, () => sidecar.status().credentials?.current === false, 20_000);
     assert.equal(sidecar.status().state, 'Connected');
+    assert.equal(sidecar.status().credentials?.reason, 'AuthenticationFailed');
+    assert.match(sidecar.status().credentials?.message ?? '', /refuses what Secret \S+ holds now/);
     const accepted = (): number => bastion.sshd.log().filter((line) => line.includes('Accepted publickey')).length;
     const logins = accepted();
     const next = await generateKey(bastion.sshd.directory, { name: 'next' });
     bastion.sshd.authorize([next.publicKey]);
     bastion.secret.write({ 'ssh-privatekey': next.privateKey });
     await until(sidecar, () => accepted() >= logins + 2, 20_000);
+    await until(sidecar, () => sidecar.status().credentials?.current === true, 20_000);
     socket.write('y');
     assert.equal(String((await once(socket, 'data'))[0]), 'y', 'the connection lived through it');
     socket.destroy();

@@ -21,13 +21,36 @@ const status = (ready: string, stalled?: string): PortForwardStatus => {
   };
 };
 
+const causes = {
+  pods: new Map([['pod-1', 'AuthenticationFailed']]),
+  routes: new Map([['b:22', 'HostKeyChanged']]),
+};
+
 const told = (before: PortForwardStatus | undefined, now: PortForwardStatus): string[] =>
-  transitions(before, now).map(({ type, reason }) => `${type} ${reason}`);
+  transitions(before, now, causes).map(({ type, reason }) => `${type} ${reason}`);
 
 const withPod = (status: PortForwardStatus, state: string): PortForwardStatus => ({
   ...status,
   tunnels: [{ pod: 'pod-1', state, message: `it is ${state}` }],
 });
+
+const moved = (status: PortForwardStatus, via: string): PortForwardStatus => ({
+  ...status,
+  tunnels: [{ pod: 'pod-1', state: 'Connected', via }],
+});
+const withRoute = (status: PortForwardStatus, state: 'StandingBy' | 'Failed' | 'InUse'): PortForwardStatus => ({
+  ...status,
+  routes: [{ via: 'b:22', state, message: `it is ${state}` }],
+});
+const withCredentials = (ready: string, credentials: string): PortForwardStatus => {
+  const [is = '', reason = ''] = credentials.split(' ');
+  const { conditions = [] } = status(ready);
+  const [first] = conditions;
+  if (first === undefined) return { conditions };
+  return {
+    conditions: [first, { ...first, type: 'CredentialsCurrent', status: is as 'True' | 'False' | 'Unknown', reason }],
+  };
+};
 
 const rows: readonly [string, PortForwardStatus | undefined, PortForwardStatus, string[]][] = [
   ['the first steps are not told', undefined, status('False PodStarting'), []],
@@ -52,6 +75,57 @@ const rows: readonly [string, PortForwardStatus | undefined, PortForwardStatus, 
     withPod(status('True Ready'), 'Connected'),
     withPod(status('False ConnectionLimit'), 'Full'),
     ['Warning ConnectionLimit'],
+  ],
+  [
+    'a pod that moves to another bastion is told',
+    moved(status('True Ready'), 'a:22'),
+    moved(status('True Ready'), 'b:22'),
+    ['Normal Moved'],
+  ],
+  ['a pod that stays is not', moved(status('True Ready'), 'a:22'), moved(status('True Ready'), 'a:22'), []],
+  [
+    'one pod that cannot log in is told while others carry',
+    status('True Ready'),
+    withPod(status('True Ready'), 'Failed'),
+    ['Warning AuthenticationFailed'],
+  ],
+  ['and not again', withPod(status('True Ready'), 'Failed'), withPod(status('True Ready'), 'Failed'), []],
+  [
+    'a bastion that would not help is told while another carries',
+    withRoute(status('True Ready'), 'StandingBy'),
+    withRoute(status('True Ready'), 'Failed'),
+    ['Warning HostKeyChanged'],
+  ],
+  ['and not again', withRoute(status('True Ready'), 'Failed'), withRoute(status('True Ready'), 'Failed'), []],
+  [
+    'its return is told',
+    withRoute(status('True Ready'), 'Failed'),
+    withRoute(status('True Ready'), 'InUse'),
+    ['Normal RouteRestored'],
+  ],
+  [
+    'a refused rotation is told while older credentials carry',
+    withCredentials('True Ready', 'True Current'),
+    withCredentials('True Ready', 'False AuthenticationFailed'),
+    ['Warning AuthenticationFailed'],
+  ],
+  [
+    'and not again',
+    withCredentials('True Ready', 'False AuthenticationFailed'),
+    withCredentials('True Ready', 'False AuthenticationFailed'),
+    [],
+  ],
+  [
+    'its repair is told',
+    withCredentials('True Ready', 'False AuthenticationFailed'),
+    withCredentials('True Ready', 'True Current'),
+    ['Normal Current'],
+  ],
+  [
+    'with nothing that carries, the reason is told once',
+    withCredentials('True Ready', 'True Current'),
+    withCredentials('False AuthenticationFailed', 'False AuthenticationFailed'),
+    ['Warning AuthenticationFailed'],
   ],
   ['what was wanted is no warning', status('True Ready'), status('False Suspended'), ['Normal Suspended']],
   [

@@ -9,8 +9,10 @@ import { adminRoutes, type StatusSources, statusOf, whyNotReady } from '../../..
 import type { TunnelSnapshot } from '../../../src/sidecar/tunnel/snapshot.ts';
 import { down, orders } from './tunnel/memory-driver.ts';
 
+const standingBy = { via: 'b:22', state: 'StandingBy', since: new Date(500) } as const;
+
 function sources(
-  snapshot: Omit<TunnelSnapshot, 'since'>,
+  snapshot: Omit<TunnelSnapshot, 'since' | 'routes'>,
   more: {
     readiness?: StatusSources['readinessPolicy'];
     failing?: boolean;
@@ -23,7 +25,7 @@ function sources(
   if (more.failing !== undefined) reachability.record(more.failing ? down('orders.db:5432') : undefined);
   const off = more.health === 'Off';
   return {
-    snapshot: () => ({ since: new Date(0), ...snapshot }),
+    snapshot: () => ({ since: new Date(0), routes: [standingBy], ...snapshot }),
     health: { of: () => (off ? undefined : reachability) },
     connections: { refusingSince: () => (more.full === true ? new Date(2_000) : undefined) },
     forwards: [{ ...orders, health: off ? 'Off' : 'Active' }],
@@ -60,6 +62,7 @@ test('connected: via and fingerprint; failed: reason and message; a port: whethe
         message: 'orders.db:5432 refuses the connection',
       },
     ],
+    routes: [{ via: 'b:22', state: 'StandingBy', since: '1970-01-01T00:00:00.500Z' }],
   });
   const status = statusOf(sources(failed));
   assert.equal(status.reason, 'HostKeyChanged');

@@ -7,6 +7,7 @@ import { ByteBudget } from '../../base/byte-budget.ts';
 import type { ConnectOptions, Driver, Session } from '../../base/driver.ts';
 import { type HopRole, hopName } from './base/hop-name.ts';
 import { connectThrough, type HopCredentials } from './connect.ts';
+import { CredentialsRecord, type OnOlder, refusedNow } from './credentials-record.ts';
 import { type CredentialSet, CredentialStore } from './login/credentials.ts';
 import { joinKnownHosts } from './login/host-trust.ts';
 import { parseKnownHosts } from './login/known-hosts.ts';
@@ -29,26 +30,26 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
   const routes = orderRoutes(config, podUid);
   const stores = new Map<string, CredentialStore>();
   const unwatch = new Set<() => void>();
+  const record = new CredentialsRecord(log);
 
   for (const { credentials } of [...config.jumpHosts, ...config.bastions]) {
-    if (credentials !== undefined && !stores.has(credentials.directory)) {
-      stores.set(credentials.directory, new CredentialStore(credentials));
-    }
+    if (credentials === undefined || stores.has(credentials.directory)) continue;
+    stores.set(credentials.directory, new CredentialStore(credentials));
   }
 
-  const credentialsFor = async (hop: Hop, role: HopRole): Promise<HopCredentials> => {
+  /** `onOlder`: called if the hop gets an earlier content of its Secret, with the reason. */
+  const credentialsFor = async (hop: Hop, role: HopRole, onOlder: OnOlder): Promise<HopCredentials> => {
     const store = hop.credentials === undefined ? undefined : stores.get(hop.credentials.directory);
     if (store === undefined) {
       throw new TunnelError('SecretNotFound', `no Secret is named for ${hopName(role, hop)}: set spec.ssh.secretRef`);
     }
     const id = `${hopName(role, hop)} ${hop.user}`;
-    const sets = await usableSets(store, id, log);
+    const sets = await usableSets(store, id, onOlder);
     return {
       sets,
       trust: joinKnownHosts([documentHosts, ...sets.slice(0, 1).map((one) => one.knownHosts)]),
       accepted(set) {
-        if (set !== sets[0])
-          log.warn({ host: hop.host }, 'the changed Secret was refused, logged in with the previous one');
+        if (set !== sets[0]) onOlder(refusedNow(hopName(role, hop), set.secretName));
         store.accept(id, set);
       },
     };
@@ -58,10 +59,15 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
     routes: async () => routes,
     async connect(route: SshRoute, options: ConnectOptions): Promise<Session> {
       options.signal.throwIfAborted();
-      return connectThrough({ config, bastion: route.bastion, credentialsFor, budget, ...options });
+      const { bastion, via } = route;
+      return await record.note(via, async (onOlder) => {
+        const credentialsOf = async (hop: Hop, role: HopRole) => await credentialsFor(hop, role, onOlder);
+        return await connectThrough({ ...options, config, bastion, budget, credentialsFor: credentialsOf });
+      });
     },
+    credentialsVerdict: stores.size === 0 ? undefined : () => record.verdict,
     onCredentialsChange(listener) {
-      const stops = [...stores.values()].map((store) => store.onChange(listener));
+      const stops = [...stores.values()].map((store) => store.onChange(() => record.forget(listener)));
       const stop = () => {
         unwatch.delete(stop);
         for (const each of stops) each();
@@ -77,15 +83,15 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
 }
 
 /** The set on disk, then the last one that worked; only the latter if the set on disk cannot be used. */
-async function usableSets(store: CredentialStore, hop: string, log: Logger): Promise<readonly CredentialSet[]> {
+async function usableSets(store: CredentialStore, hop: string, onOlder: OnOlder): Promise<readonly CredentialSet[]> {
   try {
     const current = await store.current();
     const accepted = store.accepted(hop, current);
     return accepted === undefined ? [current] : [current, accepted];
   } catch (error) {
     const accepted = store.accepted(hop);
-    if (accepted === undefined) throw error;
-    log.warn({ error }, 'current Secret is unusable, using the last accepted credentials');
+    if (accepted === undefined || !(error instanceof TunnelError)) throw error;
+    onOlder(error);
     return [accepted];
   }
 }

@@ -69,3 +69,66 @@ test('what the CRD says of a document that nobody has looked at is no earlier st
     assert.equal(lastTransitionTime, '2026-02-03T04:05:06Z', type);
   }
 });
+
+const route = (via: string, state: 'InUse' | 'StandingBy' | 'Untried' | 'Failed', since = '2026-02-03T04:00:00Z') =>
+  state === 'Failed'
+    ? { via, state, since, reason: 'HostKeyChanged', message: `${via} shows another key` }
+    : { via, state, since };
+const knowing = (...routes: readonly ReturnType<typeof route>[]): TunnelStatus => ({
+  ...carrying,
+  routes: [...routes],
+});
+
+test('each bastion is listed once over all pods: one that carries wins over one that failed elsewhere', () => {
+  const tunnels = [
+    readyTunnel(knowing(route('a:22', 'InUse'), route('b:22', 'StandingBy'), route('c:22', 'Untried')), 'one'),
+    readyTunnel(knowing(route('a:22', 'Failed'), route('b:22', 'Failed'), route('c:22', 'StandingBy')), 'two'),
+  ];
+  const { status, causes } = computeStatus(portForward(), observation({ tunnels }), now);
+  assert.deepEqual(status.routes, [
+    { via: 'a:22', state: 'InUse', since: '2026-02-03T04:00:00Z' },
+    { via: 'b:22', state: 'Failed', since: '2026-02-03T04:00:00Z', message: 'b:22 shows another key' },
+    { via: 'c:22', state: 'StandingBy', since: '2026-02-03T04:00:00Z' },
+  ]);
+  assert.deepEqual([...causes.routes], [['b:22', 'HostKeyChanged']]);
+  assert.equal(condition(status, 'Ready')?.status, 'True', 'lost redundancy is no outage');
+});
+
+test('the time of a bastion changes with its state only', () => {
+  const first = statusOf({ tunnels: [readyTunnel(knowing(route('a:22', 'InUse')))] });
+  const document = { ...portForward(), status: first };
+  const later = (state: 'InUse' | 'Failed'): string | undefined => {
+    const tunnels = [readyTunnel(knowing(route('a:22', state, '2026-02-03T04:04:00Z')))];
+    return computeStatus(document, observation({ tunnels }), now).status.routes?.[0]?.since;
+  };
+  assert.equal(later('InUse'), '2026-02-03T04:00:00Z');
+  assert.equal(later('Failed'), '2026-02-03T04:04:00Z');
+});
+
+const holding = (current: boolean | null): TunnelStatus => ({
+  ...carrying,
+  credentials:
+    current === false ? { current, reason: 'AuthenticationFailed', message: 'a:22 refuses them' } : { current },
+});
+
+test('credentials that a host refuses are told while older ones carry, and do not change Ready', () => {
+  const rows: readonly [readonly (TunnelStatus | undefined)[], string | undefined][] = [
+    [[holding(true), holding(true)], 'True Current'],
+    [[holding(true), holding(false)], 'False AuthenticationFailed'],
+    [[holding(true), holding(null)], 'Unknown NotTried'],
+    [[holding(true), carrying], 'Unknown NotTried'],
+    [[carrying, carrying], undefined],
+  ];
+  for (const [answers, expected] of rows) {
+    const status = statusOf({ tunnels: answers.map((answer, index) => readyTunnel(answer, `pod-${index}`)) });
+    const told = condition(status, 'CredentialsCurrent');
+    assert.equal(told && `${told.status} ${told.reason}`, expected);
+    assert.equal(condition(status, 'Ready')?.status, 'True');
+  }
+  const restarted = { ...failing('AuthenticationFailed'), credentials: holding(false).credentials };
+  assert.equal(condition(statusOf({ tunnels: [lostTunnel(restarted)] }), 'CredentialsCurrent')?.status, 'False');
+  assert.match(
+    condition(statusOf({ tunnels: [readyTunnel(holding(false), 'pod-0')] }), 'CredentialsCurrent')?.message ?? '',
+    /^pod-0: a:22 refuses them/,
+  );
+});

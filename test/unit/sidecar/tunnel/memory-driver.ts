@@ -7,7 +7,14 @@ import { destinationText, type Forward } from '../../../../src/contract/tunnel-c
 import { abortable, aborted, anyOf } from '../../../../src/process/abort.ts';
 import { sleep } from '../../../../src/process/clock.ts';
 import { silentLog } from '../../../../src/process/log.ts';
-import type { ConnectOptions, Destination, Driver, Route, Session } from '../../../../src/sidecar/base/driver.ts';
+import type {
+  ConnectOptions,
+  CredentialsVerdict,
+  Destination,
+  Driver,
+  Route,
+  Session,
+} from '../../../../src/sidecar/base/driver.ts';
 import { Tunnel } from '../../../../src/sidecar/tunnel/tunnel.ts';
 import type { TunnelOptions } from '../../../../src/sidecar/tunnel/tunnel-options.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
@@ -36,6 +43,8 @@ export class MemoryDriver implements Driver {
   readonly attempts: Attempt[] = [];
   readonly sessions: MemorySession[] = [];
   credentials = 0;
+  /** What became of them. Default: every bastion accepts them. */
+  verdict: CredentialsVerdict = { isTried: true, refused: new Map() };
   room = 500;
   readonly #listeners = new Set<() => void>();
 
@@ -60,6 +69,10 @@ export class MemoryDriver implements Driver {
     const session = new MemorySession(this, route.via);
     this.sessions.push(session);
     return session;
+  }
+
+  credentialsVerdict(): CredentialsVerdict {
+    return this.verdict;
   }
 
   onCredentialsChange(listener: () => void): () => void {

@@ -150,7 +150,16 @@ async function planned(): Promise<Planned> {
         onAnswer: unused,
       }),
   });
-  const planner = new SessionPlanner({ pool, routes, sessionsWanted, spareTimeoutMs, clock, log, onRequest: unused });
+  const planner = new SessionPlanner({
+    pool,
+    routes,
+    sessionsWanted,
+    spareTimeoutMs,
+    isRefused: () => false,
+    clock,
+    log,
+    onRequest: unused,
+  });
   routes.refresh(clock.now());
   await clock.advance(1_000);
   return { clock, driver, pool, routes, planner, [Symbol.dispose]: () => planner.dropRequests() };
@@ -180,7 +189,7 @@ test('what is wanted follows from what is open, what failed and what is requeste
       );
       for (const via of ['a', 'b', 'c', 'gone']) {
         const line = wanted.find((one) => one.startsWith(`${via} `));
-        assert.equal(planner.roleOf(via, now), line?.split(' ')[1], `a session over ${via} that is opened now`);
+        assert.equal(planner.purposeOf(via, now), line?.split(' ')[1], `a session over ${via} that is opened now`);
       }
     });
   }
