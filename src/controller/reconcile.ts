@@ -115,15 +115,14 @@ function observe(
 
 /**
  * True while the pods in the last status have not been read again (after a restart or a rollout): keep the old status instead of
- * Unknown.
+ * Unknown. Also after an edit, which may meet a change of the leader: the pods answer within seconds.
  */
 function mustKeepStatus(
   stored: StoredPortForward,
   pods: readonly Pod[],
   reader: Pick<StatuszReader, 'reading' | 'isAwaited'>,
 ): boolean {
-  const { status, metadata } = stored;
-  if (status?.observedGeneration !== metadata.generation) return false;
+  const { status } = stored;
   const reported = new Set(status?.tunnels?.map(({ pod }) => pod));
   const isUnread = pods.some((pod) => {
     if (!reported.has(pod.metadata.name) || !isRunning(pod)) return false;

@@ -15,6 +15,8 @@ const settlingMs = 120_000;
 /** Reason used only while waiting for Ready; other Reconciling reasons do not time out. */
 const settlingReason = 'Progressing';
 
+const timedOutReason = 'TimedOut';
+
 interface Outcome {
   /** Reconciling=True, Stalled=True, or neither. */
   readonly verdict: (ConditionVerdict & { readonly type: 'Reconciling' | 'Stalled' }) | undefined;
@@ -31,6 +33,8 @@ export interface Kstatus extends Outcome {
 type Was =
   /** Nothing of this document, or that it was held up or scaled to zero, and it no longer is. */
   | 'new'
+  | 'timedOut'
+  /** Stalled for a reason of its own: the 120 s of what comes after it have not begun. */
   | 'stalled'
   /** Reconciling, and waiting for Ready. */
   | 'settling'
@@ -61,6 +65,7 @@ type Rule = (facts: Facts) => Outcome;
 
 const always = (rule: Rule): Readonly<Record<Was, Rule>> => ({
   new: rule,
+  timedOut: rule,
   stalled: rule,
   settling: rule,
   settled: rule,
@@ -72,9 +77,9 @@ const table: Readonly<Record<Is, Readonly<Record<Was, Rule>>>> = {
   failed: always(({ readyNow }) => stalled(readyNow)),
   rollingOut: always(rollingOut),
   ready: always(writing),
-  replacing: { new: settling, stalled: timedOut, settling: settling, settled: settling },
+  replacing: { new: settling, timedOut, stalled: settling, settling, settled: settling },
   // A tunnel that was ready once tries again by itself, for as long as it takes.
-  down: { new: settling, stalled: timedOut, settling: settling, settled: writing },
+  down: { new: settling, timedOut, stalled: settling, settling, settled: writing },
 };
 
 export function kstatus(
@@ -114,7 +119,8 @@ function stateBefore(observation: Observation, generation: number, previous: Por
   if (wasHeld && heldBy(observation) === undefined) return 'new';
   const wasScaledToZero = ready.reason === 'Suspended' || ready.reason === 'ScaledToZero';
   if (wasScaledToZero && scaledToZeroReason(observation) === undefined) return 'new';
-  if (isTrue(previous, 'Stalled')) return 'stalled';
+  const stalledBefore = condition(previous, 'Stalled');
+  if (stalledBefore?.status === 'True') return stalledBefore.reason === timedOutReason ? 'timedOut' : 'stalled';
   return condition(previous, 'Reconciling')?.reason === settlingReason ? 'settling' : 'settled';
 }
 
@@ -146,7 +152,7 @@ function settling(facts: Facts): Outcome {
 }
 
 function timedOut({ readyNow }: Pick<Facts, 'readyNow'>): Outcome {
-  return stalled({ reason: 'TimedOut', message: `Not ready within ${settlingMs / 1000} s: ${readyNow.message}` });
+  return stalled({ reason: timedOutReason, message: `Not ready within ${settlingMs / 1000} s: ${readyNow.message}` });
 }
 
 const stalled = ({ reason, message }: Problem): Outcome => ({
@@ -162,7 +168,7 @@ const reconciling = (message: string, changesInMs?: number, reason: string = set
 function stuckBecause(observation: Observation): Problem {
   const { reason, message } = disconnectedBecause(observation);
   const text = `The pods of the present document do not become ready, so older ones carry on: ${message}`;
-  return { reason: reason === 'PodStarting' || reason === 'NotConnected' ? 'TimedOut' : reason, message: text };
+  return { reason: reason === 'PodStarting' || reason === 'NotConnected' ? timedOutReason : reason, message: text };
 }
 
 const condition = (status: PortForwardStatus | undefined, type: string): Condition | undefined =>

@@ -1,8 +1,9 @@
 // Watches every destination through the tunnel (docs/promises.md, promise 2):
-//   Active   probed in its protocol whenever the transport comes up and every interval
+//   Active   probed in its protocol whenever the transport comes up, every interval, and soon after a client's dial failed
 //   Passive  one dial whenever the transport comes up, then the clients' own dials; while it is unreachable also a dial per interval,
 //            because no client may come to find out that it is back
 //   Off      never judged
+// MySQL counts broken-off handshakes against the bastion's address: it is asked at most once an interval, whatever happens.
 // Neighbours: tunnel.ts dials, probe.ts talks to the destination, reachability.ts keeps the result, status.ts reports it.
 import { TunnelError } from '../../contract/errors.ts';
 import { destinationText, type Forward, type TunnelConfig } from '../../contract/tunnel-config.ts';
@@ -32,10 +33,14 @@ interface Watched {
   readonly reachability: Reachability;
   cancelTimer?: (() => void) | undefined;
   isProbing: boolean;
+  probedAt: number;
 }
 
 /** How long the refusal of a destination takes at most to come back: agents are hundreds of milliseconds away. */
 const refusalMs = 2_000;
+
+/** Clients that fail together ask for one probe. */
+const afterFailureMs = 1_000;
 
 /** Pods and ports that were started together are not probed together. */
 const jitter = 0.1;
@@ -52,7 +57,12 @@ export class Health {
     this.#watched = new Map(
       options.forwards.map((forward) => [
         forward.name,
-        { forward, reachability: new Reachability(options.config.failureThreshold), isProbing: false },
+        {
+          forward,
+          reachability: new Reachability(options.config.failureThreshold),
+          isProbing: false,
+          probedAt: Number.NEGATIVE_INFINITY,
+        },
       ]),
     );
     this.#unsubscribe = options.tunnel.onChange(() => this.#transportChanged());
@@ -68,8 +78,9 @@ export class Health {
   /** A client's own dial showed something about the destination. */
   recordDial(forward: Forward, failure: TunnelError | undefined): void {
     const watched = this.#watched.get(forward.name);
-    if (watched === undefined || forward.health !== 'Passive') return;
-    this.#record(watched, failure);
+    if (watched === undefined || forward.health === 'Off') return;
+    if (forward.health === 'Passive') this.#record(watched, failure);
+    else if (failure?.layer === 'destination') this.#probeSoon(watched);
   }
 
   /** Ends every timer and probe. */
@@ -88,14 +99,35 @@ export class Health {
     for (const watched of this.#watched.values()) {
       watched.cancelTimer?.();
       watched.cancelTimer = undefined;
-      if (isUp && watched.forward.health !== 'Off') void this.#probeNow(watched);
+      if (isUp) this.#transportIsUp(watched);
     }
+  }
+
+  #transportIsUp(watched: Watched): void {
+    const { forward, reachability } = watched;
+    if (forward.health === 'Off') return;
+    if (forward.appProtocol !== 'mysql') void this.#probeNow(watched);
+    // What is known of a destination does not change with the way to it, and clients show the rest.
+    else if (forward.health === 'Active' || reachability.reachable !== true) this.#probeSoon(watched);
+  }
+
+  /** Probes as soon as it does no harm; nothing changes if a probe is under way, or due before that. */
+  #probeSoon(watched: Watched): void {
+    const { clock, config } = this.#options;
+    if (!this.#isUp || watched.isProbing || this.#stop.signal.aborted) return;
+    const pause = watched.forward.appProtocol === 'mysql' ? config.intervalSeconds * 1000 : afterFailureMs;
+    watched.cancelTimer?.();
+    const wait = Math.max(0, watched.probedAt + pause - clock.now());
+    watched.cancelTimer = clock.after(wait, () => void this.#probeNow(watched));
   }
 
   async #probeNow(watched: Watched): Promise<void> {
     if (watched.isProbing) return;
     watched.isProbing = true;
+    watched.cancelTimer?.();
+    watched.cancelTimer = undefined;
     const startedAt = this.#options.clock.now();
+    watched.probedAt = startedAt;
     try {
       await this.#dialAndProbe(watched.forward);
       this.#record(watched, undefined);

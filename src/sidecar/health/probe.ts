@@ -7,7 +7,8 @@ import { onAbort } from '../../process/abort.ts';
 import type { Clock } from '../../process/clock.ts';
 
 interface Probe {
-  request(forward: Forward): Buffer;
+  /** What the client says first; absent where the server does. */
+  request?(forward: Forward): Buffer;
   /** What the first bytes of the answer show: true = it speaks the protocol, a phrase = why it does not, undefined = more bytes are needed. */
   judge(answer: Buffer): true | string | undefined;
 }
@@ -44,8 +45,22 @@ const http: Probe = {
   },
 };
 
-/** Without an entry, an opened stream is the answer: MySQL blocks hosts whose handshakes break off, TLS and TCP have no question. */
-const probes: { readonly [P in AppProtocol]?: Probe } = { postgresql, redis, http };
+/**
+ * The greeting is the answer. The handshake then breaks off, which MySQL counts against the bastion's address (max_connect_errors), so
+ * health.ts asks rarely. An ERR packet instead of a greeting says why nobody is served: 1129 the address is blocked, 1040 too many connections.
+ */
+const mysql: Probe = {
+  judge: (answer) => {
+    const kind = answer[4];
+    if (kind === undefined) return undefined;
+    if (kind === 0x0a) return true;
+    if (kind !== 0xff) return 'the answer is not MySQL';
+    return answer.length < 7 ? undefined : `it refuses with error ${answer.readUInt16LE(5)}`;
+  },
+};
+
+/** Without an entry, an opened stream is the answer: TLS and TCP have no question. */
+const probes: { readonly [P in AppProtocol]?: Probe } = { postgresql, mysql, redis, http };
 
 /** How long to wait for a refusal where an opened stream is no answer yet. */
 interface Patience {
@@ -96,7 +111,7 @@ async function exchange(question: Probe, forward: Forward, stream: Duplex, signa
   const onEnd = (): void => resolve('it closes connections without an answer');
   using _ = onAbort(signal, () => resolve('no answer'));
   stream.on('data', onData).once('close', onEnd).once('end', onEnd);
-  stream.write(question.request(forward));
+  if (question.request !== undefined) stream.write(question.request(forward));
   const verdict = await promise;
   stream.off('data', onData);
   if (verdict === true) return;

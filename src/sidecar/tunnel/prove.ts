@@ -1,13 +1,16 @@
 // Shows that a new session carries dials before an older one stops taking them (docs/promises.md, promise 5): authenticated is not
 // enough, because a bastion may accept a login and forward nothing. Neighbour: trial.ts proves every session that replaces another.
 import { TunnelError } from '../../contract/errors.ts';
-import type { Forward } from '../../contract/tunnel-config.ts';
+import type { Destination, Forward } from '../../contract/tunnel-config.ts';
 import type { Clock } from '../../process/clock.ts';
 import { deadline } from '../../process/deadline.ts';
 import type { Session } from '../base/driver.ts';
 
 /** A silent destination proves nothing; after this many of them the session's own signs of life decide. */
 const maxDialled = 3;
+
+/** The discard port of the bastion itself: that it refuses is an answer. */
+const discard: Destination = { host: 'localhost', port: 9 };
 
 /**
  * Resolves when one dial was answered, by success or by a failure beyond the bastion; or when the destinations were silent but the session
@@ -18,16 +21,14 @@ export async function prove(
   forwards: readonly Forward[],
   { clock, timeoutMs }: { readonly clock: Clock; readonly timeoutMs: number },
 ): Promise<void> {
-  // MySQL counts interrupted handshakes against the bastion's address: it is dialled first only if there is nothing else.
-  const ordered = forwards.toSorted((a, b) => Number(a.appProtocol === 'mysql') - Number(b.appProtocol === 'mysql'));
-  for (const forward of ordered.slice(0, maxDialled)) {
+  for (const destination of destinationsOf(forwards)) {
     using limit = deadline(timeoutMs, {
       signal: session.signal,
       clock,
       reason: () => new TunnelError('DestinationTimeout', 'no answer'),
     });
     try {
-      const stream = await session.dial(forward.destination, { signal: limit.signal });
+      const stream = await session.dial(destination, { signal: limit.signal });
       stream.on('error', () => undefined);
       stream.destroy();
       return;
@@ -38,4 +39,10 @@ export async function prove(
     }
   }
   if (session.suspect) throw new TunnelError('BastionLost', `the new session to ${session.via} answers nothing`);
+}
+
+/** MySQL counts interrupted handshakes and in the end blocks the bastion's address for everybody: it is never dialled as a proof. */
+function destinationsOf(forwards: readonly Forward[]): readonly Destination[] {
+  const harmless = forwards.filter(({ appProtocol }) => appProtocol !== 'mysql').map(({ destination }) => destination);
+  return harmless.length > 0 ? harmless.slice(0, maxDialled) : [discard];
 }

@@ -329,6 +329,28 @@ test('when the ready pods were replaced, what was known is kept until one of the
   );
 });
 
+test('an edit that meets a change of the leader changes no status before the pods have answered', async () => {
+  const world = rig({ replicas: 1 });
+  world.runs('a');
+  await world.pass();
+  world.rolledOut({ replicas: 1, updatedReplicas: 1 });
+  await world.pass();
+  assert.equal(world.condition('Ready'), 'True Ready');
+  world.readings.clear();
+  world.edit({ replicas: 2 });
+  await world.pass();
+  assert.equal(world.deployment()?.spec?.replicas, 2, 'the edit itself does not wait');
+  assert.equal(world.condition('Ready'), 'True Ready');
+  world.runs('a');
+  await world.pass();
+  assert.equal(world.condition('Ready'), 'True Ready');
+  assert.equal(world.observedGeneration(), 4);
+  assert.deepEqual(
+    world.events.map(({ reason }) => reason),
+    ['Ready'],
+  );
+});
+
 test('a tunnel that was not ready is told of at once', async () => {
   const world = rig({ replicas: 1 });
   await world.pass();

@@ -64,7 +64,7 @@ export class EventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #clock: Clock;
   readonly #spam: SpamFilter;
-  /** By everything but the note: the same thing said again. In order of last use. */
+  /** By everything, the note too: a series shows the note of its first, which must still be true of its last. In order of last use. */
   readonly #series = new Map<string, Series>();
   /** Series whose object must be written, in order. */
   readonly #queue = new Set<Series>();
@@ -81,12 +81,12 @@ export class EventRecorder {
   /** Queues an event and returns at once. Record transitions, not states. */
   record(note: EventInput): void {
     const { reportingController } = this.#options;
-    const { regarding, type, reason, action } = note;
+    const { regarding, type, reason, action, note: text } = note;
     if (this.#ended || !this.#spam.allows(identityOf(regarding))) {
       this.#drop(this.#ended ? 'ended' : 'spam');
       return;
     }
-    const key = JSON.stringify([type, action, reason, reportingController, identityOf(regarding)]);
+    const key = JSON.stringify([type, action, reason, text, reportingController, identityOf(regarding)]);
     const series: Series = this.#series.get(key) ?? {
       event: this.#eventOf(note),
       count: 0,

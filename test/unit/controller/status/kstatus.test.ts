@@ -68,6 +68,18 @@ test('a permanent code stalls at once, also after it was ready, and until it is 
   assert.equal(story.after(10, up), 'neither');
 });
 
+test('what follows a permanent failure has 120 s of its own: a key that was wrong for an hour and is right now has not timed out', () => {
+  const story = new Story();
+  story.after(0, up);
+  assert.equal(story.after(10, denied), 'Stalled AuthenticationFailed');
+  const starting = { tunnels: [lostTunnel()] };
+  assert.equal(story.after(3_600, starting), 'Reconciling');
+  assert.equal(story.changesInMs, 120_000);
+  assert.equal(story.after(119, down), 'Reconciling');
+  assert.equal(story.after(1, down), 'Stalled TimedOut');
+  assert.equal(story.after(1, up), 'neither');
+});
+
 test('an edit during a failure starts the 120 s anew', () => {
   const story = new Story();
   assert.equal(story.after(0, denied), 'Stalled AuthenticationFailed');

@@ -14,7 +14,7 @@ import { down, orders } from '../tunnel/memory-driver.ts';
 
 /** A tunnel as health sees it: up or not, and destinations that answer as told. */
 class FakeTunnel {
-  snapshot: TunnelSnapshot = { state: 'Connecting', since: new Date(0) };
+  snapshot: TunnelSnapshot = { state: 'Connecting', since: new Date(0), routes: [] };
   readonly asked: string[] = [];
   answer: string | TunnelError = 'N';
   #listener: () => void = () => undefined;
@@ -25,7 +25,7 @@ class FakeTunnel {
   }
 
   become(state: TunnelSnapshot['state']): void {
-    this.snapshot = { state, since: new Date(0) };
+    this.snapshot = { state, since: new Date(0), routes: [] };
     this.#listener();
   }
 
@@ -132,12 +132,12 @@ test('Active: what clients’ dials show does not count', async () => {
 });
 
 test('Passive: one dial when the transport comes up, then only clients’ dials count', async () => {
-  const w = watch('Passive', 'mysql');
+  const w = watch('Passive', 'tcp');
   w.tunnel.become('Connected');
   await w.clock.advance(600_000);
   assert.equal(w.tunnel.asked.length, 1);
   assert.equal(reachable(w), true);
-  const forward: Forward = { ...orders, health: 'Passive', appProtocol: 'mysql' };
+  const forward: Forward = { ...orders, health: 'Passive', appProtocol: 'tcp' };
   for (let i = 0; i < 3; i++) w.health.recordDial(forward, down('orders.db:3306'));
   assert.equal(reachable(w), false);
   w.health.close();
@@ -224,7 +224,7 @@ test('a destination that hangs up without an answer does not speak', async () =>
 });
 
 test('an opened stream is answer enough where there is no question', async () => {
-  for (const appProtocol of ['tcp', 'tls', 'mysql'] as const) {
+  for (const appProtocol of ['tcp', 'tls'] as const) {
     const [near, far] = duplexPair();
     let heard = '';
     far.on('data', (chunk: Buffer) => {

@@ -1,6 +1,7 @@
 // Continuity with a driver without a network (docs/promises.md, promise 5): what replaces a session is proved first, and nothing is
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Forward } from '../../../../src/contract/tunnel-config.ts';
 import { assertEvery } from '../../../support/assert-every.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import { down, noLogin, orders, refused, type World, world } from './memory-driver.ts';
@@ -123,6 +124,30 @@ test('a failure beyond the bastion proves a session as well as a success', async
   w.driver.changeCredentials();
   await w.clock.advance(10);
   assertEvery(w.tunnel.sessions, (entry) => entry.credentialsGeneration === 1, 'the sessions keep the old credentials');
+});
+
+test('MySQL is never dialled as a proof: where there is nothing else, the bastion’s own discard port is', async () => {
+  const sales: Forward = {
+    ...orders,
+    name: 'sales',
+    destination: { host: 'sales.db', port: 3306 },
+    appProtocol: 'mysql',
+  };
+  for (const forwards of [[sales], [sales, orders]]) {
+    await using w = await world(['a:22'], { forwards });
+    w.driver.destinations.set('localhost:9', down('localhost:9'));
+    w.tunnel.start();
+    await w.clock.advance(0);
+    w.driver.changeCredentials();
+    await w.clock.advance(10);
+    assertEvery(
+      w.tunnel.sessions,
+      (entry) => entry.credentialsGeneration === 1,
+      'the sessions keep the old credentials',
+    );
+    const dialled = w.driver.sessions.flatMap(({ dials }) => dials);
+    assert.deepEqual([...new Set(dialled)], forwards.length === 1 ? ['localhost:9'] : ['orders.db:5432']);
+  }
 });
 
 /** A session with changed credentials waits for the answer to its proof, and all others are lost for good. */

@@ -121,13 +121,14 @@ test('a series that goes on is refreshed every half hour', async () => {
   await running;
 });
 
-test('other reasons, actions, types and objects are other events; another version of the object is not', async () => {
+test('other reasons, actions, types, notes and objects are other events; another version of the object is not', async () => {
   const { recorder, created, clock, stop, running } = recorderOf();
   const base = noteOf('a');
   recorder.record(base);
   recorder.record({ ...base, reason: 'Other' });
   recorder.record({ ...base, action: 'Other' });
   recorder.record({ ...base, type: 'Normal' });
+  recorder.record({ ...base, note: 'It broke in another way.' });
   recorder.record(noteOf('b'));
   recorder.record({
     ...base,
@@ -135,7 +136,7 @@ test('other reasons, actions, types and objects are other events; another versio
   });
   await clock.advance(0);
   await clock.advance(0);
-  assert.equal(created.length, 5);
+  assert.equal(created.length, 6);
   stop.abort();
   await running;
 });
