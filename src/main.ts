@@ -24,12 +24,32 @@ program
     await controller(flags, print);
   });
 
+const each = (value: string, before: string[]): string[] => [...before, value];
+
+interface SidecarFlags {
+  readonly allowInsecureHostKeys?: true;
+  readonly allowNodeRole?: true;
+  readonly allowedAwsEndpoint: string[];
+}
+
 program
   .command('sidecar')
   .description('one tunnel, as its pods run it: configured by the environment')
-  .action(async () => {
+  .option('--allow-insecure-host-keys', 'obey hostKeyPolicy: InsecureIgnore')
+  .option('--allow-node-role', 'let an ssm tunnel use the AWS role of its node')
+  .option(
+    '--allowed-aws-endpoint <url>',
+    'an address besides AWS’s own that may get signed requests; may be repeated',
+    each,
+    [],
+  )
+  .action(async (flags: SidecarFlags) => {
     const { sidecar } = await import('./cli/sidecar.ts');
-    await sidecar();
+    await sidecar({
+      awsEndpoints: flags.allowedAwsEndpoint,
+      insecureHostKeys: flags.allowInsecureHostKeys === true,
+      nodeRole: flags.allowNodeRole === true,
+    });
   });
 
 program
@@ -42,8 +62,6 @@ program
     const valid = check({ files: options.filename, output: options.output, print });
     if (!valid) process.exitCode = 1;
   });
-
-const each = (value: string, before: string[]): string[] => [...before, value];
 
 interface OpenFlags {
   readonly filename: string[];

@@ -50,28 +50,3 @@ matchPolicy: Equivalent
 namespaceSelector: {}
 objectSelector: {}
 {{- end -}}
-
-{{- /* A policy on what the controller writes, up to what it is about, with its binding. */ -}}
-{{- define "portforward.cage" }}
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata:
-  name: {{ .name }}
-  labels:
-    {{- .labels | nindent 4 }}
-spec:
-  policyName: {{ .name }}
-  validationActions: [Deny]
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata:
-  name: {{ .name }}
-  labels:
-    {{- .labels | nindent 4 }}
-spec:
-  failurePolicy: Fail
-  matchConditions:
-  - name: the-controller
-    expression: request.userInfo.username == {{ .user | squote }}
-{{- end }}

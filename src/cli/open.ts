@@ -148,7 +148,6 @@ async function prepare(
     {
       directoryOf: (name) => secrets.get(name)?.directory ?? '',
       listenPortOf: (port) => ports.get(port) ?? port,
-      allowedEndpoints: options.allowedEndpoints,
     },
   );
   return { config, secrets };
@@ -170,9 +169,12 @@ async function clusterOf(context: string, signal: AbortSignal) {
   return clusterSecrets(context, signal);
 }
 
-async function listen(config: TunnelConfig, { address }: OpenOptions, log: Logger): Promise<Sidecar> {
+async function listen(config: TunnelConfig, options: OpenOptions, log: Logger): Promise<Sidecar> {
+  const { address, allowedEndpoints, allowInsecureHostKeys } = options;
+  // The user of a laptop is its administrator.
+  const permissions = { awsEndpoints: allowedEndpoints, insecureHostKeys: allowInsecureHostKeys, nodeRole: true };
   try {
-    return await startSidecar(config, { podUid: randomUUID(), address, log, environment: process.env });
+    return await startSidecar(config, { podUid: randomUUID(), address, log, environment: process.env, permissions });
   } catch (error) {
     const { code, port } = error as NodeJS.ErrnoException & { readonly port?: number };
     const forward = config.forwards.find(({ listenPort }) => listenPort === port);

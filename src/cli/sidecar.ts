@@ -1,13 +1,15 @@
 // `portforward sidecar`: what a tunnel pod runs. It ends by itself only because of an unreadable config or a bug.
 // Neighbours: ../sidecar/main.ts (the work), ../process/run.ts (signals and exit).
+
+import type { Permissions } from '../contract/permissions.ts';
 import { logLevelVariable } from '../contract/pod.ts';
 import { createLog, isLogLevel } from '../process/log.ts';
 import { run } from '../process/run.ts';
 import { runSidecar } from '../sidecar/main.ts';
 
 /** Runs until SIGTERM, drains and ends the process. */
-export async function sidecar(): Promise<never> {
+export async function sidecar(permissions: Permissions): Promise<never> {
   const level = process.env[logLevelVariable];
   const log = createLog({ ...(isLogLevel(level) ? { level } : {}), fields: { component: 'sidecar' } });
-  return run((signal) => runSidecar({ signal, log }), { log });
+  return run((signal) => runSidecar({ signal, log, permissions }), { log });
 }

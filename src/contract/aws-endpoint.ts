@@ -33,7 +33,7 @@ export function checkedEndpoint(text: string, service: AwsService, policy: Endpo
   const clean = url.username === '' && url.password === '' && url.hash === '';
   const standardPort = url.port === '' || url.port === '443';
   if (clean && secure && standardPort && isAwsHost(url.hostname, service, policy.region)) return url;
-  if (clean && (secure || isLoopback(url.hostname)) && policy.allowed.some((one) => originOf(one) === originOf(text))) {
+  if (clean && (secure || isLoopback(url.hostname)) && policy.allowed.some((one) => isSameOrigin(one, text))) {
     return url;
   }
   throw new TunnelError(
@@ -78,6 +78,10 @@ function isAwsHost(host: string, service: string, region: string): boolean {
       (host.endsWith(`.${service}.${region}.vpce.${suffix}`) && /^[a-z0-9-]+$/.test(host.split('.')[0] ?? '')),
   );
 }
+
+/** Whether both addresses lead to the same scheme, host and port. False for an empty one. */
+export const isSameOrigin = (one: string, other: string): boolean =>
+  URL.canParse(one) && originOf(one) === originOf(other);
 
 function originOf(text: string): string {
   const url = URL.parse(text);

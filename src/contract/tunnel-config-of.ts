@@ -8,21 +8,16 @@ import { TunnelError } from './errors.ts';
 import { listenPorts, secretDirectory } from './pod.ts';
 import type { DriverName, Hop, SsmConfig, TunnelConfig } from './tunnel-config.ts';
 
-/** Where the tunnel runs: in which directory a Secret's files are, on which port each Service port is listened for, and what is allowed there. */
+/** Where the tunnel runs: in which directory a Secret's files are, and on which port each Service port is listened for. */
 export interface Placement {
   readonly directoryOf: (secretName: string) => string;
   readonly listenPortOf: (servicePort: number) => number;
-  /** Origins besides AWS's that may get signed requests: an administrator's choice, on a laptop its user's. */
-  readonly allowedEndpoints: readonly string[];
 }
 
 /** The places of a tunnel pod. */
-export function podPlacement(
-  spec: Pick<PortForwardSpec, 'ports'>,
-  allowedEndpoints: Placement['allowedEndpoints'],
-): Placement {
+export function podPlacement(spec: Pick<PortForwardSpec, 'ports'>): Placement {
   const ports = listenPorts(spec.ports.map(({ port }) => port));
-  return { directoryOf: secretDirectory, listenPortOf: (port) => ports.get(port) ?? port, allowedEndpoints };
+  return { directoryOf: secretDirectory, listenPortOf: (port) => ports.get(port) ?? port };
 }
 
 /**
@@ -32,7 +27,7 @@ export function podPlacement(
  */
 export function tunnelConfigOf(
   { metadata, spec }: Pick<PortForward, 'metadata' | 'spec'>,
-  placement: Placement = podPlacement(spec, []),
+  placement: Placement = podPlacement(spec),
 ): TunnelConfig {
   const driver = availableDriver(spec);
   const { mode, idleTimeoutSeconds, maxConnections, drainTimeoutSeconds } = spec.connection;
@@ -99,7 +94,7 @@ const blocks: {
       },
     };
   },
-  ssm: ({ ssm }, { directoryOf, allowedEndpoints }) => {
+  ssm: ({ ssm }, { directoryOf }) => {
     if (ssm === undefined) throw new TypeError('spec.ssm is not set');
     const { region, assumeRole, secretRef, sessions, maxSessionMinutes, endpoints } = ssm;
     return {
@@ -112,7 +107,6 @@ const blocks: {
         sessions,
         maxSessionMinutes,
         endpoints: { ssm: '', ssmmessages: '', sts: '', ecs: '', ...endpoints },
-        allowedEndpoints: [...allowedEndpoints],
       },
     };
   },

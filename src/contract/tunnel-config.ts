@@ -59,7 +59,8 @@ const ssmTargetSchema = z.union([
 ]);
 
 const ssmSchema = z.object({
-  region: z.string(),
+  /** Becomes part of host names that get signed requests, so it must be one label. */
+  region: z.string().regex(/^[a-z0-9-]+$/, 'is the name of an AWS region'),
   target: ssmTargetSchema,
   /** A role to take on with the tunnel's own identity. */
   assumeRole: z
@@ -77,8 +78,6 @@ const ssmSchema = z.object({
   maxSessionMinutes: z.number().nonnegative(),
   /** Private endpoints; empty: AWS's own of the region. */
   endpoints: z.object({ ssm: z.string(), ssmmessages: z.string(), sts: z.string(), ecs: z.string() }),
-  /** Origins besides AWS's that may get signed requests, as an administrator or the user of a laptop allowed them. */
-  allowedEndpoints: z.array(z.string()),
 });
 
 const common = {

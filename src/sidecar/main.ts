@@ -2,6 +2,7 @@
 // Neighbours: cli/sidecar.ts starts it, sidecar.ts is the work.
 import { randomUUID } from 'node:crypto';
 import { TunnelError } from '../contract/errors.ts';
+import { noPermissions, type Permissions } from '../contract/permissions.ts';
 import { adminPort, configVariable, podNameVariable, podUidVariable } from '../contract/pod.ts';
 import { parseTunnelConfig } from '../contract/tunnel-config.ts';
 import { aborted } from '../process/abort.ts';
@@ -17,11 +18,16 @@ export interface RunSidecarOptions {
   readonly log: Logger;
   /** Default: `adminPort` of contract/pod.ts, which kubelet and controller know. Another one is for tests. */
   readonly adminPort?: number;
+  /** What an administrator allows. Default: nothing. */
+  readonly permissions?: Permissions;
 }
 
 /** Runs until `signal` aborts, then drains. @throws TunnelError ConfigUnreadable. */
-export async function runSidecar({ signal, log, adminPort: port = adminPort }: RunSidecarOptions): Promise<void> {
+export async function runSidecar(options: RunSidecarOptions): Promise<void> {
+  const { signal, log, adminPort: port = adminPort, permissions = noPermissions } = options;
   const { env: environment } = process;
+  // The node's role is everybody's on that node. The AWS library's own search reads this variable.
+  if (!permissions.nodeRole) environment['AWS_EC2_METADATA_DISABLED'] = 'true';
   const text = environment[configVariable];
   if (text === undefined) {
     throw new TunnelError('ConfigUnreadable', `the environment variable ${configVariable} is not set`);
@@ -29,7 +35,13 @@ export async function runSidecar({ signal, log, adminPort: port = adminPort }: R
   const config = parseTunnelConfig(text);
   const podUid = environment[podUidVariable] ?? randomUUID();
   const fields = { namespace: config.namespace, portForward: config.name, pod: environment[podNameVariable] };
-  const sidecar = await startSidecar(config, { podUid, log: log.child(fields), environment, adminPort: port });
+  const sidecar = await startSidecar(config, {
+    podUid,
+    log: log.child(fields),
+    environment,
+    permissions,
+    adminPort: port,
+  });
   await aborted(signal);
   await sidecar.stop({ lagMs: endpointLagMs });
   log.info('stopped');

@@ -1,6 +1,7 @@
 // One tunnel with its local ports, in a pod or on a laptop: driver → tunnel → listeners → admin port, and the drain at its end.
 // Neighbours: main.ts starts it in a pod, cli/open.ts on a laptop. Read on in tunnel/tunnel.ts (keeps sessions alive),
 // clients/listener.ts (accepts clients) and clients/bridge.ts (carries their bytes).
+import { noPermissions, type Permissions } from '../contract/permissions.ts';
 import type { TunnelConfig } from '../contract/tunnel-config.ts';
 import type { TunnelStatus } from '../contract/tunnel-status.ts';
 import { aborted } from '../process/abort.ts';
@@ -23,6 +24,8 @@ export interface SidecarOptions {
   readonly log: Logger;
   /** The environment variables that drivers may read, for example a proxy or a cloud identity. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What an administrator, or the user of a laptop, allows. Default: nothing. */
+  readonly permissions?: Permissions;
   /** The address to listen on. Default: every address of the machine. */
   readonly address?: string;
   /** 0: any free port. Default: no admin port, as on a laptop; main.ts gives a pod its port. */
@@ -63,8 +66,8 @@ export interface DrainLimits {
 /** Listens on every forward's port and keeps the tunnel up until `stop`. @throws if a port is taken. No failure of the far side ends it. */
 export async function startSidecar(config: TunnelConfig, options: SidecarOptions): Promise<Sidecar> {
   const budget = new ByteBudget();
-  const { podUid, log, environment } = options;
-  const opened = await (options.openDriver ?? openDriver)(config, { podUid, log, budget, environment });
+  const { podUid, log, environment, permissions = noPermissions } = options;
+  const opened = await (options.openDriver ?? openDriver)(config, { podUid, log, budget, environment, permissions });
   const sidecar = new RunningSidecar(config, options, opened, budget);
   await sidecar.start();
   return sidecar;

@@ -7,9 +7,11 @@ import { join } from 'node:path';
 import { Child } from '../../lab/process/child.ts';
 import { command } from '../../lab/process/command.ts';
 import { freePort } from '../../lab/process/ports.ts';
+import { permissionArguments } from '../../src/contract/permissions.ts';
 import { adminPort, configVariable, podUidVariable } from '../../src/contract/pod.ts';
 import type { TunnelConfig } from '../../src/contract/tunnel-config.ts';
 import { nodeFlags } from '../support/entrypoint.ts';
+import { permissionsFor } from '../support/permissions.ts';
 import { header } from './content.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -60,9 +62,11 @@ export function configOf(listenPort: number, destinationPort: number): Omit<Tunn
 /** Starts the sidecar and resolves once it is ready. One at a time in a network: the admin port has one number. */
 export async function startSidecar(program: string, toConfig: (listenPort: number) => TunnelConfig): Promise<Tunnel> {
   const port = await freePort();
-  const env = { [configVariable]: JSON.stringify(toConfig(port)), [podUidVariable]: 'bench' };
+  const config = toConfig(port);
+  const env = { [configVariable]: JSON.stringify(config), [podUidVariable]: 'bench' };
+  const allowed = permissionArguments(permissionsFor(config));
   const began = performance.now();
-  const child = new Child('sidecar', process.execPath, [...nodeFlags, program, 'sidecar'], { env });
+  const child = new Child('sidecar', process.execPath, [...nodeFlags, program, 'sidecar', ...allowed], { env });
   await poll(child, async () => (await admin('/readyz'))?.status === 200);
   const startMs = performance.now() - began;
   const links = async (): Promise<number> =>

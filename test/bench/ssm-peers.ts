@@ -45,7 +45,6 @@ export async function startOurs(program: string, way: SsmWay, sessions: number):
       sessions,
       maxSessionMinutes: 0,
       endpoints: { ssm: endpoint, ssmmessages: '', sts: '', ecs: '' },
-      allowedEndpoints: [endpoint],
     },
   }));
   const deadline = performance.now() + 60_000;

@@ -101,7 +101,9 @@ suite('main job through Session Manager', () => {
     assert.ok(pod !== undefined);
     const inPod = (script: string): Promise<string> =>
       shop.kubectl(['exec', pod.metadata.name, '--', 'node', '-e', script]);
-    assert.equal(await inPod('process.stdout.write(process.env.AWS_EC2_METADATA_DISABLED)'), 'true');
+    const allowed = instance.services.map(({ endpoint }) => `--allowed-aws-endpoint=${endpoint}`).toSorted();
+    const args = ['get', 'pod', pod.metadata.name, '--output', 'jsonpath={.spec.containers[0].args}'];
+    assert.deepEqual(JSON.parse(await shop.kubectl(args)), ['sidecar', ...allowed]);
     const files = `require('fs').readdirSync('/etc/portforward/secrets/aws').filter((name) => !name.startsWith('..'))`;
     assert.equal(await inPod(`process.stdout.write(${files}.join())`), 'AWS_ACCESS_KEY_ID,AWS_SECRET_ACCESS_KEY');
     await assertNoLeaks(

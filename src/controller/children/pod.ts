@@ -4,6 +4,7 @@
 import { reconnectAnnotation } from '../../contract/api/names.ts';
 import { defined } from '../../contract/defined.ts';
 import { TunnelError } from '../../contract/errors.ts';
+import { permissionArguments } from '../../contract/permissions.ts';
 import {
   adminPort,
   adminPortName,
@@ -100,13 +101,13 @@ function container(portForward: ValidPortForward, plan: DriverPlan, settings: Tu
   const { metadata, spec } = portForward;
   const config = tunnelConfigOf(
     { metadata: { name: metadata.name, namespace: metadata.namespace }, spec },
-    podPlacement(spec, settings.allowedAwsEndpoints),
+    podPlacement(spec),
   );
   return {
     name: containerName,
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
-    args: ['sidecar'],
+    args: ['sidecar', ...permissionArguments(plan.permissions)],
     env: environment(configText(config), plan, settings),
     ports: [
       ...config.forwards.map(({ name, listenPort }) => ({

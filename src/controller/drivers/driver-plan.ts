@@ -2,8 +2,12 @@
 // same work for every driver (contract/tunnel-config-of.ts, contract/secrets.ts).
 // Neighbours: index.ts (the table); ../children/ uses the plan.
 
+import type { Permissions } from '../../contract/permissions.ts';
+
 export interface DriverPlan {
   readonly environment: readonly { readonly name: string; readonly value: string }[];
+  /** Of what the administrator allows: what these pods use. */
+  readonly permissions: Permissions;
   /** Name of a ConfigMap with the key ca.crt whose certificates the pods trust besides the public ones; '' = none. */
   readonly caBundle: string;
   /** Annotations of the tunnel's own ServiceAccount, such as a cloud role. */

@@ -1,6 +1,7 @@
 // Which function plans the pods of which driver: a table and nothing else. It does not compile without a row for every driver of the
 // tunnel config.
 import type { PortForwardSpec } from '../../contract/api/portforward.ts';
+import { noPermissions } from '../../contract/permissions.ts';
 import type { DriverName } from '../../contract/tunnel-config.ts';
 import { availableDriver } from '../../contract/tunnel-config-of.ts';
 import type { TunnelSettings } from '../base/settings.ts';
@@ -8,7 +9,15 @@ import type { DriverPlan } from './driver-plan.ts';
 import { planSsm } from './ssm.ts';
 
 const drivers: { readonly [Name in DriverName]: (spec: PortForwardSpec, settings: TunnelSettings) => DriverPlan } = {
-  ssh: () => ({ environment: [], caBundle: '', serviceAccountAnnotations: {} }),
+  ssh: ({ ssh }, { allowInsecureHostKeys }) => ({
+    environment: [],
+    permissions: {
+      ...noPermissions,
+      insecureHostKeys: allowInsecureHostKeys && ssh?.hostKeyPolicy === 'InsecureIgnore',
+    },
+    caBundle: '',
+    serviceAccountAnnotations: {},
+  }),
   ssm: planSsm,
 };
 

@@ -1,5 +1,6 @@
 // Driver name → the driver, imported only when it is the chosen one: no pod pays for the libraries of another driver.
 // A new driver is one more line; without it this table does not compile.
+import type { Permissions } from '../../contract/permissions.ts';
 import { type Destination, type DriverName, destinationText, type TunnelConfig } from '../../contract/tunnel-config.ts';
 import type { Logger } from '../../process/log.ts';
 import type { ByteBudget } from '../base/byte-budget.ts';
@@ -30,6 +31,8 @@ export interface DriverSurroundings {
   readonly budget: ByteBudget;
   /** The process's own: a proxy, and what a platform gives its pods as an identity. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What the config alone must not decide. */
+  readonly permissions: Permissions;
 }
 
 type ConfigOf<N extends DriverName> = Extract<TunnelConfig, { readonly driver: N }>;
@@ -42,13 +45,16 @@ const drivers: { readonly [N in DriverName]: Open<N> } = {
     const connectTimeoutMs = ssh.connectTimeoutSeconds * 1000;
     // Each hop of the way has the whole time for itself.
     const attemptTimeoutMs = connectTimeoutMs * (ssh.jumpHosts.length + 1);
-    const driver = createSshDriver(ssh, surroundings);
+    const { insecureHostKeys } = surroundings.permissions;
+    const hostKeyPolicy = insecureHostKeys ? ssh.hostKeyPolicy : 'Strict';
+    const driver = createSshDriver({ ...ssh, hostKeyPolicy }, surroundings);
     return { driver, sessionsWanted: 2, checksStandbys: true, connectTimeoutMs, attemptTimeoutMs, nativeCrypto };
   },
   ssm: async ({ ssm, namespace, name, forwards, connection }, surroundings) => {
     const { createSsmDriver } = await import('./ssm/driver.ts');
     const driver = createSsmDriver(ssm, {
       ...surroundings,
+      allowedEndpoints: surroundings.permissions.awsEndpoints,
       destinations: distinct(forwards),
       persistent: connection.mode === 'Persistent',
       drainTimeoutMs: connection.drainTimeoutSeconds * 1000,

@@ -58,11 +58,13 @@ async function everyPolicyActs(): Promise<void> {
   const service = broken('Service', (object) => (object['spec'].selector = { app: 'payments' }));
   const account = broken('ServiceAccount', (object) => (object['automountServiceAccountToken'] = true));
   const policy = broken('NetworkPolicy', (object) => (object['spec'].podSelector = {}));
+  const budget = broken('PodDisruptionBudget', (object) => (object['spec'].selector = {}));
   await refused(unowned, dryRunAs(controllerUser), /only objects that a PortForward controls/);
-  await refused(pods, dryRunAs(controllerUser), /shares nothing with its node/);
+  await refused(pods, dryRunAs(controllerUser), /not spec\.template\.spec\.hostNetwork/);
   await refused(service, dryRunAs(controllerUser), /leads to its own pods/);
-  await refused(account, dryRunAs(controllerUser), /has no token/);
-  await refused(policy, dryRunAs(controllerUser), /its own pods/);
+  await refused(account, dryRunAs(controllerUser), /ServiceAccount .*not automountServiceAccountToken/);
+  await refused(policy, dryRunAs(controllerUser), /NetworkPolicy .*not spec\.podSelector/);
+  await refused(budget, dryRunAs(controllerUser), /budget .*not spec\.selector/);
 }
 
 /** Applies as the API server's administrator, or with the given arguments. */
@@ -139,20 +141,40 @@ test('the cage lets through every object that the controller wants, its changes 
 });
 
 test('the cage lets through the tunnel of every good document, with every setting of the chart in use', async () => {
+  const values = [
+    `image.digest=sha256:${'0'.repeat(64)}`,
+    'tunnels.httpsProxy=http://proxy.example.com:3128',
+    'tunnels.noProxy=.svc',
+    'tunnels.caBundle=corporate-ca',
+    'allowedAnnotationPrefixes={example.com/,sidecar.istio.io/,service.beta.kubernetes.io/}',
+    'allowInsecureHostKeys=true',
+    'allowNodeRole=true',
+    'allowedAwsEndpoints={https://vpce.example.com:8443}',
+  ];
   const { tunnel: full } = readSettings(
     [
-      '--tunnel-image=ghcr.io/portforward/portforward@sha256:00',
+      `--tunnel-image=ghcr.io/portforward/portforward@sha256:${'0'.repeat(64)}`,
       '--tunnel-image-pull-secrets=registry',
       '--tunnel-https-proxy=http://proxy.example.com:3128',
       '--tunnel-no-proxy=.svc',
       '--tunnel-ca-bundle=corporate-ca',
       '--allowed-annotation-prefixes=example.com/,sidecar.istio.io/,service.beta.kubernetes.io/',
       '--allow-insecure-host-keys',
+      '--allow-node-role',
       '--allowed-aws-endpoints=https://vpce.example.com:8443',
       '--metrics-scrape-from=[{"podSelector":{}}]',
     ],
     { POD_NAMESPACE: namespace },
   );
+  // An install of its own: its policies are about its own user alone.
+  const [other, user] = ['full-system', 'system:serviceaccount:full-system:portforward'];
+  await server.kubectl(['create', 'namespace', other]);
+  await server.kubectl(['apply', '--server-side', '--force-conflicts', '--filename', '-'], {
+    input: await renderText(values, other),
+  });
+  const unowned = child('NetworkPolicy') as unknown as Pod;
+  delete unowned['metadata'].ownerReferences;
+  await refused(unowned, dryRunAs(user), /only objects that a PortForward controls/);
   const seen = new Set<string>();
   const items = corpus('good').flatMap(({ document }) => {
     const { metadata, spec: given } = document as StoredPortForward;
@@ -170,8 +192,8 @@ test('the cage lets through the tunnel of every good document, with every settin
     }
   });
   assert.ok(items.length > 100, `${items.length} objects`);
-  assert.deepEqual([...seen].toSorted(), ['ssh', 'ssm']);
-  assert.equal(await refusal({ apiVersion: 'v1', kind: 'List', items }, dryRunAs(controllerUser)), '');
+  assert.ok(seen.has('ssh') && seen.has('ssm'), `${[...seen].join()}`);
+  assert.equal(await refusal({ apiVersion: 'v1', kind: 'List', items }, dryRunAs(user)), '');
 });
 
 test('the controller may write the status of a PortForward and nothing else of it', async () => {
@@ -198,15 +220,18 @@ const escapes: Readonly<Record<string, readonly [(pod: Pod, container: Pod, depl
     (_pod, container) => (container['image'] = 'ghcr.io/portforward/portforward-evil:1'),
     /runs the image/,
   ],
-  'another command': [(_pod, container) => (container['command'] = ['node', '--eval', 'steal()']), /no other command/],
-  'other arguments': [(_pod, container) => (container['args'] = ['controller']), /no other command/],
+  'another command': [
+    (_pod, container) => (container['command'] = ['node', '--eval', 'steal()']),
+    /not .*containers\.command/,
+  ],
+  'other arguments': [(_pod, container) => (container['args'] = ['controller']), /runs the sidecar/],
   'a hook': [
     (_pod, container) => (container['lifecycle'] = { postStart: { exec: { command: ['node', '-e', '1'] } } }),
-    /no other command/,
+    /not .*containers\.lifecycle/,
   ],
   'a probe that runs a program': [
     (_pod, container) => (container['livenessProbe'] = { exec: { command: ['node', '-e', '1'] } }),
-    /no other command/,
+    /not .*containers\.livenessProbe/,
   ],
   'code by NODE_OPTIONS': [
     (_pod, container) => container['env'].push({ name: 'NODE_OPTIONS', value: '--import=data:text/javascript,1' }),
@@ -220,24 +245,27 @@ const escapes: Readonly<Record<string, readonly [(pod: Pod, container: Pod, depl
   ],
   'a whole Secret as environment': [
     (_pod, container) => (container['envFrom'] = [{ secretRef: { name: 's' } }]),
-    /no other command/,
+    /not .*containers\.envFrom/,
   ],
   'a second container': [
     (pod) => pod['containers'].push({ name: 'second', image: 'ghcr.io/portforward/portforward:1' }),
-    /one container/,
+    /not .*containers\.second/,
   ],
   'an init container': [
     (pod) => (pod['initContainers'] = [{ name: 'first', image: 'ghcr.io/portforward/portforward:1' }]),
-    /one container/,
+    /not .*spec\.initContainers/,
   ],
-  'a token': [(pod) => (pod['automountServiceAccountToken'] = true), /no Kubernetes token/],
+  'a token': [(pod) => (pod['automountServiceAccountToken'] = true), /not .*spec\.automountServiceAccountToken/],
   'a projected token': [
     (pod) => {
       pod['volumes'].push({ name: 't', projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } });
     },
-    /no token, host path or other volume/,
+    /mounts only the documented keys of Secrets/,
   ],
-  'the node’s files': [(pod) => pod['volumes'].push({ name: 'h', hostPath: { path: '/' } }), /host path/],
+  'the node’s files': [
+    (pod) => pod['volumes'].push({ name: 'h', hostPath: { path: '/' } }),
+    /mounts only the documented keys of Secrets/,
+  ],
   'an undocumented key of a Secret': [
     (pod) => pod['volumes'].push({ name: 's', secret: { secretName: 's', items: [{ key: 'token', path: 'x' }] } }),
     /documented keys/,
@@ -254,24 +282,27 @@ const escapes: Readonly<Record<string, readonly [(pod: Pod, container: Pod, depl
     (_pod, container) => container['volumeMounts'].push({ name: 'tmp', mountPath: '/etc/portforward/../../app' }),
     /nothing over its program|must not contain/,
   ],
-  'the node’s network': [(pod) => (pod['hostNetwork'] = true), /shares nothing with its node/],
-  'the node’s processes': [(pod) => (pod['hostPID'] = true), /shares nothing with its node/],
-  'a node of choice': [(pod) => (pod['nodeName'] = 'control-plane'), /shares nothing with its node/],
+  'the node’s network': [(pod) => (pod['hostNetwork'] = true), /not .*spec\.hostNetwork/],
+  'the node’s processes': [(pod) => (pod['hostPID'] = true), /not .*spec\.hostPID/],
+  'a node of choice': [(pod) => (pod['nodeName'] = 'control-plane'), /not .*spec\.nodeName/],
   'a forged name': [
     (pod) => (pod['hostAliases'] = [{ ip: '10.0.0.1', hostnames: ['bastion.example.com'] }]),
-    /shares nothing with its node/,
+    /not .*spec\.hostAliases/,
   ],
   privileges: [
     (_pod, container) =>
       Object.assign(container['securityContext'], { privileged: true, allowPrivilegeEscalation: true }),
-    /no rights on its node/,
+    /not .*containers\.securityContext/,
   ],
   'a capability': [
     (_pod, container) => (container['securityContext'].capabilities.add = ['NET_ADMIN']),
-    /no rights on its node/,
+    /not .*containers\.securityContext/,
   ],
-  root: [(_pod, container) => (container['securityContext'].runAsUser = 0), /no rights on its node/],
-  'another tunnel’s labels': [(_pod, _container, deployment) => labelled(deployment, 'other'), /carry its labels/],
+  root: [(_pod, container) => (container['securityContext'].runAsUser = 0), /not .*containers\.securityContext/],
+  'another tunnel’s labels': [
+    (_pod, _container, deployment) => labelled(deployment, 'other'),
+    /selects its own pods|metadata\.labels\.portforward\.dev\/name/,
+  ],
 };
 
 function labelled(deployment: Pod, name: string): void {
@@ -281,6 +312,7 @@ function labelled(deployment: Pod, name: string): void {
 
 function named(deployment: Pod, name: string): void {
   deployment['metadata'].name = `pf-${name}`;
+  deployment['metadata'].labels['portforward.dev/name'] = name;
   labelled(deployment, name);
 }
 
@@ -304,25 +336,25 @@ test('a Service of the controller leads to its own tunnel, inside the cluster', 
   const exposed = changed((service) => (service['spec'].type = 'LoadBalancer'));
   await refused(exposed, dryRunAs(controllerUser), /of type ClusterIP/);
   const stolen = changed((service) => (service['spec'].externalIPs = ['8.8.8.8']));
-  await refused(stolen, dryRunAs(controllerUser), /without external addresses/);
+  await refused(stolen, dryRunAs(controllerUser), /not spec\.externalIPs/);
 });
 
 test('a ServiceAccount, a NetworkPolicy and a budget of the controller are about its own tunnel alone', async () => {
   const account = child('ServiceAccount') as unknown as Pod;
   account['automountServiceAccountToken'] = true;
-  await refused(account, dryRunAs(controllerUser), /has no token/);
+  await refused(account, dryRunAs(controllerUser), /not automountServiceAccountToken/);
   const annotated = child('ServiceAccount') as unknown as Pod;
   annotated['metadata'].annotations = { 'iam.gke.io/gcp-service-account': 'admin@project' };
-  await refused(annotated, dryRunAs(controllerUser), /a cloud role and nothing else/);
+  await refused(annotated, dryRunAs(controllerUser), /not metadata\.annotations\.iam\.gke\.io/);
   const policy = child('NetworkPolicy') as unknown as Pod;
   policy['spec'].podSelector = {};
-  await refused(policy, dryRunAs(controllerUser), /its own pods/);
+  await refused(policy, dryRunAs(controllerUser), /not spec\.podSelector/);
   const egress = child('NetworkPolicy') as unknown as Pod;
   egress['spec'].policyTypes = ['Ingress', 'Egress'];
-  await refused(egress, dryRunAs(controllerUser), /ingress alone/);
+  await refused(egress, dryRunAs(controllerUser), /not spec\.policyTypes/);
   const budget = child('PodDisruptionBudget') as unknown as Pod;
   budget['spec'].selector = { matchLabels: { app: 'payments' } };
-  await refused(budget, dryRunAs(controllerUser), /its own pods/);
+  await refused(budget, dryRunAs(controllerUser), /not spec\.selector/);
 });
 
 test('the controller can neither take over nor delete what no PortForward controls, whatever owner it forges', async () => {

@@ -86,7 +86,7 @@ for (const [name, values] of Object.entries(matrix)) {
 test('the API server adds nothing to the admission policies, so that nothing that compares them with Git sees a difference', async () => {
   const text = await renderText();
   const rendered = (await render()).filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'));
-  assert.equal(rendered.length, 12);
+  assert.equal(rendered.length, 16);
   const stored = JSON.parse(
     await server.kubectl(['apply', '--dry-run=server', '--output', 'json', '--filename', '-'], { input: text }),
   ) as { readonly items: readonly Rendered[] };

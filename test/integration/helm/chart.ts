@@ -26,9 +26,9 @@ export async function helm(args: readonly string[]): Promise<string> {
 }
 
 /** The rendered YAML for these `--set` values. */
-export async function renderText(values: readonly string[] = []): Promise<string> {
+export async function renderText(values: readonly string[] = [], into: string = namespace): Promise<string> {
   const set = values.flatMap((value) => ['--set', value]);
-  return helm(['template', release, './helm', '--namespace', namespace, '--kube-version', kubernetesVersion, ...set]);
+  return helm(['template', release, './helm', '--namespace', into, '--kube-version', kubernetesVersion, ...set]);
 }
 
 /** The rendered objects for these `--set` values. */

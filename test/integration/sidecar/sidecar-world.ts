@@ -8,6 +8,7 @@ import { command } from '../../../lab/process/command.ts';
 import { type Forward, type TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { createLog, type Logger } from '../../../src/process/log.ts';
 import { type Sidecar, startSidecar } from '../../../src/sidecar/sidecar.ts';
+import { permissionsFor } from '../../support/permissions.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import type { SessionManager } from '../../support/ssm/session-manager.ts';
 import { hopTo, SecretDirectory, userKey } from '../ssh/ssh-world.ts';
@@ -46,7 +47,6 @@ export function ssmTunnelConfig(
       sessions: 1,
       maxSessionMinutes: 0,
       endpoints: { ssm: endpoint, ssmmessages: '', sts: '', ecs: '' },
-      allowedEndpoints: [endpoint],
       ...options.ssm,
     },
   };
@@ -117,6 +117,7 @@ export async function openSidecar(config: TunnelConfig, log: Logger = testLog())
     podUid: 'test',
     log,
     environment: process.env,
+    permissions: permissionsFor(config),
     address: '127.0.0.1',
     adminPort: 0,
   });

@@ -42,6 +42,7 @@ function driverWith(
     { ...configFor(service), ...config },
     {
       destinations: [local(echoing)],
+      allowedEndpoints: [service.endpoint],
       persistent: true,
       drainTimeoutMs: 30_000,
       reason: 'portforward/test/aws/uid-1',

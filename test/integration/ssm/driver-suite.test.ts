@@ -25,6 +25,7 @@ driverSuite('ssm', { halfClose: false, dialTells: false }, async () => {
       { ...configFor(service), credentials: { secretName: 'aws', directory: secret.directory } },
       {
         destinations: ports.map((port) => ({ host: '127.0.0.1', port })),
+        allowedEndpoints: [service.endpoint],
         persistent: true,
         drainTimeoutMs: 30_000,
         // A pod has one driver, which ends the sessions that others have started with the same reason.

@@ -20,7 +20,6 @@ export function configFor({ endpoint }: SessionManager): SsmConfig {
     sessions: 1,
     maxSessionMinutes: 0,
     endpoints: { ssm: endpoint, ssmmessages: '', sts: endpoint, ecs: endpoint },
-    allowedEndpoints: [endpoint],
   };
 }
 
@@ -50,6 +49,7 @@ export class SsmWorld {
       { ...configFor(this.service), ...config },
       {
         destinations,
+        allowedEndpoints: [endpoint],
         persistent: true,
         drainTimeoutMs: 30_000,
         // A pod has one driver, which ends the sessions that others have started with the same reason.

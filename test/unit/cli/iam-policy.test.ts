@@ -87,7 +87,7 @@ async function callsOf(portForward: PortForward): Promise<readonly Recorded[]> {
   assert.ok(ssm);
   const { origin } = recorder;
   const allowedEndpoints = [origin];
-  const config = tunnelConfigOf(portForward, { directoryOf: () => directory, listenPortOf: () => 0, allowedEndpoints });
+  const config = tunnelConfigOf(portForward, { directoryOf: () => directory, listenPortOf: () => 0 });
   assert.ok(config.driver === 'ssm');
   const here: SsmConfig = { ...config.ssm, endpoints: { ssm: origin, ssmmessages: origin, sts: origin, ecs: origin } };
   const environment = environmentOf(ssm);
@@ -101,6 +101,7 @@ async function callsOf(portForward: PortForward): Promise<readonly Recorded[]> {
   });
   for (const { destination } of config.forwards) {
     const driver = createSsmDriver(here, {
+      allowedEndpoints,
       destinations: [destination],
       persistent: true,
       drainTimeoutMs: 30_000,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { type IamOptions, iam } from '../../../src/cli/iam.ts';
+import { noPermissions } from '../../../src/contract/permissions.ts';
 import type { ValidPortForward } from '../../../src/controller/base/portforward.ts';
 import { serviceAccount } from '../../../src/controller/children/service-account.ts';
 
@@ -166,8 +167,12 @@ suite('trust', () => {
 
   test('the ServiceAccount is the one that the controller creates', () => {
     const portForward = { metadata: { name: 'orders-db', namespace: 'shop' }, spec: {} } as ValidPortForward;
-    const made = serviceAccount(portForward, { environment: [], caBundle: '', serviceAccountAnnotations: {} })?.metadata
-      .name;
+    const made = serviceAccount(portForward, {
+      environment: [],
+      permissions: noPermissions,
+      caBundle: '',
+      serviceAccountAnnotations: {},
+    })?.metadata.name;
     const [statement] = trust(ssm('sessions: 1'));
     assert.deepEqual(statement?.Principal, { Service: 'pods.eks.amazonaws.com' });
     assert.deepEqual(statement?.Action, ['sts:AssumeRole', 'sts:TagSession']);

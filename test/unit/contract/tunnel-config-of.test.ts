@@ -37,7 +37,7 @@ test('the config of a document passes the sidecar’s own parse unchanged', () =
   ]);
 });
 
-test('a document for Session Manager: its target, identity, endpoints and what the install allows', () => {
+test('a document for Session Manager: its target, identity and endpoints, and not what the install allows', () => {
   const ssm = {
     region: 'eu-west-1',
     target: { tags: { Role: 'bastion' } },
@@ -50,7 +50,7 @@ test('a document for Session Manager: its target, identity, endpoints and what t
   };
   const ports = [{ port: 5432 }];
   const value = document({ ports, ssm });
-  const config = tunnelConfigOf(value, podPlacement(value.spec, ['https://sts.example.com']));
+  const config = tunnelConfigOf(value, podPlacement(value.spec));
   assert.deepEqual(parseTunnelConfig(JSON.stringify(config)), config);
   assert.equal(config.driver, 'ssm');
   assert.deepEqual(config.ssm, {
@@ -61,7 +61,6 @@ test('a document for Session Manager: its target, identity, endpoints and what t
     sessions: 3,
     maxSessionMinutes: 60,
     endpoints: { ssm: '', ssmmessages: '', sts: 'https://sts.example.com', ecs: '' },
-    allowedEndpoints: ['https://sts.example.com'],
   });
   for (const target of [
     { instanceId: 'mi-0123456789abcdef0' },
@@ -103,7 +102,6 @@ test('a hop takes user and Secret from spec.ssh unless it has its own, and each 
   const config = tunnelConfigOf(value, {
     directoryOf: (name) => `/keys/${name}`,
     listenPortOf: (port) => port + 10_000,
-    allowedEndpoints: [],
   });
   assert.equal(config.driver, 'ssh');
   assert.deepEqual(config.ssh.bastions, [

@@ -37,6 +37,8 @@ export interface SsmDriverOptions {
   readonly drainTimeoutMs: number;
   /** The process's environment: the identity that a pod was given, and the proxy. Default: neither. */
   readonly environment?: ProxyEnvironment;
+  /** Origins besides AWS's that may get signed requests. Default: none. */
+  readonly allowedEndpoints?: readonly string[];
   /** For tests. Default: AWS itself. */
   readonly api?: SsmApi;
   readonly ecs?: EcsApi;
@@ -46,8 +48,8 @@ export interface SsmDriverOptions {
 
 /** Nothing is opened, read or loaded before the first call. @throws TunnelError EndpointNotAllowed */
 export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): Driver<SsmRoute> {
-  const { region, endpoints, allowedEndpoints, credentials, target, maxSessionMinutes } = config;
-  const { podUid, clock = systemClock, random = Math.random, environment = {} } = options;
+  const { region, endpoints, credentials, target, maxSessionMinutes } = config;
+  const { podUid, clock = systemClock, random = Math.random, environment = {}, allowedEndpoints = [] } = options;
   const policy: EndpointPolicy = { region, allowed: allowedEndpoints };
   const calls = {
     policy,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parsePortForward } from '../../../../src/contract/api/parse.ts';
+import { noPermissions } from '../../../../src/contract/permissions.ts';
 import { podPlacement, tunnelConfigOf } from '../../../../src/contract/tunnel-config-of.ts';
 import { silentLog } from '../../../../src/process/log.ts';
 import { ByteBudget } from '../../../../src/sidecar/base/byte-budget.ts';
@@ -15,8 +16,14 @@ async function opened(ssh: object): Promise<OpenedDriver> {
     spec: { ports: [{ port: 5432 }], ssh: { user: 'tunnel', bastions: [{ host: 'bastion' }], ...ssh } },
   });
   assert.ok(parsed.ok);
-  const config = tunnelConfigOf(parsed.value, podPlacement(parsed.value.spec, []));
-  const surroundings = { podUid: 'uid-1', log: silentLog(), budget: new ByteBudget(), environment: {} };
+  const config = tunnelConfigOf(parsed.value, podPlacement(parsed.value.spec));
+  const surroundings = {
+    podUid: 'uid-1',
+    log: silentLog(),
+    budget: new ByteBudget(),
+    environment: {},
+    permissions: noPermissions,
+  };
   const driver = await openDriver(config, surroundings);
   await driver.driver.close();
   return driver;

@@ -43,11 +43,11 @@ export async function setting(
       sessions: 1,
       maxSessionMinutes: 0,
       endpoints: { ssm: '', ssmmessages: '', sts: '', ecs: '' },
-      allowedEndpoints: [fake.origin.replace('ws:', 'http:')],
       ...config,
     },
     {
       destinations: [database],
+      allowedEndpoints: [fake.origin.replace('ws:', 'http:')],
       persistent: true,
       drainTimeoutMs: 30_000,
       reason: 'portforward/shop/orders-db/uid',

@@ -51,7 +51,6 @@ before(async () => {
     sessions: 1,
     maxSessionMinutes: 0,
     endpoints: { ssm: origin, ssmmessages: '', sts: '', ecs: '' },
-    allowedEndpoints: [origin],
   };
   api = createSsmApi({
     policy,

@@ -38,7 +38,6 @@ function identity(environment: Record<string, string>, config: Partial<SsmConfig
       sessions: 1,
       maxSessionMinutes: 0,
       endpoints: { ssm: '', ssmmessages: '', sts: fake.origin, ecs: '' },
-      allowedEndpoints: [fake.origin],
       ...config,
     },
     { policy, sessionName: 'portforward-uid', environment },

@@ -89,7 +89,6 @@ async function callEach(env: Record<string, string>): Promise<void> {
       sessions: 1,
       maxSessionMinutes: 0,
       endpoints: { ssm: '', ssmmessages: '', sts: aws.origin, ecs: '' },
-      allowedEndpoints: [],
     },
     { policy, sessionName: 'portforward-uid', environment: { ...env, ...web } },
   );
