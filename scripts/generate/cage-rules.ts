@@ -14,7 +14,7 @@ const caBundle = 'CA_BUNDLE';
 const memoryDirectory = '/run/portforward';
 
 /** CEL takes no literal of mixed types: each part is made dynamic. */
-export function celLiteral(value: unknown): string {
+function celLiteral(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map((item) => `dyn(${celLiteral(item)})`).join(', ')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const fields = Object.entries(value).filter(([, field]) => field !== undefined);
