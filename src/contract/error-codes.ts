@@ -128,6 +128,13 @@ export const errorCodes = {
     'The public key is not in authorized_keys, the user name is wrong, or the password changed.',
     'Correct spec.ssh.user or the Secret. A change of the Secret is tried at once.',
   ),
+  LoginRefused: code(
+    'bastion',
+    'transient',
+    'The bastion refuses credentials that it accepted before.',
+    'Its directory or metadata service is away, its authorized_keys are being rewritten, or access was withdrawn.',
+    'Wait: it is tried again for two minutes. If it stays, see AuthenticationFailed.',
+  ),
   LoginInterrupted: code(
     'bastion',
     'transient',

@@ -13,6 +13,9 @@ const sparse = { minMs: 1_500, maxMs: 15_000 };
  */
 const rateLimits: ReadonlySet<Code> = new Set(['BastionRefusing', 'LoginInterrupted', 'Throttled']);
 const rateLimitedMs = 5_000;
+/** A bastion that refuses credentials which it accepted before: it may ban an address that fails often, and pods share one. */
+const refusedFirstMs = 8_000;
+const refusedLaterMs = 15_000;
 /** Only a change by a person helps; the change of a mounted file is noticed without this timer. */
 const permanentMs = 60_000;
 /** While another session carries the clients there is no hurry. */
@@ -35,6 +38,8 @@ export class RetrySchedule {
   #delay = 0;
   /** An outage must not bring the next time forward (rate limits, permanent errors). */
   #firm = false;
+  /** The attempt before was refused with credentials that had worked. */
+  #isRefused = false;
   /** Only a missing twin or a better route waits for it. */
   #pausedUntil = 0;
 
@@ -59,6 +64,13 @@ export class RetrySchedule {
     this.#firm = error.permanent || isRateLimited;
     if (error.permanent) {
       this.#nextAt = now + permanentMs * (1 - 0.1 * this.#random());
+      return;
+    }
+    if (error.code === 'LoginRefused') {
+      const least = this.#isRefused ? refusedLaterMs : refusedFirstMs;
+      this.#isRefused = true;
+      this.#firm = true;
+      this.#nextAt = now + least * (1 + 0.1 * this.#random());
       return;
     }
     this.#delay = this.#nextDelay(now, otherSessionCarries);
@@ -113,6 +125,7 @@ export class RetrySchedule {
     this.#failingSince = undefined;
     this.#delay = 0;
     this.#firm = false;
+    this.#isRefused = false;
   }
 
   #isHeldBack(now: number): boolean {

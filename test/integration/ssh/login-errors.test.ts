@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { generateKey, type KeyPair, type Sshd, startSshd } from '../../../lab/private-network/sshd.ts';
 import type { Code } from '../../../src/contract/errors.ts';
+import { silentLog } from '../../../src/process/log.ts';
+import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
 
@@ -58,7 +60,7 @@ describe('a login that a real sshd', { timeout: 120_000 }, () => {
   test('refuses for the type of the key may do so for its type, which is named', async () => {
     await sshd.configure(['PubkeyAcceptedAlgorithms rsa-sha2-512']);
     secret = secretOf(key);
-    await refused('AuthenticationFailed', /permit keys of the type ssh-ed25519 there \(PubkeyAcceptedAlgorithms\)/);
+    await refused('AuthenticationFailed', /see its PubkeyAcceptedAlgorithms for ssh-ed25519/);
   });
 
   test('refuses for the size of the RSA key names it', async () => {
@@ -134,4 +136,29 @@ describe('a login that a real sshd', { timeout: 120_000 }, () => {
     await assert.rejects(dial, { code: 'ForwardingProhibited', message: /lacks permit-port-forwarding/ });
     await session.close();
   });
+});
+
+test('a bastion that refuses for a moment what it accepted before is asked again, once, after 8 s', {
+  timeout: 60_000,
+}, async (t) => {
+  const sshd = await startSshd();
+  t.after(() => sshd.stop());
+  const key = await generateKey(sshd.directory);
+  sshd.authorize([key.publicKey]);
+  const secret = new SecretDirectory({ 'ssh-privatekey': key.privateKey, known_hosts: sshd.knownHosts() });
+  t.after(() => secret[Symbol.dispose]());
+  const driver = createSshDriver(sshConfig([hopTo(sshd, secret)]), { podUid: 'test', log: silentLog() });
+  t.after(() => driver.close());
+  const [route] = await driver.routes({ signal: AbortSignal.timeout(10_000) });
+  assert.ok(route);
+  const connect = () => driver.connect(route, { signal: AbortSignal.timeout(30_000), log: silentLog() });
+  await (await connect()).close();
+  sshd.authorize([]);
+  const seen = (): number => sshd.log().filter((line) => line.includes('Failed publickey')).length;
+  for (let attempt = 0; attempt < 5; attempt++) await assert.rejects(connect(), { code: 'LoginRefused' });
+  assert.equal(seen(), 1, 'sshd was asked once');
+  sshd.authorize([key.publicKey]);
+  // A changed Secret is no reason to wait.
+  secret.write({ known_hosts: `${sshd.knownHosts()}\n` });
+  await (await connect()).close();
 });

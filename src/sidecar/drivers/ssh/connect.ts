@@ -21,6 +21,10 @@ export interface HopCredentials {
   readonly trust: KnownHosts;
   /** Call it with the set that the hop accepted. */
   accepted(set: CredentialSet): void;
+  /** Call it before the login. @throws TunnelError LoginRefused if the hop refused lately and must not be asked yet. */
+  begin(): void;
+  /** Call it if the login failed; returns the error to report. */
+  failed(error: unknown): unknown;
 }
 
 export interface ConnectThroughOptions {
@@ -58,8 +62,23 @@ async function connectHop(
   role: HopRole,
   parent?: SshSession,
 ): Promise<SshSession> {
-  const { config, signal, budget, log } = options;
   const credentials = await options.credentialsFor(hop, role);
+  credentials.begin();
+  try {
+    return await logInTo(options, hop, role, credentials, parent);
+  } catch (error) {
+    throw credentials.failed(error);
+  }
+}
+
+async function logInTo(
+  options: ConnectThroughOptions,
+  hop: Hop,
+  role: HopRole,
+  credentials: HopCredentials,
+  parent: SshSession | undefined,
+): Promise<SshSession> {
+  const { config, signal, budget, log } = options;
   let reached = false;
   using limit = deadline(config.connectTimeoutSeconds * 1000, {
     signal,

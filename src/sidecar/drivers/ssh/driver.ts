@@ -11,6 +11,7 @@ import { CredentialsRecord, type OnOlder, refusedNow } from './credentials-recor
 import { type CredentialSet, CredentialStore } from './login/credentials.ts';
 import { joinKnownHosts } from './login/host-trust.ts';
 import { parseKnownHosts } from './login/known-hosts.ts';
+import { LoginPace } from './login-pace.ts';
 import { orderRoutes, type SshRoute } from './routes.ts';
 
 export type { SshRoute } from './routes.ts';
@@ -31,6 +32,7 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
   const stores = new Map<string, CredentialStore>();
   const unwatch = new Set<() => void>();
   const record = new CredentialsRecord(log);
+  const pace = new LoginPace();
 
   for (const { credentials } of [...config.jumpHosts, ...config.bastions]) {
     if (credentials === undefined || stores.has(credentials.directory)) continue;
@@ -45,13 +47,17 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
     }
     const id = `${hopName(role, hop)} ${hop.user}`;
     const sets = await usableSets(store, id, onOlder);
+    const login = pace.of(id, sets[0], store);
     return {
       sets,
       trust: joinKnownHosts([documentHosts, ...sets.slice(0, 1).map((one) => one.knownHosts)]),
       accepted(set) {
         if (set !== sets[0]) onOlder(refusedNow(hopName(role, hop), set.secretName));
         store.accept(id, set);
+        login.accepted();
       },
+      begin: () => login.begin(),
+      failed: (error) => login.failed(error),
     };
   };
 

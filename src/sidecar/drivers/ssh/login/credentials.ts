@@ -55,6 +55,11 @@ export class CredentialStore {
     return [...this.#accepted.values()].findLast(({ digest }) => digest !== current?.digest);
   }
 
+  /** True if this very content is what the hop accepted last. */
+  isAccepted(hop: string, credentials: CredentialSet | undefined): boolean {
+    return credentials !== undefined && this.#accepted.get(hop)?.digest === credentials.digest;
+  }
+
   /** Call it when a hop has accepted the set; `hop` is a stable name, unique within the config. */
   accept(hop: string, credentials: CredentialSet): void {
     this.#accepted.delete(hop);

@@ -33,13 +33,14 @@ export function authenticationError(
 ): TunnelError {
   const name = hopName(role, hop);
   if (login !== undefined && login.accepted.length > 0) return halfAccepted(name, hop, login, cause);
-  const notes = [
+  const known = [
     ...new Set(credentials.flatMap((one) => [...certificateNotes(one, hop.user), ...keyNotes(one, login)])),
     ...(login?.passwordWithheld === true ? ['its password was not sent, as its own known_hosts lacks the host'] : []),
   ];
+  const notes = known.length > 0 ? known : likelyCauses(credentials);
   return new TunnelError(
     'AuthenticationFailed',
-    `${name} does not accept user ${hop.user} with ${secretNames(credentials)}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}: correct the user, the Secret or authorized_keys${allowedTypes(credentials)}`,
+    `${name} does not accept user ${hop.user} with ${secretNames(credentials)}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}: correct the user, the Secret or authorized_keys`,
     { cause },
   );
 }
@@ -115,11 +116,9 @@ function rsaBits(blob: Buffer): number {
 }
 
 /** Older servers do not say which types of keys they take, so that a refusal for the type looks like any other. */
-function allowedTypes(credentials: readonly CredentialSet[]): string {
+function likelyCauses(credentials: readonly CredentialSet[]): string[] {
   const types = [...new Set(credentials.flatMap((one) => one.key?.type ?? []))];
-  return types.length === 0
-    ? ''
-    : `, or permit keys of the type ${types.join(' and ')} there (PubkeyAcceptedAlgorithms)`;
+  return types.length === 0 ? [] : [`if it knows the key, see its PubkeyAcceptedAlgorithms for ${types.join(' and ')}`];
 }
 
 function secretNames(credentials: readonly CredentialSet[]): string {
