@@ -68,6 +68,11 @@ export class EnsureChildren {
     return this.#access.deployment.applier.get(key);
   }
 
+  /** The Service as we last wrote or saw it. */
+  service(key: ObjectKey): Service | undefined {
+    return this.#access.service.applier.get(key);
+  }
+
   /** An object that cannot be written does not keep the others from being tried. @throws what is not an answer of the API server. */
   async ensure(children: Children, owner: StoredPortForward, signal: AbortSignal): Promise<EnsureResult> {
     const failures = new PassFailures(signal);

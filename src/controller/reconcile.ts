@@ -1,12 +1,15 @@
 // One reconcile pass: read caches, compute the desired objects, apply them, report status. The file to read first.
 // Level-based: takes only a key and writes nothing if nothing differs, so it may run at any time.
 // Neighbours: base/portforward.ts (validates), children/ (desired objects), ensure-children.ts (applies them), status/ (conditions).
+import { effectivePorts } from '../contract/api/effective.ts';
 import { TunnelError } from '../contract/errors.ts';
+import { destinationText } from '../contract/tunnel-config.ts';
 import { type Clock, systemClock } from '../process/clock.ts';
 import { classNameOf, type StoredPortForward, type ValidPortForward, validPortForward } from './base/portforward.ts';
 import type { TunnelSettings } from './base/settings.ts';
 import { templateOf } from './children/deployment.ts';
-import { desiredChildren } from './children/index.ts';
+import { withFormerPorts } from './children/former-ports.ts';
+import { type Children, desiredChildren } from './children/index.ts';
 import { childName } from './children/names.ts';
 import type { EnsureChildren, EnsureResult } from './ensure-children.ts';
 import { keyOf, nameOf, type ObjectKey } from './kube/base/object.ts';
@@ -53,7 +56,9 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
     const anyPodReady = pods.some(isReady);
     const wanted = desired(stored, settings.tunnel, anyPodReady);
     const ensured =
-      'refusal' in wanted ? nothingEnsured : await children.ensure(wanted.children, stored, context.signal);
+      'refusal' in wanted
+        ? nothingEnsured
+        : await children.ensure(keepFormerPorts(wanted, stored, pods, children), stored, context.signal);
 
     const deployment = children.deployment(deploymentKey);
     const tunnels = observe(pods, deployment === undefined ? undefined : templateOf(deployment), reader);
@@ -77,8 +82,13 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
   };
 }
 
+interface Accepted {
+  readonly portForward: ValidPortForward;
+  readonly children: Children;
+}
+
 type Wanted =
-  | { readonly portForward: ValidPortForward; readonly children: ReturnType<typeof desiredChildren> }
+  | Accepted
   | { readonly portForward: ValidPortForward | undefined; readonly refusal: { reason: string; message: string } };
 
 const nothingEnsured: EnsureResult = {
@@ -98,6 +108,26 @@ function desired(stored: StoredPortForward, settings: TunnelSettings, anyPodRead
     if (!(error instanceof TunnelError)) throw error;
     return { portForward, refusal: { reason: error.code, message: error.message } };
   }
+}
+
+/** While only pods of an earlier template are ready, the ports that they serve stay. */
+function keepFormerPorts(
+  { portForward, children: wanted }: Accepted,
+  { status }: StoredPortForward,
+  pods: readonly Pod[],
+  children: Pick<EnsureChildren, 'service'>,
+): Children {
+  const template = templateOf(wanted.deployment);
+  const readyPods = pods.filter(isReady);
+  if (readyPods.length === 0 || readyPods.some((pod) => templateOf(pod) === template)) return wanted;
+  const destinations = new Map(
+    effectivePorts(portForward.spec).map(({ name, destination }) => [name, destinationText(destination)]),
+  );
+  return withFormerPorts(
+    wanted,
+    children.service(keyOf(wanted.service.metadata)),
+    (name) => status?.ports?.some((port) => port.name === name && port.destination === destinations.get(name)) === true,
+  );
 }
 
 /** The tunnels that count: not those of pods being deleted, and those of ended pods only while there is no other. */

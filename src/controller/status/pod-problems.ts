@@ -79,7 +79,23 @@ export function podProblem(pod: Pod): Problem | undefined {
   return undefined;
 }
 
+/** The last line that a person can read. Of our own log, which the kubelet passes on in JSON, only an error says why the process ended. */
 function lastLine(text: string | undefined): string {
-  const line = text?.trim().split('\n').at(-1) ?? '';
+  const lines = text?.trim().split('\n').toReversed() ?? [];
+  const line = lines.map(readable).find((each) => each !== '') ?? '';
   return line === '' ? '' : `: ${line.slice(0, 300)}`;
+}
+
+function readable(line: string): string {
+  // The kubelet keeps the end of a log: its first line may be half of one.
+  if (!line.startsWith('{')) return line.endsWith('}') && line.includes('"msg":') ? '' : line.trim();
+  try {
+    const { level, message, msg, error } = JSON.parse(line) as Record<string, unknown>;
+    if (level !== 'error') return '';
+    const cause = typeof error === 'object' && error !== null && 'message' in error ? error.message : undefined;
+    const told = [message, cause, msg].find((each) => typeof each === 'string');
+    return typeof told === 'string' ? told : '';
+  } catch {
+    return '';
+  }
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { StoredPortForward } from '../../../src/controller/base/portforward.ts';
-import { appliedAnnotation } from '../../../src/controller/children/names.ts';
+import { appliedAnnotation, templateAnnotation } from '../../../src/controller/children/names.ts';
 import { type ChildAccess, EnsureChildren, ownerIndex } from '../../../src/controller/ensure-children.ts';
 import { Applier } from '../../../src/controller/kube/apply/apply.ts';
 import { ApiError } from '../../../src/controller/kube/base/api-error.ts';
@@ -16,6 +16,7 @@ import {
 import {
   type Deployment,
   deployments,
+  type NetworkPolicy,
   networkPolicies,
   type Pod,
   podDisruptionBudgets,
@@ -148,7 +149,14 @@ function rig(spec: Parameters<typeof portForward>[0] = {}) {
       for (const name of names) readings.set(name, { status: carrying, unreadable: undefined });
     },
     names: (kind: string) => [...(stores.get(kind)?.values() ?? [])].map(({ metadata }) => metadata.name),
+    /** That pod was made from the template of the present Deployment. */
+    madeFromPresent: (name: string) => {
+      const live = stores.get('Deployment')?.get('shop/pf-orders-db') as Deployment;
+      const template = live.spec?.template.metadata?.annotations?.[templateAnnotation];
+      pods = pods.map((each) => (each.metadata.name === name ? pod(readyStatus, name, template) : each));
+    },
     service: () => stores.get('Service')?.get(key) as Service | undefined,
+    policy: () => stores.get('NetworkPolicy')?.get('shop/pf-orders-db') as NetworkPolicy | undefined,
     deployment: () => stores.get('Deployment')?.get('shop/pf-orders-db') as Deployment | undefined,
     vanish: (kind: string) => stores.get(kind)?.delete('shop/pf-orders-db'),
     /** What Kubernetes says of the Deployment; the generation is the present one. */
@@ -349,6 +357,57 @@ test('an edit that meets a change of the leader changes no status before the pod
     world.events.map(({ reason }) => reason),
     ['Ready'],
   );
+});
+
+test('a port edit keeps the old port until a pod of the new template is ready', async () => {
+  const world = rig({ replicas: 1 });
+  const port = (number: number, more: object = {}) => ({
+    ports: [{ port: number, destinationHost: 'orders.db.internal', destinationPort: 5432, ...more }],
+    replicas: 1,
+  });
+  const served = () => world.service()?.spec?.ports?.map((each) => `${each.port} ${each.name} ${each.targetPort}`);
+  world.edit(port(5432, { name: 'postgres' }));
+  world.runs('old');
+  await world.pass();
+  world.edit(port(6432, { name: 'postgres' }));
+  await world.pass();
+  assert.deepEqual(served(), ['5432 former-5432 postgres', '6432 postgres postgres'], 'another number');
+  await world.pass();
+  assert.deepEqual(served()?.length, 2, 'and in the next pass');
+  world.runs('old', 'new');
+  world.madeFromPresent('new');
+  await world.pass();
+  assert.deepEqual(served(), ['6432 postgres postgres']);
+});
+
+test('a port edit without names keeps the old port, and admits its clients', async () => {
+  const world = rig({ replicas: 1, ports: [{ port: 5432, destinationHost: 'orders.db.internal' }] });
+  world.runs('old');
+  await world.pass();
+  world.edit({ replicas: 1, ports: [{ port: 6432, destinationHost: 'orders.db.internal' }] });
+  await world.pass();
+  assert.deepEqual(
+    world.service()?.spec?.ports?.map((each) => `${each.port} ${each.targetPort}`),
+    ['5432 p5432', '6432 p6432'],
+  );
+  assert.deepEqual(
+    world.policy()?.spec?.ingress?.[0]?.ports?.map((each) => each.port),
+    ['p6432', 'p5432'],
+  );
+});
+
+test('an old port is not kept where it would lead to another destination, nor when no pod is ready', async () => {
+  const world = rig({ replicas: 1 });
+  const ports = () => world.service()?.spec?.ports?.map((each) => each.port);
+  world.runs('old');
+  await world.pass();
+  world.edit({ replicas: 1, ports: [{ port: 6432, name: 'postgres', destinationHost: 'other.db.internal' }] });
+  await world.pass();
+  assert.deepEqual(ports(), [6432]);
+  world.edit({ replicas: 1, ports: [{ port: 7432, name: 'postgres', destinationHost: 'other.db.internal' }] });
+  world.runs();
+  await world.pass();
+  assert.deepEqual(ports(), [7432]);
 });
 
 test('a tunnel that was not ready is told of at once', async () => {

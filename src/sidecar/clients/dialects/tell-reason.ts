@@ -25,13 +25,24 @@ const lingerMs = 2_000;
 /** More than any first message of these protocols needs; PostgreSQL itself allows 10,000. */
 const maxReceived = 16 * 1024;
 const maxReasonLength = 200;
+const prefix = 'portforward: ';
 
 /** The sentence of an error for clients: printable ASCII, at most 200 characters, always with the code. */
 export function reasonOf(error: TunnelError): string {
   const code = ` (${error.code})`;
-  const sentence = `portforward: ${error.message}`.replaceAll('’', "'").replaceAll(/[^\x20-\x7e]+/g, '?');
-  const room = maxReasonLength - code.length;
-  return `${sentence.length <= room ? sentence : `${sentence.slice(0, room - 3)}...`}${code}`;
+  const sentence = `${prefix}${error.message}`.replaceAll('’', "'").replaceAll(/[^\x20-\x7e]+/g, '?');
+  return `${cutAtClause(sentence, maxReasonLength - code.length)}${code}`;
+}
+
+/** Whole clauses, as many as there is room for; if not even the first fits, whole words. */
+function cutAtClause(text: string, room: number): string {
+  if (text.length <= room) return text;
+  const part = text.slice(0, room - 3);
+  const clause = Math.max(...['; ', '. ', ': '].map((end) => part.lastIndexOf(end)));
+  // The colon after our own name ends no clause.
+  if (clause > prefix.length) return part.slice(0, clause);
+  const word = part.lastIndexOf(' ');
+  return `${part.slice(0, word > prefix.length ? word : part.length)}...`;
 }
 
 /** Tells the client the reason in its protocol and hangs up; a reset if the protocol has no message for it. Resolves when the client is gone. */

@@ -138,6 +138,17 @@ test('a reason is printable ASCII of at most 200 characters, with the code', () 
   assert.equal(reasonOf(new TunnelError('ServiceFailed', 'AWS’s own')), "portforward: AWS's own (ServiceFailed)");
 });
 
+test('a sentence that is too long for a client ends after a whole clause, or at least after a whole word', () => {
+  const timeout = 'bastion-a.private.example.com:22 does not answer within 10 s: let the tunnel’s address reach it';
+  const both = `${timeout}; ${timeout.replace('bastion-a', 'bastion-b')}`;
+  assert.equal(
+    reasonOf(new TunnelError('BastionTimeout', both)),
+    "portforward: bastion-a.private.example.com:22 does not answer within 10 s: let the tunnel's address reach it (BastionTimeout)",
+  );
+  const words = 'word '.repeat(60).trim();
+  assert.match(reasonOf(new TunnelError('BastionLost', words)), /^portforward: (word )*word\.\.\. \(BastionLost\)$/);
+});
+
 /** What a client hears that says `words` and then waits. */
 async function heard(protocol: AppProtocol, words: string): Promise<string> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket: Socket) => {
