@@ -38,9 +38,9 @@ export function reasonOf(error: TunnelError): string {
 function cutAtClause(text: string, room: number): string {
   if (text.length <= room) return text;
   const part = text.slice(0, room - 3);
-  const clause = Math.max(...['; ', '. ', ': '].map((end) => part.lastIndexOf(end)));
-  // The colon after our own name ends no clause.
-  if (clause > prefix.length) return part.slice(0, clause);
+  const after = (ends: readonly string[]): number => Math.max(...ends.map((end) => part.lastIndexOf(end)));
+  // The remedy follows a colon: half a remedy is worth less than a whole sentence. The colon after our own name ends no clause.
+  for (const clause of [after(['; ', '. ']), after([': '])]) if (clause > prefix.length) return part.slice(0, clause);
   const word = part.lastIndexOf(' ');
   return `${part.slice(0, word > prefix.length ? word : part.length)}...`;
 }
