@@ -42,7 +42,8 @@ export const host = () =>
 
 /** A user's name at a bastion. */
 export const userName = () =>
-  withRules(text(64, 1), [
+  // Access proxies put target and user into the name: Warpgate, JumpServer, CyberArk.
+  withRules(text(256, 1), [
     matches(/^[^-]/, 'a user must not begin with a dash'),
     matches(/^[!-~]+$/, 'a user is made of printable ASCII characters without spaces'),
   ]);

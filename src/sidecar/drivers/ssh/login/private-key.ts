@@ -11,8 +11,33 @@ export interface KeyProblem {
   readonly detail: string;
 }
 
+/**
+ * The first private key of a text, as OpenSSH finds it: without parameters or comments before it, a public key or certificate behind it,
+ * and blanks around its lines. The whole text if there is none.
+ */
+function privateKeyBlock(text: string): string {
+  const lines = text.split(/\r?\n/).map((line) => line.trim());
+  const begin = lines.findIndex((line) => /^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----$/.test(line));
+  const end = lines.indexOf(lines[begin]?.replace('BEGIN', 'END') ?? '', begin);
+  return `${(begin === -1 || end === -1 ? lines : lines.slice(begin, end + 1)).join('\n').trim()}\n`;
+}
+
+/** What a text looks like that OpenSSH refuses too; undefined if it looks like no known mistake. */
+function likelyMistake(text: string): string | undefined {
+  if (/-\0-\0-\0/.test(text)) return 'is text in UTF-16 (save it as UTF-8)';
+  if (/-----BEGIN [A-Z0-9 ]+-----\\n/.test(text))
+    return 'has a backslash and an n where its lines end (store real line ends)';
+  if (/-----BEGIN [A-Z0-9 ]+----- +[A-Za-z0-9+/=]/.test(text))
+    return 'has blanks where its lines end (store real line ends)';
+  if (/^[A-Za-z0-9+/=\s]+$/.test(text) && Buffer.from(text, 'base64').includes('PRIVATE KEY-----')) {
+    return 'is base64 of a key (encode it once only, or use stringData)';
+  }
+  return undefined;
+}
+
 /** True if a passphrase is needed; also false for a text that is not a private key. */
-export function isEncrypted(text: string): boolean {
+export function isEncrypted(whole: string): boolean {
+  const text = privateKeyBlock(whole);
   if (/ENCRYPTED/.test(text)) return true;
   const body = /-----BEGIN OPENSSH PRIVATE KEY-----([\s\S]+?)-----END/.exec(text)?.[1];
   if (body === undefined) return false;
@@ -25,7 +50,9 @@ export function isEncrypted(text: string): boolean {
 
 /** The key, ready to sign. */
 export function parsePrivateKey(text: string, passphrase?: string): ParsedKey | KeyProblem {
-  const trimmed = `${text.replaceAll('\r\n', '\n').trim()}\n`;
+  const mistake = likelyMistake(text);
+  if (mistake !== undefined) return { problem: 'key', detail: mistake };
+  const trimmed = privateKeyBlock(text);
   if (trimmed.startsWith('PuTTY-User-Key-File')) {
     return { problem: 'key', detail: 'is in PuTTY’s format (convert it with puttygen -O private-openssh)' };
   }
