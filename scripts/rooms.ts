@@ -20,8 +20,8 @@ const controllerGround = [...ground, `${kube}/base`, `${controller}/base`];
 
 /** Folder → the other folders that its files may import. A folder may always import from itself. */
 export const rooms: Readonly<Record<string, readonly string[]>> = {
-  // The executable: subcommands, nothing else.
-  src: ['src/cli'],
+  // The executable: subcommands, and the first thing that every process does.
+  src: ['src/cli', 'src/process'],
   'src/cli': [
     ...ground,
     controller,

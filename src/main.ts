@@ -1,5 +1,7 @@
 // The one executable: each command loads only its own code, so that a tunnel pod never holds the Kubernetes client in memory, and the
 // controller never ssh. Neighbours: cli/, one file for each command.
+// First of all: what is imported later takes a while to load.
+import './process/early-signals.ts';
 import { Command, CommanderError, Option } from 'commander';
 import { isUsageError } from './cli/usage-error.ts';
 

@@ -1,6 +1,7 @@
 // Runs a process from start to exit: the only file that listens to the signals of the operating system and ends the process.
 // Neighbours: the subcommands of src/cli/ that keep running call it once; everything below them gets an AbortSignal instead.
 import { sleep } from './clock.ts';
+import { heardEarly } from './early-signals.ts';
 import type { ProcessLog } from './log.ts';
 
 export interface RunOptions {
@@ -28,7 +29,7 @@ const signalNumbers = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 /**
  * Calls `main` and ends the process when it does: 0 if it resolved, or rejected because it was asked to stop; else the
  * error is logged and its code used. SIGTERM, SIGINT and SIGHUP abort `main`'s signal; a second one exits at once with 128 + its
- * number. An unhandled rejection or exception is logged and exits with 1: state after it cannot be trusted.
+ * number. SIGTERM counts from the first import of main.ts on. An unhandled rejection or exception is logged and exits with 1: state after it cannot be trusted.
  */
 export async function run(main: (signal: AbortSignal) => Promise<void>, options: RunOptions): Promise<never> {
   const { log, exitCodeOf = () => 1, stopDeadlineMs } = options;
@@ -58,6 +59,7 @@ export async function run(main: (signal: AbortSignal) => Promise<void>, options:
     exit(1);
   };
   for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => onSignal(name));
+  if (heardEarly()) onSignal('SIGTERM');
   process.on('unhandledRejection', onBug('unhandled rejection'));
   process.on('uncaughtException', onBug('uncaught exception'));
 

@@ -52,6 +52,31 @@ test('SIGTERM, SIGINT and SIGHUP abort the signal, and a main that rejects with 
   }
 });
 
+test('a SIGTERM that comes while the process still loads its modules is heard', async () => {
+  const early = new URL('../../../src/process/early-signals.ts', import.meta.url).href;
+  const { code, output } = await start(`
+    const { listenEarly } = await import('${early}?bundle=main');
+    listenEarly('sidecar');
+    process.kill(process.pid, 'SIGTERM');
+    await sleep(50);
+    await run(async (signal) => { log.info({ aborted: signal.aborted }, 'up'); await sleep(60_000, { signal }); }, { log });
+  `).ended;
+  assert.equal(code, 0);
+  assert.match(output, /"aborted":true/);
+});
+
+test('other commands end by SIGTERM as always', async () => {
+  const early = new URL('../../../src/process/early-signals.ts', import.meta.url).href;
+  const { child, ended } = start(`
+    const { listenEarly } = await import('${early}');
+    listenEarly('check');
+    process.kill(process.pid, 'SIGTERM');
+    await sleep(60_000);
+  `);
+  await ended;
+  assert.equal(child.signalCode, 'SIGTERM');
+});
+
 test('a main that fails while it stops is still an error', async () => {
   const { child, line, ended } = start(
     `await run(async (signal) => { log.info('up'); await sleep(60_000, { signal }).catch(() => { throw new Error('drain failed'); }); }, { log });`,
