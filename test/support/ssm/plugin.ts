@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SSMClient, StartSessionCommand } from '@aws-sdk/client-ssm';
 import { defined } from '../../../src/contract/defined.ts';
-import { goProgram } from './go-program.ts';
+import { goProgram } from '../go-program.ts';
 import type { SessionManager } from './session-manager.ts';
 
 export interface PluginTarget {

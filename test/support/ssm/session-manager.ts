@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { Agent, fetch } from 'undici';
-import { goProgram } from './go-program.ts';
+import { goProgram } from '../go-program.ts';
 
 /** Switches of the service; service/switches.go says what each does. */
 export interface Switches {

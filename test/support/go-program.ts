@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { cacheDirectory } from '../../../lab/base/places.ts';
-import { withLock } from '../../../lab/process/lock.ts';
-import { findGo, goBuild } from '../../../lab/programs/go.ts';
+import { cacheDirectory } from '../../lab/base/places.ts';
+import { withLock } from '../../lab/process/lock.ts';
+import { findGo, goBuild } from '../../lab/programs/go.ts';
 
 export interface GoProgram {
   readonly name: string;
