@@ -9,6 +9,9 @@ ARG BASE_IMAGE=gcr.io/distroless/nodejs24-debian13:nonroot
 # The release that the tests run on, with its headers and a C++ compiler for ssh2's native crypto.
 ARG BUILD_IMAGE=docker.io/library/node:24.21.0-trixie
 
+# The Go that builds the helper of the fly driver, for the architecture of the image.
+ARG GO_IMAGE=docker.io/library/golang:1.26.6-trixie
+
 FROM ${BASE_IMAGE} AS runtime
 LABEL org.opencontainers.image.title="portforward" \
       org.opencontainers.image.description="Kubernetes operator: tunnels to private databases, each behind a Service" \
@@ -26,16 +29,25 @@ FROM runtime AS prebuilt
 COPY dist/ /app/
 RUN ["node", "/app/portforward.cjs", "version", "--check-crypto"]
 
+FROM ${GO_IMAGE} AS fly-helper
+ARG TARGETARCH
+WORKDIR /source
+COPY src/sidecar/drivers/fly/helper/ ./
+ENV CGO_ENABLED=0 GOFLAGS="-buildvcs=false -mod=readonly"
+RUN GOARCH=${TARGETARCH} go build -trimpath -ldflags="-s -w -buildid=" -o /portforward-fly-helper .
+
 FROM ${BUILD_IMAGE} AS compiled
 WORKDIR /source
 COPY package.json package-lock.json ./
 COPY scripts/ scripts/
+COPY lab/ lab/
 COPY src/ src/
-RUN ["node", "scripts/run.mjs", "scripts/build.ts"]
+RUN ["node", "scripts/run.mjs", "scripts/build.ts", "--without-fly"]
 # 8 MB that nothing reads at run time; a release has them beside the image.
 RUN find dist -name '*.map' -delete
 
 FROM runtime
 COPY --from=compiled /source/dist/ /app/
+COPY --from=fly-helper /portforward-fly-helper /app/
 # A missing or mismatched native binding makes ssh slow without a word; here it fails the build.
 RUN ["node", "/app/portforward.cjs", "version", "--check-crypto"]

@@ -1,6 +1,6 @@
 // Sources → dist/: CommonJS bundles that run without node_modules (an ESM bundle of ssh2 dies on __dirname), one for the command line,
 // one for each part that it loads and one for the packages that few tunnels need, so that a process reads only what it runs. ssh2's native crypto lies beside them.
-// `--output DIR` puts them elsewhere.
+// So does the helper of the fly driver, where there is a Go to build it with. `--output DIR` puts all of it elsewhere.
 // Neighbours: src/main.ts (names the parts by its lazy imports), Dockerfile (takes dist/ as it is), build/bundling.ts (options for esbuild).
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, globSync, renameSync, rmSync } from 'node:fs';
@@ -8,9 +8,16 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { bundling, onlyEnglish } from './build/bundling.ts';
+import { buildFlyHelper, helperName } from './build/fly-helper.ts';
 
 const root = join(import.meta.dirname, '..');
-const { values } = parseArgs({ options: { output: { type: 'string', default: join(root, 'dist') } } });
+const { values } = parseArgs({
+  options: {
+    output: { type: 'string', default: join(root, 'dist') },
+    /** The Dockerfile builds the fly driver's helper in a stage of its own. */
+    'without-fly': { type: 'boolean', default: false },
+  },
+});
 const output = resolve(values.output);
 // Built beside and then put in its place, so that nobody ever finds half of it.
 const workshop = join(root, `dist.${process.pid}`);
@@ -88,6 +95,7 @@ try {
     entryNames: 'libraries',
   });
 
+  const helper = values['without-fly'] ? false : await withFlyHelper();
   // A bundle without its native crypto works, slowly and without a word: so it is asked.
   const ask = [join(workshop, 'portforward.cjs'), 'version', '--check-crypto'];
   const { status, stdout, stderr } = spawnSync(process.execPath, ask, { encoding: 'utf8' });
@@ -103,9 +111,21 @@ try {
     if (dirname(output) === root) renameSync(workshop, output);
     // Another folder may be on another file system.
     else cpSync(workshop, output, { recursive: true });
-    const names = [...parts.keys(), 'libraries'].map((name) => `${name}.cjs`);
+    const names = [...[...parts.keys(), 'libraries'].map((name) => `${name}.cjs`), ...(helper ? [helperName] : [])];
     console.log(`${basename(output)}/: portforward.cjs, ${names.join(', ')}`);
   }
 } finally {
   rmSync(workshop, { recursive: true, force: true });
+}
+
+/** False where there is no Go to build it with: everything but spec.fly works without it. */
+async function withFlyHelper(): Promise<boolean> {
+  try {
+    await buildFlyHelper(workshop, { log: (line) => console.log(line) });
+    return true;
+  } catch (error) {
+    const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
+    console.error(`fly is left out, so tunnels with spec.fly report HelperMissing: ${reason}`);
+    return false;
+  }
 }

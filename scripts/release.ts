@@ -20,12 +20,13 @@ import { command } from '../lab/process/command.ts';
 import { runScript } from '../lab/process/script.ts';
 import { findHelm } from '../lab/programs/find-program.ts';
 import { ensurePrograms } from '../lab/programs/programs.ts';
+import { buildFlyHelper } from './build/fly-helper.ts';
 import { type Architecture, architectures } from './release/architectures.ts';
 import { gzipped, writeTar } from './release/archive.ts';
 import { type BaseImage, readBase } from './release/base-image.ts';
 import { billOfMaterials } from './release/bill-of-materials.ts';
 import { writeChartArtifact, writeChartPackage } from './release/chart.ts';
-import { writeImage } from './release/image.ts';
+import { type ImageParts, writeImage } from './release/image.ts';
 import { nativeCrypto } from './release/native-crypto.ts';
 import { writeNodeBundle } from './release/node-bundle.ts';
 import { npmPackage } from './release/npm-packages.ts';
@@ -125,8 +126,11 @@ async function fill(folder: string, order: Order, work: string, signal: AbortSig
     x64: await nativeCrypto(architectures[0]),
     arm64: await nativeCrypto(architectures[1]),
   }));
+  const flyHelper = await doing('compile the fly helper', () => flyHelpers(work, signal));
   const inside = [
-    ...(await doing('write the image', () => writeImageArchive(order, place, base, crypto))),
+    ...(await doing('write the image', () =>
+      writeImageArchive(order, place, base, { nativeCrypto: crypto, flyHelper }),
+    )),
     await doing('package the chart', () => writeChart(order, place)),
   ];
   await doing('make the laptop’s files', () => writeLaptop(order, place, crypto, signal));
@@ -135,7 +139,7 @@ async function fill(folder: string, order: Order, work: string, signal: AbortSig
 
 /** @throws Refused where what was built tells another version than the release has. */
 async function bundle({ version }: Order, bundles: string, signal: AbortSignal): Promise<void> {
-  await command(process.execPath, ['scripts/build.ts', '--output', bundles], { cwd: root, signal });
+  await command(process.execPath, ['scripts/build.ts', '--without-fly', '--output', bundles], { cwd: root, signal });
   const said = await command(process.execPath, [join(bundles, 'portforward.cjs'), 'version']);
   if (!said.startsWith(`portforward ${version},`)) throw new Refused(`the command says "${said.trim()}" of itself`);
 }
@@ -149,18 +153,26 @@ interface Place {
 
 type NativeCrypto = Readonly<Record<Architecture['node'], string>>;
 
+/** By Go's own names, which OCI shares, each in a folder of its own. */
+async function flyHelpers(work: string, signal: AbortSignal): Promise<ImageParts['flyHelper']> {
+  const [x64, arm64] = architectures;
+  const one = async ({ oci }: Architecture): Promise<string> =>
+    await buildFlyHelper(join(work, `fly-${oci}`), { log, architecture: oci, signal });
+  return { x64: await one(x64), arm64: await one(arm64) };
+}
+
 /** Returns what is inside, for DIGESTS and the provenance. */
 async function writeImageArchive(
   order: Order,
   place: Place,
   base: BaseImage,
-  crypto: NativeCrypto,
+  compiled: Pick<ImageParts, 'nativeCrypto' | 'flyHelper'>,
 ): Promise<Subject[]> {
   const { version, epoch, commit: revision } = order;
   const { bundles, work } = place;
   const directory = join(work, 'image');
   const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8');
-  const parts = { version, revision, epoch, base, bundles, nativeCrypto: crypto, dockerfile };
+  const parts = { version, revision, epoch, base, bundles, ...compiled, dockerfile };
   const { index, manifests } = await writeImage(directory, parts, work);
   await writeTar(join(place.folder, `portforward-image-${version}.oci.tar`), { directory, epoch });
   return [

@@ -9,6 +9,7 @@ const ground = [...contract, 'src/process'];
 const sidecar = 'src/sidecar';
 const ssh = `${sidecar}/drivers/ssh`;
 const ssm = `${sidecar}/drivers/ssm`;
+const fly = `${sidecar}/drivers/fly`;
 const controller = 'src/controller';
 const kube = `${controller}/kube`;
 
@@ -49,7 +50,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   [`${sidecar}/clients/dialects`]: [...contract, `${sidecar}/base`],
   [`${sidecar}/health`]: [...ground, `${sidecar}/base`, `${sidecar}/tunnel`],
   [`${sidecar}/tunnel`]: [...ground, `${sidecar}/base`],
-  [`${sidecar}/drivers`]: [...driverGround, ssh, `${ssh}/base`, ssm],
+  [`${sidecar}/drivers`]: [...driverGround, ssh, `${ssh}/base`, ssm, fly],
   [ssh]: [...driverGround, `${ssh}/login`, `${ssh}/channels`, `${ssh}/base`],
   [`${ssh}/login`]: [...driverGround, `${ssh}/base`],
   [`${ssh}/channels`]: [...driverGround, `${ssh}/base`],
@@ -60,6 +61,9 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   [`${ssm}/channel`]: [...ssmGround, `${ssm}/aws`],
   [`${ssm}/aws`]: ssmGround,
   [`${ssm}/base`]: driverGround,
+  [fly]: [...driverGround, `${fly}/api`, `${fly}/helper`],
+  [`${fly}/api`]: driverGround,
+  [`${fly}/helper`]: driverGround,
   [`${sidecar}/base`]: ground,
 
   // PortForward → objects → status.

@@ -3,7 +3,14 @@
 // Neighbours: chart-rules.ts (puts them into the chart), src/controller/children/ (the source), helm/templates/admission-*.yaml (use them).
 import { apiVersion, kind } from '../../src/contract/api/names.ts';
 import { awsEndpointOption, insecureHostKeysOption, nodeRoleOption } from '../../src/contract/permissions.ts';
-import { adminPort, adminPortName, configVariable, containerName, logLevelVariable } from '../../src/contract/pod.ts';
+import {
+  adminPort,
+  adminPortName,
+  configVariable,
+  containerName,
+  logLevelVariable,
+  memoryDirectory,
+} from '../../src/contract/pod.ts';
 import { secretKeys } from '../../src/contract/secret-keys.ts';
 import { validPortForward } from '../../src/controller/base/portforward.ts';
 import { readSettings } from '../../src/controller/base/settings.ts';
@@ -11,7 +18,6 @@ import { desiredChildren } from '../../src/controller/children/index.ts';
 import { commonLabels, nameLabel } from '../../src/controller/children/names.ts';
 
 const caBundle = 'CA_BUNDLE';
-const memoryDirectory = '/run/portforward';
 
 /** CEL takes no literal of mixed types: each part is made dynamic. */
 function celLiteral(value: unknown): string {

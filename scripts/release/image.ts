@@ -3,6 +3,7 @@
 // Neighbours: base-image.ts, native-crypto.ts (what goes in), dockerfile.ts (how it runs).
 import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { helperName } from '../build/fly-helper.ts';
 import { type Architecture, architectures } from './architectures.ts';
 import { gzipped, writeTar } from './archive.ts';
 import type { BaseImage } from './base-image.ts';
@@ -18,6 +19,8 @@ export interface ImageParts {
   readonly bundles: string;
   /** ssh2's native crypto of each architecture, by Node's name of it. */
   readonly nativeCrypto: Readonly<Record<Architecture['node'], string>>;
+  /** The fly driver's helper of each architecture. */
+  readonly flyHelper: Readonly<Record<Architecture['node'], string>>;
   readonly dockerfile: string;
 }
 
@@ -71,6 +74,7 @@ async function writePlatform(
   mkdirSync(app);
   cpSync(parts.bundles, app, { recursive: true, filter: (file) => !file.endsWith('.map') });
   cpSync(parts.nativeCrypto[architecture.node], join(app, 'sshcrypto.node'));
+  cpSync(parts.flyHelper[architecture.node], join(app, helperName));
   await writeTar(tar, { directory: app, epoch: parts.epoch, prefix: 'app/' });
   const layer = layout.add(gzipped(tar), mediaType.layer);
 

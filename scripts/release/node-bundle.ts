@@ -33,6 +33,7 @@ Install:      npm install --global portforward-${version}-node.tgz      (asks no
 or unpack it: tar -xzf portforward-${version}-node.tgz, then: node package/bin/portforward.cjs version
 
 It has no native parts: ssh runs on JavaScript code, which is slower than that of the Linux files.
+spec.fly needs the image, or a build from the sources.
 `;
 
 /** Writes the archive into `file`. */
@@ -42,7 +43,7 @@ export async function writeNodeBundle(
 ): Promise<void> {
   const folder = join(work, 'node-bundle');
   mkdirSync(join(folder, 'bin'), { recursive: true });
-  cpSync(bundles, join(folder, 'lib'), { recursive: true, filter: (name) => !/\.(?:map|node)$/.test(name) });
+  cpSync(bundles, join(folder, 'lib'), { recursive: true, filter: (name) => !/\.(?:map|node)$|-helper$/.test(name) });
   writeFileSync(join(folder, 'bin', 'portforward.cjs'), start, { mode: 0o755 });
   writeFileSync(join(folder, 'README.txt'), readme(version));
   copyFileSync(licence, join(folder, 'LICENSE'));

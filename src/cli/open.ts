@@ -148,6 +148,7 @@ async function prepare(
     {
       directoryOf: (name) => secrets.get(name)?.directory ?? '',
       listenPortOf: (port) => ports.get(port) ?? port,
+      memoryDirectory: '',
     },
   );
   return { config, secrets };

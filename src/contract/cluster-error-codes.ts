@@ -11,13 +11,6 @@ export const clusterErrorCodes = {
     'It was stored before a rule was tightened, or the CRD is older than the operator.',
     'Correct the field that the message names and apply the document again.',
   ),
-  DriverNotAvailable: code(
-    'document',
-    'permanent',
-    'This version of the operator has no driver for the chosen block.',
-    'The document uses fly with an operator that does not carry that driver yet.',
-    'Use ssh or ssm, or upgrade the operator.',
-  ),
   ConfigTooLarge: code(
     'document',
     'permanent',

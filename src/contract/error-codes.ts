@@ -4,6 +4,7 @@
 // Neighbours: errors.ts makes errors of the codes, scripts/generate/errors-page.ts makes docs/errors.md of them.
 import { clusterErrorCodes } from './cluster-error-codes.ts';
 import { code, type ErrorCode } from './error-code.ts';
+import { flyErrorCodes } from './fly-error-codes.ts';
 import { ssmErrorCodes } from './ssm-error-codes.ts';
 
 /** Every code, in the order of the walk from the document to the destination; at the end, what clients meet without a session or without room. */
@@ -150,6 +151,7 @@ export const errorCodes = {
     'Report it, with the log of the pod.',
   ),
   ...ssmErrorCodes,
+  ...flyErrorCodes,
   ForwardingProhibited: code(
     'destination',
     'permanent',

@@ -21,6 +21,9 @@ export const containerName = 'tunnel';
 /** Where the Secret of that name is mounted; only the documented keys are projected. */
 export const secretDirectory = (secretName: string): string => `/etc/portforward/secrets/${secretName}`;
 
+/** A volume in memory, only in pods whose driver needs one: it outlives the process but not the pod. */
+export const memoryDirectory = '/run/portforward';
+
 /** The largest tunnel config that is put into the environment: the kernel refuses one string of 128 KiB or more (E2BIG). */
 export const maxConfigBytes = 100 * 1024;
 

@@ -4,32 +4,32 @@
 import { driverOf, effectivePorts } from './api/effective.ts';
 import type { PortForward, PortForwardSpec } from './api/portforward.ts';
 import type { BastionSpec } from './api/ssh.ts';
-import { TunnelError } from './errors.ts';
-import { listenPorts, secretDirectory } from './pod.ts';
+import { defined } from './defined.ts';
+import { listenPorts, memoryDirectory, secretDirectory } from './pod.ts';
 import type { DriverName, Hop, SsmConfig, TunnelConfig } from './tunnel-config.ts';
 
 /** Where the tunnel runs: in which directory a Secret's files are, and on which port each Service port is listened for. */
 export interface Placement {
   readonly directoryOf: (secretName: string) => string;
   readonly listenPortOf: (servicePort: number) => number;
+  /** A folder in memory that outlives the process but not the pod; empty on a laptop, which keeps nothing. */
+  readonly memoryDirectory: string;
 }
 
 /** The places of a tunnel pod. */
 export function podPlacement(spec: Pick<PortForwardSpec, 'ports'>): Placement {
   const ports = listenPorts(spec.ports.map(({ port }) => port));
-  return { directoryOf: secretDirectory, listenPortOf: (port) => ports.get(port) ?? port };
+  return { directoryOf: secretDirectory, listenPortOf: (port) => ports.get(port) ?? port, memoryDirectory };
 }
 
 /**
  * The config of a valid PortForward. What the sidecar does not need is left out, and reordering the ports changes nothing, so the
  * texts of two configs differ only when a tunnel must start anew.
- * @throws TunnelError DriverNotAvailable where this version has no driver for the block.
  */
 export function tunnelConfigOf(
   { metadata, spec }: Pick<PortForward, 'metadata' | 'spec'>,
   placement: Placement = podPlacement(spec),
 ): TunnelConfig {
-  const driver = availableDriver(spec);
   const { mode, idleTimeoutSeconds, maxConnections, drainTimeoutSeconds } = spec.connection;
   const { intervalSeconds, timeoutSeconds, failureThreshold, readinessPolicy } = spec.healthCheck;
   return {
@@ -48,15 +48,8 @@ export function tunnelConfigOf(
       .toSorted((a, b) => a.port - b.port),
     connection: { mode, idleTimeoutSeconds, maxConnections, drainTimeoutSeconds },
     healthCheck: { intervalSeconds, timeoutSeconds, failureThreshold, readinessPolicy },
-    ...blocks[driver](spec, placement),
+    ...blocks[driverOf(spec)](spec, placement),
   };
-}
-
-/** The driver of a valid spec. @throws TunnelError DriverNotAvailable if this version does not have it */
-export function availableDriver(spec: PortForwardSpec): DriverName {
-  const name = driverOf(spec);
-  if (Object.hasOwn(blocks, name)) return name as DriverName;
-  throw new TunnelError('DriverNotAvailable', `spec.${name}: this version of the operator has no ${name} driver`);
 }
 
 type SsmSpec = NonNullable<PortForwardSpec['ssm']>;
@@ -107,6 +100,21 @@ const blocks: {
         sessions,
         maxSessionMinutes,
         endpoints: { ssm: '', ssmmessages: '', sts: '', ecs: '', ...endpoints },
+      },
+    };
+  },
+  fly: ({ fly }, { directoryOf, memoryDirectory }) => {
+    if (fly === undefined) throw new TypeError('spec.fly is not set');
+    const { app, org, network = '', region, secretRef, transport } = fly;
+    return {
+      driver: 'fly',
+      fly: {
+        ...defined({ app, org }),
+        network,
+        region,
+        credentials: { secretName: secretRef.name, directory: directoryOf(secretRef.name) },
+        transport,
+        directory: memoryDirectory,
       },
     };
   },

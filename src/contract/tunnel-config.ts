@@ -80,6 +80,20 @@ const ssmSchema = z.object({
   endpoints: z.object({ ssm: z.string(), ssmmessages: z.string(), sts: z.string(), ecs: z.string() }),
 });
 
+const flySchema = z.object({
+  /** The app whose network is joined; absent: `org` names the organization. */
+  app: z.string().exactOptional(),
+  org: z.string().exactOptional(),
+  /** Empty: the organization's default network. Only with `org`. */
+  network: z.string(),
+  /** Of the gateway; empty: the nearest. */
+  region: z.string(),
+  credentials: credentialsSchema,
+  transport: z.enum(['Auto', 'UDP', 'WebSocket']),
+  /** Where the peer's key is kept for the next process of this pod, in memory; empty: it is not kept. */
+  directory: z.string(),
+});
+
 const common = {
   version: z.literal(1),
   namespace: z.string(),
@@ -104,12 +118,14 @@ const common = {
 export const tunnelConfigSchema = z.discriminatedUnion('driver', [
   z.object({ ...common, driver: z.literal('ssh'), ssh: sshSchema }),
   z.object({ ...common, driver: z.literal('ssm'), ssm: ssmSchema }),
+  z.object({ ...common, driver: z.literal('fly'), fly: flySchema }),
 ]);
 
 export type TunnelConfig = z.infer<typeof tunnelConfigSchema>;
 export type DriverName = TunnelConfig['driver'];
 export type SshConfig = z.infer<typeof sshSchema>;
 export type SsmConfig = z.infer<typeof ssmSchema>;
+export type FlyConfig = z.infer<typeof flySchema>;
 export type Hop = z.infer<typeof hopSchema>;
 export type Credentials = z.infer<typeof credentialsSchema>;
 export type Forward = z.infer<typeof forwardSchema>;

@@ -57,6 +57,8 @@ export const tunnelStatusSchema = z.object({
   hostKeyFingerprint: text.optional(),
   /** The session's id at the provider (ssm). */
   sessionId: text.optional(),
+  /** How WireGuard travels: UDP or WebSocket (fly). */
+  transport: text.optional(),
   ports: z.array(portStatusSchema).max(64),
   /** Absent: an older sidecar. */
   routes: z.array(routeStatusSchema).max(maxRoutes).optional(),

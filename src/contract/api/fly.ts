@@ -54,5 +54,5 @@ export const flySchema = withRules(
     },
   ],
 ).describe(
-  'Not available yet (reason DriverNotAvailable): reach a private network of fly.io by WireGuard. Example: {app: orders-db, secretRef: {name: fly}}.',
+  'Reach a private network of fly.io by WireGuard, like fly proxy. Example: {app: orders-db, secretRef: {name: fly}}.',
 );

@@ -34,6 +34,7 @@ const tunnelStatusSchema = z.strictObject({
   message: boundedText(1024).exactOptional().describe('Why it is not connected, or which clients it refuses.'),
   hostKeyFingerprint: boundedText(128).exactOptional().describe("Fingerprint of the bastion's host key (ssh)."),
   sessionId: boundedText(128).exactOptional().describe('Id of the session (ssm).'),
+  transport: boundedText(16).exactOptional().describe('How WireGuard travels: UDP or WebSocket (fly).'),
 });
 
 const routeStatusSchema = z.strictObject({

@@ -12,6 +12,7 @@ import {
   containerName,
   logLevelVariable,
   maxConfigBytes,
+  memoryDirectory,
   podNameVariable,
   podUidVariable,
   secretDirectory,
@@ -131,6 +132,7 @@ function container(portForward: ValidPortForward, plan: DriverPlan, settings: Tu
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts: [
       { name: 'tmp', mountPath: '/tmp' },
+      ...(plan.memoryFolder === true ? [{ name: 'memory', mountPath: memoryDirectory }] : []),
       ...secretNamesOf(spec).map((secretName, index) => ({
         name: secretVolume(index),
         mountPath: secretDirectory(secretName),
@@ -172,6 +174,7 @@ function volumes({ spec }: ValidPortForward, plan: DriverPlan): NonNullable<PodS
   const items = secretKeysOf(spec).map((key) => ({ key, path: key }));
   return [
     { name: 'tmp', emptyDir: { sizeLimit: '16Mi' } },
+    ...(plan.memoryFolder === true ? [{ name: 'memory', emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } }] : []),
     // Optional: the pod starts without the Secret and reports that, instead of hanging in ContainerCreating.
     ...secretNamesOf(spec).map((secretName, index) => ({
       name: secretVolume(index),

@@ -12,4 +12,6 @@ export interface DriverPlan {
   readonly caBundle: string;
   /** Annotations of the tunnel's own ServiceAccount, such as a cloud role. */
   readonly serviceAccountAnnotations: Readonly<Record<string, string>>;
+  /** Whether the pods get a volume in memory at `memoryDirectory`. Default: no. */
+  readonly memoryFolder?: boolean;
 }

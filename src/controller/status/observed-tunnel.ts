@@ -108,6 +108,7 @@ export function tunnelEntry(
     message: message === '' ? undefined : message?.slice(0, 1024),
     hostKeyFingerprint: status?.hostKeyFingerprint?.slice(0, 128),
     sessionId: status?.sessionId?.slice(0, 128),
+    transport: status?.transport?.slice(0, 16),
   });
 }
 

@@ -45,7 +45,7 @@ export interface CredentialsVerdict {
 export interface Session {
   readonly via: string;
   /** Facts for status. */
-  readonly facts: { readonly hostKeyFingerprint?: string; readonly sessionId?: string };
+  readonly facts: { readonly hostKeyFingerprint?: string; readonly sessionId?: string; readonly transport?: string };
   /**
    * Opens a stream to the destination. It is open when the promise resolves; a driver whose protocol does not confirm that resolves early
    * and declares it (drivers/index.ts).

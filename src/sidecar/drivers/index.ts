@@ -62,6 +62,11 @@ const drivers: { readonly [N in DriverName]: Open<N> } = {
     });
     return { driver, sessionsWanted: ssm.sessions, connectTimeoutMs: ssmConnectMs, optimisticDials: true };
   },
+  fly: async ({ fly, namespace, name }, surroundings) => {
+    const { createFlyDriver } = await import('./fly/driver.ts');
+    const driver = createFlyDriver(fly, { ...surroundings, namespace, name });
+    return { driver, sessionsWanted: 1, connectTimeoutMs: flyConnectMs };
+  },
 };
 
 /**
@@ -69,6 +74,9 @@ const drivers: { readonly [N in DriverName]: Open<N> } = {
  * ends in a handshake that the agent itself gives 15 s: an attempt that is ended sooner leaves a session at AWS and gains nothing.
  */
 const ssmConnectMs = 30_000;
+
+/** A peer is made, WireGuard tries UDP and then the web socket, and the network's server echoes. */
+const flyConnectMs = 30_000;
 
 /** Each destination once: two ports may lead to the same. */
 function distinct(forwards: TunnelConfig['forwards']): readonly Destination[] {

@@ -262,7 +262,6 @@ test('a document of another class is not touched', async () => {
 test('documents that this install does not act on say so and get no objects', async () => {
   const namespace = await world.namespace();
   const refusals: [string, object, string][] = [
-    ['no-driver', { ssh: undefined, fly: { app: 'orders', secretRef: { name: 'fly' } } }, 'DriverNotAvailable'],
     ['insecure', { ssh: { ...ordersDb().ssh, hostKeyPolicy: 'InsecureIgnore' } }, 'InsecureHostKeysNotAllowed'],
     [
       'endpoint',

@@ -87,7 +87,11 @@ async function callsOf(portForward: PortForward): Promise<readonly Recorded[]> {
   assert.ok(ssm);
   const { origin } = recorder;
   const allowedEndpoints = [origin];
-  const config = tunnelConfigOf(portForward, { directoryOf: () => directory, listenPortOf: () => 0 });
+  const config = tunnelConfigOf(portForward, {
+    directoryOf: () => directory,
+    listenPortOf: () => 0,
+    memoryDirectory: '',
+  });
   assert.ok(config.driver === 'ssm');
   const here: SsmConfig = { ...config.ssm, endpoints: { ssm: origin, ssmmessages: origin, sts: origin, ecs: origin } };
   const environment = environmentOf(ssm);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parsePortForward } from '../../../src/contract/api/parse.ts';
 import type { PortForward } from '../../../src/contract/api/portforward.ts';
-import { TunnelError } from '../../../src/contract/errors.ts';
+import { memoryDirectory, secretDirectory } from '../../../src/contract/pod.ts';
 import { secretKeysOf, secretNamesOf } from '../../../src/contract/secrets.ts';
 import { parseTunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { podPlacement, tunnelConfigOf } from '../../../src/contract/tunnel-config-of.ts';
@@ -102,6 +102,7 @@ test('a hop takes user and Secret from spec.ssh unless it has its own, and each 
   const config = tunnelConfigOf(value, {
     directoryOf: (name) => `/keys/${name}`,
     listenPortOf: (port) => port + 10_000,
+    memoryDirectory: '',
   });
   assert.equal(config.driver, 'ssh');
   assert.deepEqual(config.ssh.bastions, [
@@ -119,11 +120,18 @@ test('a hop takes user and Secret from spec.ssh unless it has its own, and each 
   assert.ok(secretKeysOf(value.spec).includes('known_hosts'));
 });
 
-test('a driver that this version lacks is refused by its code', () => {
+test('fly takes app or organization, the Secret and a folder in memory', () => {
   const fly = document({ ports: [{ port: 5432 }], fly: { app: 'orders-db', secretRef: { name: 'fly' } } });
   assert.deepEqual(secretNamesOf(fly.spec), ['fly']);
-  assert.throws(
-    () => tunnelConfigOf(fly),
-    (error) => error instanceof TunnelError && error.code === 'DriverNotAvailable',
-  );
+  const config = tunnelConfigOf(fly);
+  assert.equal(config.driver, 'fly');
+  assert.deepEqual(config.fly, {
+    app: 'orders-db',
+    network: '',
+    region: '',
+    credentials: { secretName: 'fly', directory: secretDirectory('fly') },
+    transport: 'Auto',
+    directory: memoryDirectory,
+  });
+  assert.deepEqual(config.forwards[0]?.destination, { host: 'orders-db.internal', port: 5432 });
 });

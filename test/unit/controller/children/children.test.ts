@@ -229,8 +229,4 @@ test('what the install does not allow is refused with the field and the limit', 
   );
   assert.match(refusal(aws, '--allowed-aws-endpoints=https://other.example.com'), /^EndpointNotAllowed/);
   assert.equal(refusal(aws, '--allowed-aws-endpoints=https://sts.example.com'), 'allowed');
-  assert.match(
-    refusal({ ssh: undefined, fly: { app: 'a', secretRef: { name: 'f' } } }),
-    /^DriverNotAvailable: spec\.fly/,
-  );
 });

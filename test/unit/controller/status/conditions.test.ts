@@ -423,12 +423,12 @@ const rows: readonly Row[] = [
     'Stalled InvalidSpec',
   ],
   [
-    'no driver',
-    { refusal: { reason: 'DriverNotAvailable', message: 'spec.fly: x' }, tunnels: [] },
+    'an endpoint that is not allowed',
+    { refusal: { reason: 'EndpointNotAllowed', message: 'spec.ssm.endpoints: x' }, tunnels: [] },
     'False PodStarting',
     'Unknown PodStarting',
-    'False DriverNotAvailable',
-    'Stalled DriverNotAvailable',
+    'False EndpointNotAllowed',
+    'Stalled EndpointNotAllowed',
   ],
   [
     'a foreign Service',

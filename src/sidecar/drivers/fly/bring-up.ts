@@ -1,0 +1,84 @@
+// A device from nothing to the first echo: by UDP alone at first, then by web socket where both are allowed.
+// Neighbours: driver.ts calls it, way.ts changes the transport, session.ts carries on with the device.
+import { TunnelError } from '../../../contract/errors.ts';
+import type { FlyConfig } from '../../../contract/tunnel-config.ts';
+import { abortable } from '../../../process/abort.ts';
+import { type Clock, sleep } from '../../../process/clock.ts';
+import { HelperError } from './helper/helper-error.ts';
+import type { HelperProcess } from './helper/helper-process.ts';
+import type { Peer } from './peer.ts';
+import { ResolveError, type Way } from './way.ts';
+
+export interface BringUp {
+  readonly helper: HelperProcess;
+  readonly device: string;
+  readonly peer: Peer;
+  readonly way: Way;
+  readonly allowed: FlyConfig['transport'];
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onAnswer: (() => void) | undefined;
+}
+
+/** The inner MTU: with WireGuard around it a packet passes every network that pods have, VXLAN included. */
+const mtu = 1280;
+/** A tunnel is up when the network's server has echoed; asked this often, each time for so long. */
+const echoMs = 1_000;
+/** By UDP alone for so long. WireGuard repeats its initiation after 5 s. */
+const firstTransportMs = 7_000;
+const upMs = 25_000;
+
+/** Resolves when the network's own server has echoed; on failure the device is closed. @throws TunnelError, or the signal's reason */
+export async function bringUp(options: BringUp): Promise<void> {
+  const { helper, device, signal } = options;
+  try {
+    await abortable(untilEcho(options), { signal });
+  } catch (error) {
+    await helper.closeDevice(device);
+    signal.throwIfAborted();
+    throw reasonOf(error, options);
+  }
+}
+
+async function untilEcho({ helper, device, peer, way, clock, signal, onAnswer }: BringUp): Promise<void> {
+  const { privateKey, gatewayKey, address } = peer;
+  await helper.openDevice({ device, privateKey, gatewayKey, address, mtu });
+  await way.begin();
+  const begun = clock.now();
+  let changed = false;
+  for (;;) {
+    signal.throwIfAborted();
+    helper.signal.throwIfAborted();
+    try {
+      await helper.echo(device, echoMs);
+      onAnswer?.();
+      return;
+    } catch (error) {
+      if (!(error instanceof HelperError)) throw error;
+      if (error.kind !== 'timeout') await sleep(echoMs, { signal, clock });
+    }
+    const elapsed = clock.now() - begun;
+    if (elapsed >= upMs) throw new HelperError('timeout', 'no echo');
+    if (!changed && elapsed >= firstTransportMs) {
+      changed = true;
+      await way.changeTransport();
+    }
+  }
+}
+
+const tried: { readonly [T in FlyConfig['transport']]: string } = {
+  Auto: 'neither by UDP 51820 nor by TCP 443',
+  UDP: 'by UDP 51820',
+  WebSocket: 'by TCP 443',
+};
+
+function reasonOf(error: unknown, { peer, allowed }: BringUp): TunnelError {
+  if (error instanceof TunnelError) return error;
+  if (error instanceof ResolveError) {
+    const sentence = `the name of the gateway, ${peer.endpoint}, cannot be resolved: look at the cluster’s DNS`;
+    return new TunnelError('TunnelDown', sentence, { cause: error });
+  }
+  const no = allowed === 'Auto' ? 'answers' : 'does not answer';
+  const sentence = `the gateway ${peer.endpoint} ${no} ${tried[allowed]}: allow the tunnel to reach it`;
+  return new TunnelError('TunnelDown', sentence, { cause: error });
+}

@@ -1,0 +1,177 @@
+// The fly driver: one WireGuard peer in an organization's network, one route, its gateway. Reading order of this folder: driver → peer →
+// session → way, ladder → helper/ (WireGuard and TCP, in Go) and api/ (fly.io's GraphQL).
+import { tmpdir } from 'node:os';
+import { TunnelError } from '../../../contract/errors.ts';
+import { secretKeys } from '../../../contract/secret-keys.ts';
+import type { FlyConfig } from '../../../contract/tunnel-config.ts';
+import { abortable, anyOf } from '../../../process/abort.ts';
+import { type Clock, sleep, systemClock } from '../../../process/clock.ts';
+import type { Logger } from '../../../process/log.ts';
+import type { ByteBudget } from '../../base/byte-budget.ts';
+import type { ConnectOptions, Driver, Route, Session } from '../../base/driver.ts';
+import { watchSecretFiles } from '../../base/secret-files.ts';
+import { Graphql } from './api/graphql.ts';
+import { createFlyApi, type FlyApi } from './api/operations.ts';
+import { TokenFile } from './api/token-file.ts';
+import { bringUp } from './bring-up.ts';
+import { HelperProcess } from './helper/helper-process.ts';
+import { helperProgramOf } from './helper/program.ts';
+import { OwnPeers } from './own-peers.ts';
+import { type Peer, viaOf } from './peer.ts';
+import { FlySession } from './session.ts';
+import { Way } from './way.ts';
+
+export interface FlyDriverOptions {
+  readonly namespace: string;
+  readonly name: string;
+  readonly podUid: string;
+  readonly log: Logger;
+  readonly budget: ByteBudget;
+  /** The helper's program. Default: beside our own. */
+  readonly helperProgram?: string;
+  /** The process's environment: proxy, and FLY_API_BASE_URL as flyctl reads it. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock?: Clock;
+  /** The ports of gateways; for tests. Default: fly.io's. */
+  readonly gatewayPorts?: { readonly udp: number; readonly webSocket: number };
+}
+
+const defaultBaseUrl = 'https://api.fly.io';
+/** How often a session that may still recover is looked at. */
+const lookMs = 250;
+
+export function createFlyDriver(config: FlyConfig, options: FlyDriverOptions): Driver {
+  return new FlyDriver(config, options);
+}
+
+class FlyDriver implements Driver {
+  readonly #config: FlyConfig;
+  readonly #options: FlyDriverOptions;
+  readonly #clock: Clock;
+  readonly #api: FlyApi;
+  readonly #peers: OwnPeers;
+  readonly #closed = new AbortController();
+  readonly #unwatch = new Set<() => void>();
+  #helper: HelperProcess | undefined;
+  #session: FlySession | undefined;
+  #devices = 0;
+  /** The last attempt's turn. One after the other: two devices with one key would take the tunnel from each other. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(config: FlyConfig, options: FlyDriverOptions) {
+    const { clock = systemClock, environment, log } = options;
+    this.#config = config;
+    this.#options = options;
+    this.#clock = clock;
+    const token = new TokenFile(config.credentials);
+    const graphql = new Graphql({
+      baseUrl: environment['FLY_API_BASE_URL'] ?? defaultBaseUrl,
+      authorization: async () => await token.authorization(),
+      environment,
+      clock,
+    });
+    this.#api = createFlyApi(graphql, token);
+    this.#peers = new OwnPeers({ api: this.#api, config, owner: options, clock, log });
+  }
+
+  /** The gateway of this pod's peer, which is made if there is none. */
+  async routes({ signal }: { readonly signal: AbortSignal }): Promise<readonly Route[]> {
+    using both = anyOf(signal, this.#closed.signal);
+    const peer = await this.#inTurn(both.signal, async () => await this.#peers.current(both.signal));
+    return [{ via: viaOf(peer) }];
+  }
+
+  async connect(_route: Route, options: ConnectOptions): Promise<Session> {
+    using both = anyOf(options.signal, this.#closed.signal);
+    return await this.#inTurn(both.signal, async () => await this.#open({ ...options, signal: both.signal }));
+  }
+
+  onCredentialsChange(listener: () => void): () => void {
+    const { credentials } = this.#config;
+    const stop = watchSecretFiles(credentials.directory, secretKeys.fly, () => {
+      this.#peers.credentialsChanged();
+      listener();
+    });
+    this.#unwatch.add(stop);
+    return () => {
+      stop();
+      this.#unwatch.delete(stop);
+    };
+  }
+
+  /** Removes the peers where the token may, and ends the helper. */
+  async close(): Promise<void> {
+    this.#closed.abort(new TunnelError('NotConnected', 'the tunnel was closed'));
+    for (const stop of this.#unwatch) stop();
+    // The attempt under way ends by the signal, and cleans up.
+    await this.#turn;
+    await this.#session?.close();
+    await this.#peers.close();
+    await this.#helper?.close();
+    await this.#api.close();
+  }
+
+  /** Runs the work when the work before it has settled. @throws the signal's reason if that comes first */
+  async #inTurn<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(async () => {
+      signal.throwIfAborted();
+      return await work();
+    });
+    this.#turn = turn.catch(() => undefined);
+    return await abortable(turn, { signal });
+  }
+
+  async #open({ signal, log, onAnswer }: ConnectOptions): Promise<Session> {
+    const replaced = this.#session;
+    if (replaced !== undefined) await this.#replaceable(replaced, signal);
+    const helper = await this.#runningHelper(signal);
+    // The tunnel of a session that may still recover keeps its peer.
+    const fresh = replaced !== undefined && !replaced.signal.aborted;
+    const peer = fresh ? await this.#peers.another(signal) : await this.#peers.valid(signal);
+    const device = `device-${++this.#devices}`;
+    const { transport: allowed } = this.#config;
+    const way = this.#wayOf(helper, device, peer, log);
+    try {
+      await bringUp({ helper, device, peer, way, allowed, clock: this.#clock, signal, onAnswer });
+    } catch (error) {
+      this.#peers.discard(peer);
+      throw error;
+    }
+    await this.#peers.adopt(peer, fresh ? replaced.signal : undefined);
+    this.#session = new FlySession({
+      via: viaOf(peer),
+      device,
+      peer,
+      helper,
+      way,
+      isPeerValid: async () => await this.#peers.isValid(peer),
+      clock: this.#clock,
+      log,
+    });
+    return this.#session;
+  }
+
+  #wayOf(helper: HelperProcess, device: string, { endpoint }: Peer, log: Logger): Way {
+    const { gatewayPorts: ports } = this.#options;
+    return new Way({ helper, device, endpoint, allowed: this.#config.transport, ports, clock: this.#clock, log });
+  }
+
+  /** While a session may still recover, another one would only cost a peer. */
+  async #replaceable(session: FlySession, signal: AbortSignal): Promise<void> {
+    while (!session.replaceable) await sleep(lookMs, { signal, clock: this.#clock });
+  }
+
+  async #runningHelper(signal: AbortSignal): Promise<HelperProcess> {
+    if (this.#helper !== undefined && !this.#helper.signal.aborted) return this.#helper;
+    await this.#helper?.close();
+    this.#helper = undefined;
+    const { environment, budget, log } = this.#options;
+    const { helperProgram: program = helperProgramOf(environment) } = this.#options;
+    const directory = this.#config.directory === '' ? tmpdir() : this.#config.directory;
+    this.#helper = await HelperProcess.start(
+      { program, directory, environment, budget, clock: this.#clock, log },
+      { signal },
+    );
+    return this.#helper;
+  }
+}

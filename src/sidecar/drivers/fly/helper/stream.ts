@@ -1,0 +1,207 @@
+// One stream through the helper as a Duplex: a connection to its unix socket. It ends only with the far side's FIN; a reset, a helper that
+// died and a session that ended destroy it with an error.
+// Neighbours: frames.ts (the format), helper-process.ts (the socket), session.ts opens it.
+import { connect, type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { TunnelError } from '../../../../contract/errors.ts';
+import { abortable, onAbort } from '../../../../process/abort.ts';
+import type { Clock } from '../../../../process/clock.ts';
+import type { ByteBudget } from '../../../base/byte-budget.ts';
+import { dataFrames, finFrame, HelperFrames } from './frames.ts';
+import { HelperError } from './helper-error.ts';
+
+/** What waits for the reader before the helper is asked to stop, in bytes. */
+const readBuffer = 16 * 1024;
+/** The kernel's bytes are read into this one, whoever they are for, and copied at once: a thousand idle streams hold none. */
+const shared = Buffer.allocUnsafe(32 * 1024);
+/** A helper that ended is reported by its exit as well, which ends the session and so the stream; it comes first within this time. */
+const sessionEndsMs = 500;
+/** The helper's answer to a dial is one short line. */
+const maxAnswerBytes = 4 * 1024;
+
+export interface StreamRequest {
+  readonly socketPath: string;
+  readonly token: string;
+  readonly device: string;
+  /** An IPv6 address of the organization's network. */
+  readonly address: string;
+  readonly port: number;
+  readonly timeoutMs: number;
+}
+
+/**
+ * Dials through the helper.
+ * @throws HelperError with the helper's kind (`refused`, `timeout`, `unreachable`, …), `gone` where the helper is; or the signal's reason
+ */
+export async function openStream(
+  { socketPath, ...request }: StreamRequest,
+  { signal, budget, clock }: { readonly signal: AbortSignal; readonly budget: ByteBudget; readonly clock: Clock },
+): Promise<HelperStream> {
+  signal.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const stream = new HelperStream(socketPath, `${JSON.stringify(request)}\n`, {
+    budget,
+    clock,
+    opening: { resolve, reject },
+  });
+  try {
+    await abortable(promise, { signal });
+    return stream;
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  }
+}
+
+interface StreamOwner {
+  readonly budget: ByteBudget;
+  readonly clock: Clock;
+  readonly opening: Opening;
+}
+
+interface Opening {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class HelperStream extends Duplex {
+  readonly #socket: Socket;
+  readonly #budget: ByteBudget;
+  readonly #frames: HelperFrames;
+  readonly #opening: Opening;
+  readonly #clock: Clock;
+  #cancelBreak: () => void = () => undefined;
+  #answer: string | undefined = '';
+  #counted = 0;
+  #ended = false;
+
+  constructor(path: string, request: string, { budget, clock, opening }: StreamOwner) {
+    super({ readableHighWaterMark: readBuffer, writableHighWaterMark: 64 * 1024 });
+    this.#budget = budget;
+    this.#opening = opening;
+    this.#clock = clock;
+    this.#frames = new HelperFrames({
+      data: (piece) => this.#deliver(piece),
+      fin: () => this.#end(),
+      reset: (kind) => this.destroy(new TunnelError('DestinationUnreachable', resetSentence(kind))),
+    });
+    // A stream may break in the turn in which it has no reader yet; that must not end the process.
+    this.on('error', () => undefined);
+    this.#socket = connect({
+      path,
+      onread: {
+        buffer: shared,
+        callback: (length, buffer) => this.#receive(Buffer.from(buffer.buffer, buffer.byteOffset, length)),
+      },
+    });
+    this.#socket.write(request);
+    this.#socket.on('error', (cause) => this.#broken(cause));
+    this.#socket.on('close', () => this.#broken(undefined));
+  }
+
+  override _read(): void {
+    this.#settleBudget();
+    if (this.#answer === undefined) this.#socket.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    this.#send([chunk], callback);
+  }
+
+  override _writev(chunks: { readonly chunk: Buffer }[], callback: (error?: Error | null) => void): void {
+    this.#send(
+      chunks.map(({ chunk }) => chunk),
+      callback,
+    );
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    this.#socket.write(finFrame, (error) => callback(error));
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    // Without FIN the helper takes the end of the connection for a break, and resets the far side.
+    this.#socket.destroy();
+    this.#cancelBreak();
+    this.#budget.giveBack(this.#counted);
+    this.#counted = 0;
+    callback(error);
+  }
+
+  #send(chunks: readonly Buffer[], callback: (error?: Error | null) => void): void {
+    const parts = dataFrames(chunks);
+    const last = parts.pop();
+    if (last === undefined) return callback();
+    this.#socket.cork();
+    for (const part of parts) this.#socket.write(part);
+    this.#socket.write(last, (error) => callback(error));
+    this.#socket.uncork();
+  }
+
+  /** Returns whether the socket is to go on reading. */
+  #receive(chunk: Buffer): boolean {
+    try {
+      const content = this.#answer === undefined ? chunk : this.#takeAnswer(chunk);
+      if (content !== undefined) this.#frames.push(content);
+    } catch (error) {
+      this.#opening.reject(error);
+      this.destroy(error instanceof Error ? error : undefined);
+      return false;
+    }
+    return this.destroyed || this.#answer !== undefined || this.readableLength < readBuffer;
+  }
+
+  /** Gives what follows the answer's line, undefined while it is not whole. @throws HelperError where the helper refuses. */
+  #takeAnswer(chunk: Buffer): Buffer | undefined {
+    const end = chunk.indexOf(0x0a);
+    this.#answer += chunk.toString('utf8', 0, end === -1 ? chunk.length : end);
+    const text = this.#answer ?? '';
+    if (text.length > maxAnswerBytes) throw new HelperError('internal', 'the helper’s answer is too long');
+    if (end === -1) return undefined;
+    this.#answer = undefined;
+    const { error } = JSON.parse(text) as { error?: { kind: string; message: string } };
+    if (error !== undefined) throw new HelperError(error.kind, error.message);
+    this.#opening.resolve();
+    return chunk.subarray(end + 1);
+  }
+
+  #deliver(piece: Buffer): void {
+    if (this.#ended || this.destroyed) return;
+    this.push(Buffer.from(piece));
+    this.#settleBudget();
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.push(null);
+  }
+
+  /** Counts what waits for the reader now. */
+  #settleBudget(): void {
+    const change = this.readableLength - this.#counted;
+    if (change > 0) this.#budget.take(change);
+    else this.#budget.giveBack(-change);
+    this.#counted = this.readableLength;
+  }
+
+  #broken(cause: Error | undefined): void {
+    // After both ends it is only the connection’s own end.
+    if (this.#ended && this.writableFinished) return;
+    const error = new HelperError('gone', 'the connection to the fly helper ended', cause);
+    this.#opening.reject(error);
+    this.#cancelBreak();
+    this.#cancelBreak = this.#clock.after(sessionEndsMs, () =>
+      this.destroy(new TunnelError('BastionLost', 'the tunnel’s helper ended', { cause: error })),
+    );
+  }
+}
+
+function resetSentence(kind: string): string {
+  return kind === 'timeout' ? 'the destination no longer answers' : 'the destination broke the connection';
+}
+
+/** Destroys the stream with the session’s reason as soon as that has ended. */
+export function endWith(stream: HelperStream, session: AbortSignal): void {
+  const listening = onAbort(session, (reason) => stream.destroy(reason as Error));
+  stream.once('close', () => listening[Symbol.dispose]());
+}

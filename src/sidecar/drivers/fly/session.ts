@@ -1,0 +1,242 @@
+// One WireGuard device with its peer as a session: dials names and addresses of the organization's network, watches for silence, climbs the
+// ladder when there is one, and ends when nothing more is expected of it.
+// Neighbours: ladder.ts says what is due, helper/ does it, driver.ts opens sessions and replaces them.
+import { isIP } from 'node:net';
+import { type Code, TunnelError } from '../../../contract/errors.ts';
+import { type Destination, destinationText } from '../../../contract/tunnel-config.ts';
+import { abortable, onAbort } from '../../../process/abort.ts';
+import type { Clock } from '../../../process/clock.ts';
+import type { Logger } from '../../../process/log.ts';
+import type { Session } from '../../base/driver.ts';
+import { HelperError } from './helper/helper-error.ts';
+import type { HelperProcess } from './helper/helper-process.ts';
+import { endWith, type HelperStream } from './helper/stream.ts';
+import { Ladder } from './ladder.ts';
+import type { Peer } from './peer.ts';
+import type { Way } from './way.ts';
+
+export interface FlySessionOptions {
+  readonly via: string;
+  readonly device: string;
+  readonly peer: Peer;
+  readonly helper: HelperProcess;
+  readonly way: Way;
+  /** Whether fly.io still knows the peer; undefined where it cannot be asked now. */
+  readonly isPeerValid: () => Promise<boolean | undefined>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const tickMs = 1_000;
+const echoMs = 2_000;
+/** The API forgets peers that are validated too seldom. */
+const validateMs = 2 * 60_000;
+/** Of the addresses of a name, so many are tried, each for so long. */
+const maxAddresses = 4;
+const addressMs = 3_000;
+const resolveMs = 4_000;
+const maxStreams = 1_024;
+
+export class FlySession implements Session {
+  readonly via: string;
+  readonly #options: FlySessionOptions;
+  readonly #ended = new AbortController();
+  readonly #ladder: Ladder;
+  readonly #suspectListeners = new Set<() => void>();
+  readonly #watchingHelper: Disposable;
+  #suspect = false;
+  #streams = 0;
+  #validatedAt: number;
+  #cancelTick: () => void = () => undefined;
+
+  constructor(options: FlySessionOptions) {
+    this.via = options.via;
+    this.#options = options;
+    const now = options.clock.now();
+    this.#ladder = new Ladder(now, tickMs);
+    this.#validatedAt = now;
+    this.#watchingHelper = onAbort(options.helper.signal, (reason) => this.#end(lostWith(reason as TunnelError)));
+    this.#plan();
+  }
+
+  get facts(): Session['facts'] {
+    return { transport: this.#options.way.transport === 'udp' ? 'UDP' : 'WebSocket' };
+  }
+
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  get suspect(): boolean {
+    return this.#suspect;
+  }
+
+  get hasRoom(): boolean {
+    return this.#streams < maxStreams;
+  }
+
+  get streams(): number {
+    return this.#streams;
+  }
+
+  /** True once the ladder allows a second device with a new peer. */
+  get replaceable(): boolean {
+    return this.signal.aborted || this.#ladder.replaceable;
+  }
+
+  onSuspectChange(listener: () => void): () => void {
+    this.#suspectListeners.add(listener);
+    return () => this.#suspectListeners.delete(listener);
+  }
+
+  async dial(destination: Destination, { signal }: { readonly signal: AbortSignal }): Promise<HelperStream> {
+    signal.throwIfAborted();
+    this.signal.throwIfAborted();
+    if ('socket' in destination) {
+      throw new TunnelError('ForwardingProhibited', `${destination.socket}: fly.io tunnels reach no unix sockets`);
+    }
+    this.#streams += 1;
+    try {
+      const stream = await this.#dialAny(destination, signal);
+      stream.once('close', () => (this.#streams -= 1));
+      endWith(stream, this.signal);
+      return stream;
+    } catch (error) {
+      this.#streams -= 1;
+      signal.throwIfAborted();
+      this.signal.throwIfAborted();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#end(new TunnelError('NotConnected', `the session through ${this.via} was closed`));
+    await this.#options.helper.closeDevice(this.#options.device);
+  }
+
+  async #dialAny({ host, port }: Extract<Destination, { host: string }>, signal: AbortSignal): Promise<HelperStream> {
+    const { helper, device } = this.#options;
+    const addresses = await this.#addressesOf(host, signal);
+    let failure: unknown;
+    for (const address of addresses.slice(0, maxAddresses)) {
+      try {
+        return await helper.dial(device, { address, port, timeoutMs: addressMs }, { signal });
+      } catch (error) {
+        signal.throwIfAborted();
+        failure = error;
+      }
+    }
+    throw dialError(failure, destinationText({ host, port }), this.via);
+  }
+
+  async #addressesOf(host: string, signal: AbortSignal): Promise<readonly string[]> {
+    if (isIP(host) === 6) return [host];
+    const { helper, device } = this.#options;
+    try {
+      return await abortable(helper.resolve(device, host, resolveMs), { signal });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw nameError(error, host, this.via);
+    }
+  }
+
+  #plan(): void {
+    if (this.signal.aborted) return;
+    this.#cancelTick = this.#options.clock.after(tickMs, () => {
+      void this.#tick().finally(() => this.#plan());
+    });
+  }
+
+  async #tick(): Promise<void> {
+    const { helper, device, clock, way } = this.#options;
+    const asked = clock.now();
+    const stats = await helper.stats(device).catch(() => undefined);
+    if (stats === undefined || this.signal.aborted) return;
+    if (stats.silentMs >= 0) this.#ladder.heard(asked - stats.silentMs);
+    way.noteStreams(stats.streams);
+    for (const step of this.#ladder.tick(clock.now())) this.#take(step);
+    this.#judge();
+    if (clock.now() - this.#validatedAt >= validateMs) await this.#validate();
+  }
+
+  #take(step: ReturnType<Ladder['tick']>[number]): void {
+    const { helper, device, way, log } = this.#options;
+    const silentMs = Math.round(this.#ladder.silentMs(this.#options.clock.now()));
+    if (step !== 'echo') log.debug({ via: this.via, step, silentMs }, 'the gateway is silent');
+    if (step === 'echo') void helper.echo(device, echoMs).catch(() => undefined);
+    else if (step === 'handshake') void helper.handshake(device).catch(() => undefined);
+    else if (step === 'repair') {
+      void way.resolveAgain();
+      void this.#validate();
+    } else if (step === 'otherTransport') void way.changeTransport();
+    else if (step === 'dead') {
+      this.#end(new TunnelError('TunnelDown', `the WireGuard tunnel through ${this.via} carries nothing`));
+    }
+  }
+
+  /** A peer that fly.io no longer knows ends the session at once: its gateway will be silent for good. */
+  async #validate(): Promise<void> {
+    this.#validatedAt = this.#options.clock.now();
+    if ((await this.#options.isPeerValid()) === false) {
+      this.#end(
+        new TunnelError('TunnelDown', `fly.io no longer knows the tunnel’s WireGuard peer ${this.#options.peer.name}`),
+      );
+    }
+  }
+
+  #judge(): void {
+    if (this.#suspect === this.#ladder.suspect) return;
+    this.#suspect = this.#ladder.suspect;
+    const { log } = this.#options;
+    log.debug(
+      { via: this.via, suspect: this.#suspect },
+      this.#suspect ? 'the gateway is silent' : 'the gateway answers again',
+    );
+    for (const listener of this.#suspectListeners) listener();
+  }
+
+  #end(reason: TunnelError): void {
+    if (this.signal.aborted) return;
+    this.#cancelTick();
+    this.#watchingHelper[Symbol.dispose]();
+    this.#ended.abort(reason);
+  }
+}
+
+/** A helper that we closed is no loss. */
+function lostWith(reason: TunnelError): TunnelError {
+  if (reason.code === 'NotConnected') return reason;
+  return new TunnelError('BastionLost', `${reason.message}; it is started again`, { cause: reason });
+}
+
+const dialCodes: Readonly<Record<string, readonly [Code, string]>> = {
+  refused: ['DestinationRefused', 'refuses the connection: start the service, or correct the port'],
+  reset: ['DestinationRefused', 'breaks the connection: start the service, or correct the port'],
+  timeout: ['DestinationTimeout', 'does not answer: look at the service there'],
+  unreachable: ['DestinationUnreachable', 'cannot be reached in the private network'],
+};
+
+function dialError(error: unknown, where: string, via: string): TunnelError {
+  const [code, sentence] = (error instanceof HelperError ? dialCodes[error.kind] : undefined) ?? [
+    'TunnelDown',
+    'could not be dialled',
+  ];
+  return new TunnelError(code, `${where} ${sentence} (through ${via})`, { cause: error });
+}
+
+function nameError(error: unknown, host: string, via: string): TunnelError {
+  if (error instanceof HelperError && error.kind === 'notFound') {
+    return new TunnelError(
+      'NoRunningMachines',
+      `${host} has no address in the private network: start a Machine of the app, or use its .flycast address`,
+      { cause: error },
+    );
+  }
+  return new TunnelError(
+    'TunnelDown',
+    `the private network’s name server did not answer for ${host} (through ${via})`,
+    {
+      cause: error,
+    },
+  );
+}
