@@ -125,6 +125,15 @@ test('every command loads from the bundle alone: controller, sidecar, open, chec
   assert.equal(check.status, 2, check.output);
 });
 
+test('the fly helper is in it, needs no library, and ends with its input', () => {
+  const program = join(files, 'app', 'portforward-fly-helper');
+  const { status, error } = spawnSync('chroot', ['--userspec=65532:65532', files, program.slice(files.length)], {
+    input: '',
+    timeout: 30_000,
+  });
+  assert.equal(status, 0, String(error));
+});
+
 test('no source map is in it', () => {
   const names = readdirSync(join(files, 'app'), { recursive: true }).map(String);
   assert.ok(names.includes('portforward.cjs'));

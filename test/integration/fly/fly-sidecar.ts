@@ -1,0 +1,106 @@
+// A sidecar in this process whose tunnel goes through the test gateway, with everything of its end.
+// Neighbours: the tests of this folder, test/support/fly (the far side), ../sidecar/sidecar-world.ts (clients).
+import { type TestContext } from 'node:test';
+import { defined } from '../../../src/contract/defined.ts';
+import type { FlyConfig, TunnelConfig } from '../../../src/contract/tunnel-config.ts';
+import { createLog } from '../../../src/process/log.ts';
+import { createFlyDriver } from '../../../src/sidecar/drivers/fly/driver.ts';
+import { type Sidecar, startSidecar } from '../../../src/sidecar/sidecar.ts';
+import { echo, type Service, serve } from '../../driver-suite/destinations.ts';
+import { type FlyWorld, flyWorld } from '../../support/fly/fly-world.ts';
+import { SecretDirectory } from '../ssh/ssh-world.ts';
+import { flyHelper } from './fly-helper.ts';
+
+export const token = 'fo1_0123456789abcdef0123456789abcdef';
+
+export interface FlyPlace {
+  readonly world: FlyWorld;
+  /** Sends back what it gets; every port of `orders-db.internal` leads to this machine. */
+  readonly service: Service;
+  readonly secret: SecretDirectory;
+  /** Everything that any sidecar of this place logged. */
+  readonly said: readonly string[];
+  readonly open: (options?: OpenOptions) => Promise<Sidecar>;
+}
+
+export interface OpenOptions {
+  readonly fly?: Partial<FlyConfig>;
+  readonly host?: string;
+  readonly port?: number;
+  readonly podUid?: string;
+  readonly helperProgram?: string;
+}
+
+/** A fly.io with one organization, and what is opened in it; all of it ends with the test. */
+export async function flyPlace(t: TestContext): Promise<FlyPlace> {
+  const [world, service, program] = await Promise.all([flyWorld(), serve(echo), flyHelper()]);
+  const secret = new SecretDirectory({ FLY_API_TOKEN: token });
+  const sidecars: Sidecar[] = [];
+  const said: string[] = [];
+  world.api.tokens.add(token);
+  t.after(async () => {
+    await Promise.all(sidecars.map(async (sidecar) => await sidecar.stop({ drainMs: 0 })));
+    await service.stop();
+    await world[Symbol.asyncDispose]();
+    secret[Symbol.dispose]();
+  });
+  return {
+    world,
+    service,
+    secret,
+    said,
+    open: async ({ fly, host = 'orders-db.internal', port = service.port, podUid = 'pod-1', helperProgram } = {}) => {
+      const config = configOf({ directory: secret.directory, host, port, fly });
+      const log = createLog({ level: 'debug', destination: { write: (line) => void said.push(line) } });
+      const sidecar = await startSidecar(config, {
+        podUid,
+        log,
+        environment: { FLY_API_BASE_URL: world.api.url },
+        address: '127.0.0.1',
+        openDriver: async (_, surroundings) => ({
+          driver: createFlyDriver(config.fly, {
+            ...surroundings,
+            namespace: config.namespace,
+            name: config.name,
+            helperProgram: helperProgram ?? program,
+            gatewayPorts: { udp: world.gateway.udpPort, webSocket: world.gateway.wsPort },
+          }),
+          sessionsWanted: 1,
+          connectTimeoutMs: 30_000,
+        }),
+      });
+      sidecars.push(sidecar);
+      return sidecar;
+    },
+  };
+}
+
+interface Wanted {
+  readonly directory: string;
+  readonly host: string;
+  readonly port: number;
+  readonly fly: Partial<FlyConfig> | undefined;
+}
+
+function configOf({ directory, host, port, fly = {} }: Wanted): Extract<TunnelConfig, { driver: 'fly' }> {
+  return {
+    version: 1,
+    namespace: 'test',
+    name: 'orders-db',
+    driver: 'fly',
+    fly: {
+      ...defined({ app: fly.org === undefined ? 'orders-db' : undefined }),
+      network: '',
+      region: '',
+      transport: 'Auto',
+      directory: '',
+      credentials: { secretName: 'fly', directory },
+      ...fly,
+    },
+    forwards: [
+      { name: 'echo', port: 7, listenPort: 0, destination: { host, port }, appProtocol: 'tcp', health: 'Active' },
+    ],
+    connection: { mode: 'Persistent', idleTimeoutSeconds: 600, maxConnections: 1_000, drainTimeoutSeconds: 5 },
+    healthCheck: { intervalSeconds: 5, timeoutSeconds: 3, failureThreshold: 1, readinessPolicy: 'Transport' },
+  };
+}

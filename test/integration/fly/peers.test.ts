@@ -1,0 +1,95 @@
+// Peers at fly.io: one for each pod, kept over a restart of its container, none left behind. And how the first connection is made.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite, type TestContext, test } from 'node:test';
+import { assertEvery } from '../../support/assert-every.ts';
+import { until, untilConnected } from '../sidecar/sidecar-world.ts';
+import { flyPlace, token } from './fly-sidecar.ts';
+
+function memory(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'pf-memory-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+suite('peers', () => {
+  test('two pods are two peers, and after a graceful end none is left', async (t) => {
+    const { world, open, said } = await flyPlace(t);
+    const both = await Promise.all([open({ podUid: 'pod-1' }), open({ podUid: 'pod-2' })]);
+    for (const sidecar of both) await untilConnected(sidecar);
+    const names = world.api.peers.map(({ name }) => name).toSorted();
+    assert.equal(names.length, 2);
+    assert.match(names.join(), /^portforward-test-orders-db-pod-1-\w+,portforward-test-orders-db-pod-2-\w+$/);
+    assert.notEqual(world.api.peers[0]?.pubkey, world.api.peers[1]?.pubkey);
+    await Promise.all(both.map(async (sidecar) => await sidecar.stop({ drainMs: 0 })));
+    assert.deepEqual(world.api.peers, []);
+    assertEvery(said, (line) => !line.includes(token) && !line.includes('privateKey'), 'no secret is logged');
+  });
+
+  test('a restarted container keeps its peer; one that lost it removes the old one, and no other pod’s', async (t) => {
+    const { world, open } = await flyPlace(t);
+    const directory = memory(t);
+    // The token may not remove peers, so that the end leaves what a killed container leaves.
+    world.api.limitedTokens.add(token);
+    const other = await open({ podUid: 'pod-10' });
+    await untilConnected(other);
+    const first = await open({ fly: { directory } });
+    await untilConnected(first);
+    await first.stop({ drainMs: 0 });
+    const ofPod = (): string[] =>
+      world.api.peers.filter(({ name }) => name.includes('-pod-1-')).map(({ name }) => name);
+    const [kept] = ofPod();
+    const second = await open({ fly: { directory } });
+    await untilConnected(second);
+    assert.deepEqual(ofPod(), [kept]);
+    await second.stop({ drainMs: 0 });
+    world.api.limitedTokens.clear();
+    rmSync(join(directory, 'peer.json'));
+    const third = await open({ fly: { directory } });
+    await untilConnected(third);
+    await until(third, () => ofPod().length === 1 && ofPod()[0] !== kept);
+    assert.equal(world.api.peers.length, 2);
+    assert.equal(other.status().state, 'Connected');
+  });
+
+  test('the network of an organization, the region and the transport of the document are used', async (t) => {
+    const { world, open } = await flyPlace(t);
+    const sidecar = await open({
+      fly: { org: 'shop-inc', network: 'stage', region: 'arn', transport: 'WebSocket' },
+    });
+    await untilConnected(sidecar);
+    assert.deepEqual(
+      world.api.peers.map(({ network, region }) => ({ network, region })),
+      [{ network: 'stage', region: 'arn' }],
+    );
+    const { via, transport } = sidecar.status();
+    assert.deepEqual({ via, transport }, { via: '127.0.0.1 (arn)', transport: 'WebSocket' });
+  });
+
+  test('without a region it is the nearest', async (t) => {
+    const { open } = await flyPlace(t);
+    const sidecar = await open();
+    await untilConnected(sidecar);
+    assert.equal(sidecar.status().via, '127.0.0.1 (fra)');
+  });
+});
+
+suite('the first connection', () => {
+  test('is made with a gateway that drops the first handshake and begins its own', async (t) => {
+    const { world, open } = await flyPlace(t);
+    await world.gateway.set({ justInTime: true });
+    const sidecar = await open();
+    await untilConnected(sidecar);
+    assert.equal(sidecar.status().transport, 'UDP');
+  });
+
+  test('is made by web socket where UDP is blocked, and the status says so', async (t) => {
+    const { world, open } = await flyPlace(t);
+    await world.gateway.set({ dropUdp: true });
+    const sidecar = await open();
+    await untilConnected(sidecar, 60_000);
+    assert.equal(sidecar.status().transport, 'WebSocket');
+  });
+});
