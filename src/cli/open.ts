@@ -21,6 +21,7 @@ import { type FileDocument, readDocuments } from './documents.ts';
 import { type LocalSecret, PrivateDirectory, provideSecrets } from './local-secrets.ts';
 import { localPorts } from './port-mapping.ts';
 import { interventionReason, StateLines, type UsedSecrets } from './state-lines.ts';
+import { trustAwsBundle } from './trust-aws-bundle.ts';
 import { isUsageError, UsageError } from './usage-error.ts';
 
 export interface OpenOptions {
@@ -129,6 +130,7 @@ async function prepare(
     );
   }
   checkAwsEndpoints(spec, options.allowedEndpoints);
+  if (spec.ssm !== undefined) trustAwsBundle(process.env);
   const ports = localPorts(spec, options.ports);
   const names = secretNamesOf(spec);
   const cluster = options.context === undefined ? undefined : await clusterOf(options.context, signal);

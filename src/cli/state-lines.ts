@@ -67,7 +67,8 @@ export function interventionReason(
   if (state !== 'Failed' || reason === undefined || !Object.hasOwn(errorCodes, reason)) return undefined;
   const { permanent, remedy, layer } = errorCodes[reason as Code];
   if (layer === 'destination' || (!permanent && !permanentHere.includes(reason))) return undefined;
-  if (reason === 'CredentialsMissing') {
+  // The other sentences name the AWS profile and its own fault.
+  if (reason === 'CredentialsMissing' && message?.includes('AWS profile') !== true) {
     return `${reason}: this machine has no AWS credentials that work: sign in as for the AWS command line (aws sso login; AWS_PROFILE chooses), or name a Secret in spec.ssm.secretRef`;
   }
   if (reason === 'SecretNotFound') {

@@ -80,3 +80,10 @@ test('missing keys are reported with the place where this machine looks for them
     rmSync(folder, { recursive: true });
   }
 });
+
+test('a fault of the AWS profile is told as it is, other missing credentials as a laptop needs it', () => {
+  const told = (message: string): string | undefined =>
+    interventionReason(status({ state: 'Failed', reason: 'CredentialsMissing', message }));
+  assert.match(told('the AWS profile "shpo" is nowhere: correct AWS_PROFILE') ?? '', /"shpo" is nowhere/);
+  assert.match(told('the tunnel finds no AWS credentials: set spec.ssm.irsaRoleArn') ?? '', /aws sso login/);
+});

@@ -8,6 +8,7 @@ import type { SsmConfig } from '../../../../contract/tunnel-config.ts';
 import { type CredentialProvider, type ProxyEnvironment, requestHandlerOptions } from './aws-client.ts';
 import { awsError, credentialsMissing } from './aws-error.ts';
 import type { Action } from './aws-reasons.ts';
+import { profileFault } from './profile-fault.ts';
 import type { AwsCredentials } from './sign.ts';
 import { staticKeys } from './static-credentials.ts';
 
@@ -118,7 +119,12 @@ function environmentIdentity(
   let provider: CredentialProvider | undefined;
   return async () => {
     provider ??= (await library()).fromNodeProviderChain({ clientConfig, roleSessionName: sessionName });
-    return await withReason({ action: webIdentity, role: 'the tunnel’s role', region }, provider);
+    try {
+      return await withReason({ action: webIdentity, role: 'the tunnel’s role', region }, provider);
+    } catch (error) {
+      const isMissing = error instanceof TunnelError && error.code === 'CredentialsMissing';
+      throw (isMissing ? await profileFault(named('AWS_PROFILE'), region) : undefined) ?? error;
+    }
   };
 }
 

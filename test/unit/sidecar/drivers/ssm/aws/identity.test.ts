@@ -238,3 +238,55 @@ test('a missing Secret, a Secret without a key and a complete one are three diff
   await file('AWS_SECRET_ACCESS_KEY', 'secret');
   assert.equal((await source()).accessKeyId, 'AKIDFIRST');
 });
+
+for (const { what, profile, config, sentence, own } of [
+  {
+    what: 'a misspelt profile',
+    profile: 'shpo',
+    config: '[profile shop]\n',
+    sentence: /profile "shpo" is neither in .*: correct AWS_PROFILE/,
+    own: /shpo/,
+  },
+  {
+    what: 'a profile with a second factor',
+    profile: 'shop',
+    config:
+      '[profile shop]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = base\nmfa_serial = arn:aws:iam::123456789012:mfa/me\n[profile base]\naws_access_key_id = AKID\naws_secret_access_key = secret\n',
+    sentence: /profile "shop" demands a second factor .*export-credentials --profile shop/,
+    own: /multi-factor/,
+  },
+  {
+    what: 'an expired SSO sign-in',
+    profile: 'shop',
+    config:
+      '[profile shop]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = x\n[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://corp.awsapps.com/start\n',
+    sentence: /SSO sign-in of the AWS profile "shop" has expired .*aws sso login --profile shop/,
+    own: /sso/i,
+  },
+  {
+    what: 'a failing credential_process',
+    profile: 'shop',
+    config: '[profile shop]\ncredential_process = /bin/false\n',
+    sentence: /credential_process of the AWS profile "shop" gives no credentials: run its command/,
+    own: /false/,
+  },
+]) {
+  test(`on a laptop ${what} has its own sentence and its own cause`, async (t) => {
+    const before = { ...process.env };
+    t.after(() => {
+      process.env = before;
+    });
+    for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
+    Object.assign(process.env, {
+      AWS_EC2_METADATA_DISABLED: 'true',
+      AWS_PROFILE: profile,
+      HOME: directory,
+      AWS_CONFIG_FILE: await file('config', config),
+      AWS_SHARED_CREDENTIALS_FILE: join(directory, 'none'),
+    });
+    const error = await refusal(identity({ AWS_PROFILE: profile }));
+    assert.equal(error.code, 'CredentialsMissing');
+    assert.match(error.message, sentence);
+    assert.match(String(error.cause), own);
+  });
+}
