@@ -70,7 +70,7 @@ suite('the far side changes', { concurrency: true }, () => {
 
   for (const [how, order] of [
     ['vanished without a word', 'vanish'],
-    ['went away and its sessions were ended', 'restart'],
+    ['went away and its sessions were ended', 'evict'],
   ] as const) {
     test(`a node that ${how} is replaced by one that is connected: new connections within 10 s`, async (t) => {
       const Tags = { Role: 'bastion' };

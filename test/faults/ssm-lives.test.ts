@@ -11,7 +11,7 @@ import { answers, client, connectionsFor, hears, openToEcho } from './ssm-echo.t
 import { SsmTunnel } from './ssm-tunnel.ts';
 
 suite('sessions that end', { concurrency: true }, () => {
-  test('a silent agent: others carry at 8 s, resumed at 25 s, ended at 75 s with a reset', async (t) => {
+  test('a silent agent: others carry at 8 s, resumed at once, ended with a reset 6 s later', async (t) => {
     await using world = await openToEcho();
     const { tunnel } = world;
     const [waiting, talking] = [await client(tunnel.port), await client(tunnel.port)];
@@ -36,13 +36,12 @@ suite('sessions that end', { concurrency: true }, () => {
     // Silence counts from the last sign of life, which is at most 4 s old.
     judge(t, 'new connections carried by another session after', await carried, 10_000);
     const askedMs = await asked;
-    t.diagnostic(`the silent session resumed after ${Math.round(askedMs)} ms, promised after 25 s of silence`);
-    assert.ok(askedMs > 20_000 && askedMs < 50_000);
-    assert.equal(waiting.destroyed || talking.destroyed, false, 'open connections outlive the resume');
+    t.diagnostic(`the silent session resumed after ${Math.round(askedMs)} ms, promised after 8 s of silence`);
+    assert.ok(askedMs < 20_000);
     assert.deepEqual(await ends, ['ECONNRESET', 'ECONNRESET']);
     const tookMs = performance.now() - from;
-    t.diagnostic(`open connections reset after ${Math.round(tookMs)} ms, promised after 75 s of silence`);
-    assert.ok(tookMs > 70_000 && tookMs < 150_000, 'an agent has 75 s to speak again');
+    t.diagnostic(`open connections reset after ${Math.round(tookMs)} ms, promised 6 s after the resume`);
+    assert.ok(tookMs > 8_000 && tookMs < 40_000, 'an agent has 6 s to speak on its new socket');
     await answers(tunnel.port);
     await eventually('the zombie ended at the service', async () => (await tunnel.sessions()).length === 1);
   });

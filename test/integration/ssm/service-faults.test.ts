@@ -179,18 +179,18 @@ test('an old agent that ends silent sessions gets keep-alives, even if nobody as
   assert.equal(await asked(await dial(session, local(echoing)), 'x'), 'x');
 });
 
-test('an agent that restarts closes its sessions, and the tunnel connects again once it is back', async () => {
+test('a service that ends the sessions of a node is heard at once, and the tunnel connects again once the node is back', async () => {
   const session = await connected();
   const stream = await dial(session, local(echoing));
   await asked(stream, 'x');
   const before = performance.now();
   const lost = once(session.signal, 'abort');
   // It stays away for longer than this test takes, unless the test brings it back.
-  await service.order('restart', 120_000);
+  await service.order('evict', 120_000);
   await lost;
   assert.ok(performance.now() - before < 10_000, 'the word was not heard: its silence was');
   assert.equal(await codeOf(connected()), 'TargetNotConnected');
-  await service.order('restart', 1);
+  await service.order('evict', 1);
   await eventually('the node is back', async () => (await codeOf(connected())) === 'none');
   assert.equal(await asked(await dial(await connected(), local(echoing)), 'back'), 'back');
 });
@@ -203,4 +203,49 @@ test('a node that vanishes makes its session suspect, although the service still
   t.diagnostic(`after ${after.toFixed(0)} ms`);
   assert.ok(after < 20_000 || loop.overslept, `after ${after} ms`);
   assert.equal(await asked(await dial(await connected(), local(echoing)), 'another'), 'another');
+});
+
+test('an agent that restarts ends nothing: its session workers go on', async () => {
+  const session = await connected();
+  const stream = await dial(session, local(echoing));
+  await asked(stream, 'before');
+  await service.order('restart', 2_000);
+  assert.equal(await asked(stream, 'during'), 'during');
+  await eventually('the node is back', async () => (await codeOf(connected())) === 'none');
+  assert.equal(await asked(stream, 'after'), 'after');
+  assert.equal(session.signal.aborted, false);
+});
+
+test('an agent that gave its own connection up is a zombie: suspect after 8 s, and ended within seconds of the resume', async (t) => {
+  const session = await connected();
+  const stream = await dial(session, local(echoing));
+  await asked(stream, 'x');
+  using loop = watchLoop();
+  const before = performance.now();
+  const lost = once(session.signal, 'abort');
+  stream.on('error', () => undefined);
+  await service.order('giveup');
+  await lost;
+  const tookMs = performance.now() - before;
+  t.diagnostic(`ended after ${tookMs.toFixed(0)} ms`);
+  assert.ok(tookMs > 8_000 && (tookMs < 25_000 || loop.overslept), `${tookMs} ms`);
+});
+
+test('no socket of an old agent’s session costs its connections, though it never repeats an acknowledgement', async () => {
+  await service.set({ AgentVersion: '3.1.1374.0' });
+  const session = await connected();
+  const stream = await dial(session, local(echoing));
+  let got = 0;
+  stream.on('data', (piece: Buffer) => {
+    got += piece.length;
+  });
+  for (let round = 1; round <= 8; round += 1) {
+    stream.write(Buffer.alloc(20_000));
+    await service.order('cut');
+    await eventually('everything comes back', () => got === round * 20_000, 60_000);
+  }
+  await delay(15_000);
+  assert.equal(session.suspect, false);
+  assert.equal(session.signal.aborted, false);
+  stream.destroy();
 });

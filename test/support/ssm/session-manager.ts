@@ -74,7 +74,7 @@ interface Task {
 }
 
 /** Actions on sessions; service/orders.go says what each does. */
-export type Order = 'cut' | 'bye' | 'end' | 'reconnect' | 'restart' | 'vanish' | 'pause' | 'start';
+export type Order = 'cut' | 'bye' | 'end' | 'reconnect' | 'giveup' | 'restart' | 'evict' | 'vanish' | 'pause' | 'start';
 
 /** Where the service and its agents run, which is also where destinations are dialled from. */
 export interface SessionManagerPlace {

@@ -1,5 +1,5 @@
 // Opens data channels and learns from how they ended: the account's limits, and nodes that cannot take large messages.
-// Neighbours: driver.ts has one for all its sessions, start-throttle.ts paces the starts, data-channel.ts is what it opens.
+// Neighbours: driver.ts has one for all its sessions, start-pace.ts and start-throttle.ts pace the starts, data-channel.ts is what it opens.
 import type { EndpointPolicy } from '../../../contract/aws-endpoint.ts';
 import { TunnelError } from '../../../contract/errors.ts';
 import { isNodeItself } from '../../../contract/ssm-documents.ts';
@@ -13,6 +13,7 @@ import type { Destination } from '../../base/driver.ts';
 import type { ChannelTicket, SsmApi } from './aws/api.ts';
 import type { ProxyEnvironment } from './aws/aws-client.ts';
 import type { SsmRoute } from './aws/ssm-route.ts';
+import { StartPace } from './aws/start-pace.ts';
 import { StartThrottle } from './aws/start-throttle.ts';
 import { LifetimeLimits } from './base/lifetime-limits.ts';
 import { DataChannel } from './data-channel.ts';
@@ -32,6 +33,8 @@ export interface ChannelOpenerOptions {
   readonly persistent: boolean;
   /** The document's own limit; 0: learned. */
   readonly maxSessionMinutes: number;
+  /** How many sessions the tunnel holds for each destination. */
+  readonly sessions: number;
   readonly budget: ByteBudget;
   readonly clock: Clock;
   readonly random: () => number;
@@ -44,11 +47,14 @@ export interface OpenRequest {
   readonly onChange: () => void;
   /** AWS has answered. */
   readonly onAnswer: (() => void) | undefined;
+  /** Whether the pause between two starts for one destination applies. */
+  readonly spaced: boolean;
 }
 
 export class ChannelOpener {
   readonly #options: ChannelOpenerOptions;
   readonly #throttle: StartThrottle;
+  readonly #pace: StartPace;
   readonly #limits: LifetimeLimits;
   /** Nodes whose channels died soon after large messages: they get small ones from then on. */
   readonly #smallOnly = new Set<string>();
@@ -56,6 +62,7 @@ export class ChannelOpener {
   constructor(options: ChannelOpenerOptions) {
     this.#options = options;
     this.#throttle = new StartThrottle(options.random);
+    this.#pace = new StartPace(options);
     this.#limits = new LifetimeLimits(options.maxSessionMinutes);
   }
 
@@ -63,10 +70,11 @@ export class ChannelOpener {
   async open(
     { target }: SsmRoute,
     destination: Destination,
-    { log, onChange, onAnswer }: OpenRequest,
+    { log, onChange, onAnswer, spaced }: OpenRequest,
     signal: AbortSignal,
   ): Promise<DataChannel> {
     const { persistent } = this.#options;
+    await this.#pace.turn(`${target}\0${destinationText(destination)}`, spaced, signal);
     const ticket = await this.#start(target, destination, signal);
     onAnswer?.();
     const channel = await DataChannel.open(

@@ -96,17 +96,18 @@ export class DataChannel {
     return this.#use().multiplexer;
   }
 
-  /** True if the agent is silent or hangs while it connects: new streams should go elsewhere. */
+  /** True if the agent is silent, takes no new stream or hangs while it connects: new streams should go elsewhere. */
   get suspect(): boolean {
-    return this.#transport.verdict !== 'alive' || this.#established?.multiplexer.connectHangs === true;
+    const { connectHangs = false, openingStuck = false } = this.#established?.multiplexer ?? {};
+    return this.#transport.verdict !== 'alive' || connectHangs || openingStuck;
   }
 
   /** True if the agent lives but hangs while it connects to the destination. */
   get connectHangs(): boolean {
-    const { verdict, heardAt, outstanding } = this.#transport;
+    const { verdict, acknowledgedAt, outstanding } = this.#transport;
     if (verdict !== 'alive' || this.#established?.multiplexer.connectHangs !== true) return false;
     // If messages of ours wait as well, the agent is more likely silent.
-    return !outstanding || this.#options.clock.now() - heardAt < probeMs + 500;
+    return !outstanding || this.#options.clock.now() - acknowledgedAt < probeMs + 500;
   }
 
   /** How the service ended the channel although its agent lived; undefined before that, and after any other end. */
@@ -171,12 +172,18 @@ export class DataChannel {
 
   #judged(verdict: AgentVerdict, before: AgentVerdict): void {
     if (verdict === 'ended') {
+      const seconds = Math.round((this.#options.clock.now() - this.#transport.acknowledgedAt) / 1_000);
       this.#end(
-        new TunnelError('BastionLost', `the SSM agent on ${this.#options.target} gave no sign of life for 75 s`),
+        new TunnelError(
+          'BastionLost',
+          `the SSM agent on ${this.#options.target} acknowledged nothing for ${seconds} s`,
+        ),
       );
       return;
     }
-    if (verdict === 'resume') void this.#transport.renew('the agent gave no sign of life for 25 s');
+    if (verdict === 'suspect' && before === 'alive')
+      void this.#transport.renew('the agent acknowledged nothing for 8 s');
+    if (verdict === 'resume') void this.#transport.renew('the agent acknowledged nothing for 25 s');
     if ((before === 'alive') !== (verdict === 'alive')) this.#options.onChange();
   }
 
@@ -196,6 +203,7 @@ export class DataChannel {
     };
     const multiplexer = agent.multiplexes ? new SmuxMultiplexer(options) : new SingleStreamMultiplexer(options);
     this.#established = { agent, multiplexer };
+    if (!agent.acknowledgesAgain) this.#transport.acknowledgesOnce(agent.multiplexes);
     this.#watchAgent();
     return multiplexer;
   }
@@ -236,9 +244,9 @@ export class DataChannel {
 
   #end(error: TunnelError, { serviceKnows = false } = {}): void {
     if (this.#termination.over) return;
-    const { largeSince, heardAt } = this.#transport;
+    const { largeSince, acknowledgedAt } = this.#transport;
     this.#diedOfLargePayloads =
-      largeSince !== undefined && heardAt - largeSince < probationMs && error.code === 'BastionLost';
+      largeSince !== undefined && acknowledgedAt - largeSince < probationMs && error.code === 'BastionLost';
     this.#transport.stop();
     this.#termination.announce(error);
     this.#handshake.fail(error);

@@ -48,7 +48,7 @@ export interface SsmDriverOptions {
 
 /** Nothing is opened, read or loaded before the first call. @throws TunnelError EndpointNotAllowed */
 export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): Driver<SsmRoute> {
-  const { region, endpoints, credentials, target, maxSessionMinutes } = config;
+  const { region, endpoints, credentials, target, maxSessionMinutes, sessions } = config;
   const { podUid, clock = systemClock, random = Math.random, environment = {}, allowedEndpoints = [] } = options;
   const policy: EndpointPolicy = { region, allowed: allowedEndpoints };
   const calls = {
@@ -74,6 +74,7 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
     random,
     endpoint: endpoints.ssmmessages,
     maxSessionMinutes,
+    sessions,
     onStarted: (sessionId) => leftovers.started(sessionId),
   });
   const targets = new Targets({ region, target, api, ecs, podUid, clock });
@@ -115,8 +116,10 @@ class SsmDriver implements Driver<SsmRoute> {
     try {
       await session.start(destinations, signal);
       // A missing permission would show only in an hour, by dropping every connection: try it now, while nothing can be lost.
-      if (!this.#resumeProved) await abortable(session.renewSocket(), { signal });
-      this.#resumeProved = true;
+      if (!this.#resumeProved && session.facts.sessionId !== undefined) {
+        await abortable(session.renewSocket(), { signal });
+        this.#resumeProved = true;
+      }
       targets.watch(route, session);
       leftovers.end(this.#closed.signal);
       return session;
@@ -165,7 +168,8 @@ class SsmDriver implements Driver<SsmRoute> {
   ): RenewingChannel {
     const { opener, drainTimeoutMs, clock, random } = this.#parts;
     return new RenewingChannel({
-      open: (changed, signal) => opener.open(route, destination, { log, onAnswer, onChange: changed }, signal),
+      open: ({ spaced, onChange: changed }, signal) =>
+        opener.open(route, destination, { log, onAnswer, onChange: changed, spaced }, signal),
       destination: destinationText(destination),
       remoteHost: isRemoteHost(destination),
       lifeMs: (channel) => opener.lifeMs(route.target, channel),

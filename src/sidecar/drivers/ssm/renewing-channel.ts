@@ -3,16 +3,23 @@
 // Neighbours: session.ts has one for each destination, data-channel.ts is the channel itself, retired-channels.ts keeps the earlier ones.
 import { TunnelError } from '../../../contract/errors.ts';
 import { abortable, onAbort } from '../../../process/abort.ts';
-import { Backoff } from '../../../process/backoff.ts';
 import type { Logger } from '../../../process/log.ts';
+import { startSpacingMs } from './aws/start-pace.ts';
 import type { PortStream } from './base/port-stream.ts';
 import type { DataChannel } from './data-channel.ts';
 import { RefusalCount } from './refusal-count.ts';
 import { RetiredChannels, type RetiredChannelsOptions } from './retired-channels.ts';
+import { RetryPause } from './retry-pause.ts';
 
 export interface RenewingChannelOptions extends RetiredChannelsOptions {
-  /** Opens and proves a data channel to the destination. `onChange` is the channel's. @throws TunnelError, or the signal's reason. */
-  readonly open: (onChange: () => void, signal: AbortSignal) => Promise<DataChannel>;
+  /**
+   * Opens and proves a data channel to the destination. `onChange` is the channel's; `spaced`: whether the pause between two starts applies.
+   * @throws TunnelError, or the signal's reason.
+   */
+  readonly open: (
+    options: { readonly onChange: () => void; readonly spaced: boolean },
+    signal: AbortSignal,
+  ) => Promise<DataChannel>;
   /** For sentences. */
   readonly destination: string;
   /** True for another host than the node: the agent resolves its name once per channel. */
@@ -27,8 +34,6 @@ export interface RenewingChannelOptions extends RetiredChannelsOptions {
 
 /** A name may point elsewhere by now: channels to other hosts are replaced this often (jittered), for new connections. */
 const resolveMs = 15 * 60_000;
-const retryPauses = { initialMs: 1_000, maxMs: 60_000 };
-const spacingMs = 5_000;
 /** A replacement is opened this long before a channel's time is over. */
 const aheadMs = 60_000;
 const never = Number.POSITIVE_INFINITY;
@@ -43,7 +48,7 @@ export class RenewingChannel {
   readonly #options: RenewingChannelOptions;
   readonly #closed = new AbortController();
   readonly #retired: RetiredChannels;
-  readonly #retry: Backoff;
+  readonly #pause: RetryPause;
   readonly #refusals: RefusalCount;
   #current: DataChannel | undefined;
   #replacing: Promise<void> | undefined;
@@ -58,17 +63,18 @@ export class RenewingChannel {
   constructor(options: RenewingChannelOptions) {
     this.#options = options;
     this.#retired = new RetiredChannels(options);
-    this.#retry = new Backoff({ ...retryPauses, random: options.random });
+    this.#pause = new RetryPause(options.random);
     this.#refusals = new RefusalCount(options.random);
   }
 
   /** Opens the first channel. @throws TunnelError, or the signal's reason; `replaceIfDue` then tries again. */
   async start(signal: AbortSignal): Promise<void> {
     const { open, clock } = this.#options;
+    const startedAt = clock.now();
     try {
-      this.#use(await open(() => this.#changed(), signal));
+      this.#use(await open({ onChange: () => this.#changed(), spaced: true }, signal));
     } catch (error) {
-      this.#failed(error, clock.now());
+      this.#failed(error, startedAt);
       throw error;
     }
   }
@@ -93,6 +99,11 @@ export class RenewingChannel {
     return this.#current === undefined;
   }
 
+  /** True if there is none because of the destination: the node answered, and its agent cannot or may not reach it. */
+  get destinationAtFault(): boolean {
+    return this.dead && this.#loss?.layer === 'destination';
+  }
+
   /** Why the last channel in use was lost. */
   get loss(): TunnelError | undefined {
     return this.#loss;
@@ -114,6 +125,7 @@ export class RenewingChannel {
       this.#roomWanted = true;
       this.#options.onChange();
     }
+    if (this.destinationAtFault) throw this.#whyNone();
     if (!this.usable && this.#replacing !== undefined) await abortable(this.#replacing, { signal });
     const current = this.#current;
     if (current === undefined) throw this.#whyNone();
@@ -125,6 +137,14 @@ export class RenewingChannel {
       throw new TunnelError('NotConnected', 'the session takes no more streams at the moment');
     }
     const stream = current.multiplexer.open();
+    try {
+      if (!(await abortable(current.multiplexer.opened(stream), { signal }))) {
+        throw new TunnelError('NotConnected', 'the session to the destination stands still: it is being replaced');
+      }
+    } catch (error) {
+      stream.destroy();
+      throw error;
+    }
     this.#refusals.watch(stream, this.#options.onChange);
     return stream;
   }
@@ -156,7 +176,9 @@ export class RenewingChannel {
   }
 
   #dueReason(siblingsLive: boolean, now: number): DueReason | undefined {
-    if (this.#isBroken) return siblingsLive || this.connectHangs ? 'broken' : undefined;
+    if (this.#isBroken) {
+      return siblingsLive || this.connectHangs || this.destinationAtFault ? 'broken' : undefined;
+    }
     if (this.#options.remoteHost && this.#refusals.tooMany(now)) return 'refused';
     if (now >= this.#expiresAt) return 'expiring';
     if (now >= this.#addressDueAt) return 'address';
@@ -167,6 +189,11 @@ export class RenewingChannel {
   /** The agent answers but there is no room: by its many streams, or for a moment by a slow client. */
   get #isFull(): boolean {
     return this.heard && !this.usable && this.#current?.multiplexer.exhausted === false;
+  }
+
+  /** True for the single-stream channel of an old agent that has had its stream. */
+  get #isUsedUp(): boolean {
+    return this.#current?.multiplexer.exhausted === true && !this.#current.agent.multiplexes;
   }
 
   get #isBroken(): boolean {
@@ -181,14 +208,16 @@ export class RenewingChannel {
   async #replace(reason: DueReason, now: number): Promise<void> {
     const { clock, log, open } = this.#options;
     this.#refusals.replacementStarted(now);
+    // Each connection of an agent that does not multiplex uses up a session.
+    const spaced = !this.#isUsedUp;
     try {
-      const channel = await open(() => this.#changed(), this.#closed.signal);
+      const channel = await open({ onChange: () => this.#changed(), spaced }, this.#closed.signal);
       this.#replacing = undefined;
       if (this.#closed.signal.aborted) this.#retired.end(channel);
       else {
-        this.#retry.reset();
+        this.#pause.opened();
         // A channel that has no room again and again must not cost the account a session each time.
-        this.#nextAttemptAt = clock.now() + spacingMs;
+        this.#nextAttemptAt = channel.agent.multiplexes ? clock.now() + startSpacingMs : 0;
         const before = this.#current;
         this.#use(channel);
         if (before !== undefined) this.#retired.add(before);
@@ -197,7 +226,7 @@ export class RenewingChannel {
     } catch (error) {
       this.#replacing = undefined;
       if (this.#closed.signal.aborted) return;
-      this.#failed(error, clock.now());
+      this.#failed(error, now);
       log.warn({ error, reason }, 'the session to the destination could not be replaced yet');
     }
     this.#options.onChange();
@@ -209,9 +238,9 @@ export class RenewingChannel {
     return loss.permanent ? new TunnelError('DestinationUnreachable', loss.message, { cause: loss }) : loss;
   }
 
-  #failed(error: unknown, now: number): void {
-    this.#nextAttemptAt = now + this.#retry.next();
+  #failed(error: unknown, startedAt: number): void {
     if (this.#current === undefined && error instanceof TunnelError) this.#loss = error;
+    this.#nextAttemptAt = this.#pause.nextAt(error, startedAt, this.#options.clock.now());
   }
 
   #use(channel: DataChannel): void {
@@ -229,6 +258,9 @@ export class RenewingChannel {
       if (this.#current !== channel) return;
       this.#current = undefined;
       this.#loss = reason instanceof TunnelError ? reason : undefined;
+      this.#pause.lived(channel.ageMs);
+      // An agent that is ready before it has resolved the name ends an open channel for it.
+      if (this.destinationAtFault) this.#failed(reason, clock.now());
       this.#options.onChange();
     });
   }

@@ -40,8 +40,9 @@ export class SsmSession implements Session {
 
   /**
    * Opens the channels. Resolves when each is open or has failed, at the latest 10 s after the first is open: the others follow, and a
-   * failed one is tried again, because the others need not wait for it. @throws TunnelError if none could be opened, or the signal's
-   * reason; nothing is left open then.
+   * failed one is tried again, because the others need not wait for it. A destination that the node's agent cannot reach says nothing
+   * against the node: its clients are told, even if it is the only one. @throws TunnelError if no channel could be opened for another
+   * reason, or the signal's reason; nothing is left open then.
    */
   async start(destinations: readonly Destination[], signal: AbortSignal): Promise<void> {
     const starts = destinations.map((destination) => this.#addChannel(destination, signal));
@@ -50,7 +51,8 @@ export class SsmSession implements Session {
     const late = Promise.any(starts).then(() => sleep(stragglersMs, { signal: waiting.signal, clock: this.#clock }));
     await Promise.race([settled, late.catch(() => settled)]);
     waiting.abort();
-    const up = [...this.#channels.values()].find((channel) => !channel.dead);
+    const all = [...this.#channels.values()];
+    const up = all.find((channel) => !channel.dead) ?? all.find((channel) => channel.destinationAtFault);
     if (up === undefined || signal.aborted) {
       await settled;
       await this.close();
@@ -70,7 +72,8 @@ export class SsmSession implements Session {
   }
 
   get facts(): Session['facts'] {
-    return defined({ sessionId: this.#first?.current?.sessionId });
+    const current = this.#first?.current ?? [...this.#channels.values()].find((channel) => !channel.dead)?.current;
+    return defined({ sessionId: current?.sessionId });
   }
 
   get signal(): AbortSignal {
@@ -150,13 +153,16 @@ export class SsmSession implements Session {
     if (
       channels.length > 0 &&
       this.#starting.size === 0 &&
-      channels.every((channel) => channel.dead && channel.streams === 0)
+      channels.every((channel) => channel.dead && channel.streams === 0 && !channel.destinationAtFault)
     ) {
       this.#over.abort(lossOf(channels) ?? new TunnelError('BastionLost', `every session to ${this.via} was lost`));
       void this.close();
     } else {
-      for (const channel of channels) channel.replaceIfDue(channels.some((other) => other !== channel && other.usable));
-      this.#judgeSuspect(channels.length > 0 && !channels.some((channel) => channel.heard || channel.connectHangs));
+      for (const channel of channels)
+        channel.replaceIfDue(channels.some((other) => other !== channel && answers(other)));
+      this.#judgeSuspect(
+        channels.length > 0 && !channels.some((channel) => channel.heard || blamesDestination(channel)),
+      );
     }
     this.#judging = false;
   }
@@ -168,8 +174,13 @@ export class SsmSession implements Session {
   }
 }
 
-/** A channel whose agent hangs while it connects says nothing against the node: it is replaced while clients get the reason. */
-const canDial = (channel: RenewingChannel): boolean => channel.usable || channel.connectHangs;
+/** An agent that hangs while it connects, or cannot reach the destination, says nothing against the node: clients get the reason meanwhile. */
+const blamesDestination = (channel: RenewingChannel): boolean => channel.connectHangs || channel.destinationAtFault;
+
+const canDial = (channel: RenewingChannel): boolean => channel.usable || blamesDestination(channel);
+
+/** The node has shown that it works. */
+const answers = (channel: RenewingChannel): boolean => channel.usable || channel.destinationAtFault;
 
 const lossOf = (channels: readonly RenewingChannel[]): TunnelError | undefined =>
   channels.find((channel) => channel.loss !== undefined)?.loss;

@@ -31,7 +31,10 @@ type agent struct {
 	rtt     roundTrip
 }
 
-const handshakeTime = 15 * time.Second
+const (
+	handshakeTime = 15 * time.Second
+	gaveUpAfter   = 3100 * time.Millisecond
+)
 
 func newAgent(s *session) *agent {
 	a := &agent{session: s, inbox: make(chan []byte), early: map[int64]message{}, digests: map[int64][32]byte{}, rtt: roundTrip{100, 0, 200}}
@@ -64,7 +67,7 @@ func (a *agent) greet() {
 	actions := []map[string]any{{"ActionType": "SessionType", "ActionParameters": map[string]any{"SessionType": "Port", "Properties": properties}}}
 	if now.KMS {
 		kms := map[string]any{"ActionType": "KMSEncryption", "ActionParameters": map[string]string{"KMSKeyId": "alias/sessions"}}
-		actions = append([]map[string]any{kms}, actions...)
+		actions = append(actions, kms)
 	}
 	request, _ := json.Marshal(map[string]any{"AgentVersion": now.AgentVersion, "RequestedClientActions": actions})
 	a.send(typeHandshakeRequest, request)
@@ -96,7 +99,7 @@ func (a *agent) read() {
 		case raw := <-a.inbox:
 			if m, err := decode(raw); err != nil {
 				a.session.service.complain("%s: %v", a.session.id, err)
-			} else if !a.deaf() {
+			} else if !a.away() {
 				a.take(m)
 			}
 		}
@@ -113,7 +116,10 @@ func (a *agent) take(m message) {
 		a.compare(m)
 		switch {
 		case m.sequence < a.expected:
-			a.reply(acknowledge(m))
+			// Before 3.2.1041.0: "Discarding already processed message", without an acknowledgement.
+			if newer(a.settings().AgentVersion, "3.2.1040.999") {
+				a.reply(acknowledge(m))
+			}
 		case m.sequence > a.expected:
 			if len(a.early) < 100_000 {
 				a.early[m.sequence] = m
@@ -160,7 +166,8 @@ func (a *agent) process(m message) bool {
 	switch m.payloadType {
 	case typeOutput:
 		if forwarder == nil {
-			return false
+			// Before 3.0.655.0 what comes before the port plugin is ready is acknowledged and lost.
+			return !newer(a.settings().AgentVersion, "3.0.654.999")
 		}
 		forwarder.write(m.payload)
 	case typeFlag:
@@ -234,9 +241,29 @@ func (a *agent) reconnect(d time.Duration) {
 	a.mu.Unlock()
 	a.session.publish(false)
 	time.AfterFunc(d, func() {
-		a.publish(true)
-		a.session.publish(true)
+		if !a.away() {
+			a.publish(true)
+			a.session.publish(true)
+		}
 	})
+}
+
+// giveUp is what an agent does that could not reopen its leg in six tries, about 3.1 s if each is refused at once: it lives on, but this session's
+// leg stays closed for good, although the service still resumes the session for the client.
+func (a *agent) giveUp() {
+	time.AfterFunc(gaveUpAfter, func() {
+		a.mu.Lock()
+		a.gone = true
+		a.mu.Unlock()
+	})
+	a.reconnect(gaveUpAfter + time.Second)
+}
+
+// away reports whether the agent has no leg at the moment.
+func (a *agent) away() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.gone || time.Now().Before(a.deafUntil)
 }
 
 // vanish ends the agent without a message: the service still accepts its session, which is dead.
@@ -245,12 +272,6 @@ func (a *agent) vanish() {
 	a.gone = true
 	a.mu.Unlock()
 	a.stop()
-}
-
-func (a *agent) deaf() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.gone || time.Now().Before(a.deafUntil)
 }
 
 func (a *agent) stop() {

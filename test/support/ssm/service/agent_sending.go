@@ -30,16 +30,20 @@ func (a *agent) send(payloadType uint32, payload []byte) {
 		m.flags = 1
 	}
 	raw := m.encode()
-	if len(a.unacked) < 100_000 {
-		a.unacked = append(a.unacked, &outstanding{a.sequence, raw, time.Now()})
-	}
 	a.sequence++
 	a.mu.Unlock()
+	// Like the real agent: it books the message only after it has sent it, so an acknowledgement that is faster than that is lost.
+	sent := time.Now()
 	a.reply(raw)
+	a.mu.Lock()
+	if len(a.unacked) < 100_000 {
+		a.unacked = append(a.unacked, &outstanding{m.sequence, raw, sent})
+	}
+	a.mu.Unlock()
 }
 
 func (a *agent) reply(raw []byte) {
-	if !a.deaf() {
+	if !a.away() {
 		a.session.down.send(raw)
 	}
 }

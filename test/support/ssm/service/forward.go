@@ -15,15 +15,17 @@ import (
 
 // The agent's port forwarding: one destination, its name resolved once, streams connected one after the other without a time limit.
 type forwarder struct {
-	agent   *agent
-	address string // as resolved at the start; empty: it could not be, and every connection fails
-	wanted  string // host:port as asked
-	inner   net.Conn
-	mux     *smux.Session
-	mu      sync.Mutex
-	plain   net.Conn // without multiplexing: the only connection
-	open    map[net.Conn]bool
-	stopped bool
+	agent *agent
+	// What a connection tries in turn; nil: the name is resolved at each connection.
+	addresses []string
+	host      string
+	wanted    string // host:port as asked
+	inner     net.Conn
+	mux       *smux.Session
+	mu        sync.Mutex
+	plain     net.Conn // without multiplexing: the only connection
+	open      map[net.Conn]bool
+	stopped   bool
 }
 
 const chunk = 1024
@@ -47,22 +49,36 @@ func newForwarder(a *agent, now settings, clientVersion string) (*forwarder, str
 		return nil, "Unable to start port: invalid port number"
 	}
 	f.wanted = net.JoinHostPort(host, a.session.port)
-	if host == "" {
-		f.address = net.JoinHostPort("127.0.0.1", a.session.port)
-	} else {
-		if forbidden(host, now.AgentVersion) {
-			return nil, "Forwarding to IP address " + host + " is forbidden."
+	if forbidden(host, now.AgentVersion) {
+		return nil, "Forwarding to IP address " + host + " is forbidden."
+	}
+	f.host = host
+	if newer(now.AgentVersion, "3.2.1040.999") {
+		// Once for the whole session, and the session ends if there is no address.
+		found, err := resolve(host, now)
+		if err != nil {
+			return nil, err.Error()
 		}
-		if address, ok := now.Hosts[host]; ok {
-			f.address = net.JoinHostPort(address, a.session.port)
-		} else if found, err := net.LookupHost(host); err == nil {
-			f.address = net.JoinHostPort(found[0], a.session.port)
-		}
+		f.addresses = found
 	}
 	if newer(now.AgentVersion, "3.0.196.0") && !newer("1.1.70.0", clientVersion) {
 		return f, f.startMux(now, clientVersion)
 	}
 	return f, f.startPlain()
+}
+
+// resolve returns all addresses of a host as the node sees it; the node itself is localhost, in both families.
+func resolve(host string, now settings) ([]string, error) {
+	if host == "" {
+		return []string{"127.0.0.1", "::1"}, nil
+	}
+	if address, ok := now.Hosts[host]; ok {
+		if address == "" {
+			return nil, &net.DNSError{Err: "no such host", Name: host, Server: "10.0.0.2:53", IsNotFound: true}
+		}
+		return strings.Split(address, ","), nil
+	}
+	return net.LookupHost(host)
 }
 
 func forbidden(host, version string) bool {
@@ -144,7 +160,21 @@ func (f *forwarder) dial() (net.Conn, error) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	conn, err := net.Dial("tcp", f.address)
+	addresses := f.addresses
+	if addresses == nil {
+		found, err := resolve(f.host, f.agent.settings())
+		if err != nil {
+			return nil, err
+		}
+		addresses = found
+	}
+	var conn net.Conn
+	var err error
+	for _, address := range addresses {
+		if conn, err = net.Dial("tcp", net.JoinHostPort(address, f.agent.session.port)); err == nil {
+			break
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -58,8 +58,12 @@ func (s *service) obey(o order) bool {
 		"end": func(one *session) { one.end("") },
 		// The agent loses its own leg and comes back.
 		"reconnect": func(one *session) { one.agent.reconnect(lasts) },
-		// The agent restarts: its sessions end, and the node cannot be reached for some time.
-		"restart": func(one *session) { one.end("") },
+		// The agent loses its own leg and gives it up: the session is a zombie from then on.
+		"giveup": func(one *session) { one.agent.giveUp() },
+		// The agent restarts: its session workers survive, so nothing ends; only new sessions cannot be started for some time.
+		"restart": func(one *session) {},
+		// The service ends the sessions with a word, and the node cannot be reached for some time.
+		"evict": func(one *session) { one.end("") },
 		// The node vanishes, for some time or (0) for good: its sessions stay, resumable but dead.
 		"vanish": func(one *session) { one.agent.vanish() },
 		"pause":  func(one *session) { one.publish(false) },
@@ -69,7 +73,7 @@ func (s *service) obey(o order) bool {
 	if !known {
 		return false
 	}
-	if o.Do == "restart" || o.Do == "vanish" {
+	if o.Do == "restart" || o.Do == "evict" || o.Do == "vanish" {
 		s.away(o.Target, lasts)
 	}
 	for _, session := range s.all() {

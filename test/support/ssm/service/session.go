@@ -86,7 +86,11 @@ func (s *session) attach(client *leg) {
 	s.mu.Lock()
 	before := s.client
 	s.client, s.attached = client, true
-	client.write(publication(kindStart))
+	if s.agent.away() {
+		client.write(publication(kindPause))
+	} else {
+		client.write(publication(kindStart))
+	}
 	s.agent.publish(true)
 	s.mu.Unlock()
 	if before != nil {

@@ -33,7 +33,7 @@ type settings struct {
 	KMS bool
 	// Nodes by id. Sessions are started only on connected ones.
 	Nodes map[string]node
-	// The agent's DNS, used once for each session: name to address.
+	// The node's DNS: name to its addresses, with commas between; empty: no such host. Agents since 3.2.1041.0 ask once for each session.
 	Hosts map[string]string
 	// "host:port" to which a connect hangs until it is removed from this list.
 	BlackHoles []string

@@ -22,6 +22,8 @@ export interface AgentAbilities {
   readonly reachesOtherHosts: boolean;
   /** Ends the session unless it hears a frame every 30 s, whatever version the client reports. */
   readonly needsKeepAlive: boolean;
+  /** Acknowledges a message again that it gets again; an older one does so only once, and a lost acknowledgement never comes. */
+  readonly acknowledgesAgain: boolean;
   /** The largest payload that it is known to accept, in bytes. */
   readonly payloadBytes: 1_024 | 16_384;
 }
@@ -35,6 +37,7 @@ export function abilitiesOf(version: string): AgentAbilities | undefined {
     multiplexes: newerThan('3.0.196.0'),
     reachesOtherHosts: atLeast('3.1.1374.0'),
     needsKeepAlive: !newerThan('3.1.1511.0'),
+    acknowledgesAgain: atLeast('3.2.1041.0'),
     payloadBytes: atLeast('3.3.3572.0') ? 16_384 : 1_024,
   };
 }

@@ -20,6 +20,13 @@ export interface StreamMultiplexerOptions {
 export interface StreamMultiplexer {
   /** Opens a stream to the destination. The protocol gives no sign of success; a refusal fails the stream. */
   open(): PortStream;
+  /**
+   * Resolves once the opening of the stream has left, or might leave as soon as there is a socket; false if it could not leave for 2 s, because
+   * the agent takes nothing: try another session. Never rejects.
+   */
+  opened(stream: PortStream): Promise<boolean>;
+  /** True from such a false until an opening leaves. */
+  readonly openingStuck: boolean;
   /** Bytes of the agent, in order. @throws if they break the protocol; the channel must be ended then. */
   receive(bytes: Buffer): void;
   /** The agent could not connect one of the streams (flag 3). */

@@ -1,10 +1,14 @@
-// Whether the agent lives. The web socket's pongs prove nothing: they come from the service, not from the agent. Only progress proves life:
-// an acknowledgement of something outstanding, or data. When nothing is outstanding, the agent is asked by a NOP every 4 s.
+// Whether the agent lives. The web socket's pongs prove nothing: they come from the service, not from the agent. Data of the agent proves
+// little: it goes on sending for other streams while it takes nothing of ours. Only an acknowledgement proves life. When nothing is outstanding,
+// the agent is asked by a NOP every 4 s; an old one, which may owe an acknowledgement that was lost for good, also while something is.
 // A state machine fed with (event, now): no I/O, no timers. Neighbours: agent-silence.ts (what silence means), probe-schedule.ts (when to
 // ask), send-loop.ts (feeds it and acts on its judgement).
 import { lagMs } from '../base/silence-timer.ts';
 import { AgentSilence, type AgentVerdict } from './agent-silence.ts';
 import { ProbeSchedule } from './probe-schedule.ts';
+
+/** An agent that owes an acknowledgement is asked after so long, then after twice that, and so on. */
+const firstAskMs = 1_000;
 
 export interface Judgement {
   readonly verdict: AgentVerdict;
@@ -21,22 +25,46 @@ export class AgentLiveness {
   #outstanding = false;
   #pausedAt: number | undefined;
   #plannedAt: number | undefined;
+  #asksOnceMore = false;
+  /** Since when something is outstanding without any acknowledgement; undefined: nothing is. */
+  #owedSince: number | undefined;
+  /** How many NOPs were sent since then. */
+  #asked = 0;
 
   constructor(now: number) {
     this.#probes = new ProbeSchedule(now);
   }
 
-  /** The agent acknowledged something outstanding, or sent data. */
+  /** The agent acknowledged something outstanding. */
   progress(now: number): void {
     this.#probes.progress(now);
     this.#silence.restart(now);
+    if (this.#owedSince !== undefined) this.#owedSince = now;
+    this.#asked = 0;
   }
 
-  /** Whether messages of ours wait for their acknowledgement. */
-  outstanding(now: number, outstanding: boolean): void {
+  /** The agent sent something: it is there. */
+  spoke(now: number): void {
+    this.#silence.spoke(now);
+  }
+
+  /** Whether messages of ours wait for their acknowledgement, and whether a destination that takes nothing may be the reason. */
+  outstanding(now: number, outstanding: boolean, mayBeBlocked = false): void {
     this.#outstanding = outstanding;
-    if (outstanding) this.#probes.sent(now);
+    this.#silence.mayBeBlocked = mayBeBlocked;
+    if (outstanding) {
+      this.#probes.sent(now);
+      this.#owedSince ??= now;
+    } else {
+      this.#owedSince = undefined;
+      this.#asked = 0;
+    }
     this.#expect(now);
+  }
+
+  /** The agent acknowledges each message only once: it is also asked while something is outstanding. */
+  askOnceMore(): void {
+    this.#asksOnceMore = true;
   }
 
   /** How often an idle agent is probed, in milliseconds; undefined: never, and the death of an idle agent goes unnoticed. */
@@ -50,6 +78,7 @@ export class AgentLiveness {
   /** Whether there is a web socket; without one the agent is silent too. */
   connected(now: number, connected: boolean): void {
     this.#connected = connected;
+    this.#silence.connected(now, connected);
     this.#expect(now);
   }
 
@@ -78,10 +107,17 @@ export class AgentLiveness {
       return { verdict: this.#silence.verdict(this.#pausedAt), probe: false, at: undefined };
     }
     if (this.#plannedAt !== undefined && now > this.#plannedAt + lagMs) this.progress(now);
-    const probeAt = this.#connected && !this.#outstanding ? this.#probes.dueAt : Number.POSITIVE_INFINITY;
+    const probeAt = this.#connected ? this.#probeDueAt : Number.POSITIVE_INFINITY;
+    if (this.#outstanding && probeAt <= now) this.#asked += 1;
     const at = Math.min(probeAt > now ? probeAt : Number.POSITIVE_INFINITY, this.#silence.nextVerdictAt(now));
     this.#plannedAt = Number.isFinite(at) ? at : undefined;
     return { verdict: this.#silence.verdict(now), probe: probeAt <= now, at: this.#plannedAt };
+  }
+
+  get #probeDueAt(): number {
+    if (!this.#outstanding) return this.#probes.dueAt;
+    if (!this.#asksOnceMore || this.#owedSince === undefined) return Number.POSITIVE_INFINITY;
+    return this.#owedSince + firstAskMs * 2 ** this.#asked;
   }
 
   #expect(now: number): void {

@@ -1,19 +1,30 @@
-// What the agent's silence means. It counts only while the agent is expected to answer. A state machine fed with (event, now): no I/O,
-// no timers. Neighbour: agent-liveness.ts decides when an answer is expected.
+// What the agent's silence means. Silence is that nothing of ours is acknowledged, whatever the agent sends: one that stands still in one stream
+// goes on sending for others. It counts only while an answer is expected. A state machine fed with (event, now): no I/O, no timers.
+// Neighbour: agent-liveness.ts decides when an answer is expected.
 
 const suspectMs = 8_000;
 const resumeMs = 25_000;
 const endedMs = 75_000;
+/**
+ * How long an agent may say nothing at all on a socket that was opened during its silence. One that has given up its own connection lives on
+ * and never comes back.
+ */
+const speaksWithinMs = 6_000;
 
 /**
- * `alive`; `suspect` after 8 s without progress: no new streams here; `resume` after 25 s: replace the socket;
- * `ended` after 75 s: nothing will come any more.
+ * `alive`; `suspect` after 8 s without acknowledgement: no new streams here, replace the socket; `resume` after 25 s: replace it again;
+ * `ended` after 75 s, or once it has said nothing for 6 s on a socket that was replaced during its silence: nothing will come any more.
  */
 export type AgentVerdict = 'alive' | 'suspect' | 'resume' | 'ended';
 
 export class AgentSilence {
   /** From when silence counts; undefined while no answer is expected. */
   #from: number | undefined;
+  /** When the present socket was opened; Infinity without one. */
+  #connectedAt = Number.NEGATIVE_INFINITY;
+  /** When the agent last sent anything, on any stream. */
+  #spokeAt = Number.NEGATIVE_INFINITY;
+  #mayBeBlocked = false;
 
   get counts(): boolean {
     return this.#from !== undefined;
@@ -30,26 +41,50 @@ export class AgentSilence {
 
   /** Begins to count anew, if it counts. */
   restart(now: number): void {
+    this.#spokeAt = now;
     if (this.#from !== undefined) this.#from = now;
+  }
+
+  /** The agent sent something; that alone acknowledges nothing. */
+  spoke(now: number): void {
+    this.#spokeAt = now;
+  }
+
+  connected(now: number, connected: boolean): void {
+    this.#connectedAt = connected ? now : Number.POSITIVE_INFINITY;
+  }
+
+  /** True while a destination that takes nothing may be why the agent says nothing: then it has the whole 75 s. */
+  set mayBeBlocked(value: boolean) {
+    this.#mayBeBlocked = value;
   }
 
   /** Leaves out a time in which nobody could be heard. */
   skip(ms: number): void {
     if (this.#from !== undefined) this.#from += ms;
+    this.#connectedAt += ms;
   }
 
   verdict(now: number): AgentVerdict {
     const silence = this.#lasting(now);
-    if (silence >= endedMs) return 'ended';
+    if (silence >= endedMs || now >= this.#givenUpAt) return 'ended';
     if (silence >= resumeMs) return 'resume';
     return silence >= suspectMs ? 'suspect' : 'alive';
   }
 
   /** When the verdict changes if the silence goes on; Infinity if it does not. */
   nextVerdictAt(now: number): number {
-    const silence = this.#lasting(now);
-    const next = [suspectMs, resumeMs, endedMs].find((threshold) => threshold > silence);
-    return next === undefined || this.#from === undefined ? Number.POSITIVE_INFINITY : this.#from + next;
+    const from = this.#from;
+    if (from === undefined) return Number.POSITIVE_INFINITY;
+    const times = [suspectMs, resumeMs, endedMs].map((threshold) => from + threshold);
+    return Math.min(...[...times, this.#givenUpAt].filter((at) => at > now));
+  }
+
+  /** When the agent counts as gone because it does not speak on its new socket; Infinity: not for that reason. */
+  get #givenUpAt(): number {
+    if (this.#from === undefined || this.#mayBeBlocked) return Number.POSITIVE_INFINITY;
+    const isNew = this.#connectedAt >= this.#from + suspectMs;
+    return isNew && this.#spokeAt <= this.#connectedAt ? this.#connectedAt + speaksWithinMs : Number.POSITIVE_INFINITY;
   }
 
   #lasting(now: number): number {

@@ -7,9 +7,13 @@ import type { ByteChannel } from '../base/byte-channel.ts';
 import type { AgentVerdict } from './agent-silence.ts';
 import { MessageLink, type Outgoing } from './message-link.ts';
 import { Outbox, type OutboxOptions } from './outbox.ts';
+import { payloadType } from './payload.ts';
 import { ReconnectingSocket, type ReconnectingSocketEvents } from './reconnecting-socket.ts';
 import { SendLoop } from './send-loop.ts';
 import { SocketOpener, type SocketOpenerOptions } from './socket-opener.ts';
+
+/** Room for one NOP and nothing else. */
+const nopBytes = 8;
 
 export interface ChannelTransportOptions extends SocketOpenerOptions, OutboxOptions {
   readonly ticket: ChannelTicket;
@@ -51,7 +55,15 @@ export class ChannelTransport implements ByteChannel {
       link,
       hasOutput: () => outbox.pending,
       next: (now) => outbox.next(now),
-      probe: () => options.established()?.multiplexer.nop() === true,
+      probe: () => {
+        const multiplexer = options.established()?.multiplexer;
+        if (multiplexer?.nop() !== true) return false;
+        // Also while the window is full of messages whose acknowledgements were lost.
+        if (!link.full) return true;
+        const nop = Buffer.alloc(nopBytes);
+        link.sendNow({ type: payloadType.output, payload: nop.subarray(0, multiplexer.fill(nop)) });
+        return true;
+      },
       onVerdict: (verdict, before) => events.judged(verdict, before),
     });
     this.#socket = new ReconnectingSocket(
@@ -107,9 +119,14 @@ export class ChannelTransport implements ByteChannel {
     return this.#sendLoop.verdict;
   }
 
-  /** When the agent last gave a sign of life, in milliseconds of the clock. */
-  get heardAt(): number {
-    return this.#sendLoop.heardAt;
+  /** When the agent last acknowledged something of ours, in milliseconds of the clock. */
+  get acknowledgedAt(): number {
+    return this.#sendLoop.acknowledgedAt;
+  }
+
+  /** The agent acknowledges each message only once. `answersNops`: it can be asked. */
+  acknowledgesOnce(answersNops: boolean): void {
+    this.#sendLoop.acknowledgesOnce(answersNops);
   }
 
   /** When the last new message of ours was made, in milliseconds of the clock. */

@@ -34,7 +34,7 @@ export interface LinkOptions {
 export interface LinkEvents {
   /** The next payload of the agent. */
   deliver(type: number, payload: Buffer): void;
-  /** The agent sent something: it lives. */
+  /** The agent sent something: it is there, but perhaps it takes nothing of ours. */
   heard(): void;
   /** The agent acknowledged something outstanding: it lives, and there may be room for more. */
   acknowledged(): void;
@@ -55,6 +55,8 @@ export class MessageLink {
   #sentAt: number;
   #counted = 0;
   #closed = false;
+  /** The service says on this socket that the agent has no connection. */
+  #agentAway = false;
 
   constructor({ clock, log, budget }: LinkOptions, events: LinkEvents) {
     this.#clock = clock;
@@ -75,6 +77,26 @@ export class MessageLink {
 
   get outstanding(): boolean {
     return this.#sender.outstanding > 0;
+  }
+
+  /** The same for what was first sent on the present socket. */
+  get outstandingHere(): boolean {
+    return this.#sender.outstandingHere > 0;
+  }
+
+  /** True if no further message may be sent before an acknowledgement. */
+  get full(): boolean {
+    return this.#sender.full;
+  }
+
+  /** True if the agent may be alive and merely blocked by a destination that takes nothing: much of ours waits, and it is not known to be gone. */
+  get mayBeBlocked(): boolean {
+    return this.#sender.full && !this.#agentAway;
+  }
+
+  /** The agent acknowledges each message only once: what overtook a message often enough stands for its acknowledgement. */
+  acknowledgesOnce(): void {
+    this.#sender.acknowledgesOnce = true;
   }
 
   /** Marks what was sent until now; the function returns whether the agent has all of it. */
@@ -107,6 +129,7 @@ export class MessageLink {
   /** The next socket: what was not acknowledged on the last one is sent first. */
   attach(socket: DataSocket): void {
     this.#socket = socket;
+    this.#agentAway = false;
     this.#inputPausedUntil = this.#clock.now();
     if (this.#paused) socket.pause();
     this.#sender.connected();
@@ -142,8 +165,12 @@ export class MessageLink {
       }
       case messageType.channelClosed:
         return this.#events.channelClosed(parseChannelClosed(message.payload));
+      case messageType.pausePublication:
+      case messageType.startPublication:
+        // About the agent's socket. Whether it lives is judged by what arrives; this only says how long to wait for that.
+        this.#agentAway = message.messageType === messageType.pausePublication;
+        return;
       default:
-        // start_publication and pause_publication are about the agent's socket; whether it lives is judged by what arrives.
         this.#log.debug({ type: message.messageType }, 'a message of an unused type was ignored');
     }
   }

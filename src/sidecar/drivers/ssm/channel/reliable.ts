@@ -11,6 +11,11 @@ const windowMinMessages = 64;
 const windowMaxMessages = 2_048;
 const windowMaxBytes = 4 * 1024 * 1024;
 const reorderMinMs = 20;
+/**
+ * An agent that acknowledges each message only once has a message for certain if it was sent so often before something that arrived: the relay keeps
+ * order, so only the acknowledgement was lost.
+ */
+const certainlyArrived = 3;
 
 interface Outstanding {
   readonly frame: Buffer;
@@ -18,6 +23,10 @@ interface Outstanding {
   repeats: number;
   /** Must be sent again. */
   lost: boolean;
+  /** How many of its sendings were clearly before something that arrived. */
+  overtaken: number;
+  /** First sent on a socket that is lost: its acknowledgement may be lost with it. */
+  carriedOver: boolean;
 }
 
 /**
@@ -27,10 +36,13 @@ interface Outstanding {
  */
 export class ReliableSender {
   readonly roundTrip = new RoundTrip();
+  /** The agent acknowledges each message only once, so a lost acknowledgement never comes again. */
+  acknowledgesOnce = false;
   /** In the order of their numbers. */
   readonly #outstanding = new Map<number, Outstanding>();
   #bytes = 0;
   #lost = 0;
+  #carriedOver = 0;
   #nextSequence = 0;
   #connected = false;
   /** When the latest message that has arrived for certain was sent. */
@@ -41,6 +53,16 @@ export class ReliableSender {
   /** Messages sent and not acknowledged. */
   get outstanding(): number {
     return this.#outstanding.size;
+  }
+
+  /** Those that were first sent on the present socket. */
+  get outstandingHere(): number {
+    return this.#outstanding.size - this.#carriedOver;
+  }
+
+  /** True if no further message may be sent before an acknowledgement: the agent takes nothing, or the path is full. */
+  get full(): boolean {
+    return !this.#windowOpen();
   }
 
   get outstandingBytes(): number {
@@ -59,7 +81,11 @@ export class ReliableSender {
   /** There is a socket: everything outstanding will be repeated on it, the oldest first, and new messages follow. */
   connected(): void {
     this.#connected = true;
-    for (const message of this.#outstanding.values()) this.#lose(message);
+    for (const message of this.#outstanding.values()) {
+      if (!message.carriedOver) this.#carriedOver += 1;
+      message.carriedOver = true;
+      this.#lose(message);
+    }
   }
 
   /** The socket is lost: nothing is sent until the next. */
@@ -75,7 +101,7 @@ export class ReliableSender {
   /** Numbers a message and returns its bytes for transmission. If not `ready`, only for the few control messages of a channel. */
   send(encode: (sequenceNumber: number) => Buffer, now: number): Buffer {
     const frame = encode(this.#nextSequence);
-    const message = { frame, sentAt: now, repeats: 0, lost: false };
+    const message = { frame, sentAt: now, repeats: 0, lost: false, overtaken: 0, carriedOver: false };
     this.#outstanding.set(this.#nextSequence, message);
     this.#nextSequence += 1;
     this.#bytes += frame.length;
@@ -87,9 +113,7 @@ export class ReliableSender {
   acknowledged(sequenceNumber: number, now: number): boolean {
     const message = this.#outstanding.get(sequenceNumber);
     if (message === undefined) return false;
-    this.#outstanding.delete(sequenceNumber);
-    this.#bytes -= message.frame.length;
-    if (message.lost) this.#lost -= 1;
+    this.#forget(sequenceNumber, message);
     if (message.repeats === 0) this.roundTrip.sample(now - message.sentAt, now);
     // An answer that comes faster than the path allows was for an earlier sending: the time of the repetition proves nothing.
     const { shortestMs = Number.POSITIVE_INFINITY } = this.roundTrip;
@@ -148,12 +172,23 @@ export class ReliableSender {
   /** Marks what was sent clearly before something that arrived: the relay keeps order, so it is lost (a simple form of RFC 8985). */
   #loseOvertaken(): void {
     const before = this.#arrivedSentAt - Math.max(reorderMinMs, this.roundTrip.smoothedMs / 4);
-    for (const message of this.#outstanding.values()) {
+    for (const [sequenceNumber, message] of this.#outstanding) {
       if (message.lost) continue;
-      if (message.sentAt < before) this.#lose(message);
+      if (message.sentAt < before) {
+        message.overtaken += 1;
+        if (this.acknowledgesOnce && message.overtaken >= certainlyArrived) this.#forget(sequenceNumber, message);
+        else this.#lose(message);
+      }
       // Those after it were first sent later still; only after a repeated one may there be another lost one.
       else if (message.repeats === 0) return;
     }
+  }
+
+  #forget(sequenceNumber: number, message: Outstanding): void {
+    this.#outstanding.delete(sequenceNumber);
+    this.#bytes -= message.frame.length;
+    if (message.lost) this.#lost -= 1;
+    if (message.carriedOver) this.#carriedOver -= 1;
   }
 
   #lose(message: Outstanding): void {

@@ -14,7 +14,7 @@ export interface SendLoopOptions {
   readonly hasOutput: () => boolean;
   /** The next message, if any. */
   readonly next: (now: number) => Outgoing | undefined;
-  /** Asks the agent for a sign of life; false if the protocol cannot. */
+  /** Asks the agent for a sign of life, at once; false if the protocol cannot. */
   readonly probe: () => boolean;
   /** The verdict on the agent has changed from `before`. */
   readonly onVerdict: (verdict: AgentVerdict, before: AgentVerdict) => void;
@@ -23,7 +23,8 @@ export interface SendLoopOptions {
 export class SendLoop {
   readonly #options: SendLoopOptions;
   readonly #liveness: AgentLiveness;
-  #heardAt: number;
+  #acknowledgedAt: number;
+  #countsCarriedOver = true;
   #verdict: AgentVerdict = 'alive';
   #planned = false;
   #stopped = false;
@@ -31,13 +32,20 @@ export class SendLoop {
 
   constructor(options: SendLoopOptions) {
     this.#options = options;
-    this.#heardAt = options.clock.now();
-    this.#liveness = new AgentLiveness(this.#heardAt);
+    this.#acknowledgedAt = options.clock.now();
+    this.#liveness = new AgentLiveness(this.#acknowledgedAt);
   }
 
-  /** When the agent last gave a sign of life, in milliseconds of the clock. */
-  get heardAt(): number {
-    return this.#heardAt;
+  /** When the agent last acknowledged something of ours, in milliseconds of the clock. */
+  get acknowledgedAt(): number {
+    return this.#acknowledgedAt;
+  }
+
+  /** The agent acknowledges each message only once. `answersNops`: so it is asked by a NOP; otherwise what crossed a lost socket proves nothing. */
+  acknowledgesOnce(answersNops: boolean): void {
+    this.#options.link.acknowledgesOnce();
+    if (answersNops) this.#liveness.askOnceMore();
+    else this.#countsCarriedOver = false;
   }
 
   /** The verdict of the last turn. */
@@ -57,13 +65,13 @@ export class SendLoop {
 
   /** The agent sent something. It gets no turn of its own for each kilobyte of a download: the planned one takes note of it. */
   heard(): void {
-    this.#progress();
-    if (this.#verdict !== 'alive') this.wake();
+    this.#liveness.spoke(this.#now());
   }
 
   /** The agent acknowledged something outstanding: it lives, and there may be room for more. */
   acknowledged(): void {
-    this.#progress();
+    this.#acknowledgedAt = this.#now();
+    this.#liveness.progress(this.#acknowledgedAt);
     this.wake();
   }
 
@@ -106,17 +114,13 @@ export class SendLoop {
     this.#options.link.close();
   }
 
-  #progress(): void {
-    this.#heardAt = this.#now();
-    this.#liveness.progress(this.#heardAt);
-  }
-
   #turn(): void {
     if (this.#stopped) return;
     const { clock, link, hasOutput, next, probe } = this.#options;
     const now = this.#now();
     link.transmit(now, () => next(now));
-    this.#liveness.outstanding(now, link.outstanding);
+    const owed = this.#countsCarriedOver ? link.outstanding : link.outstandingHere;
+    this.#liveness.outstanding(now, owed, link.mayBeBlocked);
     const judgement = this.#liveness.judge(now);
     this.#judged(judgement.verdict);
     if (this.#stopped) return;

@@ -16,6 +16,7 @@ export class SingleStreamMultiplexer implements StreamMultiplexer, Carrier {
   readonly budget: StreamMultiplexerOptions['budget'];
   readonly channel: StreamMultiplexerOptions['channel'];
   readonly connectHangs = false;
+  readonly openingStuck = false;
   readonly #options: StreamMultiplexerOptions;
   #stream: PortStream | undefined;
   #used = false;
@@ -58,6 +59,11 @@ export class SingleStreamMultiplexer implements StreamMultiplexer, Carrier {
     this.#forgetEarly();
     this.#options.onChange();
     return stream;
+  }
+
+  opened(): Promise<boolean> {
+    // The agent connected before the session was open.
+    return Promise.resolve(true);
   }
 
   receive(bytes: Buffer): void {

@@ -54,7 +54,7 @@ test('the service’s message that the channel is closed ends it, and nothing is
   const { channel } = await open(fake);
   fake.agent.closeChannel('\n----------ERROR-------\nForwarding to IP address 127.0.0.1 is forbidden');
   await once(channel.signal, 'abort');
-  assert.equal(codeOf(channel.signal.reason), 'SessionRefused');
+  assert.equal(codeOf(channel.signal.reason), 'ForwardingProhibited');
   await channel.close();
   assert.deepEqual(fake.calls, ['start']);
 });

@@ -9,7 +9,7 @@ import { ByteBudget } from '../../../../../src/sidecar/base/byte-budget.ts';
 import type { Destination, Driver, Session } from '../../../../../src/sidecar/base/driver.ts';
 import type { SsmRoute } from '../../../../../src/sidecar/drivers/ssm/aws/ssm-route.ts';
 import { createSsmDriver, type SsmDriverOptions } from '../../../../../src/sidecar/drivers/ssm/driver.ts';
-import type { FakeClock } from '../../../../support/fake-clock.ts';
+import { FakeClock } from '../../../../support/fake-clock.ts';
 import { FakeService } from './fake-service.ts';
 import { silentLog } from './silent-log.ts';
 
@@ -27,6 +27,7 @@ export interface Setting {
   readonly fake: FakeService;
   readonly driver: Driver<SsmRoute>;
   readonly destinations: readonly Destination[];
+  readonly clock: FakeClock | undefined;
 }
 
 /** A driver with its own service. */
@@ -60,15 +61,27 @@ export async function setting(
     },
   );
   endings.push(() => driver.close());
-  return { fake, driver, destinations: more.destinations ?? [database] };
+  const clock = more.clock instanceof FakeClock ? more.clock : undefined;
+  return { fake, driver, destinations: more.destinations ?? [database], clock };
 }
 
 /** A session whose streams work. */
-export async function connect({ fake, driver, destinations }: Setting): Promise<Session> {
+export async function connect({ fake, driver, destinations, clock }: Setting): Promise<Session> {
+  // So long lies between two starts for one destination.
+  if (fake.agents.length > 0) await clock?.advance(5_000);
   const session = await driver.connect(route, { signal: new AbortController().signal, log: silentLog });
   endings.push(async () => {
     fake.silent = false;
-    await session.close();
+    let closed = false;
+    const closing = session.close().then(() => {
+      closed = true;
+    });
+    // What the agent did not get while it was silent is repeated by this clock.
+    while (clock !== undefined && !closed) {
+      await clock.advance(100);
+      await delay(1);
+    }
+    await closing;
   });
   // Now the service has the same socket as we.
   for (const destination of destinations) await works(session, destination);

@@ -99,7 +99,9 @@ test('a destination that cannot be opened leaves the others alone, its own clien
   );
   assert.equal(the.fake.count('start'), 2);
   the.fake.agentVersion = '3.3.4108.0';
-  await clock.advance(1_000);
+  await clock.advance(4_900);
+  assert.equal(the.fake.count('start'), 2, 'not before 5 s');
+  await clock.advance(60_000);
   await eventually('the session to the database', () =>
     dial(session, database).then(
       () => true,

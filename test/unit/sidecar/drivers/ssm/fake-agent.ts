@@ -23,6 +23,8 @@ export class Switches {
   silent = false;
   /** Larger messages are lost on the way. */
   largestCarried = Number.POSITIVE_INFINITY;
+  /** A message that comes again is not acknowledged again, as by agents before 3.2.1041.0. */
+  acknowledgesOnce = false;
   /** The agent refuses every stream. */
   refuses = false;
   /** The service ends the session right after the agent's answer to a NOP; both arrive together. */
@@ -38,6 +40,10 @@ export class FakeAgent {
   largestInput = 0;
   /** Only this agent neither acknowledges nor sends anything. */
   silent = false;
+  /** It goes on sending, but takes nothing of the client: its input stands still in one stream. */
+  takesNothing = false;
+  /** What it acknowledges is lost on the way. */
+  losesAcknowledgements = false;
   readonly #switches: Switches;
   readonly #random = numbers(20_261_122);
   readonly #early = new Map<number, { readonly type: number; readonly payload: Buffer }>();
@@ -132,6 +138,7 @@ export class FakeAgent {
       this.#unacknowledged.delete(sequence ?? -1);
       return;
     }
+    if (this.takesNothing) return;
     const sequence = Number(message.sequenceNumber);
     this.inputSequences.push(sequence);
     this.largestInput = Math.max(this.largestInput, payload.length);
@@ -141,7 +148,10 @@ export class FakeAgent {
       AcknowledgedMessageSequenceNumber: sequence,
       IsSequentialMessage: true,
     };
-    this.#transmit(encode('acknowledge', 0, 0, Buffer.from(JSON.stringify(acknowledgement))));
+    const isRepeated = sequence < this.#expected || this.#early.has(sequence);
+    if (!this.losesAcknowledgements && !(isRepeated && this.#switches.acknowledgesOnce)) {
+      this.#transmit(encode('acknowledge', 0, 0, Buffer.from(JSON.stringify(acknowledgement))));
+    }
     if (sequence < this.#expected) return;
     this.#early.set(sequence, { type: message.payloadType ?? 0, payload });
     for (let next = this.#early.get(this.#expected); next !== undefined; next = this.#early.get(this.#expected)) {

@@ -2,6 +2,7 @@
 // Neighbours: frame.ts (the bytes), port-stream.ts (one stream), read-backpressure.ts (slow readers), connect-watch.ts (an agent that hangs).
 import type { Clock } from '../../../../../process/clock.ts';
 import { type Carrier, PortStream } from '../../base/port-stream.ts';
+import { afterSilence } from '../../base/silence-timer.ts';
 import {
   connectRefused,
   type StreamMultiplexer,
@@ -14,6 +15,8 @@ import { ReadBackpressure } from './read-backpressure.ts';
 /** Streams at once; the agent queues at most 1,024 that it has not accepted yet. */
 const maxStreams = 500;
 const maxStreamId = 0xffff_fff0;
+/** An opening that could not leave for so long counts as unanswered. */
+const openingStuckMs = 2_000;
 /** The most that one stream sends before the next one's turn, in bytes. */
 const turnBytes = 4_096;
 
@@ -27,6 +30,9 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
   readonly #turns = new Set<PortStream>();
   /** Streams whose opening is not sent yet. */
   readonly #unsent = new Set<number>();
+  /** Called when the opening of that stream has left, or never will. */
+  readonly #awaited = new Map<number, () => void>();
+  #openingStuck = false;
   readonly #finishes: number[] = [];
   /** Streams to open and end at once, only for the agent's answer. */
   readonly #questions: number[] = [];
@@ -88,6 +94,35 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
     return stream;
   }
 
+  get openingStuck(): boolean {
+    return this.#openingStuck;
+  }
+
+  async opened({ id }: PortStream): Promise<boolean> {
+    if (!this.#unsent.has(id) || this.channel.inputPaused) return true;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const cancel = afterSilence(this.clock, openingStuckMs, (overslept) => {
+      // Without a socket, without memory or after a sleep of this process it says nothing about the agent.
+      const since = this.clock.now() - this.channel.inputPausedUntil;
+      const excused =
+        overslept ||
+        this.channel.inputPaused ||
+        since < openingStuckMs ||
+        this.budget.free === 0 ||
+        !this.#unsent.has(id);
+      if (!excused && !this.#openingStuck) {
+        this.#openingStuck = true;
+        this.#options.onChange();
+      }
+      resolve(excused);
+    });
+    this.#awaited.set(id, () => resolve(true));
+    const left = await promise;
+    cancel();
+    this.#awaited.delete(id);
+    return left;
+  }
+
   receive(bytes: Buffer): void {
     if (this.#error === undefined) this.#parser.push(bytes);
   }
@@ -132,6 +167,7 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
       if (this.#unsent.delete(stream.id)) {
         header(command.open, stream.id, 0);
         this.#watch.opened(stream.id);
+        this.#openingLeft(stream.id);
       }
       const length = stream.waitingBytes(Math.min(turnBytes, maxFrameData, left() - frameHeader));
       if (length > 0) {
@@ -149,6 +185,7 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
     this.#error ??= error;
     for (const stream of this.#streams.values()) stream.destroy(error);
     this.#turns.clear();
+    for (const settle of this.#awaited.values()) settle();
     this.#finishes.length = 0;
     this.#questions.length = 0;
     this.#backpressure.release();
@@ -164,7 +201,10 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
 
   finish(stream: PortStream): void {
     this.#turns.delete(stream);
-    if (this.#unsent.delete(stream.id)) return;
+    if (this.#unsent.delete(stream.id)) {
+      this.#awaited.get(stream.id)?.();
+      return;
+    }
     this.#finishes.push(stream.id);
     this.channel.wake();
   }
@@ -177,6 +217,13 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
 
   fullChanged(stream: PortStream): void {
     this.#backpressure.changed(stream);
+  }
+
+  #openingLeft(id: number): void {
+    this.#awaited.get(id)?.();
+    if (!this.#openingStuck) return;
+    this.#openingStuck = false;
+    this.#options.onChange();
   }
 
   #ask(): void {

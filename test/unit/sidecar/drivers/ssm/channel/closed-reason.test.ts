@@ -7,13 +7,23 @@ test('the service’s texts for why it closed a channel become reasons that name
     ['\n-----ERROR-----\nEncountered error. Handshake timed out. Please', 'SessionRefused', /on i-1 gave .* up: look/],
     [
       'Unable to connect to specified port: dial tcp',
-      'SessionRefused',
+      'DestinationUnreachable',
       /i-1 could not connect to db:5432: start what listens/,
     ],
     [
       'Forwarding to IP address 169.254.169.254 is forbidden',
-      'SessionRefused',
+      'ForwardingProhibited',
       /i-1 refuses .* db:5432: correct spec\.ports/,
+    ],
+    [
+      '\n----------ERROR-------\nlookup db on 10.0.0.2:53: no such host',
+      'DestinationNameNotResolved',
+      /i-1 finds no address for the name of db:5432: correct spec\.ports/,
+    ],
+    [
+      'lookup db on 10.0.0.2:53: read udp 10.0.0.9:53042->10.0.0.2:53: i/o timeout',
+      'DestinationNameNotResolved',
+      /DNS of i-1 did not answer .* name of db:5432: correct the DNS/,
     ],
     [
       'Setting up data channel with id x failed: no',

@@ -42,6 +42,7 @@ test('a handshake for port forwarding is accepted, and complete once the agent s
       multiplexes: true,
       reachesOtherHosts: true,
       needsKeepAlive: false,
+      acknowledgesAgain: true,
       payloadBytes: 1_024,
     },
   });
@@ -118,6 +119,8 @@ test('versions are compared number by number, and abilities begin at the version
   assert.equal(abilitiesOf('3.0.222.0')?.multiplexes, true);
   assert.equal(abilitiesOf('3.1.1511.0')?.needsKeepAlive, true);
   assert.equal(abilitiesOf('3.1.1575.0')?.needsKeepAlive, false);
+  assert.equal(abilitiesOf('3.2.1040.0')?.acknowledgesAgain, false);
+  assert.equal(abilitiesOf('3.2.1041.0')?.acknowledgesAgain, true);
   assert.equal(abilitiesOf('3.3.3571.9')?.payloadBytes, 1_024);
   assert.equal(abilitiesOf('3.3.3572.0')?.payloadBytes, 16_384);
 });
