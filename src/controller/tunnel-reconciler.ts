@@ -79,8 +79,16 @@ export function tunnelReconciler(options: TunnelReconcilerOptions): TunnelReconc
     reads: metrics.statuszReads,
     timings: options.readerTimings,
   });
-  const namespaces = settings.watchNamespaces;
-  const watches: Watches = new Watches({ kube, namespaces, queue, reader, metrics: options.kubeMetrics, log });
+  const { className, watchNamespaces: namespaces } = settings;
+  const watches: Watches = new Watches({
+    kube,
+    className,
+    namespaces,
+    queue,
+    reader,
+    metrics: options.kubeMetrics,
+    log,
+  });
   const controller = new Controller({
     name: 'portforward',
     group,

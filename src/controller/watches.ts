@@ -1,8 +1,9 @@
 // What the controller watches, and which PortForward each change concerns. It decides nothing: keys go into the queue, pods to the reader.
 // Neighbours: kube/cache/reflector.ts (one kind), reconcile.ts (reads the caches), tunnel-reconciler.ts (builds it).
 import { defined } from '../contract/defined.ts';
+import { systemClock } from '../process/clock.ts';
 import type { Logger } from '../process/log.ts';
-import { portForwards, type StoredPortForward } from './base/portforward.ts';
+import { classNameOf, portForwards, projectPortForward, type StoredPortForward } from './base/portforward.ts';
 import { managedSelector, nameLabel } from './children/names.ts';
 import { ownerIndex } from './ensure-children.ts';
 import type { KubeMetrics } from './kube/base/metrics.ts';
@@ -26,6 +27,8 @@ import type { StatuszReader } from './status/statusz-reader.ts';
 
 export interface WatchesOptions {
   readonly kube: Kube;
+  /** The only class whose PortForwards are kept. */
+  readonly className: string;
   /** Empty: all. */
   readonly namespaces: readonly string[];
   readonly queue: WorkQueue;
@@ -55,8 +58,10 @@ export class Watches {
 
   constructor(options: WatchesOptions) {
     this.#options = options;
-    this.portForwards = this.#watch(portForwards, {}, (change) => this.#portForwardChanged(change));
-    this.latest = new ReadYourWrites(this.portForwards);
+    const transform = (stored: StoredPortForward): StoredPortForward | undefined =>
+      classNameOf(stored) === options.className ? projectPortForward(stored) : undefined;
+    this.portForwards = this.#watch(portForwards, { transform }, (change) => this.#portForwardChanged(change));
+    this.latest = new ReadYourWrites(this.portForwards, systemClock, projectPortForward);
     this.deployments = this.#watchChildren(deployments);
     this.services = this.#watchChildren(services);
     this.serviceAccounts = this.#watchChildren(serviceAccounts);
@@ -88,7 +93,7 @@ export class Watches {
 
   #watch<T extends KubeObject>(
     resource: Resource<T>,
-    how: { readonly labelSelector?: string; readonly transform?: (object: T) => T },
+    how: { readonly labelSelector?: string; readonly transform?: (object: T) => T | undefined },
     onChange: (change: Change<T>) => void,
   ): Store<T> {
     const { kube, namespaces, metrics, log } = this.#options;

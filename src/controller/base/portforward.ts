@@ -1,9 +1,18 @@
 // The kind that this controller acts on, as it is on the wire, and the step from there to a document that is known to be valid.
 // Neighbours: contract/api (the schema), reconcile.ts (the pass), children/ and status/ (what is computed from it).
-import { apiVersion, group, kind, plural, version } from '../../contract/api/names.ts';
+import {
+  apiVersion,
+  group,
+  kind,
+  maxReconnectAtLength,
+  plural,
+  reconnectAnnotation,
+  version,
+} from '../../contract/api/names.ts';
 import { parseStoredPortForward } from '../../contract/api/parse.ts';
 import type { PortForwardSpec } from '../../contract/api/portforward.ts';
 import type { PortForwardStatus } from '../../contract/api/status.ts';
+import { defined } from '../../contract/defined.ts';
 import { TunnelError } from '../../contract/errors.ts';
 import type { KubeObject, ObjectMeta, Resource } from '../kube/base/object.ts';
 
@@ -39,3 +48,35 @@ export function classNameOf(stored: StoredPortForward): string {
   if (typeof spec !== 'object' || spec === null || !('className' in spec)) return '';
   return typeof spec.className === 'string' ? spec.className : '';
 }
+
+/** What a pass needs of a stored object: anybody who may write it may hang a quarter of a megabyte of annotations and more on it. */
+export function projectPortForward({
+  apiVersion: version,
+  kind: of,
+  metadata,
+  spec,
+  status,
+}: StoredPortForward): StoredPortForward {
+  const { name, namespace, uid, resourceVersion, generation, creationTimestamp, deletionTimestamp } = metadata;
+  const reconnectAt = metadata.annotations?.[reconnectAnnotation];
+  return defined({
+    apiVersion: version,
+    kind: of,
+    metadata: defined({
+      name,
+      namespace,
+      uid,
+      resourceVersion,
+      generation,
+      creationTimestamp,
+      deletionTimestamp,
+      annotations: reconnectAt === undefined ? undefined : { [reconnectAnnotation]: shortened(reconnectAt) },
+    }),
+    spec,
+    status,
+  });
+}
+
+/** One character more than is allowed shows that it was too long. Through a buffer: a part of a text would keep all of it in memory. */
+const shortened = (text: string): string =>
+  text.length <= maxReconnectAtLength ? text : Buffer.from(text.slice(0, maxReconnectAtLength + 1)).toString();

@@ -59,6 +59,15 @@ export class WriteHeldBack extends Error {
   }
 }
 
+/** An answer was longer than what its reader takes. */
+export class ResponseTooLarge extends Error {
+  override readonly name = 'ResponseTooLarge';
+
+  constructor(request: string, maxBytes: number) {
+    super(`${request}: the response is larger than ${maxBytes} bytes`);
+  }
+}
+
 const hasStatus = (error: unknown, status: number): error is ApiError =>
   error instanceof ApiError && error.status === status;
 

@@ -10,13 +10,16 @@ const expiryMs = 60_000;
 
 export class ReadYourWrites<T extends KubeObject> {
   readonly #store: ReadStore<T>;
+  readonly #keep: (object: T) => T;
   readonly #clock: Clock;
   readonly #written = new Map<ObjectKey, { readonly object: T; readonly expires: number }>();
   /** Uids of deleted objects, for a while: the answer to our write may arrive after the deletion event. */
   readonly #gone = new Map<string, { readonly expires: number }>();
 
-  constructor(store: ReadStore<T>, clock: Clock = systemClock) {
+  /** `keep`: what to hold of an object, as the cache's reflector does. Default: all of it. */
+  constructor(store: ReadStore<T>, clock: Clock = systemClock, keep: (object: T) => T = (object) => object) {
     this.#store = store;
+    this.#keep = keep;
     this.#clock = clock;
     // What somebody else deleted must not live on here: nobody would notice that it must be created again.
     store.onDelete((key, { metadata: { uid } }) => {
@@ -45,7 +48,7 @@ export class ReadYourWrites<T extends KubeObject> {
     if (this.#gone.has(object.metadata.uid ?? '')) return;
     const key = keyOf(object.metadata);
     this.#written.delete(key);
-    this.#written.set(key, { object, expires: this.#clock.now() + expiryMs });
+    this.#written.set(key, { object: this.#keep(object), expires: this.#clock.now() + expiryMs });
   }
 
   /** Forgets a key, because it was deleted. */

@@ -7,7 +7,14 @@ import { Backoff } from '../../../process/backoff.ts';
 import { type Clock, sleep, systemClock } from '../../../process/clock.ts';
 import { deadline } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
-import { ApiError, ApiUnreachable, isGone, isTooManyRequests, type StatusBody } from '../base/api-error.ts';
+import {
+  ApiError,
+  ApiUnreachable,
+  isGone,
+  isTooManyRequests,
+  ResponseTooLarge,
+  type StatusBody,
+} from '../base/api-error.ts';
 import type { KubeMetrics } from '../base/metrics.ts';
 import { type KubeObject, keyOf, type ObjectKey, type Resource } from '../base/object.ts';
 import type { Kube, Selection } from '../rest/kube.ts';
@@ -18,8 +25,11 @@ import { Store } from './store.ts';
 export interface ReflectorOptions<T extends KubeObject> extends Selection {
   readonly kube: Kube;
   readonly resource: Resource<T>;
-  /** What to keep of an object; `managedFields` are always removed. It must keep `metadata.{name,namespace,uid,resourceVersion}`. */
-  readonly transform?: (object: T) => T;
+  /**
+   * What to keep of an object; undefined: nothing, as if it were not there. `managedFields` are always removed. It must keep
+   * `metadata.{name,namespace,uid,resourceVersion}`.
+   */
+  readonly transform?: (object: T) => T | undefined;
   /** Where to put objects; several reflectors (one per namespace) may share a store. */
   readonly store?: Store<T>;
   readonly metrics: KubeMetrics;
@@ -30,6 +40,7 @@ export interface ReflectorOptions<T extends KubeObject> extends Selection {
   readonly idleMs?: number;
 }
 
+/** Objects of one page; halved while a page is larger than what a reader takes. */
 const pageSize = 500;
 
 /** A watch that ends this soon without an event counts as a failure, so that the next one comes after a pause. */
@@ -56,6 +67,7 @@ export class Reflector<T extends KubeObject> {
   /** Where to continue watching; undefined: everything must be read first. */
   #resourceVersion: string | undefined;
   #lastError: unknown;
+  #pageSize = pageSize;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -150,7 +162,7 @@ export class Reflector<T extends KubeObject> {
     this.#options.metrics.reflectorLists.inc({ kind: this.resource.kind });
     const { kube } = this.#options;
     const fresh = new Map<ObjectKey, T>();
-    let limit: number | undefined = pageSize;
+    let limit: number | undefined = this.#pageSize;
     let next: string | undefined;
     for (;;) {
       try {
@@ -162,12 +174,16 @@ export class Reflector<T extends KubeObject> {
           },
           { signal },
         );
-        for (const object of page.items) fresh.set(keyOf(object.metadata), this.#keep(object));
+        for (const object of page.items) this.#fill(fresh, object);
         next = page.continue;
         if (next !== undefined) continue;
         this.#filled(fresh, page.resourceVersion);
         return;
       } catch (error) {
+        if (error instanceof ResponseTooLarge && limit !== undefined && limit > 1) {
+          this.#pageSize = limit = Math.ceil(limit / 4);
+          continue;
+        }
         // The token of a slow read expired: read all at once, once.
         if (!isGone(error) || next === undefined) throw error;
         fresh.clear();
@@ -223,11 +239,13 @@ export class Reflector<T extends KubeObject> {
       }
       const key = keyOf(object.metadata);
       if (filling === undefined) {
-        if (type === 'DELETED') this.#replica.delete(key, this.#keep(object));
-        else this.#replica.set(key, this.#keep(object));
+        const kept = this.#keep(object);
+        // What is no longer kept is gone for us.
+        if (type === 'DELETED' || kept === undefined) this.#replica.delete(key, kept ?? object);
+        else this.#replica.set(key, kept);
         this.#resourceVersion = resourceVersion;
       } else if (type === 'DELETED') filling.delete(key);
-      else filling.set(key, this.#keep(object));
+      else this.#fill(filling, object);
     }
   }
 
@@ -238,10 +256,18 @@ export class Reflector<T extends KubeObject> {
     this.#log.debug({ objects: fresh.size, resourceVersion }, 'the cache is filled');
   }
 
-  #keep(object: T): T {
+  #fill(fresh: Map<ObjectKey, T>, object: T): void {
+    const key = keyOf(object.metadata);
+    const kept = this.#keep(object);
+    if (kept === undefined) fresh.delete(key);
+    else fresh.set(key, kept);
+  }
+
+  #keep(object: T): T | undefined {
     const { managedFields: _, ...metadata } = object.metadata;
     const slim = { ...object, metadata };
-    return this.#options.transform?.(slim) ?? slim;
+    const { transform } = this.#options;
+    return transform === undefined ? slim : transform(slim);
   }
 
   #logFailure(error: unknown, delayMs: number): void {

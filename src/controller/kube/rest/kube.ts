@@ -61,7 +61,7 @@ export interface WritePolicy {
 export interface Kube {
   /** The object, or undefined if there is none. */
   get<T extends KubeObject>(resource: Resource<T>, name: ObjectName, call: Call): Promise<T | undefined>;
-  /** One page; `limit` unset reads everything at once. */
+  /** One page; `limit` unset reads everything at once. A page of more than 8 MiB is `ResponseTooLarge`. */
   list<T extends KubeObject>(resource: Resource<T>, query: ListQuery, call: Call): Promise<Page<T>>;
   /** Fails with `isAlreadyExists` if there is one of that name. */
   create<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T>;
@@ -92,6 +92,8 @@ export const writeDeadlineMs = 5_000;
 
 const readDeadlineMs = 15_000;
 const listDeadlineMs = 60_000;
+/** The text of a page and what is parsed of it are in memory at the same time. */
+const maxPageBytes = 8 << 20;
 
 /** Verbs over a transport. `writes` applies to create, replace, apply, patch and delete. */
 export function createKubeClient(transport: KubeTransport, writes: WritePolicy = {}): Kube {
@@ -121,12 +123,9 @@ class KubeVerbs implements Kube {
     if (query.limit !== undefined) parameters.set('limit', String(query.limit));
     if (query.continue !== undefined) parameters.set('continue', query.continue);
     if (query.resourceVersion !== undefined) parameters.set('resourceVersion', query.resourceVersion);
-    const list = (await this.#read(
-      collectionOf(resource, query.namespace),
-      parameters,
-      listDeadlineMs,
-      call,
-    )) as WireList;
+    const path = collectionOf(resource, query.namespace);
+    const maxBytes = query.limit === undefined ? undefined : maxPageBytes;
+    const list = (await this.#read(path, parameters, listDeadlineMs, call, maxBytes)) as WireList;
     const next = list.metadata?.continue;
     return {
       items: (list.items ?? []).map((item) => withTypeMeta(resource, item)),
@@ -204,11 +203,17 @@ class KubeVerbs implements Kube {
     });
   }
 
-  async #read(path: string, query: URLSearchParams | undefined, deadlineMs: number, call: Call): Promise<unknown> {
+  async #read(
+    path: string,
+    query: URLSearchParams | undefined,
+    deadlineMs: number,
+    call: Call,
+    maxBytes?: number,
+  ): Promise<unknown> {
     return await this.#transport.request({
       method: 'GET',
       path,
-      ...defined({ query }),
+      ...defined({ query, maxBytes }),
       connectionClass: this.#writes.connectionClass ?? 'unary',
       repeat: this.#writes.connectionClass === 'lease' ? 'never' : 'idempotent',
       signal: call.signal,

@@ -8,7 +8,7 @@ import { abortable, onAbort } from '../../../process/abort.ts';
 import { sleep } from '../../../process/clock.ts';
 import { DeadlineExceeded, deadline } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
-import { ApiError, ApiUnreachable, type StatusBody } from '../base/api-error.ts';
+import { ApiError, ApiUnreachable, ResponseTooLarge, type StatusBody } from '../base/api-error.ts';
 import type { KubeMetrics } from '../base/metrics.ts';
 import { type ConnectionClass, type Connections, openConnections } from './connections.ts';
 import { KubeCredentialSource } from './credentials.ts';
@@ -42,6 +42,8 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
   /** For all tries together; for a stream, until its head has come. */
   readonly deadlineMs: number;
+  /** The longest answer that is read. Default: 256 MiB. */
+  readonly maxBytes?: number;
   /** Called before each try; what it throws is the outcome. */
   readonly beforeTry?: () => void;
   /** How long it was held back by a rate limit, for the metric. */
@@ -108,7 +110,7 @@ class HttpTransport implements KubeTransport {
       request.beforeTry?.();
       try {
         const { body } = await this.#send(request, limit.signal);
-        return JSON.parse(await readText(body, maxBodyBytes)) as unknown;
+        return JSON.parse(await readText(request, body, request.maxBytes ?? maxBodyBytes)) as unknown;
       } catch (error) {
         const failure = explain(request, error, limit.signal);
         const wait = retryDelay(failure, request.repeat, attempt);
@@ -209,7 +211,7 @@ class HttpTransport implements KubeTransport {
 
 async function successOf(request: ApiRequest, response: Dispatcher.ResponseData): Promise<Dispatcher.ResponseData> {
   if (response.statusCode >= 200 && response.statusCode < 300) return response;
-  const text = await readText(response.body, maxErrorBytes);
+  const text = await readText(request, response.body, maxErrorBytes);
   const retryAfter = Number(response.headers['retry-after']);
   const retryAfterMs = Number.isFinite(retryAfter) && retryAfter >= 0 ? retryAfter * 1_000 : undefined;
   throw new ApiError(describe(request), response.statusCode, statusOf(text), retryAfterMs);
@@ -226,12 +228,12 @@ function statusOf(text: string): StatusBody {
   return text === '' ? {} : { message: text.slice(0, 200) };
 }
 
-async function readText(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<string> {
+async function readText(request: ApiRequest, body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of body) {
     length += chunk.length;
-    if (length > maxBytes) throw new Error(`the response is larger than ${maxBytes} bytes`);
+    if (length > maxBytes) throw new ResponseTooLarge(describe(request), maxBytes);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
@@ -252,7 +254,7 @@ async function* explainedBody(
 /** Our own kind of error for whatever undici threw; the abort reason if it was us. */
 function explain(request: ApiRequest, error: unknown, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason;
-  if (error instanceof ApiError || error instanceof DeadlineExceeded) return error;
+  if (error instanceof ApiError || error instanceof DeadlineExceeded || error instanceof ResponseTooLarge) return error;
   const code = codeOf(error);
   return new ApiUnreachable(describe(request), error, !(unsentCodes.has(code) || trustCodes.test(code)));
 }

@@ -1,0 +1,103 @@
+// Runs the controller's watches against an API server that holds hundreds of fat documents, and prints what that cost.
+// Neighbour: memory.test.ts starts it. The server is a process of its own, so that only the reader's memory counts.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { WorkQueue } from '../../../../../src/controller/kube/workqueue/work-queue.ts';
+import { Watches } from '../../../../../src/controller/watches.ts';
+import { clientOf, configOf, until } from '../scripted-server.ts';
+
+const documents = 480;
+const [, script = '', way = '', className = '', role = 'reader'] = process.argv;
+
+/** 1.25 MB, nearly all of it in annotations: more than the API server's 256 KiB, to stay on the safe side. */
+function document(index: number): object {
+  return {
+    apiVersion: 'portforward.dev/v1alpha1',
+    kind: 'PortForward',
+    metadata: {
+      name: `fat-${index}`,
+      namespace: 'ns',
+      uid: `uid-${index}`,
+      resourceVersion: String(index + 1),
+      annotations: { note: String(index).padEnd(900_000, 'x') },
+      managedFields: [{ manager: String(index).padEnd(350_000, 'y') }],
+    },
+    spec: {
+      className,
+      ports: [{ port: 5432 }],
+      ssh: { user: 'u', bastions: [{ host: 'b' }], secretRef: { name: 's' } },
+    },
+  };
+}
+
+const resourceVersion = String(documents + 1);
+
+async function serve(): Promise<void> {
+  const server = createServer((request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? '', 'http://x');
+    const isFat = pathname.endsWith('/portforwards');
+    if (searchParams.get('watch') !== 'true') void answerPage(response, isFat, searchParams);
+    else if (searchParams.get('sendInitialEvents') !== 'true') response.writeHead(200).flushHeaders();
+    else if (way === 'list') response.writeHead(422).end('{}');
+    else void sendAll(response, isFat);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  process.stdout.write(`${(server.address() as AddressInfo).port}\n`);
+}
+
+async function answerPage(response: ServerResponse, isFat: boolean, query: URLSearchParams): Promise<void> {
+  const from = Number(query.get('continue') ?? 0);
+  const end = isFat ? Math.min(documents, from + Number(query.get('limit') ?? documents)) : 0;
+  const next = isFat && end < documents ? { continue: String(end) } : {};
+  // A reader that takes no more ends the page.
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.write(`{"metadata":${JSON.stringify({ resourceVersion, ...next })},"items":[`);
+  for (let index = from; index < end && !gone.signal.aborted; index++) {
+    const full = !response.write(`${index === from ? '' : ','}${JSON.stringify(document(index))}`);
+    if (full) await once(response, 'drain', { signal: gone.signal }).catch(() => undefined);
+  }
+  response.end(']}');
+}
+
+async function sendAll(response: ServerResponse, isFat: boolean): Promise<void> {
+  response.writeHead(200, { 'content-type': 'application/json' });
+  for (let index = 0; isFat && index < documents; index++) {
+    const line = `${JSON.stringify({ type: 'ADDED', object: document(index) })}\n`;
+    if (!response.write(line)) await once(response, 'drain');
+  }
+  const metadata = { resourceVersion, annotations: { 'k8s.io/initial-events-end': 'true' } };
+  response.write(`${JSON.stringify({ type: 'BOOKMARK', object: { metadata } })}\n`);
+}
+
+async function read(): Promise<void> {
+  const server = spawn(process.execPath, [script, way, className, 'server'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(server.stdout, 'data')) as [Buffer];
+  await using client = clientOf(configOf(`http://127.0.0.1:${line.toString().trim()}`));
+  const watches = new Watches({
+    kube: client.kube,
+    className: '',
+    namespaces: [],
+    queue: new WorkQueue({ name: 'portforward', metrics: client.metrics }),
+    reader: { track: () => undefined, forget: () => undefined },
+    metrics: client.metrics,
+    log: client.log,
+  });
+  const stop = new AbortController();
+  const running = watches.run(stop.signal);
+  await until(() => watches.synced);
+  globalThis.gc?.();
+  const mebibytes = (bytes: number): number => Math.round(bytes / 2 ** 20);
+  const peakMiB = mebibytes(process.resourceUsage().maxRSS * 1_024);
+  const heapMiB = mebibytes(process.memoryUsage().heapUsed);
+  process.stdout.write(JSON.stringify({ size: watches.portForwards.size, peakMiB, heapMiB }));
+  stop.abort();
+  await running;
+  server.kill();
+}
+
+await (role === 'server' ? serve() : read());
