@@ -25,6 +25,20 @@ export const clusterErrorCodes = {
     'Only prefixes of the chart value allowedAnnotationPrefixes are copied to pods and Services.',
     'Remove the annotation, or ask the operator’s administrator to allow the prefix.',
   ),
+  LabelNotAllowed: code(
+    'document',
+    'permanent',
+    'spec.pod or spec.service has a label that the operator does not pass on.',
+    'A label decides whose Service sends its traffic to a pod, so only those of the chart value allowedLabels are copied to pods and Services.',
+    'Remove the label, or ask the operator’s administrator to allow it.',
+  ),
+  PriorityClassNotAllowed: code(
+    'document',
+    'permanent',
+    'The priority class is not allowed by this operator.',
+    'Pods of a high class push others from their nodes; the chart value allowedPriorityClasses lists what is permitted.',
+    'Remove spec.pod.priorityClassName, or ask the operator’s administrator to allow the class.',
+  ),
   ServiceTypeNotAllowed: code(
     'document',
     'permanent',

@@ -10,6 +10,9 @@ export const boundedText = (max: number, min = 0) => (min === 0 ? z.string().max
 /** Control and format characters and separators of lines: a terminal that prints them shows something else than what is stored. */
 const plain = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u;
 
+/** True without control and format characters and separators of lines. */
+export const isPlain = (value: string): boolean => plain.test(value);
+
 /** The same, with line ends and tabs. */
 const plainLines = /^([^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|[\t\n\r])*$/u;
 

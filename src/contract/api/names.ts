@@ -16,6 +16,9 @@ export const category = 'tunnels';
 /** On a PortForward; copied to the pod template: a change of its value reconnects all tunnels, one after the other. */
 export const reconnectAnnotation = 'portforward.dev/reconnectAt';
 
+/** The longest value of that annotation; a longer one is refused. */
+export const maxReconnectAtLength = 64;
+
 /** The longest metadata.name: children are called `pf-<name>` with a hash and must stay DNS labels. */
 export const maxNameLength = 52;
 

@@ -116,6 +116,18 @@ export const flags = {
     schema: names,
     help: 'What may stand before the slash of an annotation in spec.pod and spec.service, such as sidecar.istio.io/.',
   },
+  'allowed-labels': {
+    to: 'tunnel.allowedLabels',
+    form: 'list',
+    schema: names,
+    help: 'Labels that spec.pod and spec.service may add: whole keys such as team, or prefixes that end with a slash, such as example.com/.',
+  },
+  'allowed-priority-classes': {
+    to: 'tunnel.allowedPriorityClasses',
+    form: 'list',
+    schema: names,
+    help: 'Priority classes that spec.pod.priorityClassName may name.',
+  },
   'allowed-service-types': {
     to: 'tunnel.allowedServiceTypes',
     form: 'list',

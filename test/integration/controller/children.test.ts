@@ -18,7 +18,7 @@ let controller: RunningController;
 
 before(async () => {
   world = await World.start();
-  controller = await world.controller();
+  controller = await world.controller(['--allowed-labels=team']);
 });
 
 after(async () => {

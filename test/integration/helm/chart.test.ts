@@ -46,6 +46,8 @@ const matrix: Readonly<Record<string, readonly string[]>> = {
     'allowNodeRole=true',
     'allowedAwsEndpoints={https://vpce.example.com:8443}',
     'allowedAnnotationPrefixes={sidecar.istio.io/,example.com/}',
+    'allowedLabels={team,example.com/}',
+    'allowedPriorityClasses={batch}',
     'allowedServiceTypes={ClusterIP,LoadBalancer}',
     'metrics.scrapeFrom[0].namespaceSelector.matchLabels.team=observability',
     'controller.priorityClassName=system-cluster-critical',
@@ -86,7 +88,7 @@ for (const [name, values] of Object.entries(matrix)) {
 test('the API server adds nothing to the admission policies, so that nothing that compares them with Git sees a difference', async () => {
   const text = await renderText();
   const rendered = (await render()).filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'));
-  assert.equal(rendered.length, 16);
+  assert.equal(rendered.length, 18);
   const stored = JSON.parse(
     await server.kubectl(['apply', '--dry-run=server', '--output', 'json', '--filename', '-'], { input: text }),
   ) as { readonly items: readonly Rendered[] };
@@ -113,6 +115,8 @@ test('values become the settings that they name', async () => {
     allowNodeRole: true,
     allowedAwsEndpoints: ['https://vpce.example.com:8443'],
     allowedAnnotationPrefixes: ['sidecar.istio.io/', 'example.com/'],
+    allowedLabels: ['team', 'example.com/'],
+    allowedPriorityClasses: ['batch'],
     allowedServiceTypes: ['ClusterIP', 'LoadBalancer'],
     metricsScrapeFrom: [{ namespaceSelector: { matchLabels: { team: 'observability' } } }],
     operatorNamespace: namespace,
@@ -181,6 +185,8 @@ test('a misspelt value, a wrong type and an impossible number are refused before
     'allowedAwsEndpoints={http://plain.example.com}': /allowedAwsEndpoints/,
     'allowedServiceTypes={ExternalName}': /allowedServiceTypes/,
     'allowedAnnotationPrefixes={example.com/team-}': /allowedAnnotationPrefixes/,
+    'allowedLabels={Example.com/}': /allowedLabels/,
+    'allowedPriorityClasses={High}': /allowedPriorityClasses/,
     'image.digest=latest': /digest/,
     'replicaCount=many': /replicaCount/,
     'metrics.scrapeFrom[0].namespace=monitoring': /scrapeFrom/,
@@ -248,4 +254,23 @@ test('npm run manifests prints all of it as one plain manifest that a real API s
   }
   assert.match(manifest, /--class-name=green/);
   assert.doesNotMatch(manifest, /managed-by: Helm/);
+});
+
+test('the controller gets a NetworkPolicy only where the values name who scrapes it', async () => {
+  assert.deepEqual(ofKind(await render([]), 'NetworkPolicy'), []);
+  const named = await render(['metrics.scrapeFrom[0].namespaceSelector.matchLabels.team=observability']);
+  const specOf = (kind: string) =>
+    ofKind(named, kind).map((object) => (object as unknown as { readonly spec: { readonly selector?: object } }).spec);
+  assert.deepEqual(specOf('NetworkPolicy'), [
+    {
+      podSelector: specOf('Deployment')[0]?.selector,
+      policyTypes: ['Ingress'],
+      ingress: [
+        {
+          ports: [{ port: 'admin', protocol: 'TCP' }],
+          from: [{ namespaceSelector: { matchLabels: { team: 'observability' } } }],
+        },
+      ],
+    },
+  ]);
 });

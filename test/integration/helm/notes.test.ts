@@ -86,3 +86,9 @@ test('a PodMonitor that no tunnel lets in is warned of', async () => {
   const allowed = 'metrics.scrapeFrom[0].namespaceSelector.matchLabels.team=observability';
   assert.doesNotMatch(await notes(['metrics.podMonitor.enabled=true', allowed]), warning);
 });
+
+test('who may scrape is said only if somebody may', async () => {
+  const sentence = /Only who is named in metrics\.scrapeFrom reaches the metrics of the controller/;
+  assert.match(await notes(['metrics.scrapeFrom[0].namespaceSelector.matchLabels.team=observability']), sentence);
+  assert.doesNotMatch(await notes(), sentence);
+});

@@ -11,7 +11,7 @@ import { assertEvery } from '../../../support/assert-every.ts';
 import { portForward, tunnelSettings } from '../portforwards.ts';
 
 const children = (...args: Parameters<typeof portForward>) =>
-  desiredChildren(portForward(...args), tunnelSettings(), true);
+  desiredChildren(portForward(...args), tunnelSettings('--allowed-labels=a,team'), true);
 const containerOf = (...args: Parameters<typeof portForward>) => {
   const [container] = children(...args).deployment.spec?.template.spec?.containers ?? [];
   assert.ok(container);
@@ -221,6 +221,25 @@ test('what the install does not allow is refused with the field and the limit', 
   assert.match(refusal({ pod }), /^AnnotationNotAllowed: spec\.pod\.annotations has mesh\.example\/inject/);
   assert.equal(refusal({ pod }, '--allowed-annotation-prefixes=mesh.example'), 'allowed');
   assert.match(refusal({ pod }, '--allowed-annotation-prefixes=mesh'), /^AnnotationNotAllowed/);
+  for (const [field, labelled] of [
+    ['spec.pod.labels', { pod: { labels: { 'team.example/app': 'web' } } }],
+    ['spec.service.labels', { service: { labels: { 'team.example/app': 'web' } } }],
+  ] as const) {
+    assert.equal(
+      refusal(labelled),
+      `LabelNotAllowed: ${field} has team.example/app, but the labels that this operator passes on are: none`,
+    );
+    assert.match(refusal(labelled, '--allowed-labels=app,team.example/ap,team.example'), /^LabelNotAllowed/);
+    assert.equal(refusal(labelled, '--allowed-labels=team.example/app'), 'allowed');
+    assert.equal(refusal(labelled, '--allowed-labels=team.example/'), 'allowed');
+  }
+  const urgent = { pod: { priorityClassName: 'system-node-critical' } };
+  assert.match(
+    refusal(urgent),
+    /^PriorityClassNotAllowed: spec\.pod\.priorityClassName is system-node-critical, .*: none$/,
+  );
+  assert.match(refusal(urgent, '--allowed-priority-classes=system'), /^PriorityClassNotAllowed/);
+  assert.equal(refusal(urgent, '--allowed-priority-classes=batch,system-node-critical'), 'allowed');
   const ssm = { region: 'eu-west-1', target: { instanceId: 'i-0abc' }, endpoints: { sts: 'https://sts.example.com' } };
   const aws = { ssh: undefined, ssm };
   assert.match(
@@ -229,4 +248,24 @@ test('what the install does not allow is refused with the field and the limit', 
   );
   assert.match(refusal(aws, '--allowed-aws-endpoints=https://other.example.com'), /^EndpointNotAllowed/);
   assert.equal(refusal(aws, '--allowed-aws-endpoints=https://sts.example.com'), 'allowed');
+});
+
+test('a reconnectAt that is no short plain text is refused, because it is copied into every pod template', () => {
+  const refusal = (reconnectAt: string): string => {
+    try {
+      children({}, { annotations: { 'portforward.dev/reconnectAt': reconnectAt } });
+    } catch (error) {
+      if (error instanceof TunnelError) return `${error.code}: ${error.message}`;
+      throw error;
+    }
+    return 'allowed';
+  };
+  assert.equal(refusal('x'.repeat(64)), 'allowed');
+  for (const value of ['x'.repeat(65), 'x'.repeat(200_000), '\u001b[31m', 'a\u202eb', 'a\nb']) {
+    assert.match(
+      refusal(value),
+      /^InvalidSpec: metadata\.annotations: portforward\.dev\/reconnectAt has more than 64 characters/,
+    );
+    assert.ok(refusal(value).length < 300);
+  }
 });

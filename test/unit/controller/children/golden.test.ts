@@ -95,6 +95,8 @@ const cases = {
         '--allow-insecure-host-keys',
         '--allowed-service-types=ClusterIP,LoadBalancer',
         '--allowed-annotation-prefixes=lb.example.com/',
+        '--allowed-labels=team',
+        '--allowed-priority-classes=high',
         '--tunnel-image-pull-policy=Never',
         '--tunnel-image-pull-secrets=mirror',
         '--tunnel-https-proxy=http://proxy.example:3128',
