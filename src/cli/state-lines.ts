@@ -50,7 +50,12 @@ function portLine({ name, reachable, message, reason }: TunnelStatus['ports'][nu
 }
 
 /** In a cluster the tunnel waits until these are fixed; here the person who can fix them is reading. */
-const permanentHere: readonly string[] = ['SecretNotFound', 'SecretKeyMissing', 'CredentialsMissing'] satisfies Code[];
+const permanentHere: readonly string[] = [
+  'SecretNotFound',
+  'SecretUnreadable',
+  'SecretKeyMissing',
+  'CredentialsMissing',
+] satisfies Code[];
 
 /** The Secrets that the tunnel uses on this machine. */
 export interface UsedSecrets {

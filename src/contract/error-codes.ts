@@ -17,6 +17,13 @@ export const errorCodes = {
     'It was not created yet, has another name, or lives in another namespace.',
     'Create it in the PortForward’s namespace with the keys of docs/secrets.md. It is picked up without a restart.',
   ),
+  SecretUnreadable: code(
+    'bastion',
+    'transient',
+    'A file of the Secret is there, but the tunnel’s user may not read it.',
+    'On a laptop: the file belongs to another user. In a pod: fsGroup or SELinux forbids it.',
+    'Correct owner and mode of the file. It is picked up without a restart.',
+  ),
   SecretKeyMissing: code(
     'bastion',
     'transient',

@@ -10,6 +10,8 @@ export interface SecretFiles<Key extends string> {
   /** False if there is no such directory: the Secret does not exist (yet). */
   readonly exists: boolean;
   readonly files: Readonly<Partial<Record<Key, string>>>;
+  /** Keys whose file is there, but may not be read by this user. */
+  readonly unreadable: readonly Key[];
   /** Equal for equal content. */
   readonly digest: string;
 }
@@ -34,22 +36,31 @@ export async function readSecretFiles<Key extends string>(
   // Resolved once, so that a swap between two files cannot mix two versions.
   const data = await realpath(join(directory, '..data')).catch(() => directory);
   const files: Partial<Record<Key, string>> = {};
+  const unreadable: Key[] = [];
   const hash = createHash('sha256').update(String(exists));
   for (const key of keys) {
     const text = await readSmallFile(join(data, key));
+    if (text === noPermission) {
+      unreadable.push(key);
+      hash.update(`\0${key}\0unreadable`);
+      continue;
+    }
     if (text === undefined) continue;
     files[key] = text;
     hash.update(`\0${key}\0${text}`);
   }
-  return { exists, files, digest: hash.digest('base64') };
+  return { exists, files, unreadable, digest: hash.digest('base64') };
 }
 
-async function readSmallFile(path: string): Promise<string | undefined> {
+const noPermission = Symbol('may not be read');
+
+async function readSmallFile(path: string): Promise<string | typeof noPermission | undefined> {
   try {
     const { size } = await stat(path);
     return size <= maxFileBytes ? await readFile(path, 'utf8') : undefined;
-  } catch {
-    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    return code === 'EACCES' || code === 'EPERM' ? noPermission : undefined;
   }
 }
 

@@ -28,7 +28,7 @@ const queryDeadlineMs = 15_000;
 
 /** Missing Secrets and keys are transient only because they may still appear; until then a person is needed. */
 const waitsForPerson = ({ permanent, code }: TunnelError): boolean =>
-  permanent || code === 'SecretNotFound' || code === 'SecretKeyMissing';
+  permanent || code === 'SecretNotFound' || code === 'SecretUnreadable' || code === 'SecretKeyMissing';
 
 export class Routes {
   readonly ranking = new RouteRanking();

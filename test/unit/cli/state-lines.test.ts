@@ -43,7 +43,7 @@ test('ports are reported only during a session, and only when their state change
 });
 
 test('only what a person must fix ends the command: permanent failures of the bastion, and missing keys', () => {
-  const missing: readonly Code[] = ['SecretNotFound', 'SecretKeyMissing', 'CredentialsMissing'];
+  const missing: readonly Code[] = ['SecretNotFound', 'SecretUnreadable', 'SecretKeyMissing', 'CredentialsMissing'];
   for (const code of Object.keys(errorCodes) as Code[]) {
     const { permanent, layer } = errorCodes[code];
     const expected = layer !== 'destination' && (permanent || missing.includes(code));

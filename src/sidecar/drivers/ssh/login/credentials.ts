@@ -33,7 +33,7 @@ export class CredentialStore {
     this.#credentials = credentials;
   }
 
-  /** The credentials that are on disk now. @throws TunnelError SecretNotFound, SecretKeyMissing, PrivateKeyInvalid or PassphraseWrong. */
+  /** The credentials that are on disk now. @throws TunnelError SecretNotFound, SecretUnreadable, SecretKeyMissing, PrivateKeyInvalid or PassphraseWrong. */
   async current(): Promise<CredentialSet> {
     const files = await readSecretFiles(this.#credentials.directory, secretKeys.ssh);
     if (this.#parsed?.digest !== files.digest) {
@@ -79,8 +79,14 @@ export class CredentialStore {
 
 async function parseCredentials(
   secretName: string,
-  { exists, files, digest }: SecretFiles<(typeof secretKeys.ssh)[number]>,
+  { exists, files, unreadable, digest }: SecretFiles<(typeof secretKeys.ssh)[number]>,
 ): Promise<CredentialSet> {
+  if (unreadable.length > 0) {
+    throw new TunnelError(
+      'SecretUnreadable',
+      `${unreadable.join(' and ')} of Secret ${secretName} may not be read by the tunnel’s user: correct the file’s owner and mode (in a pod: fsGroup, SELinux)`,
+    );
+  }
   if (!exists || Object.keys(files).length === 0) {
     throw new TunnelError(
       'SecretNotFound',
