@@ -138,6 +138,7 @@ class FlyDriver implements Driver {
       throw error;
     }
     await this.#peers.adopt(peer, fresh ? replaced.signal : undefined);
+    if (fresh) replaced.giveWay();
     this.#session = new FlySession({
       via: viaOf(peer),
       device,

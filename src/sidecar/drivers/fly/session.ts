@@ -84,6 +84,12 @@ export class FlySession implements Session {
     return this.signal.aborted || this.#ladder.replaceable;
   }
 
+  /** A new peer works: a session that is still silent ends, so that its clients dial anew instead of waiting. */
+  giveWay(): void {
+    if (this.replaceable)
+      this.#end(new TunnelError('TunnelDown', `a new WireGuard peer replaced the silent one of ${this.via}`));
+  }
+
   onSuspectChange(listener: () => void): () => void {
     this.#suspectListeners.add(listener);
     return () => this.#suspectListeners.delete(listener);
