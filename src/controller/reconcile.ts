@@ -113,7 +113,7 @@ function desired(stored: StoredPortForward, settings: TunnelSettings, anyPodRead
 /** While only pods of an earlier template are ready, the ports that they serve stay. */
 function keepFormerPorts(
   { portForward, children: wanted }: Accepted,
-  { status }: StoredPortForward,
+  { status, metadata }: StoredPortForward,
   pods: readonly Pod[],
   children: Pick<EnsureChildren, 'service'>,
 ): Children {
@@ -123,11 +123,10 @@ function keepFormerPorts(
   const destinations = new Map(
     effectivePorts(portForward.spec).map(({ name, destination }) => [name, destinationText(destination)]),
   );
-  return withFormerPorts(
-    wanted,
-    children.service(keyOf(wanted.service.metadata)),
-    (name) => status?.ports?.some((port) => port.name === name && port.destination === destinations.get(name)) === true,
-  );
+  const live = children.service(keyOf(wanted.service.metadata));
+  const mayKeep = (name: string): boolean =>
+    status?.ports?.some((port) => port.name === name && port.destination === destinations.get(name)) === true;
+  return withFormerPorts(wanted, live, mayKeep, status?.observedGeneration !== metadata.generation);
 }
 
 /** The tunnels that count: not those of pods being deleted, and those of ended pods only while there is no other. */

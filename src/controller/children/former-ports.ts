@@ -8,12 +8,13 @@ type Port = NonNullable<NonNullable<Service['spec']>['ports']>[number];
 
 /**
  * `live`: the Service as it is. `mayKeep`: whether the forward of that name still leads to where it led; if not, an old port would lead
- * elsewhere as soon as a new pod is ready.
+ * elsewhere as soon as a new pod is ready. `isNewEdit`: no pass has seen the document yet. Later, a wanted name on another number is drift.
  */
 export function withFormerPorts(
   children: Children,
   live: Service | undefined,
   mayKeep: (name: string) => boolean,
+  isNewEdit: boolean,
 ): Children {
   const wanted = children.service.spec?.ports ?? [];
   const names = new Set(wanted.map(({ name }) => name));
@@ -21,6 +22,7 @@ export function withFormerPorts(
     const { targetPort: target } = port;
     if (typeof target !== 'string' || wanted.some((each) => each.port === port.port)) return [];
     if (names.has(target) && !mayKeep(target)) return [];
+    if (names.has(port.name) && !isNewEdit) return [];
     // A Service's ports need different names; a forward that only got another number keeps its own for the new port.
     const name = port.name !== undefined && !names.has(port.name) ? port.name : `former-${port.port}`;
     return [{ name, port: port.port, protocol: 'TCP', targetPort: target }];
