@@ -76,7 +76,9 @@ spec:
 
 {{- /* The same for metadata with its labels and annotations. `labels` and `annotations` are rules on the variable `key`. */ -}}
 {{- define "portforward.cage.metadata" -}}
-{{- $free := list "name" "namespace" "uid" "resourceVersion" "generation" "creationTimestamp" "managedFields" "selfLink" "labels" "annotations" "ownerReferences" -}}
+{{- /* The API server and the garbage collector keep the rest; a template has labels and annotations alone. */ -}}
+{{- $free := list "labels" "annotations" "creationTimestamp" -}}
+{{- if eq .path "metadata." -}}{{- $free = list "name" "namespace" "uid" "resourceVersion" "generation" "creationTimestamp" "managedFields" "selfLink" "labels" "annotations" "ownerReferences" -}}{{- end -}}
 {{ include "portforward.strangers" (dict "new" .new "old" .old "path" .path "free" $free) }} +
 {{ include "portforward.strangers" (dict "new" (printf "%s.?labels.orValue({})" .new) "old" (printf "%s.?labels.orValue({})" .old) "path" (printf "%slabels." .path) "free" (list) "pinned" "variables.labels" "rule" .labels) }} +
 {{ include "portforward.strangers" (dict "new" (printf "%s.?annotations.orValue({})" .new) "old" (printf "%s.?annotations.orValue({})" .old) "path" (printf "%sannotations." .path) "free" (list) "pinned" .pinnedAnnotations "rule" .annotations) }}

@@ -100,7 +100,7 @@ function volumeRules(volumes: readonly Named[], mounts: readonly Named[]): Recor
 
 function sampleChildren(): ReturnType<typeof desiredChildren> {
   const { tunnel } = readSettings(['--tunnel-image=sample', `--tunnel-ca-bundle=${caBundle}`], {
-    POD_NAMESPACE: 'sample',
+    POD_NAMESPACE: 'operator',
   });
   const document = {
     apiVersion,

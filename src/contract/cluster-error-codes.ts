@@ -46,6 +46,13 @@ export const clusterErrorCodes = {
     'LoadBalancer and NodePort expose the tunnel outside the cluster; the chart value allowedServiceTypes lists what is permitted.',
     'Use ClusterIP, or ask the operator’s administrator to allow the type.',
   ),
+  NamespaceNotAllowed: code(
+    'document',
+    'permanent',
+    'The operator makes no tunnels in this namespace.',
+    'It is kube-system, kube-public or kube-node-lease, or the operator’s own namespace and the chart value watchNamespaces does not name it.',
+    'Apply the PortForward in a namespace of your own.',
+  ),
   InsecureHostKeysNotAllowed: code(
     'document',
     'permanent',

@@ -79,11 +79,10 @@ export function tunnelReconciler(options: TunnelReconcilerOptions): TunnelReconc
     reads: metrics.statuszReads,
     timings: options.readerTimings,
   });
-  const { className, watchNamespaces: namespaces } = settings;
   const watches: Watches = new Watches({
     kube,
-    className,
-    namespaces,
+    className: settings.className,
+    namespaces: settings.tunnel.watchNamespaces,
     queue,
     reader,
     metrics: options.kubeMetrics,

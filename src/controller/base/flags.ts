@@ -87,7 +87,7 @@ export const flags = {
     help: 'Acts only on PortForwards of this className.',
   },
   'watch-namespaces': {
-    to: 'watchNamespaces',
+    to: 'tunnel.watchNamespaces',
     form: 'list',
     schema: names.transform((each) => [...new Set(each)]),
     help: 'Acts only in these namespaces. None: in all.',

@@ -7,11 +7,15 @@ import { TunnelError } from '../../contract/errors.ts';
 import type { ValidPortForward } from '../base/portforward.ts';
 import type { TunnelSettings } from '../base/settings.ts';
 
+/** Namespaces whose objects the cluster itself lives by. */
+const systemNamespaces: readonly string[] = ['kube-system', 'kube-public', 'kube-node-lease'];
+
 /**
- * @throws TunnelError InsecureHostKeysNotAllowed, EndpointNotAllowed, ServiceTypeNotAllowed, AnnotationNotAllowed, LabelNotAllowed,
- * PriorityClassNotAllowed or InvalidSpec, naming the field.
+ * @throws TunnelError NamespaceNotAllowed, InsecureHostKeysNotAllowed, EndpointNotAllowed, ServiceTypeNotAllowed, AnnotationNotAllowed,
+ * LabelNotAllowed, PriorityClassNotAllowed or InvalidSpec, naming the field.
  */
 export function checkAllowed({ metadata, spec }: ValidPortForward, settings: TunnelSettings): void {
+  checkNamespace(metadata.namespace, settings);
   if (spec.ssh?.hostKeyPolicy === 'InsecureIgnore' && !settings.allowInsecureHostKeys) {
     throw new TunnelError(
       'InsecureHostKeysNotAllowed',
@@ -33,6 +37,14 @@ export function checkAllowed({ metadata, spec }: ValidPortForward, settings: Tun
   checkLabels('spec.service.labels', spec.service.labels, settings);
   checkPriorityClass(spec.pod?.priorityClassName, settings);
   checkReconnectAt(metadata.annotations?.[reconnectAnnotation]);
+}
+
+/** The same list as the chart's admission policy has, so that the refusal is a sentence of ours. */
+function checkNamespace(namespace: string, { operatorNamespace, watchNamespaces }: TunnelSettings): void {
+  const isOwn = namespace === operatorNamespace && !watchNamespaces.includes(namespace);
+  if (!isOwn && !systemNamespaces.includes(namespace)) return;
+  const why = isOwn ? 'is the operator’s own, and watchNamespaces does not name it' : 'belongs to the cluster itself';
+  throw new TunnelError('NamespaceNotAllowed', `the namespace ${namespace} ${why}: choose another one`);
 }
 
 function checkAnnotations(

@@ -113,6 +113,7 @@ test('values become the settings that they name', async () => {
     logLevel: 'debug',
     allowInsecureHostKeys: true,
     allowNodeRole: true,
+    watchNamespaces: [],
     allowedAwsEndpoints: ['https://vpce.example.com:8443'],
     allowedAnnotationPrefixes: ['sidecar.istio.io/', 'example.com/'],
     allowedLabels: ['team', 'example.com/'],

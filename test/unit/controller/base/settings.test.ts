@@ -10,7 +10,7 @@ test('two flags are enough', () => {
   const settings = readSettings(required, {});
   assert.equal(settings.tunnel.image, 'img');
   assert.equal(settings.className, '');
-  assert.deepEqual(settings.watchNamespaces, []);
+  assert.deepEqual(settings.tunnel.watchNamespaces, []);
   assert.deepEqual(settings.tunnel.allowedServiceTypes, ['ClusterIP']);
   assert.deepEqual(settings.tunnel.controllerPodLabels, {
     'app.kubernetes.io/name': 'portforward',
@@ -23,7 +23,7 @@ test('lists are written with commas or by repeating the flag, and an empty one i
     [...required, '--watch-namespaces=a, b', '--watch-namespaces=c', '--allowed-annotation-prefixes='],
     {},
   );
-  assert.deepEqual(settings.watchNamespaces, ['a', 'b', 'c']);
+  assert.deepEqual(settings.tunnel.watchNamespaces, ['a', 'b', 'c']);
   assert.deepEqual(settings.tunnel.allowedAnnotationPrefixes, []);
 });
 
@@ -36,7 +36,7 @@ test('the pod tells its name and namespace by the environment, and a flag wins',
 
 test('each flag becomes the field that its row names', () => {
   const settings = readSettings([...required, '--watch-namespaces=b,a,b', '--context=there', '--workers=3'], {});
-  assert.deepEqual(settings.watchNamespaces, ['b', 'a']);
+  assert.deepEqual(settings.tunnel.watchNamespaces, ['b', 'a']);
   assert.deepEqual(settings.kubeconfig, { file: undefined, context: 'there' });
   assert.equal(settings.workers, 3);
   const fields = Object.values(flags).map(({ to }) => to);

@@ -269,3 +269,24 @@ test('a reconnectAt that is no short plain text is refused, because it is copied
     assert.ok(refusal(value).length < 300);
   }
 });
+
+test('the namespaces of the cluster and of the operator are refused, the latter unless it is watched by name', () => {
+  const refusal = (namespace: string, ...flags: string[]): string => {
+    try {
+      desiredChildren(portForward({}, { namespace }), tunnelSettings(...flags), true);
+    } catch (error) {
+      if (error instanceof TunnelError) return `${error.code}: ${error.message}`;
+      throw error;
+    }
+    return 'allowed';
+  };
+  for (const namespace of ['kube-system', 'kube-public', 'kube-node-lease']) {
+    assert.match(refusal(namespace, `--watch-namespaces=${namespace}`), /^NamespaceNotAllowed: .*cluster itself/);
+  }
+  assert.match(
+    refusal('portforward-system'),
+    /^NamespaceNotAllowed: the namespace portforward-system is the operator’s/,
+  );
+  assert.equal(refusal('portforward-system', '--watch-namespaces=portforward-system'), 'allowed');
+  assert.equal(refusal('shop'), 'allowed');
+});
