@@ -6,7 +6,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WorkQueue } from '../../../../../src/controller/kube/workqueue/work-queue.ts';
 import { Watches } from '../../../../../src/controller/watches.ts';
-import { clientOf, configOf, until } from '../scripted-server.ts';
+import { clientOf, configOf } from '../scripted-server.ts';
 
 const documents = 480;
 const [, script = '', way = '', className = '', role = 'reader'] = process.argv;
@@ -89,7 +89,7 @@ async function read(): Promise<void> {
   });
   const stop = new AbortController();
   const running = watches.run(stop.signal);
-  await until(() => watches.synced);
+  await watches.waitForSync(stop.signal);
   globalThis.gc?.();
   const mebibytes = (bytes: number): number => Math.round(bytes / 2 ** 20);
   const peakMiB = mebibytes(process.resourceUsage().maxRSS * 1_024);
