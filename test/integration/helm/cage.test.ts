@@ -73,6 +73,10 @@ const attacks: Readonly<Record<string, readonly [change: Change, sentence: RegEx
     ({ container }) => delete container['readinessProbe'],
     /not spec\.template\.spec\.containers\.readinessProbe/,
   ],
+  'F3: a label that another Service selects': [
+    ({ object }) => (object['spec'].template.metadata.labels['app'] = 'payments'),
+    /not spec\.template\.metadata\.labels\.app/,
+  ],
   'F4: the role of the node': [
     ({ container }) => container['args'].push('--allow-node-role'),
     /only the permissions that the chart gives/,
