@@ -34,7 +34,9 @@ const validateMs = 2 * 60_000;
 /** Of the addresses of a name, so many are tried, each for so long. */
 const maxAddresses = 4;
 const addressMs = 3_000;
-const resolveMs = 4_000;
+/** One lost packet must not cost the whole time. */
+const resolveTries = 3;
+const resolveTryMs = 1_500;
 const maxStreams = 1_024;
 
 export class FlySession implements Session {
@@ -138,11 +140,14 @@ export class FlySession implements Session {
   async #addressesOf(host: string, signal: AbortSignal): Promise<readonly string[]> {
     if (isIP(host) === 6) return [host];
     const { helper, device } = this.#options;
-    try {
-      return await abortable(helper.resolve(device, host, resolveMs), { signal });
-    } catch (error) {
-      signal.throwIfAborted();
-      throw nameError(error, host, this.via);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await abortable(helper.resolve(device, host, resolveTryMs), { signal });
+      } catch (error) {
+        signal.throwIfAborted();
+        const lost = error instanceof HelperError && error.kind === 'timeout' && attempt < resolveTries;
+        if (!lost) throw nameError(error, host, this.via);
+      }
     }
   }
 
