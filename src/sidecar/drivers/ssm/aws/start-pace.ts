@@ -52,13 +52,16 @@ export class StartPace {
   #podDueAt(now: number): number {
     this.#starts = this.#starts.filter((at) => at > now - minuteMs);
     const limit = now - this.#bornAt < minuteMs ? startsInFirstMinute : startsPerMinute;
-    return (this.#starts.at(-limit) ?? now - minuteMs) + minuteMs;
+    const first = this.#starts.at(-limit);
+    // Not a sum that rounds: due now is exactly now, or the starts would change their order.
+    return first === undefined ? now : first + minuteMs;
   }
 
   #wayDueAt(way: string, now: number): number {
     const recent = (this.#startsOf.get(way) ?? []).filter((at) => at > now - startSpacingMs);
     if (recent.length === 0) this.#startsOf.delete(way);
     else this.#startsOf.set(way, recent);
-    return (recent.at(-this.#sessions) ?? now - startSpacingMs) + startSpacingMs;
+    const first = recent.at(-this.#sessions);
+    return first === undefined ? now : first + startSpacingMs;
   }
 }

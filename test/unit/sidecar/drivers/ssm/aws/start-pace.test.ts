@@ -54,3 +54,14 @@ test('one that gives up takes no turn', async () => {
   await clock.advance(5_000);
   await pace.turn('a', true, signal);
 });
+
+test('a start that is due begins at once, at whatever fraction of a millisecond', async () => {
+  for (let step = 0; step < 10_000; step += 1) {
+    const now = step * 0.700_03;
+    const after = (ms: number): never => assert.fail(`at ${now} a start that is due waits ${ms} ms`);
+    const clock = { now: () => now, date: () => new Date(), after };
+    const pace = new StartPace({ clock, sessions: 1 });
+    await pace.turn('a', true, signal);
+    await pace.turn('b', false, signal);
+  }
+});
