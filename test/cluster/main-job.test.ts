@@ -62,7 +62,7 @@ suite('main job', () => {
 
     const [header = '', row = ''] = (await shop.kubectl(['get', 'pf'])).trim().split('\n');
     assert.deepEqual(header.split(/\s+/), ['NAME', 'READY', 'DRIVER', 'VIA', 'ADDRESS', 'READY-PODS', 'AGE']);
-    assert.match(row, /^orders-db\s+True\s+ssh\s+bastion-a\.example\.test:22\s+orders-db\.main-job\.svc\s+2\s/);
+    assert.match(row, /^orders-db\s+True\s+ssh\s+bastion-a\.example\.test:22\s+orders-db\.main-job\.svc\s+2\/2\s/);
     const wide = await shop.kubectl(['get', 'pf', '--output', 'wide']);
     assert.match(wide, /REASON/);
     assert.match(wide, /orders\.db\.internal:5432/);
