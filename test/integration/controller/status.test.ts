@@ -17,6 +17,7 @@ after(async () => {
   await world[Symbol.asyncDispose]();
 });
 
+/** Our own Events. The API server writes some, too: its repair of Service addresses meets a Service that was made just then. */
 async function eventsOf(namespace: string): Promise<string[]> {
   const text = await world.server.kubectl([
     'get',
@@ -24,7 +25,7 @@ async function eventsOf(namespace: string): Promise<string[]> {
     '-n',
     namespace,
     '-o',
-    'jsonpath={range .items[*]}{.type} {.reason}{"\\n"}{end}',
+    'jsonpath={range .items[?(@.reportingController=="portforward.dev/controller")]}{.type} {.reason}{"\\n"}{end}',
   ]);
   return text.trim().split('\n').toSorted();
 }
