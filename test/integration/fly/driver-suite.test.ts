@@ -44,8 +44,8 @@ driverSuite('fly', { halfClose: true, dialTells: true }, async () => {
     destination: (port) => ({ host: 'orders-db.internal', port }),
     loseSessions: () => signalHelpers('SIGKILL'),
     freeze: () => {
-      void world.gateway.set({ silent: true });
-      return () => void world.gateway.set({ silent: false });
+      world.gateway.freeze();
+      return () => world.gateway.thaw();
     },
     secrets: [rightToken, wrongToken],
     async stop() {

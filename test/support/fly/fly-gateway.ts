@@ -111,6 +111,15 @@ export class FlyGateway {
     await this.#order({ op: 'cutWebSockets' });
   }
 
+  /** Stops the whole process at once, until `thaw`: what is sent to it meanwhile waits in its socket. */
+  freeze(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   async stop(): Promise<void> {
     this.#child.stdin.end();
     if (this.#child.exitCode === null) await once(this.#child, 'exit');
