@@ -74,33 +74,30 @@ export function controllerManagerArguments(
   kubeconfig: (name: string) => string,
   host: string,
 ): string[] {
-  const own = kubeconfig('controller-manager');
   return [
-    `--kubeconfig=${own}`,
-    `--authentication-kubeconfig=${own}`,
-    `--authorization-kubeconfig=${own}`,
-    `--bind-address=${host}`,
-    '--leader-elect=false',
+    ...clientArguments(kubeconfig('controller-manager'), host),
     '--use-service-account-credentials=true',
     `--service-account-private-key-file=${authority.serviceAccountKey}`,
     `--root-ca-file=${authority.certificate()}`,
     `--cluster-signing-cert-file=${authority.certificate()}`,
     `--cluster-signing-key-file=${authority.key()}`,
     '--allocate-node-cidrs=false',
-    // The default of 20 requests a second is what a test with many Deployments would measure.
-    '--kube-api-qps=200',
-    '--kube-api-burst=400',
   ];
 }
 
 export function schedulerArguments(kubeconfig: (name: string) => string, host: string): string[] {
-  const own = kubeconfig('scheduler');
+  return clientArguments(kubeconfig('scheduler'), host);
+}
+
+/** What both of these clients of the API server are told: who they are, where they listen, and that each is the only one of its kind. */
+function clientArguments(kubeconfig: string, host: string): string[] {
   return [
-    `--kubeconfig=${own}`,
-    `--authentication-kubeconfig=${own}`,
-    `--authorization-kubeconfig=${own}`,
+    `--kubeconfig=${kubeconfig}`,
+    `--authentication-kubeconfig=${kubeconfig}`,
+    `--authorization-kubeconfig=${kubeconfig}`,
     `--bind-address=${host}`,
     '--leader-elect=false',
+    // The default of 20 requests a second is what a test with many Deployments would measure.
     '--kube-api-qps=200',
     '--kube-api-burst=400',
   ];
