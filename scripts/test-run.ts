@@ -24,7 +24,10 @@ export interface RunFilesOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Runs every file and resolves with the sum; a file that holds no test, or does not end in time, counts as a failed test. */
+/**
+ * Runs every file and resolves with the sum; a file that holds no test, or does not end in time, counts as a failed test.
+ * Tests that the signal ended have neither passed nor failed: they are not counted.
+ */
 export async function runFiles(files: readonly string[], options: RunFilesOptions): Promise<Counts> {
   const total: Counts = { passed: 0, failures: [], skipped: [] };
   const waiting = [...files];
@@ -54,7 +57,9 @@ async function runFile(file: string, { concurrency, fileLimitMs, signal }: RunFi
   const events = run({ files: [file], concurrency: true, signal: end.signal });
   const unended = new Unended(events, file);
   let holdsTests = false;
+  const stopped = (): boolean => signal?.aborted === true;
   const onResult = (passed: boolean) => (event: Result) => {
+    if (!passed && stopped()) return;
     // The runner reports a file without tests as one test with the file's name.
     if (event.name === file) {
       if (!passed) counts.failures.push(`${name}: ${reason(event)}`);
@@ -69,7 +74,9 @@ async function runFile(file: string, { concurrency, fileLimitMs, signal }: RunFi
     else counts.failures.push(`${event.name} (${name}): ${reason(event)}`);
   };
   events.on('test:pass', onResult(true)).on('test:fail', onResult(false));
-  const report = events.filter((event: TestEvent) => !isFileSummary(event)).compose(new spec());
+  const report = events
+    .filter((event: TestEvent) => !isFileSummary(event) && !(event.type === 'test:fail' && stopped()))
+    .compose(new spec());
   const shown: string[] = [];
   if (concurrency === 1) console.log(`\n── ${name}`);
   report.on('data', (text: Buffer | string) => {
@@ -83,7 +90,7 @@ async function runFile(file: string, { concurrency, fileLimitMs, signal }: RunFi
   if (concurrency > 1) process.stdout.write(`\n── ${name} (${seconds} s)\n${shown.join('')}`);
   if (tooLong) {
     counts.failures.push(`${name}: did not end within ${fileLimitMs / 1000} s and was ended; ${unended.sentence()}`);
-  } else if (!holdsTests && counts.failures.length === 0) counts.failures.push(`${name}: holds no test`);
+  } else if (!holdsTests && counts.failures.length === 0 && !stopped()) counts.failures.push(`${name}: holds no test`);
   return counts;
 }
 

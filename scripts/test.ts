@@ -85,13 +85,14 @@ await runScript(async (signal) => {
       total.passed += counts.passed;
       total.failures.push(...counts.failures);
       total.skipped.push(...counts.skipped);
-      console.log(`━━ ${name}: ${summary(counts)} in ${elapsed(before)}`);
+      console.log(`━━ ${name}: ${summary(counts)} in ${elapsed(before)}${signal.aborted ? ', then ended' : ''}`);
     }
   } finally {
     // Those of tests that were ended before they could do it; a living process keeps its network.
     if (signal.aborted) await eventually('the tests have ended', () => descendantsOf(process.pid).length === 0);
     await removeAbandonedNetworks();
   }
+  signal.throwIfAborted();
   for (const sentence of total.skipped) console.log(`skipped: ${sentence}`);
   for (const sentence of total.failures) console.log(`failed: ${sentence}`);
   const skipsFail = process.env['CI'] === 'true' && total.skipped.length > 0;

@@ -34,12 +34,18 @@ function counts(files: Readonly<Record<string, string>>, fileLimitMs = 20_000): 
     const counts = await runFiles(${JSON.stringify(paths)}, { concurrency: 2, fileLimitMs: ${fileLimitMs} });
     process.stdout.write('\\nCOUNTS ' + JSON.stringify(counts));
   `;
+  return countsIn(run(script));
+}
+
+/** What the script prints. */
+function run(script: string): string {
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
   const file = join(directory, 'run.mjs');
   writeFileSync(file, script);
-  const { stdout } = spawnSync(process.execPath, [file], { encoding: 'utf8', env });
-  return JSON.parse(stdout.split('\nCOUNTS ')[1] ?? '{}') as Counts;
+  return spawnSync(process.execPath, [file], { encoding: 'utf8', env }).stdout;
 }
+
+const countsIn = (stdout: string): Counts => JSON.parse(stdout.split('\nCOUNTS ')[1] ?? '{}') as Counts;
 
 test('passed, failed and skipped tests of all files are summed; groups are not tests', () => {
   const { passed, failures, skipped } = counts({
@@ -71,6 +77,31 @@ test('a file that does not end in time is ended and counted as failed', () => {
   const { failures } = counts({ hanging: `test('h', () => new Promise(() => setTimeout(() => {}, 60_000)));` }, 1_000);
   assert.match(failures.join('\n'), /hanging\.test\.mjs: did not end within 1 s and was ended/);
   assert.ok(performance.now() - started < 40_000);
+});
+
+test('tests that a signal ended are not counted, and leave no failure in the output', () => {
+  const path = join(directory, 'stopped.test.mjs');
+  writeFileSync(
+    path,
+    `import { test } from 'node:test';
+    test('first', () => {});
+    test('endless', () => new Promise(() => setTimeout(() => {}, 60_000)));`,
+  );
+  const script = `
+    import { runFiles } from ${JSON.stringify(runner)};
+    const abort = new AbortController();
+    const write = process.stdout.write.bind(process.stdout);
+    process.stdout.write = (text, ...rest) => {
+      if (String(text).includes('✔ first')) abort.abort(new Error('ended by SIGINT'));
+      return write(text, ...rest);
+    };
+    const options = { concurrency: 1, fileLimitMs: 50_000, signal: abort.signal };
+    const counts = await runFiles([${JSON.stringify(path)}], options);
+    write('\\nCOUNTS ' + JSON.stringify(counts));
+  `;
+  const stdout = run(script);
+  assert.deepEqual(countsIn(stdout), { passed: 1, failures: [], skipped: [] });
+  assert.doesNotMatch(stdout, /failing tests|testAborted|\bat process/);
 });
 
 test('a file that does not end in time names the tests that began and did not end, and no other', () => {
