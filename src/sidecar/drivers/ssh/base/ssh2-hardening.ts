@@ -32,6 +32,8 @@ export interface ChannelEvents {
   closed(local: number): void;
   /** A channel request that wants an answer (sshd's ClientAliveInterval sends one). */
   replyWanted(local: number): void;
+  /** The answer to the oldest unanswered global request of ours: done or refused. */
+  globalAnswered(): void;
 }
 
 /** Our messages about channels. `remote` is the id that the far side chose. The caller must send nothing after the connection is lost. */
@@ -105,6 +107,8 @@ export function takeChannels(client: Client, events: ChannelEvents): ChannelMess
     },
     CHANNEL_SUCCESS: () => undefined,
     CHANNEL_FAILURE: () => undefined,
+    REQUEST_SUCCESS: () => events.globalAnswered(),
+    REQUEST_FAILURE: () => events.globalAnswered(),
   });
   return {
     openTcp: (local, window, host, port) =>

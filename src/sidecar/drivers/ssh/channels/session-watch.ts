@@ -1,8 +1,10 @@
-// What a session does periodically: asks for signs of life, reports a far side that is suspect or dead, and exchanges new keys after enough
-// bytes. Owns the session's one timer. Neighbours: liveness.ts decides, kernel-evidence.ts asks the kernel, session.ts acts.
+// What a session does periodically: asks for signs of life, measures how far away the far side is, reports one that is suspect or dead, and
+// exchanges new keys after enough bytes. Owns the session's one timer.
+// Neighbours: liveness.ts decides, kernel-evidence.ts asks the kernel, answer-time.ts keeps the time, session.ts acts.
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ChannelMessages } from '../base/ssh2-hardening.ts';
+import { AnswerTime } from './answer-time.ts';
 import { unacknowledged } from './kernel-evidence.ts';
 import { type CauseOfDeath, Liveness } from './liveness.ts';
 
@@ -27,6 +29,7 @@ export class SessionWatch {
   readonly #options: SessionWatchOptions;
   readonly #liveness: Liveness | undefined;
   readonly #timer: NodeJS.Timeout;
+  readonly #answerTime = new AnswerTime();
   #stopped = false;
   #suspect = false;
   #rekeyedAt = 0;
@@ -36,6 +39,19 @@ export class SessionWatch {
     this.#options = options;
     this.#liveness = intervalMs > 0 ? new Liveness({ intervalMs }, performance.now(), transport.bytesRead) : undefined;
     this.#timer = setInterval(() => this.#tick(), this.#liveness?.tickMs ?? idleTickMs);
+    this.#measure();
+  }
+
+  /** The least time that the far side took lately to answer, in milliseconds; undefined if it never did. */
+  get roundTripMs(): number | undefined {
+    return this.#answerTime.leastMs;
+  }
+
+  /** Call it for each answer to a global request. */
+  answered(): void {
+    if (this.#stopped) return;
+    this.#answerTime.answered(performance.now(), this.#options.transport.bytesRead);
+    this.#measure();
   }
 
   get suspect(): boolean {
@@ -49,18 +65,29 @@ export class SessionWatch {
 
   #tick(): void {
     this.#exchangeKeys();
-    const { transport, messages } = this.#options;
+    this.#measure();
+    const { transport } = this.#options;
     const liveness = this.#liveness;
     if (liveness === undefined) return;
     const action = liveness.tick(performance.now(), transport.bytesRead);
     this.#reportSuspicion(liveness.suspect);
-    if (action === 'ping') messages.ping();
+    if (action === 'ping') this.#ping();
     else if (action === 'askKernel' && transport instanceof Socket) {
       void unacknowledged(transport).then((isUnacknowledged) => liveness.kernelSays(isUnacknowledged));
     } else if (action === 'confirm') {
       // Timers run before input is read: whatever arrived while we stood still is read in the turn between.
       setImmediate(() => setImmediate(() => this.#confirm(liveness)));
     }
+  }
+
+  #measure(): void {
+    // During a key exchange the question would wait in our own queue, and its answer would say nothing about the way.
+    if (this.#answerTime.due(performance.now()) && !this.#options.messages.exchangingKeys) this.#ping();
+  }
+
+  #ping(): void {
+    this.#answerTime.asked(performance.now(), this.#options.transport.bytesRead);
+    this.#options.messages.ping();
   }
 
   #confirm(liveness: Liveness): void {

@@ -153,7 +153,7 @@ export class SshSession implements Session {
     }
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<ChannelStream>();
-    const inbound = new InboundWindow(this.#options.budget, performance.now());
+    const inbound = new InboundWindow(this.#options.budget, performance.now(), () => this.#watch.roundTripMs);
     const opening: Opening = { state: 'opening', destination, inbound, resolve, reject };
     this.#channels.set(id, opening);
     using _ = onAbort(signal, (reason) => {
@@ -192,6 +192,7 @@ export class SshSession implements Session {
         const stream = this.#streamOf(id);
         if (stream?.destroyed === false) stream.refuseRequest();
       },
+      globalAnswered: () => this.#watch.answered(),
     };
   }
 
