@@ -32,6 +32,7 @@ interface SidecarFlags {
   readonly allowInsecureHostKeys?: true;
   readonly allowNodeRole?: true;
   readonly allowedAwsEndpoint: string[];
+  readonly flyApiUrl: string;
 }
 
 program
@@ -45,10 +46,12 @@ program
     each,
     [],
   )
+  .option('--fly-api-url <url>', 'another address of fly.io’s API', '')
   .action(async (flags: SidecarFlags) => {
     const { sidecar } = await import('./cli/sidecar.ts');
     await sidecar({
       awsEndpoints: flags.allowedAwsEndpoint,
+      flyApiUrl: flags.flyApiUrl,
       insecureHostKeys: flags.allowInsecureHostKeys === true,
       nodeRole: flags.allowNodeRole === true,
     });

@@ -167,3 +167,6 @@
 {{- define "portforward.cage.awsEndpointOption" -}}
 --allowed-aws-endpoint
 {{- end -}}
+{{- define "portforward.cage.flyApiUrlOption" -}}
+--fly-api-url
+{{- end -}}

@@ -29,6 +29,7 @@ export interface StoredPortForward {
       readonly state: string;
       readonly via?: string;
       readonly sessionId?: string;
+      readonly transport?: string;
     }[];
   };
 }

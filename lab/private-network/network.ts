@@ -30,6 +30,8 @@ export interface Bastion extends Sshd {
   /** `bastion-a.example.test`; who needs it to resolve adds `address` to a DNS or a hosts file. */
   readonly name: string;
   readonly address: string;
+  /** This machine’s own address on the leg to it. */
+  readonly hostAddress: string;
   readonly namespace: string;
   /** Drops every packet both ways: silence. */
   blackHole(): Promise<void>;
@@ -143,6 +145,7 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
         ...sshd,
         name: `bastion-${letter}.example.test`,
         address: bastion,
+        hostAddress: host,
         namespace: namespace.name,
         blackHole: () => namespace.faults([drop('input'), drop('output')]),
         refuse: () =>

@@ -2,7 +2,12 @@
 // policies follow the code. The objects of a sample document are the source; what the API server fills in is added here.
 // Neighbours: chart-rules.ts (puts them into the chart), src/controller/children/ (the source), helm/templates/admission-*.yaml (use them).
 import { apiVersion, kind } from '../../src/contract/api/names.ts';
-import { awsEndpointOption, insecureHostKeysOption, nodeRoleOption } from '../../src/contract/permissions.ts';
+import {
+  awsEndpointOption,
+  flyApiUrlOption,
+  insecureHostKeysOption,
+  nodeRoleOption,
+} from '../../src/contract/permissions.ts';
 import {
   adminPort,
   adminPortName,
@@ -72,6 +77,7 @@ export function cageRules(): Readonly<Record<string, string>> {
     insecureHostKeysOption,
     nodeRoleOption,
     awsEndpointOption,
+    flyApiUrlOption,
   };
 }
 

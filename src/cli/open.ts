@@ -175,7 +175,13 @@ async function clusterOf(context: string, signal: AbortSignal) {
 async function listen(config: TunnelConfig, options: OpenOptions, log: Logger): Promise<Sidecar> {
   const { address, allowedEndpoints, allowInsecureHostKeys } = options;
   // The user of a laptop is its administrator.
-  const permissions = { awsEndpoints: allowedEndpoints, insecureHostKeys: allowInsecureHostKeys, nodeRole: true };
+  const permissions = {
+    awsEndpoints: allowedEndpoints,
+    // The variable of flyctl.
+    flyApiUrl: process.env['FLY_API_BASE_URL'] ?? '',
+    insecureHostKeys: allowInsecureHostKeys,
+    nodeRole: true,
+  };
   try {
     return await startSidecar(config, { podUid: randomUUID(), address, log, environment: process.env, permissions });
   } catch (error) {

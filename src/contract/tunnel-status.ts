@@ -59,6 +59,8 @@ export const tunnelStatusSchema = z.object({
   sessionId: text.optional(),
   /** How WireGuard travels: UDP or WebSocket (fly). */
   transport: text.optional(),
+  /** RFC 3339, the last handshake of WireGuard (fly): a tunnel that carries makes one every two minutes. For people: the controller ignores it. */
+  handshakeAt: text.optional(),
   ports: z.array(portStatusSchema).max(64),
   /** Absent: an older sidecar. */
   routes: z.array(routeStatusSchema).max(maxRoutes).optional(),

@@ -132,6 +132,7 @@ function addGauges(sources: GaugeSources, registers: Registry[]): void {
     },
   });
   addRouteGauges(tunnel, registers);
+  addHandshakeGauge(tunnel, registers);
   new Gauge({
     name: `${prefix}destination_reachable`,
     help: '1 if the last result for the destination was a success, 0 if not; absent while nothing is known.',
@@ -143,6 +144,22 @@ function addGauges(sources: GaugeSources, registers: Registry[]): void {
         const reachable = health.of(port)?.reachable;
         if (reachable !== undefined) this.set({ port }, Number(reachable));
       }
+    },
+  });
+}
+
+/** A tunnel that carries makes a handshake every two minutes. */
+function addHandshakeGauge(tunnel: GaugeSources['tunnel'], registers: Registry[]): void {
+  new Gauge({
+    name: `${prefix}handshake_age_seconds`,
+    help: 'Time since the last handshake of WireGuard, by transport (fly only).',
+    labelNames: ['transport'],
+    registers,
+    collect() {
+      this.reset();
+      const { transport, handshakeAt } = tunnel.snapshot.facts ?? {};
+      if (transport === undefined || handshakeAt === undefined) return;
+      this.set({ transport }, Math.max(0, (Date.now() - Date.parse(handshakeAt)) / 1000));
     },
   });
 }

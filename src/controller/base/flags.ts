@@ -24,11 +24,9 @@ const logLevel = z.enum(['debug', 'info', 'warn', 'error']);
 const labels = z
   .array(z.string().regex(/^[^=]+=[^=]*$/, 'is written as key=value'))
   .transform((pairs) => Object.fromEntries(pairs.map((pair) => pair.split('=') as [string, string])));
-const origins = z.array(
-  z
-    .string()
-    .regex(/^https:\/\/[A-Za-z0-9.-]+(:[0-9]{1,5})?\/?$/, 'is https:// and a name, with a port if it is not 443'),
-);
+const origin = z
+  .string()
+  .regex(/^https:\/\/[A-Za-z0-9.-]+(:[0-9]{1,5})?\/?$/, 'is https:// and a name, with a port if it is not 443');
 
 /** Every flag of `portforward controller`. */
 export const flags = {
@@ -107,8 +105,15 @@ export const flags = {
   'allowed-aws-endpoints': {
     to: 'tunnel.allowedAwsEndpoints',
     form: 'list',
-    schema: origins,
+    schema: z.array(origin),
     help: 'Addresses besides AWS’s own that spec.ssm.endpoints may name, such as https://vpce.example.com:8443.',
+  },
+  'fly-api-url': {
+    to: 'tunnel.flyApiUrl',
+    form: 'text',
+    schema: z.literal('').or(origin),
+    default: '',
+    help: 'Another address of fly.io’s API for tunnels with spec.fly, such as https://fly-api.example.com. It gets their tokens.',
   },
   'allowed-annotation-prefixes': {
     to: 'tunnel.allowedAnnotationPrefixes',

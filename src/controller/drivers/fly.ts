@@ -7,7 +7,7 @@ import type { TunnelSettings } from '../base/settings.ts';
 import type { DriverPlan } from './driver-plan.ts';
 
 export function planFly(_spec: PortForwardSpec, settings: TunnelSettings): DriverPlan {
-  const { httpsProxy, noProxy, caBundle } = settings;
+  const { flyApiUrl, httpsProxy, noProxy, caBundle } = settings;
   return {
     environment: [
       ...(httpsProxy === '' ? [] : [{ name: 'HTTPS_PROXY', value: httpsProxy }]),
@@ -15,7 +15,7 @@ export function planFly(_spec: PortForwardSpec, settings: TunnelSettings): Drive
     ],
     caBundle,
     serviceAccountAnnotations: {},
-    permissions: noPermissions,
+    permissions: { ...noPermissions, flyApiUrl },
     memoryFolder: true,
   };
 }

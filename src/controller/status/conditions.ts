@@ -102,7 +102,17 @@ export function connected(observation: Observation): Type<'Connected'> {
   }
   const others = tunnels.find((tunnel) => !tunnel.ready && tunnel.cause !== undefined && tunnel.cause.message !== '');
   const detail = others?.cause === undefined ? '' : ` ${others.pod}: ${others.cause.message}`;
-  return { type, status: 'True', reason: 'Connected', message: `${count}.${detail}` };
+  return { type, status: 'True', reason: 'Connected', message: `${count}${flyNetwork(observation)}.${detail}` };
+}
+
+/** Which private network a tunnel of fly.io has joined: its gateway, the route, does not say it. */
+function flyNetwork({ portForward }: Observation): string {
+  const { app, org, network = '' } = portForward?.spec.fly ?? {};
+  if (app !== undefined) return ` in the network of fly.io app ${app}`;
+  if (org === undefined) return '';
+  return network === ''
+    ? ` in the network of fly.io organization ${org}`
+    : ` in network ${network} of fly.io organization ${org}`;
 }
 
 /** How many pods the document wants; without a valid document those that there are. */

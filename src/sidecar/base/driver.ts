@@ -45,7 +45,13 @@ export interface CredentialsVerdict {
 export interface Session {
   readonly via: string;
   /** Facts for status. */
-  readonly facts: { readonly hostKeyFingerprint?: string; readonly sessionId?: string; readonly transport?: string };
+  readonly facts: {
+    readonly hostKeyFingerprint?: string;
+    readonly sessionId?: string;
+    readonly transport?: string;
+    /** RFC 3339, of the last WireGuard handshake. */
+    readonly handshakeAt?: string | undefined;
+  };
   /**
    * Opens a stream to the destination. It is open when the promise resolves; a driver whose protocol does not confirm that resolves early
    * and declares it (drivers/index.ts).

@@ -64,7 +64,12 @@ const drivers: { readonly [N in DriverName]: Open<N> } = {
   },
   fly: async ({ fly, namespace, name }, surroundings) => {
     const { createFlyDriver } = await import('./fly/driver.ts');
-    const driver = createFlyDriver(fly, { ...surroundings, namespace, name });
+    const driver = createFlyDriver(fly, {
+      ...surroundings,
+      apiUrl: surroundings.permissions.flyApiUrl,
+      namespace,
+      name,
+    });
     return { driver, sessionsWanted: 1, connectTimeoutMs: flyConnectMs };
   },
 };

@@ -34,8 +34,9 @@ driverSuite('fly', { halfClose: true, dialTells: true }, async () => {
         log,
         budget: new ByteBudget(),
         helperProgram,
-        environment: { FLY_API_BASE_URL: world.api.url },
-        gatewayPorts: { udp: world.gateway.udpPort, webSocket: world.gateway.wsPort },
+        apiUrl: world.api.url,
+        environment: {},
+        gateways: { udp: world.gateway.udpPort, webSocket: world.gateway.wsPort },
       },
     );
   return {

@@ -5,6 +5,7 @@ import { defined } from '../../../src/contract/defined.ts';
 import type { FlyConfig, TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { createLog } from '../../../src/process/log.ts';
 import { createFlyDriver } from '../../../src/sidecar/drivers/fly/driver.ts';
+import type { Gateways } from '../../../src/sidecar/drivers/fly/way.ts';
 import { type Sidecar, startSidecar } from '../../../src/sidecar/sidecar.ts';
 import { echo, type Service, serve } from '../../driver-suite/destinations.ts';
 import { type FlyWorld, flyWorld } from '../../support/fly/fly-world.ts';
@@ -29,6 +30,7 @@ export interface OpenOptions {
   readonly port?: number;
   readonly podUid?: string;
   readonly helperProgram?: string;
+  readonly gateways?: Partial<Gateways>;
 }
 
 /** A fly.io with one organization, and what is opened in it; all of it ends with the test. */
@@ -49,21 +51,30 @@ export async function flyPlace(t: TestContext): Promise<FlyPlace> {
     service,
     secret,
     said,
-    open: async ({ fly, host = 'orders-db.internal', port = service.port, podUid = 'pod-1', helperProgram } = {}) => {
+    open: async ({
+      fly,
+      host = 'orders-db.internal',
+      port = service.port,
+      podUid = 'pod-1',
+      helperProgram,
+      gateways,
+    } = {}) => {
       const config = configOf({ directory: secret.directory, host, port, fly });
       const log = createLog({ level: 'debug', destination: { write: (line) => void said.push(line) } });
       const sidecar = await startSidecar(config, {
         podUid,
         log,
-        environment: { FLY_API_BASE_URL: world.api.url },
+        environment: {},
         address: '127.0.0.1',
+        adminPort: 0,
         openDriver: async (_, surroundings) => ({
           driver: createFlyDriver(config.fly, {
             ...surroundings,
+            apiUrl: world.api.url,
             namespace: config.namespace,
             name: config.name,
             helperProgram: helperProgram ?? program,
-            gatewayPorts: { udp: world.gateway.udpPort, webSocket: world.gateway.wsPort },
+            gateways: { udp: world.gateway.udpPort, webSocket: world.gateway.wsPort, ...gateways },
           }),
           sessionsWanted: 1,
           connectTimeoutMs: 30_000,

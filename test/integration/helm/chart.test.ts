@@ -41,6 +41,7 @@ const matrix: Readonly<Record<string, readonly string[]>> = {
     'tunnels.httpsProxy=http://proxy.example.com:3128',
     'tunnels.noProxy=.svc\\,10.0.0.0/8',
     'tunnels.caBundle=corporate-ca',
+    'tunnels.flyApiUrl=https://fly-api.example.com:8443',
     'tunnels.logLevel=debug',
     'allowInsecureHostKeys=true',
     'allowNodeRole=true',
@@ -110,6 +111,7 @@ test('values become the settings that they name', async () => {
     httpsProxy: 'http://proxy.example.com:3128',
     noProxy: '.svc,10.0.0.0/8',
     caBundle: 'corporate-ca',
+    flyApiUrl: 'https://fly-api.example.com:8443',
     logLevel: 'debug',
     allowInsecureHostKeys: true,
     allowNodeRole: true,
@@ -184,6 +186,7 @@ test('a misspelt value, a wrong type and an impossible number are refused before
   const refused: Readonly<Record<string, RegExp>> = {
     'alowedServiceTypes={ClusterIP}': /alowedServiceTypes/,
     'allowedAwsEndpoints={http://plain.example.com}': /allowedAwsEndpoints/,
+    'tunnels.flyApiUrl=http://plain.example.com': /flyApiUrl/,
     'allowedServiceTypes={ExternalName}': /allowedServiceTypes/,
     'allowedAnnotationPrefixes={example.com/team-}': /allowedAnnotationPrefixes/,
     'allowedLabels={Example.com/}': /allowedLabels/,

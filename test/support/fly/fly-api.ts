@@ -3,6 +3,7 @@
 // Neighbours: schema.ts, fly-gateway.ts (gets the peers), fly-world.ts.
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { buildSchema, GraphQLError, graphql } from 'graphql';
 import type { FlyGateway } from './fly-gateway.ts';
@@ -26,6 +27,12 @@ export interface FlyPeer {
 /** What the API does wrong: an HTTP status, or a broken connection; `count` times, then nothing more. */
 export type ApiFault = { readonly status: number; readonly retryAfter?: string } | 'reset' | 'notJson' | 'silent';
 
+export interface ApiPlace {
+  /** Default: the loopback. */
+  readonly listen?: string;
+  readonly tls?: { readonly key: string; readonly cert: string };
+}
+
 const schema = buildSchema(schemaText);
 
 export class FlyApi {
@@ -47,17 +54,26 @@ export class FlyApi {
   readonly #server: Server;
   #nextPeer = 1;
 
-  static async start(gateway: FlyGateway, prefix: string, listen = '127.0.0.1'): Promise<FlyApi> {
-    const api = new FlyApi(gateway, prefix);
+  static async start(
+    gateway: FlyGateway,
+    prefix: string,
+    { listen = '127.0.0.1', tls }: ApiPlace = {},
+  ): Promise<FlyApi> {
+    const api = new FlyApi(gateway, prefix, tls);
     api.#server.listen(0, listen);
     await once(api.#server, 'listening');
     return api;
   }
 
-  private constructor(gateway: FlyGateway, prefix: string) {
+  private constructor(gateway: FlyGateway, prefix: string, tls: ApiPlace['tls']) {
     this.#gateway = gateway;
     this.#prefix = prefix;
-    this.#server = createServer((request, response) => void this.#answer(request, response));
+    const answer = (request: IncomingMessage, response: ServerResponse) => void this.#answer(request, response);
+    this.#server = tls === undefined ? createServer(answer) : createSecureServer(tls, answer);
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
   }
 
   get url(): string {

@@ -18,10 +18,12 @@ function argumentsOf(spec: Parameters<typeof portForward>[0], ...flags: string[]
 
 test('a permission is an argument, and no permission is none', () => {
   assert.deepEqual(permissionArguments(noPermissions), []);
-  const all = { awsEndpoints: ['https://b', 'https://a'], insecureHostKeys: true, nodeRole: true };
+  const flyApiUrl = 'https://fly-api.example.com';
+  const all = { awsEndpoints: ['https://b', 'https://a'], flyApiUrl, insecureHostKeys: true, nodeRole: true };
   assert.deepEqual(permissionArguments(all), [
     '--allow-insecure-host-keys',
     '--allow-node-role',
+    '--fly-api-url=https://fly-api.example.com',
     '--allowed-aws-endpoint=https://a',
     '--allowed-aws-endpoint=https://b',
   ]);
@@ -38,6 +40,14 @@ test('only the pods that use a permission have its argument', () => {
   ]);
   const withKeys = { ...throughAws, secretRef: { name: 'aws' } };
   assert.deepEqual(argumentsOf({ ssh: undefined, ssm: withKeys }, ...flags), ['sidecar']);
+});
+
+test('another address of fly.io’s API is an argument of fly’s pods alone', () => {
+  const flag = '--fly-api-url=https://fly-api.example.com';
+  const throughFly = { ssh: undefined, fly: { app: 'orders-db', secretRef: { name: 'fly' } } };
+  assert.deepEqual(argumentsOf(throughFly, flag), ['sidecar', flag]);
+  assert.deepEqual(argumentsOf(throughFly), ['sidecar']);
+  assert.deepEqual(argumentsOf({}, flag), ['sidecar']);
 });
 
 test('another list of allowed endpoints replaces only the pods that name one of them', () => {

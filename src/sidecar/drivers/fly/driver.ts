@@ -19,7 +19,7 @@ import { helperProgramOf } from './helper/program.ts';
 import { OwnPeers } from './own-peers.ts';
 import { type Peer, viaOf } from './peer.ts';
 import { FlySession } from './session.ts';
-import { Way } from './way.ts';
+import { type Gateways, Way } from './way.ts';
 
 export interface FlyDriverOptions {
   readonly namespace: string;
@@ -29,14 +29,16 @@ export interface FlyDriverOptions {
   readonly budget: ByteBudget;
   /** The helper's program. Default: beside our own. */
   readonly helperProgram?: string;
-  /** The process's environment: proxy, and FLY_API_BASE_URL as flyctl reads it. */
+  /** '' = fly.io's own. */
+  readonly apiUrl: string;
+  /** The process's environment: the proxy. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock?: Clock;
-  /** The ports of gateways; for tests. Default: fly.io's. */
-  readonly gatewayPorts?: { readonly udp: number; readonly webSocket: number };
+  /** Where gateways are; for tests. Default: fly.io's ports, and the names of the system's resolver. */
+  readonly gateways?: Gateways;
 }
 
-const defaultBaseUrl = 'https://api.fly.io';
+const flyApiUrl = 'https://api.fly.io';
 /** How often a session that may still recover is looked at. */
 const lookMs = 250;
 
@@ -59,13 +61,13 @@ class FlyDriver implements Driver {
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(config: FlyConfig, options: FlyDriverOptions) {
-    const { clock = systemClock, environment, log } = options;
+    const { apiUrl, clock = systemClock, environment, log } = options;
     this.#config = config;
     this.#options = options;
     this.#clock = clock;
     const token = new TokenFile(config.credentials);
     const graphql = new Graphql({
-      baseUrl: environment['FLY_API_BASE_URL'] ?? defaultBaseUrl,
+      baseUrl: apiUrl === '' ? flyApiUrl : apiUrl,
       authorization: async () => await token.authorization(),
       environment,
       clock,
@@ -153,8 +155,8 @@ class FlyDriver implements Driver {
   }
 
   #wayOf(helper: HelperProcess, device: string, { endpoint }: Peer, log: Logger): Way {
-    const { gatewayPorts: ports } = this.#options;
-    return new Way({ helper, device, endpoint, allowed: this.#config.transport, ports, clock: this.#clock, log });
+    const { gateways } = this.#options;
+    return new Way({ helper, device, endpoint, allowed: this.#config.transport, gateways, clock: this.#clock, log });
   }
 
   /** While a session may still recover, another one would only cost a peer. */

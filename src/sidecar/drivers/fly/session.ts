@@ -38,9 +38,13 @@ const addressMs = 3_000;
 const resolveTries = 3;
 const resolveTryMs = 1_500;
 const maxStreams = 1_024;
+/** WireGuard makes no two handshakes within this time. */
+const sameHandshakeMs = 3_000;
 
 export class FlySession implements Session {
   readonly via: string;
+  /** Read when they are shown: both change while the session lives. */
+  readonly facts: Session['facts'];
   readonly #options: FlySessionOptions;
   readonly #ended = new AbortController();
   readonly #ladder: Ladder;
@@ -48,21 +52,27 @@ export class FlySession implements Session {
   readonly #watchingHelper: Disposable;
   #suspect = false;
   #streams = 0;
+  #handshakeAt: Date | undefined;
   #validatedAt: number;
   #cancelTick: () => void = () => undefined;
 
   constructor(options: FlySessionOptions) {
     this.via = options.via;
     this.#options = options;
+    const handshakeAt = (): string | undefined => this.#handshakeAt?.toISOString();
+    this.facts = {
+      get transport() {
+        return options.way.transport === 'udp' ? 'UDP' : 'WebSocket';
+      },
+      get handshakeAt() {
+        return handshakeAt();
+      },
+    };
     const now = options.clock.now();
     this.#ladder = new Ladder(now, tickMs);
     this.#validatedAt = now;
     this.#watchingHelper = onAbort(options.helper.signal, (reason) => this.#end(lostWith(reason as TunnelError)));
     this.#plan();
-  }
-
-  get facts(): Session['facts'] {
-    return { transport: this.#options.way.transport === 'udp' ? 'UDP' : 'WebSocket' };
   }
 
   get signal(): AbortSignal {
@@ -164,10 +174,18 @@ export class FlySession implements Session {
     const stats = await helper.stats(device).catch(() => undefined);
     if (stats === undefined || this.signal.aborted) return;
     if (stats.silentMs >= 0) this.#ladder.heard(asked - stats.silentMs);
+    this.#noteHandshake(stats.handshakeAgeMs);
     way.noteStreams(stats.streams);
     for (const step of this.#ladder.tick(clock.now())) this.#take(step);
     this.#judge();
     if (clock.now() - this.#validatedAt >= validateMs) await this.#validate();
+  }
+
+  /** The time stays the same until there is another handshake, however long the helper's answer took. */
+  #noteHandshake(ageMs: number): void {
+    if (ageMs < 0) return;
+    const at = this.#options.clock.date().getTime() - ageMs;
+    if (Math.abs(at - (this.#handshakeAt?.getTime() ?? 0)) > sameHandshakeMs) this.#handshakeAt = new Date(at);
   }
 
   #take(step: ReturnType<Ladder['tick']>[number]): void {

@@ -22,14 +22,19 @@ export interface WayOptions {
   /** The gateway's host name. */
   readonly endpoint: string;
   readonly allowed: 'Auto' | 'UDP' | 'WebSocket';
-  readonly ports?: { readonly udp: number; readonly webSocket: number } | undefined;
+  readonly gateways?: Gateways | undefined;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+export interface Gateways {
+  readonly udp: number;
+  readonly webSocket: number;
   readonly resolve?: (host: string) => Promise<string>;
 }
 
 /** fly.io's gateways listen here. */
-const flyPorts = { udp: 51_820, webSocket: 443 };
+const flyGateways: Gateways = { udp: 51_820, webSocket: 443 };
 const resolveMs = 3_000;
 /** A tunnel by web socket goes back to UDP after this long, while it carries nothing: the change may lose a few seconds. */
 const udpAgainMs = 15 * 60_000;
@@ -88,7 +93,8 @@ export class Way {
   }
 
   async #resolved(): Promise<string> {
-    const { endpoint, clock, resolve = resolveName } = this.#options;
+    const { endpoint, clock, gateways } = this.#options;
+    const { resolve = resolveName } = gateways ?? flyGateways;
     using limit = deadline(resolveMs, { clock, what: `resolving ${endpoint}` });
     try {
       return await abortable(resolve(endpoint), { signal: limit.signal });
@@ -98,8 +104,9 @@ export class Way {
   }
 
   async #use(transport: Transport, address: string): Promise<void> {
-    const { helper, device, endpoint, ports = flyPorts, clock, log } = this.#options;
-    const to = transport === 'udp' ? hostPort(address, ports.udp) : `wss://${hostPort(endpoint, ports.webSocket)}/`;
+    const { helper, device, endpoint, gateways = flyGateways, clock, log } = this.#options;
+    const to =
+      transport === 'udp' ? hostPort(address, gateways.udp) : `wss://${hostPort(endpoint, gateways.webSocket)}/`;
     await helper.setTransport(device, transport, to);
     if (transport !== this.#transport) log.info({ transport }, 'the tunnel changed its transport');
     this.#transport = transport;

@@ -51,6 +51,18 @@ test('pods are counted against what the document wants', () => {
   assert.equal(statusOf({ tunnels: [] }, portForward({ suspend: true })).readyPods, '0/0');
 });
 
+test('Connected names the network of fly.io, which the gateway does not', () => {
+  const said = (fly: object): string | undefined => {
+    const ports = [{ port: 5432, destinationHost: 'orders-db.internal' }];
+    const spec = { replicas: 1, ssh: undefined, ports, fly: { ...fly, secretRef: { name: 'fly' } } };
+    return condition(statusOf({ tunnels: [readyTunnel(carrying)] }, portForward(spec)), 'Connected')?.message;
+  };
+  assert.equal(said({ app: 'orders-db' }), '1 of 1 pod is ready in the network of fly.io app orders-db.');
+  assert.equal(said({ org: 'shop-inc' }), '1 of 1 pod is ready in the network of fly.io organization shop-inc.');
+  const stage = '1 of 1 pod is ready in network stage of fly.io organization shop-inc.';
+  assert.equal(said({ org: 'shop-inc', network: 'stage' }), stage);
+});
+
 test('a pod that lost its session is not said to become ready', () => {
   const silent = failing('BastionTimeout');
   const status = statusOf({ tunnels: [lostTunnel(silent), lostTunnel(carrying, 'other')] });

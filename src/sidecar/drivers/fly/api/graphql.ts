@@ -89,7 +89,7 @@ export class Graphql {
     const headers = { authorization: await authorization(), 'content-type': 'application/json' };
     const body = JSON.stringify({ operationName: operation, query: document, variables });
     try {
-      const response = await request(`${baseUrl}/graphql`, {
+      const response = await request(new URL('/graphql', baseUrl), {
         method: 'POST',
         headers,
         body,
