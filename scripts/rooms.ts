@@ -22,7 +22,7 @@ const controllerGround = [...ground, `${kube}/base`, `${controller}/base`];
 /** Folder → the other folders that its files may import. A folder may always import from itself. */
 export const rooms: Readonly<Record<string, readonly string[]>> = {
   // The executable: subcommands, and the first thing that every process does.
-  src: ['src/cli', 'src/process'],
+  src: ['src/cli', 'src/cli/kubectl', 'src/process'],
   'src/cli': [
     ...ground,
     controller,
@@ -31,6 +31,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     sidecar,
     `${sidecar}/drivers/ssh/base`,
   ],
+  'src/cli/kubectl': [...ground, 'src/cli', `${controller}/children`],
 
   // What both halves agree on, and what any long-running process needs.
   'src/contract/api': ['src/contract'],

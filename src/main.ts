@@ -1,9 +1,11 @@
 // The one executable: each command loads only its own code, so that a tunnel pod never holds the Kubernetes client in memory, and the
-// controller never ssh. Neighbours: cli/, one file for each command.
+// controller never ssh. Started under the name kubectl-portforward it is kubectl's plugin.
+// Neighbours: cli/, one file for each command; cli/kubectl/, the plugin.
 // First of all: what is imported later takes a while to load.
 import './process/early-signals.ts';
+import { basename } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
-import { isUsageError } from './cli/usage-error.ts';
+import { isKubectlFailed, isUsageError } from './cli/usage-error.ts';
 
 const program = new Command('portforward')
   .description('Tunnels to private databases, for Kubernetes and for laptops.')
@@ -193,11 +195,25 @@ const words = process.argv.slice(2);
 // People expect this option; the command behind it is loaded only if it is used.
 if (words[0] === '--version' || words[0] === '-V') words[0] = 'version';
 
-// Not awaited: the bundle is CommonJS. Any error but a UsageError is a bug, and ends the process with its stack.
-void program.parseAsync(words, { from: 'user' }).catch((error: unknown) => {
+const startedAs = [process.argv0, process.argv[1]].map((path) => basename(path ?? ''));
+const isPlugin = startedAs.some((name) => /^kubectl-portforward(\.[a-z]+)?$/.test(name));
+
+async function run(): Promise<void> {
+  if (!isPlugin) return void (await program.parseAsync(words, { from: 'user' }));
+  const { pluginProgram } = await import('./cli/kubectl/plugin.ts');
+  await pluginProgram({ print, complain }).parseAsync(words, { from: 'user' });
+}
+
+// Not awaited: the bundle is CommonJS. Any error but those that are foreseen is a bug, and ends the process with its stack.
+void run().catch((error: unknown) => {
   if (error instanceof CommanderError) {
     // commander has already printed the mistake, or the requested help.
     process.exitCode = error.exitCode === 0 ? 0 : 2;
+    return;
+  }
+  if (isKubectlFailed(error)) {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
     return;
   }
   if (!isUsageError(error)) throw error;
@@ -206,7 +222,7 @@ void program.parseAsync(words, { from: 'user' }).catch((error: unknown) => {
 });
 
 function complain(line: string): void {
-  process.stderr.write(`portforward: ${line}\n`);
+  process.stderr.write(`${isPlugin ? 'kubectl portforward' : 'portforward'}: ${line}\n`);
 }
 
 function print(line: string): void {

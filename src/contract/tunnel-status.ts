@@ -15,6 +15,8 @@ const portStatusSchema = z.object({
   message: text.optional(),
   /** RFC 3339, since when clients of this port are refused because the pod carries all connections that it may have. Absent: they are not. */
   fullSince: text.optional(),
+  /** Client connections open now. Absent: an older sidecar. */
+  clients: z.int().min(0).optional(),
 });
 
 /** Idle: OnDemand without a client. Failed: the last attempt failed and the next is waited for; `reason` says why. */

@@ -14,7 +14,7 @@ import type { TunnelSnapshot } from './tunnel/snapshot.ts';
 export interface StatusSources {
   readonly snapshot: () => TunnelSnapshot;
   readonly health: Pick<Health, 'of'>;
-  readonly connections: Pick<ConnectionShares, 'refusingSince'>;
+  readonly connections: Pick<ConnectionShares, 'refusingSince' | 'openOf'>;
   readonly forwards: readonly Forward[];
   readonly readinessPolicy: TunnelConfig['healthCheck']['readinessPolicy'];
   /** When the process was asked to stop; undefined before. */
@@ -64,6 +64,7 @@ function portStatusOf(
     name,
     destination: destinationText(destination),
     reachable: reachability?.reachable ?? null,
+    clients: connections.openOf(name),
     ...defined({
       reason: failure?.code,
       message: failure && sentence(failure.message),

@@ -309,6 +309,13 @@ async function fillFolder(): Promise<void> {
     `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'src/main.ts')}' "$@"\n`,
     { mode: 0o755 },
   );
+  mkdirSync(join(folder, 'named'));
+  symlinkSync(join(root, 'src/main.ts'), join(folder, 'named', 'kubectl-portforward'));
+  writeFileSync(
+    join(folder, 'bin', 'kubectl-portforward'),
+    `#!/bin/sh\nexec '${process.execPath}' '${join(folder, 'named', 'kubectl-portforward')}' "$@"\n`,
+    { mode: 0o755 },
+  );
   writeFileSync(join(folder, 'id_ed25519'), network.key.privateKey, { mode: 0o600 });
   writeFileSync(join(folder, 'known_hosts'), network.knownHosts);
   const config = await cluster.kubectl(['config', 'view', '--flatten']);

@@ -34,6 +34,11 @@ export class ConnectionShares {
     return this.#sum(({ open }) => open);
   }
 
+  /** Open client connections of that port. */
+  openOf(forward: string): number {
+    return this.#port(forward).open;
+  }
+
   /** Counts one more connection of that port. False, and not counted, if the port may have no more. */
   admit(forward: string): boolean {
     const port = this.#port(forward);

@@ -27,7 +27,7 @@ function sources(
   return {
     snapshot: () => ({ since: new Date(0), routes: [standingBy], ...snapshot }),
     health: { of: () => (off ? undefined : reachability) },
-    connections: { refusingSince: () => (more.full === true ? new Date(2_000) : undefined) },
+    connections: { refusingSince: () => (more.full === true ? new Date(2_000) : undefined), openOf: () => 3 },
     forwards: [{ ...orders, health: off ? 'Off' : 'Active' }],
     readinessPolicy: more.readiness ?? 'Transport',
     drainingSince: () => (more.draining === true ? new Date(1_000) : undefined),
@@ -58,6 +58,7 @@ test('connected: via and fingerprint; failed: reason and message; a port: whethe
         name: 'postgres',
         destination: 'orders.db:5432',
         reachable: false,
+        clients: 3,
         reason: 'DestinationRefused',
         message: 'orders.db:5432 refuses the connection',
       },
@@ -114,6 +115,12 @@ test('a port whose clients are refused for the limit says since when, and stays 
   const status = statusOf(sources(connected, { failing: false, full: true }));
   assert.deepEqual(tunnelStatusSchema.parse(status), status);
   assert.deepEqual(status.ports, [
-    { name: 'postgres', destination: 'orders.db:5432', reachable: true, fullSince: '1970-01-01T00:00:02.000Z' },
+    {
+      name: 'postgres',
+      destination: 'orders.db:5432',
+      reachable: true,
+      clients: 3,
+      fullSince: '1970-01-01T00:00:02.000Z',
+    },
   ]);
 });

@@ -30,6 +30,7 @@ test('a busy port leaves every other port its share: half of the maximum, divide
 test('a maximum too small for shares is for whoever comes first', () => {
   const shares = new ConnectionShares(3, ['a', 'b'], new FakeClock());
   assert.equal(admitted(shares, 'a', 9), 3);
+  assert.deepEqual([shares.openOf('a'), shares.openOf('b'), shares.open], [3, 0, 3]);
   assert.equal(admitted(shares, 'b', 1), 0);
 });
 
