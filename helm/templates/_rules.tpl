@@ -97,6 +97,13 @@
     - update
   resourceNames:
     - '{{ include "portforward.fullname" . }}'
+- apiGroups:
+    - events.k8s.io
+  resources:
+    - events
+  verbs:
+    - create
+    - patch
 {{- end -}}
 {{- define "portforward.cage.apiVersion" -}}
 "portforward.dev/v1alpha1"

@@ -28,6 +28,8 @@ export interface ClusterAccessOptions {
 export interface ClusterAccess {
   /** Writes only while this process leads, and at the rate of the settings. */
   readonly kube: Kube;
+  /** Neither fenced nor limited: for dry runs. */
+  readonly unfenced: Kube;
   readonly elector: Elector;
   /** Its Events are neither fenced nor limited: they may be the last words of a former leader. */
   readonly events: EventRecorder;
@@ -54,11 +56,13 @@ export function clusterAccess({ settings, metrics, log, kubeConfig, onRequest }:
     log,
   });
   const bucket = new TokenBucket({ perSecond: settings.writesPerSecond, burst: 2 * settings.writesPerSecond });
+  const unfenced = createKubeClient(transport);
   return {
+    unfenced,
     kube: createKubeClient(transport, { fence: elector.fence(writeDeadlineMs), bucket, backoff: new WriteBackoff() }),
     elector,
     events: new EventRecorder({
-      kube: createKubeClient(transport),
+      kube: unfenced,
       reportingController: `${group}/controller`,
       reportingInstance: identity,
       metrics,

@@ -6,10 +6,12 @@ import type { Logger } from '../process/log.ts';
 import { createRegistry, type Registry } from '../process/metrics.ts';
 import { check, metricsPage, type ProbeServer, startProbeServer } from '../process/probe-server.ts';
 import type { Settings } from './base/settings.ts';
+import { CageCheck, type CageTimings } from './cage-check.ts';
 import { type ClusterAccess, clusterAccess } from './cluster-access.ts';
 import { kubeMetrics } from './kube/base/metrics.ts';
 import type { Pod } from './kube/base/resources.ts';
 import type { TransportOptions } from './kube/rest/transport.ts';
+import { uncagedGauge } from './metrics.ts';
 import type { ReaderTimings } from './status/statusz-reader.ts';
 import type { StatusPauses } from './status-writer.ts';
 import { type TunnelReconciler, tunnelReconciler } from './tunnel-reconciler.ts';
@@ -21,6 +23,7 @@ export interface TestOverrides {
   readonly originOf?: (pod: Pod) => string;
   readonly readerTimings?: ReaderTimings;
   readonly statusPauses?: StatusPauses;
+  readonly cageTimings?: CageTimings;
   /** Sees every request to the API server. */
   readonly onRequest?: TransportOptions['onRequest'];
   /** Called when this process leads and its caches are filled. */
@@ -40,7 +43,7 @@ const expiredLeaderMs = 20_000;
 
 /** Works until the signal aborts, then ends what it began and resolves. Rejects when leadership is lost. */
 export async function runController({ signal, settings, log, overrides = {} }: RunControllerOptions): Promise<void> {
-  const { kubeConfig, onRequest, originOf, readerTimings, statusPauses, onLeading } = overrides;
+  const { kubeConfig, onRequest, originOf, readerTimings, statusPauses, cageTimings, onLeading } = overrides;
   const registry = createRegistry();
   const metrics = kubeMetrics(registry);
   const access = clusterAccess({ settings, metrics, log, kubeConfig, onRequest });
@@ -54,6 +57,14 @@ export async function runController({ signal, settings, log, overrides = {} }: R
     readerTimings,
     statusPauses,
   });
+  const cage = new CageCheck({
+    kube: access.unfenced,
+    events: access.events,
+    settings,
+    uncaged: uncagedGauge(registry),
+    log,
+    timings: cageTimings,
+  });
   // Outlives the signal: what is being drained still reads caches, answers probes and records Events.
   const background = new AbortController();
   const probes = await serve({ port: settings.adminPort, access, tunnels, registry, log, signal: background.signal });
@@ -64,7 +75,7 @@ export async function runController({ signal, settings, log, overrides = {} }: R
     await Promise.race([tunnels.watches.waitForSync(signal), watching]);
     const lead = async (leading: AbortSignal): Promise<void> => {
       onLeading?.({ adminPort: probes.port });
-      await tunnels.lead(leading);
+      await Promise.all([tunnels.lead(leading), cage.run(leading)]);
     };
     // The watches end without an error only because of their signal; then the election decides.
     await Promise.race([access.elector.run(lead, signal), watching.then(() => aborted(background.signal))]);

@@ -10,6 +10,16 @@ export interface ControllerMetrics {
   readonly repairs: Counter;
 }
 
+/** Of the leader, which asks. */
+export function uncagedGauge(registry: Registry): Gauge<'policy'> {
+  return new Gauge({
+    name: 'portforward_uncaged',
+    help: '1 while the API server admits what this admission policy of the chart must refuse to the controller, 0 while it refuses it',
+    labelNames: ['policy'],
+    registers: [registry],
+  });
+}
+
 export interface MetricsSources {
   /** The PortForwards of this install. */
   readonly statuses: () => Iterable<PortForwardStatus | undefined>;

@@ -24,8 +24,9 @@ export const controllerRules: readonly PolicyRule[] = [
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
 ];
 
-/** In the operator's own namespace only. A Lease cannot be named before it exists, so `create` stands alone. */
+/** In the operator's own namespace only: the Lease, which cannot be named before it exists, and Events about its own pods. */
 export const leaseRules = (leaseName: string): readonly PolicyRule[] => [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'update'], resourceNames: [leaseName] },
+  { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
 ];

@@ -176,6 +176,21 @@ export const flags = {
     variable: 'POD_NAME',
     help: 'Name of this pod.',
   },
+  'pod-uid': {
+    to: 'podUid',
+    form: 'text',
+    schema: text,
+    default: '',
+    variable: 'POD_UID',
+    help: 'UID of this pod, for Events about it.',
+  },
+  'admission-policies': {
+    to: 'admissionPolicies',
+    form: 'text',
+    schema: text,
+    default: '',
+    help: 'What the names of the admission policies on this controller begin with. It checks that they act; without a name it checks nothing.',
+  },
   'admin-port': {
     to: 'adminPort',
     form: 'number',

@@ -8,7 +8,7 @@ import type { ValidPortForward } from '../base/portforward.ts';
 import type { TunnelSettings } from '../base/settings.ts';
 
 /** Namespaces whose objects the cluster itself lives by. */
-const systemNamespaces: readonly string[] = ['kube-system', 'kube-public', 'kube-node-lease'];
+export const systemNamespaces: readonly string[] = ['kube-system', 'kube-public', 'kube-node-lease'];
 
 /**
  * @throws TunnelError NamespaceNotAllowed, InsecureHostKeysNotAllowed, EndpointNotAllowed, ServiceTypeNotAllowed, AnnotationNotAllowed,

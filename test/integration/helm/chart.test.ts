@@ -104,6 +104,7 @@ test('values become the settings that they name', async () => {
   const settings = readSettings(flags, { POD_NAMESPACE: namespace, POD_NAME: 'controller-0' });
   assert.equal(settings.className, 'blue');
   assert.equal(settings.workers, 20);
+  assert.equal(settings.admissionPolicies, 'portforward-system-portforward');
   assert.deepEqual(settings.tunnel, {
     image: `ghcr.io/portforward/portforward@sha256:${'0'.repeat(64)}`,
     imagePullPolicy: 'IfNotPresent',

@@ -92,3 +92,9 @@ test('who may scrape is said only if somebody may', async () => {
   assert.match(await notes(['metrics.scrapeFrom[0].namespaceSelector.matchLabels.team=observability']), sentence);
   assert.doesNotMatch(await notes(), sentence);
 });
+
+test('a controller that nothing restricts is warned of', async () => {
+  const warning = /WARNING: admissionPolicies\.controller is off/;
+  assert.match(await notes(['admissionPolicies.controller.enabled=false']), warning);
+  assert.doesNotMatch(await notes(), warning);
+});

@@ -63,8 +63,12 @@ export interface Kube {
   get<T extends KubeObject>(resource: Resource<T>, name: ObjectName, call: Call): Promise<T | undefined>;
   /** One page; `limit` unset reads everything at once. A page of more than 8 MiB is `ResponseTooLarge`. */
   list<T extends KubeObject>(resource: Resource<T>, query: ListQuery, call: Call): Promise<Page<T>>;
-  /** Fails with `isAlreadyExists` if there is one of that name. */
-  create<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T>;
+  /** Fails with `isAlreadyExists` if there is one of that name. With `dryRun` everything is judged and nothing is stored. */
+  create<T extends KubeObject>(
+    resource: Resource<T>,
+    object: T,
+    call: Call & { readonly dryRun?: boolean },
+  ): Promise<T>;
   /** PUT: `metadata.resourceVersion` makes it fail with `isConflict` when the object changed meanwhile. Only for the Lease. */
   replace<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T>;
   /** Server-side apply with force. Fields of earlier applies that `object` no longer has are removed. */
@@ -134,9 +138,15 @@ class KubeVerbs implements Kube {
     };
   }
 
-  async create<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T> {
+  async create<T extends KubeObject>(
+    resource: Resource<T>,
+    object: T,
+    call: Call & { readonly dryRun?: boolean },
+  ): Promise<T> {
     const path = collectionOf(resource, object.metadata.namespace);
-    return withTypeMeta(resource, await this.#write({ method: 'POST', path, body: object, repeat: 'once' }, call));
+    const query = defined({ query: call.dryRun === true ? new URLSearchParams({ dryRun: 'All' }) : undefined });
+    const request = { method: 'POST', path, ...query, body: object, repeat: 'once' } as const;
+    return withTypeMeta(resource, await this.#write(request, call));
   }
 
   async replace<T extends KubeObject>(resource: Resource<T>, object: T, call: Call): Promise<T> {

@@ -1,0 +1,85 @@
+// An operator that its policies do not restrict notices it, on a real API server: a log line, a metric, and an Event about its own pod.
+// Neighbours: own-controller.ts, cage-world.ts (what the policies refuse).
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.ts';
+import { namespace, renderText } from './chart.ts';
+import { type OwnController, startOwnController, until } from './own-controller.ts';
+
+const policies = ['budgets', 'events', 'networkpolicies', 'owned', 'pods', 'serviceaccounts', 'services'];
+const told = 'the API server admits what the admission policies of this install must refuse';
+const cageTimings = { everyMs: 200, confirmMs: 1_000, retryMs: 200, repeatMs: 3_600_000 };
+
+let server: ApiServer;
+let manifest: string;
+const running: OwnController[] = [];
+before(async () => {
+  server = await startApiServer();
+  await server.kubectl(['create', 'namespace', namespace]);
+  manifest = await renderText();
+  await server.kubectl(['apply', '--server-side', '--filename', '-'], { input: manifest });
+  await server.untilServed('portforwards.portforward.dev');
+});
+after(async () => {
+  for (const each of running) await each.stop();
+  await server?.stop();
+});
+
+async function start(podName: string): Promise<OwnController> {
+  const controller = await startOwnController(server, { podName, manifest, overrides: { cageTimings } });
+  running.push(controller);
+  return controller;
+}
+
+/** Waits until exactly these policies do not act. */
+async function untilUncaged(controller: OwnController, names: readonly string[]): Promise<void> {
+  const wanted = policies.map((name) => `portforward_uncaged{policy="${name}"} ${names.includes(name) ? 1 : 0}`);
+  let lines: string[] = [];
+  await until(
+    `uncaged by ${names.join()}`,
+    async () => {
+      lines = (await controller.series('portforward_uncaged{')).toSorted();
+      return lines.join() === wanted.join();
+    },
+    () => lines,
+  );
+}
+
+test('under the chart’s policies each dry run is refused; a binding that is gone is told, and so is its return', async () => {
+  const first = await start('portforward-0');
+  await first.leading;
+  await untilUncaged(first, []);
+  assert.deepEqual(
+    first.lines.filter(({ msg }) => msg === told),
+    [],
+  );
+  const binding = `portforward-system-portforward-pods`;
+  await server.kubectl(['delete', 'validatingadmissionpolicybinding', binding]);
+  await untilUncaged(first, ['pods']);
+  await until('it is logged', async () =>
+    first.lines.some(({ msg, policies: which }) => msg === told && which === 'pods'),
+  );
+  const about =
+    'jsonpath={range .items[?(@.reason=="Uncaged")]}{.type} {.involvedObject.kind}/{.involvedObject.name} {.message}{"\\n"}{end}';
+  let events = '';
+  await until('there is an Event', async () => {
+    events = await server.kubectl(['--namespace', namespace, 'get', 'events', '--output', about]);
+    return events !== '';
+  });
+  assert.match(events, /^Warning Pod\/portforward-0 The API server admits .*\(pods\).*\n$/);
+  await server.kubectl(['apply', '--server-side', '--filename', '-'], { input: manifest });
+  await untilUncaged(first, []);
+  await until('its return is logged', async () =>
+    first.lines.some(({ msg }) => msg === 'the admission policies of this install act again'),
+  );
+});
+
+test('of two replicas the leader asks, and the next leader goes on', async () => {
+  const [first] = running;
+  assert.ok(first);
+  const second = await start('portforward-1');
+  await untilUncaged(first, []);
+  await first.stop();
+  await second.leading;
+  await untilUncaged(second, []);
+});
