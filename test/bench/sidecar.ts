@@ -85,7 +85,7 @@ export async function poll(child: Child, ready: () => Promise<boolean>): Promise
   }
 }
 
-async function admin(path: string): Promise<{ readonly status: number; readonly body: string } | undefined> {
+export async function admin(path: string): Promise<{ readonly status: number; readonly body: string } | undefined> {
   return await new Promise((resolve) => {
     const asked = request({ host: '127.0.0.1', port: adminPort, path, agent: false, timeout: 2_000 }, (response) => {
       let body = '';

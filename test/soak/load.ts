@@ -1,0 +1,146 @@
+// The clients of the soak: connections that stay, short ones one after the other, and downloads. They check every byte, and what a broken
+// connection looks like: a reset is a loss that the tunnel admits, an end before the last byte would be a truncation that it hides.
+// Neighbours: soak.ts starts and stops them, ../bench/destination.ts is at the other end.
+import { createHash, randomBytes } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { digestOf, header } from '../bench/content.ts';
+
+export interface Counts {
+  /** Echoes, short connections and downloads that were carried whole. */
+  echoes: number;
+  connections: number;
+  downloads: number;
+  /** Connections that ended with a reset. */
+  lost: number;
+  /** Connections that ended as if all was well, before it was. */
+  truncated: number;
+  /** Bytes that are not those that were sent. */
+  wrong: number;
+}
+
+const downloadBytes = 4 * 2 ** 20;
+const steadyClients = 20;
+const downloaders = 2;
+
+export class Load {
+  readonly counts: Counts = { echoes: 0, connections: 0, downloads: 0, lost: 0, truncated: 0, wrong: 0 };
+  readonly #port: number;
+  readonly #digest = digestOf(downloadBytes);
+  readonly #stopping = new AbortController();
+  readonly #clients: Promise<void>[];
+
+  constructor(port: number) {
+    this.#port = port;
+    this.#clients = [
+      ...Array.from({ length: steadyClients }, () => this.#repeat(() => this.#steady(), 100)),
+      ...Array.from({ length: downloaders }, () => this.#repeat(() => this.#download(), 500)),
+      this.#repeat(() => this.#short(), 100),
+    ];
+  }
+
+  /** Ends every client; resolves when the last connection is closed. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#clients);
+  }
+
+  async #repeat(once: () => Promise<void>, pauseMs: number): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      await once();
+      await delay(pauseMs);
+    }
+  }
+
+  /** One connection and one word after the other, until it breaks or the load stops. */
+  async #steady(): Promise<void> {
+    const connection = new Connection(this.#port, header('E'));
+    while (!this.#stopping.signal.aborted) {
+      const word = randomBytes(64);
+      const got = await connection.exchange(word, word.length);
+      if (!this.#judge(connection, got, word.length)) return;
+      if (got?.equals(word) === true) this.counts.echoes += 1;
+      else this.counts.wrong += 1;
+      await delay(200);
+    }
+    await connection.close();
+  }
+
+  async #short(): Promise<void> {
+    const connection = new Connection(this.#port, header('E'));
+    const got = await connection.exchange(Buffer.of(7), 1);
+    if (!this.#judge(connection, got, 1)) return;
+    if (got?.[0] === 7) this.counts.connections += 1;
+    else this.counts.wrong += 1;
+    await connection.close();
+  }
+
+  async #download(): Promise<void> {
+    const connection = new Connection(this.#port, header('D', downloadBytes));
+    const got = await connection.exchange(Buffer.alloc(0), downloadBytes);
+    if (!this.#judge(connection, got, downloadBytes)) return;
+    if (got !== undefined && createHash('sha256').update(got).digest().equals(this.#digest)) this.counts.downloads += 1;
+    else this.counts.wrong += 1;
+    await connection.close();
+  }
+
+  /** False if the answer is not whole; the connection is over then. */
+  #judge({ end }: Connection, got: Buffer | undefined, wanted: number): boolean {
+    if (got?.length === wanted) return true;
+    if (end === 'clean') this.counts.truncated += 1;
+    else this.counts.lost += 1;
+    return false;
+  }
+}
+
+/** A client's connection: bytes out, bytes in, and how it ended. */
+class Connection {
+  readonly #socket: Socket;
+  readonly #closed: Promise<void>;
+  #chunks: Buffer[] = [];
+  #received = 0;
+  #wake: () => void = () => undefined;
+  end: 'clean' | 'reset' | undefined;
+
+  constructor(port: number, opening: Buffer) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#closed = promise;
+    this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    this.#socket.write(opening);
+    this.#socket.on('data', (chunk: Buffer) => {
+      this.#chunks.push(chunk);
+      this.#received += chunk.length;
+      this.#wake();
+    });
+    const over = (how: 'clean' | 'reset'): void => {
+      this.end ??= how;
+      this.#wake();
+    };
+    this.#socket.once('end', () => over('clean'));
+    this.#socket.once('error', () => over('reset'));
+    this.#socket.once('close', () => {
+      over('reset');
+      resolve();
+    });
+  }
+
+  /** Sends, then waits for that many bytes; undefined if the connection ends before. More than asked for is returned as well. */
+  async exchange(bytes: Buffer, wanted: number): Promise<Buffer | undefined> {
+    if (this.end === undefined && bytes.length > 0) this.#socket.write(bytes);
+    while (this.#received < wanted) {
+      if (this.end !== undefined) return undefined;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await promise;
+    }
+    const got = Buffer.concat(this.#chunks);
+    this.#chunks = [];
+    this.#received = 0;
+    return got;
+  }
+
+  async close(): Promise<void> {
+    this.#socket.end();
+    await this.#closed;
+  }
+}
