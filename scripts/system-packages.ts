@@ -1,12 +1,12 @@
-// What tests and the demo need of the system: the real peers that they talk to (sshd, PostgreSQL, Redis, MariaDB) and the programs that make
+// What tests and the demo need of the system: the real peers that they talk to (sshd and other bastions, PostgreSQL, Redis, MariaDB) and the programs that make
 // networks and images. What is missing is installed as Debian packages in one go.
 // Neighbours: test.ts calls it before the tiers that need peers, and demo.ts; lab/programs/debian.ts installs.
-import { globSync } from 'node:fs';
+import { existsSync, globSync } from 'node:fs';
 import { consents } from '../lab/base/consent.ts';
 import { type InstallOptions, installPackages } from '../lab/programs/debian.ts';
 import { findProgram } from '../lab/programs/find-program.ts';
 
-/** Package → a program of it that tests start; a program that is there by other means needs no package. */
+/** Package → a program of it that tests start, or a path of it; a program that is there by other means needs no package. */
 const peers: ReadonlyArray<readonly [packageName: string, program: string]> = [
   ['openssh-server', 'sshd'],
   ['openssh-client', 'ssh'],
@@ -16,6 +16,9 @@ const peers: ReadonlyArray<readonly [packageName: string, program: string]> = [
   ['redis-tools', 'redis-cli'],
   ['mariadb-server', 'mariadbd'],
   ['mariadb-client', 'mariadb'],
+  ['dropbear-bin', 'dropbear'],
+  ['python3-asyncssh', '/usr/lib/python3/dist-packages/asyncssh'],
+  ['python3-paramiko', '/usr/lib/python3/dist-packages/paramiko'],
   ['iproute2', 'ip'],
   ['nftables', 'nft'],
   ['util-linux', 'unshare'],
@@ -39,7 +42,7 @@ export async function ensurePeers(
   const directories = globSync('/usr/lib/postgresql/*/bin');
   const missing = peers
     .filter(([name]) => options.only?.includes(name) ?? true)
-    .filter(([, program]) => findProgram(program, directories) === undefined)
+    .filter(([, program]) => !(program.startsWith('/') ? existsSync(program) : findProgram(program, directories)))
     .map(([name]) => name);
   if (missing.length === 0) return;
   const changes = [`Debian packages ${missing.join(' ')} (they stay; none of their services is started)`];

@@ -12,6 +12,7 @@ import { baseImage } from '../lab/images/images.ts';
 import { removeAbandonedNetworks } from '../lab/private-network/network.ts';
 import { descendantsOf } from '../lab/process/proc.ts';
 import { runScript, sentenceOf, WrongCall } from '../lab/process/script.ts';
+import { ensureOpensshTen } from '../lab/programs/openssh-ten.ts';
 import { allPrograms, ensurePrograms } from '../lab/programs/programs.ts';
 import { ensurePeers } from './system-packages.ts';
 import { type Counts, runFiles } from './test-run.ts';
@@ -34,6 +35,7 @@ const log = progressOn();
 /** Also what is built once: a first build takes longer than a test file may. */
 async function bringPeers(signal: AbortSignal): Promise<void> {
   await ensurePeers({ log, signal });
+  await ensureOpensshTen(log, signal);
   await ensurePrograms(allPrograms, { log, signal });
   await baseImage({ log, signal });
 }

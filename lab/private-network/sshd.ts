@@ -1,7 +1,7 @@
 // A real OpenSSH server for one test: its own keys, users, passwords and names, none of which touch the machine's. Runs on loopback,
 // or inside a network namespace of network.ts.
 // Neighbours: postgres.ts and redis.ts are what tunnels lead to; lab/process/child.ts owns the process.
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,8 @@ import { command } from '../process/command.ts';
 import { onFreePorts } from '../process/ports.ts';
 import { descendantsOf, signalProcess } from '../process/proc.ts';
 import { asUser, isOnlyUser } from '../process/user.ts';
-import { type OwnFile, ownEtc } from './own-etc.ts';
+import { ownEtc } from './own-etc.ts';
+import { etcWithTunnel, tunnelId } from './tunnel-user.ts';
 
 export interface SshdOptions {
   /** Listen address. Default: 127.0.0.1. */
@@ -30,6 +31,15 @@ export interface SshdOptions {
   readonly namespace?: string;
   /** Soft limit of open files. */
   readonly openFiles?: number;
+  /** Default: the machine's own. */
+  readonly release?: SshdRelease;
+}
+
+/** Another OpenSSH than the machine's own. */
+export interface SshdRelease {
+  readonly sshd: string;
+  /** Lines that tell it where its other programs are. */
+  readonly config: readonly string[];
 }
 
 /** The types of host keys that every server has. */
@@ -79,9 +89,6 @@ export interface Sshd {
   stop(): Promise<void>;
 }
 
-/** User and group of `tunnel`. */
-const tunnelId = 65_533;
-
 const hostKeyTypes: readonly HostKeyType[] = ['ed25519', 'rsa', 'ecdsa'];
 
 /** Makes a key pair in `directory`, encrypted when a passphrase is given. */
@@ -124,7 +131,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
 
   await makeHostKeys();
   authorize(options.authorizedKeys ?? []);
-  const mountEtc = ownEtc(directory, await etcFiles(options));
+  const mountEtc = ownEtc(directory, await etcWithTunnel(options));
   mkdirSync('/run/sshd', { recursive: true });
 
   let child: Child;
@@ -132,7 +139,15 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     const limit = options.openFiles === undefined ? [] : [`ulimit -Sn ${options.openFiles}`];
     // Root's sshd changes to its users. Where there is one user only, that one is `tunnel` itself.
     const user = isOnlyUser() ? asUser(tunnelId, tunnelId) : [];
-    const sshd = ['exec', ...user, '/usr/sbin/sshd', '-D', '-e', '-f', `${directory}/sshd_config`].join(' ');
+    const sshd = [
+      'exec',
+      ...user,
+      options.release?.sshd ?? '/usr/sbin/sshd',
+      '-D',
+      '-e',
+      '-f',
+      `${directory}/sshd_config`,
+    ].join(' ');
     const script = [mountEtc, ...limit, sshd].join(' && ');
     // In a process namespace of its own: its end takes every session with it, one that is being forked at that moment too.
     const own = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child'];
@@ -214,6 +229,7 @@ export function greets(host: string, port: number, timeoutMs = 2_000): Promise<b
 function sshdConfig(directory: string, host: string, port: number, options: SshdOptions): string {
   return `${[
     ...(options.config ?? []),
+    ...(options.release?.config ?? []),
     `ListenAddress ${host}`,
     `Port ${port}`,
     'PidFile none',
@@ -230,21 +246,4 @@ function sshdConfig(directory: string, host: string, port: number, options: Sshd
     // Of this one sshd takes the last line, not the first.
     ...((options.config ?? []).some((line) => line.startsWith('MaxStartups')) ? [] : ['MaxStartups 100:30:200']),
   ].join('\n')}\n`;
-}
-
-/** What differs from the machine's /etc: one more user, `tunnel` (sshd's own users are the machine's), and the only names that resolve. */
-async function etcFiles({ password, hosts }: SshdOptions): Promise<Readonly<Record<string, OwnFile>>> {
-  const hash =
-    password === undefined ? '*' : (await command('openssl', ['passwd', '-6', '-stdin'], { input: password })).trim();
-  const own = (name: string): string => (existsSync(`/etc/${name}`) ? readFileSync(`/etc/${name}`, 'utf8').trim() : '');
-  const names = Object.entries({ localhost: '127.0.0.1', ...hosts }).map(([name, ip]) => `${ip} ${name}`);
-  return {
-    passwd: { content: `${own('passwd')}\ntunnel:x:${tunnelId}:${tunnelId}::/nonexistent:/bin/sh\n` },
-    // Passwords are for root's sshd only: no other may read the machine's.
-    ...(isOnlyUser() ? {} : { shadow: { content: `${own('shadow')}\ntunnel:${hash}:19000::::::\n`, mode: 0o600 } }),
-    group: { content: `${own('group')}\ntunnel:x:${tunnelId}:\n` },
-    hosts: { content: `${names.join('\n')}\n::1 localhost\n` },
-    // No name but these, whatever the machine would ask, and however long that would take.
-    'nsswitch.conf': { content: 'passwd: files\nshadow: files\ngroup: files\nhosts: files\n' },
-  };
 }

@@ -41,7 +41,7 @@ type Open<N extends DriverName> = (config: ConfigOf<N>, surroundings: DriverSurr
 const drivers: { readonly [N in DriverName]: Open<N> } = {
   ssh: async ({ ssh }, surroundings) => {
     const { createSshDriver } = await import('./ssh/driver.ts');
-    const { nativeCrypto } = await import('./ssh/base/ssh2-hardening.ts');
+    const { nativeCrypto } = await import('./ssh/base/ssh2-protocol.ts');
     const connectTimeoutMs = ssh.connectTimeoutSeconds * 1000;
     // Each hop of the way has the whole time for itself.
     const attemptTimeoutMs = connectTimeoutMs * (ssh.jumpHosts.length + 1);

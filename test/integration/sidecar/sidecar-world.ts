@@ -88,6 +88,8 @@ export interface Bastion {
   readonly sshd: Sshd;
   readonly secret: SecretDirectory;
   readonly privateKey: string;
+  /** The line of authorized_keys. */
+  readonly publicKey: string;
   readonly hop: SshTunnelConfig['ssh']['bastions'][number];
   stop(): Promise<void>;
 }
@@ -100,6 +102,7 @@ export async function startBastion(options: Parameters<typeof startSshd>[0] = {}
     sshd,
     secret,
     privateKey: key.privateKey,
+    publicKey: key.publicKey,
     hop: hopTo(sshd, secret),
     stop: async () => {
       await sshd.stop();

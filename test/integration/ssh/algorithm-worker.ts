@@ -33,7 +33,7 @@ const { login } = await import('../../../src/sidecar/drivers/ssh/login/handshake
 const { SshSession } = await import('../../../src/sidecar/drivers/ssh/channels/session.ts');
 const { CredentialStore } = await import('../../../src/sidecar/drivers/ssh/login/credentials.ts');
 const { parseKnownHosts } = await import('../../../src/sidecar/drivers/ssh/login/known-hosts.ts');
-const { nativeCrypto } = await import('../../../src/sidecar/drivers/ssh/base/ssh2-hardening.ts');
+const { nativeCrypto } = await import('../../../src/sidecar/drivers/ssh/base/ssh2-protocol.ts');
 const { ByteBudget } = await import('../../../src/sidecar/base/byte-budget.ts');
 const { silentLog } = await import('../../../src/process/log.ts');
 

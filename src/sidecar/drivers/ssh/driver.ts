@@ -1,5 +1,5 @@
 // The ssh driver: bastions are its routes, its sessions use ssh2. Reading order: driver.ts → connect.ts → login/tcp-connect.ts →
-// login/handshake.ts → channels/session.ts → channels/channel-stream.ts. Only base/ssh2-hardening.ts touches ssh2's internals.
+// login/handshake.ts → channels/session.ts → channels/channel-stream.ts. Only base/ssh2-*.ts touch ssh2's internals.
 import { TunnelError } from '../../../contract/errors.ts';
 import type { Hop, SshConfig } from '../../../contract/tunnel-config.ts';
 import type { Logger } from '../../../process/log.ts';

@@ -1,5 +1,5 @@
 // The data types of ssh's binary formats (RFC 4251 §5): keys, certificates and packets are made of them. Pure.
-// Neighbours: login/private-key.ts, login/certificate.ts, login/known-hosts.ts (keys and certificates), ssh2-hardening.ts (packets).
+// Neighbours: login/private-key.ts, login/certificate.ts, login/known-hosts.ts (keys and certificates), ssh2-login.ts (packets).
 
 /** A `string`: its length in 32 bits, then its bytes. Text becomes UTF-8. */
 export function sshString(value: string | Buffer): Buffer {

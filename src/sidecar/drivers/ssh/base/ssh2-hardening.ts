@@ -1,21 +1,11 @@
-// The only file that touches ssh2's internals. ssh2 keeps key exchange, ciphers and authentication; its channel layer is replaced by our
-// own handlers of channel messages, so that session.ts and channel-stream.ts decide about windows, back-pressure, endings and errors.
-// None of this is public API: the version is checked when the module loads, the shape at each use.
+// Hardens an ssh2 client from outside. ssh2 keeps key exchange, ciphers and authentication; its channel layer is replaced by our own
+// handlers of channel messages, so that session.ts and channel-stream.ts decide about windows, back-pressure, endings and errors.
+// Neighbours: ssh2-protocol.ts has the internals; only the files ssh2-*.ts touch them.
 import { randomFillSync } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import type { Client, ParsedKey } from 'ssh2';
-import crypto from 'ssh2/lib/protocol/crypto.js';
-import protocolUtils from 'ssh2/lib/protocol/utils.js';
-import ssh2Package from 'ssh2/package.json' with { type: 'json' };
-import { sshString } from './ssh-string.ts';
-
-const pinnedVersion = '1.17.0';
-if (ssh2Package.version !== pinnedVersion) {
-  throw new Error(`ssh2 ${ssh2Package.version} is installed, but its hardening is written for ${pinnedVersion}`);
-}
-
-/** True if ssh2's native crypto is loaded; without it packets cost two to four times the CPU time. */
-export const nativeCrypto: boolean = crypto.bindingAvailable;
+import type { Client } from 'ssh2';
+import { allowDuringExchange, keyExchangeInit } from './ssh2-exchange.ts';
+import { type Cipher, protocolOf } from './ssh2-protocol.ts';
 
 /** RFC 4253 §6.1: the payload of one packet that every implementation must accept, and that we ask for. */
 export const maxPacketBytes = 32 * 1024;
@@ -51,42 +41,6 @@ export interface ChannelMessages {
   rekey(): void;
   /** True during a key exchange: whatever is sent meanwhile queues in memory, so bulk data must wait. */
   readonly exchangingKeys: boolean;
-}
-
-interface Cipher {
-  allocPacket(payloadBytes: number): Buffer;
-}
-
-interface Protocol {
-  _handlers: Record<string, unknown>;
-  _kexinit: unknown;
-  _onPayload: (payload: Buffer) => unknown;
-  /** What waits for the end of a key exchange. */
-  _queue: readonly Buffer[] | undefined;
-  _strictMode: boolean | undefined;
-  _kex: { readonly sessionID: Buffer };
-  _cipher: Cipher;
-  _packetRW: { write: { allocStart: number; alloc(bytes: number): Buffer; finalize(packet: Buffer): Buffer } };
-  _authsQueue: string[];
-  authPK(user: string, key: ParsedKey, algorithm?: string, sign?: Sign): void;
-  directTcpip(local: number, window: number, maxPacket: number, options: object): void;
-  openssh_directStreamLocal(local: number, window: number, maxPacket: number, options: object): void;
-  channelData(remote: number, bytes: Buffer): void;
-  channelWindowAdjust(remote: number, bytes: number): void;
-  channelEOF(remote: number): void;
-  channelClose(remote: number): void;
-  channelFailure(remote: number): void;
-  requestFailure(): void;
-  ping(): void;
-  rekey(): void;
-}
-
-type Sign = (data: Buffer, use: (signature: Buffer) => void) => void;
-
-function protocolOf(client: Client): Protocol {
-  const { _protocol: protocol } = client as unknown as { _protocol?: Protocol };
-  if (protocol?._handlers === undefined) throw new Error('an ssh2 client without a protocol cannot be hardened');
-  return protocol;
 }
 
 /** Replaces the channel layer of an authenticated client. */
@@ -183,7 +137,9 @@ export function boundUnsent(client: Client, socket: Duplex, onExcess: () => void
     const type = payload[0] ?? 0;
     if (type >= 80 && type <= 100) idle = 0;
     else if (++idle === 1) idleSince = performance.now();
-    return take(payload);
+    const taken = take(payload);
+    if (type === keyExchangeInit) allowDuringExchange(protocol);
+    return taken;
   };
   const isFlooded = (): boolean => {
     if (idle < maxIdleMessages) return false;
@@ -228,62 +184,4 @@ function padFromPool(cipher: Cipher): void {
     poolUsed += padding;
     return packet;
   };
-}
-
-/** What a publickey request says (RFC 4252 §7, PROTOCOL.certkeys). */
-export interface PresentedKey {
-  /** For example `rsa-sha2-512` or `ssh-ed25519-cert-v01@openssh.com`. */
-  readonly algorithm: string;
-  readonly signatureAlgorithm: string;
-  /** The public key, or a certificate of it. */
-  readonly blob: Buffer;
-}
-
-/** What the far side may ask of us in one login; sshd itself ends a login after six failures. */
-const maxSignatures = 4;
-const maxAnswers = 40;
-
-/**
- * Makes the client present each key as `keys` says: ssh2 itself knows no certificates, and only one signature algorithm of a key. Each
- * query gets one signature at most. `onExcess` is called if the far side asks for more than a login needs.
- */
-export function presentKeys(client: Client, keys: WeakMap<ParsedKey, PresentedKey>, onExcess: () => void): void {
-  const protocol = protocolOf(client);
-  let signatures = 0;
-  let isQuery = false;
-  protocol.authPK = (user, key, _algorithm, sign) => {
-    const presented = keys.get(key);
-    if (presented === undefined) throw new Error('a key is tried that is not part of the login');
-    if (sign !== undefined && (!isQuery || ++signatures > maxSignatures)) return onExcess();
-    isQuery = sign === undefined;
-    const request = Buffer.concat([
-      Buffer.of(50),
-      sshString(user),
-      sshString('ssh-connection'),
-      sshString('publickey'),
-      Buffer.of(isQuery ? 0 : 1),
-      sshString(presented.algorithm),
-      sshString(presented.blob),
-    ]);
-    if (sign === undefined) return send(protocol, request);
-    sign(Buffer.concat([sshString(protocol._kex.sessionID), request]), (raw) => {
-      const signature = protocolUtils.convertSignature(raw, key.type);
-      if (!Buffer.isBuffer(signature)) throw new Error('the signature of the key has no ssh form');
-      const signed = Buffer.concat([sshString(presented.signatureAlgorithm), sshString(signature)]);
-      send(protocol, Buffer.concat([request, sshString(signed)]));
-    });
-  };
-  let answers = 0;
-  for (const name of ['USERAUTH_FAILURE', 'USERAUTH_INFO_REQUEST', 'USERAUTH_PK_OK'] as const) {
-    const handle = protocol._handlers[name] as (...args: unknown[]) => void;
-    protocol._handlers[name] = (...args: unknown[]) => (++answers > maxAnswers ? onExcess() : handle(...args));
-  }
-}
-
-function send(protocol: Protocol, payload: Buffer): void {
-  const writer = protocol._packetRW.write;
-  const packet = writer.alloc(payload.length);
-  packet.set(payload, writer.allocStart);
-  protocol._authsQueue.push('publickey');
-  protocolUtils.sendPacket(protocol, writer.finalize(packet));
 }

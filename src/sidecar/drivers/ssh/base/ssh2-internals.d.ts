@@ -1,4 +1,4 @@
-// The parts of ssh2 1.17.0 outside its public API that ssh2-hardening.ts, and no other file, uses.
+// The parts of ssh2 1.17.0 outside its public API that the files ssh2-*.ts, and no others, use.
 
 declare module 'ssh2/lib/protocol/utils.js' {
   const utils: {

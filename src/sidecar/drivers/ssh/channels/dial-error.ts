@@ -16,13 +16,31 @@ export interface Refusal {
   readonly forbiddenByCertificate?: boolean;
 }
 
+/** Linux's and BSD's numbers of the errors that are told apart here. */
+const errnoWords: Readonly<Record<string, string>> = {
+  111: 'refused',
+  61: 'refused',
+  110: 'timed out',
+  60: 'timed out',
+  113: 'no route',
+  65: 'no route',
+  101: 'unreachable',
+  51: 'unreachable',
+};
+
+/** Bastions in Python (asyncssh) say “[Errno 111] Connect call failed”: only the number tells. */
+function inWords(text: string): string {
+  return text.replaceAll(/\[Errno (\d+)\]/g, (whole, number: string) => errnoWords[number] ?? whole);
+}
+
 /** The error for a CHANNEL_OPEN_FAILURE; `bastion` is its name in sentences. */
 export function openFailure(
   destination: Destination,
   bastion: string,
-  { reason, text, forbiddenByCertificate = false }: Refusal,
+  { reason, text: said, forbiddenByCertificate = false }: Refusal,
 ): TunnelError {
   const to = destinationText(destination);
+  const text = inWords(said);
   if (reason === administrativelyProhibited || reason === unknownChannelType) {
     return new TunnelError(
       'ForwardingProhibited',

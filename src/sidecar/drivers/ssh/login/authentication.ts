@@ -3,7 +3,7 @@
 // Neighbours: credentials.ts makes the sets, public-keys.ts the forms of a key, handshake.ts passes each method to ssh2.
 import type { AnyAuthMethod, ParsedKey } from 'ssh2';
 import type { Hop } from '../../../../contract/tunnel-config.ts';
-import type { PresentedKey } from '../base/ssh2-hardening.ts';
+import type { PresentedKey } from '../base/ssh2-login.ts';
 import type { CredentialSet } from './credentials.ts';
 import { keyForms } from './public-keys.ts';
 

@@ -1,5 +1,5 @@
 // Reads an OpenSSH user certificate (`ssh-publickey-cert`, PROTOCOL.certkeys): the bytes that are sent instead of the public key, and
-// what it says of itself. Neighbours: credentials.ts, ../base/ssh2-hardening.ts (ssh2 itself does not support certificates).
+// what it says of itself. Neighbours: credentials.ts, ../base/ssh2-login.ts (ssh2 itself does not support certificates).
 import { SshReader, sshString } from '../base/ssh-string.ts';
 
 export interface Certificate {

@@ -10,13 +10,8 @@ import type { Logger } from '../../../../process/log.ts';
 import { type HopRole, hopName } from '../base/hop-name.ts';
 import type { LoggedIn } from '../base/logged-in.ts';
 import { ConnectionClosed } from '../base/own-fault.ts';
-import {
-  acceptedSignatures,
-  boundUnsent,
-  hardenClient,
-  presentKeys,
-  strictKeyExchange,
-} from '../base/ssh2-hardening.ts';
+import { acceptedSignatures, boundUnsent, hardenClient, strictKeyExchange } from '../base/ssh2-hardening.ts';
+import { presentKeys } from '../base/ssh2-login.ts';
 import { ciphers, keyExchanges, macs, namesOf } from './algorithms.ts';
 import { LoginPlan } from './authentication.ts';
 import type { CredentialSet } from './credentials.ts';

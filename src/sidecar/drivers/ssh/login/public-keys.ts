@@ -1,7 +1,7 @@
 // In which forms one private key is offered: each signature algorithm that it can make, best first, as a certificate and as the bare key.
-// Pure. Neighbours: authentication.ts offers them, ../base/ssh2-hardening.ts writes the requests.
+// Pure. Neighbours: authentication.ts offers them, ../base/ssh2-login.ts writes the requests.
 import type { ParsedKey } from 'ssh2';
-import type { PresentedKey } from '../base/ssh2-hardening.ts';
+import type { PresentedKey } from '../base/ssh2-login.ts';
 import type { CredentialSet } from './credentials.ts';
 
 export interface KeyForm {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { nativeCrypto } from '../../../../../../src/sidecar/drivers/ssh/base/ssh2-hardening.ts';
+import { nativeCrypto } from '../../../../../../src/sidecar/drivers/ssh/base/ssh2-protocol.ts';
 
 /** V8's own collections run outside of any context, unlike those of `gc()`: only they show the abort. */
 const freeCiphers = `

@@ -1,0 +1,53 @@
+// ssh2's protocol object: the parts of it outside its public API that the files ssh2-*.ts here, and no others, use. The version is checked
+// when the module loads, the shape at each use.
+// Neighbours: ssh2-hardening.ts (channels, bounds), ssh2-exchange.ts (key exchange), ssh2-login.ts (keys).
+import type { Client, ParsedKey } from 'ssh2';
+import crypto from 'ssh2/lib/protocol/crypto.js';
+import ssh2Package from 'ssh2/package.json' with { type: 'json' };
+
+const pinnedVersion = '1.17.0';
+if (ssh2Package.version !== pinnedVersion) {
+  throw new Error(`ssh2 ${ssh2Package.version} is installed, but its hardening is written for ${pinnedVersion}`);
+}
+
+/** True if ssh2's native crypto is loaded; without it packets cost two to four times the CPU time. */
+export const nativeCrypto: boolean = crypto.bindingAvailable;
+
+export interface Cipher {
+  allocPacket(payloadBytes: number): Buffer;
+}
+
+export interface Protocol {
+  _handlers: Record<string, unknown>;
+  _kexinit: unknown;
+  _onPayload: (payload: Buffer) => unknown;
+  /** What waits for the end of a key exchange. */
+  _queue: readonly Buffer[] | undefined;
+  _strictMode: boolean | undefined;
+  _kex: { readonly sessionID: Buffer };
+  _cipher: Cipher;
+  /** Made anew by each key exchange; while one runs, its messages go to the exchange alone. */
+  _decipher: { _onPayload: (payload: Buffer) => unknown } | undefined;
+  _packetRW: { write: { allocStart: number; alloc(bytes: number): Buffer; finalize(packet: Buffer): Buffer } };
+  _authsQueue: string[];
+  authPK(user: string, key: ParsedKey, algorithm?: string, sign?: Sign): void;
+  directTcpip(local: number, window: number, maxPacket: number, options: object): void;
+  openssh_directStreamLocal(local: number, window: number, maxPacket: number, options: object): void;
+  channelData(remote: number, bytes: Buffer): void;
+  channelWindowAdjust(remote: number, bytes: number): void;
+  channelEOF(remote: number): void;
+  channelClose(remote: number): void;
+  channelFailure(remote: number): void;
+  requestFailure(): void;
+  ping(): void;
+  rekey(): void;
+}
+
+export type Sign = (data: Buffer, use: (signature: Buffer) => void) => void;
+
+/** @throws Error before `client.connect`. */
+export function protocolOf(client: Client): Protocol {
+  const { _protocol: protocol } = client as unknown as { _protocol?: Protocol };
+  if (protocol?._handlers === undefined) throw new Error('an ssh2 client without a protocol cannot be hardened');
+  return protocol;
+}

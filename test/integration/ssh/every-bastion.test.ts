@@ -1,0 +1,179 @@
+// Every kind of bastion that people have: OpenSSH of two generations, Dropbear, and servers on Go's library, asyncssh and paramiko. Each one
+// lets in, refuses, and carries bytes across key re-exchanges.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { describe, test } from 'node:test';
+import { progressOn } from '../../../lab/base/progress.ts';
+import { generateKey, type Sshd, startSshd } from '../../../lab/private-network/sshd.ts';
+import { ensureOpensshTen } from '../../../lab/programs/openssh-ten.ts';
+import { silentLog } from '../../../src/process/log.ts';
+import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
+import { SshSession } from '../../../src/sidecar/drivers/ssh/channels/session.ts';
+import { CredentialStore } from '../../../src/sidecar/drivers/ssh/login/credentials.ts';
+import { login } from '../../../src/sidecar/drivers/ssh/login/handshake.ts';
+import { parseKnownHosts } from '../../../src/sidecar/drivers/ssh/login/known-hosts.ts';
+import { closedPort, echo, serve } from '../../driver-suite/destinations.ts';
+import { type OtherBastion, type OtherKind, startOtherBastion } from '../../support/bastions/bastions.ts';
+import { sshConfig } from '../../support/ssh-config.ts';
+import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
+
+const mebibyte = 1024 * 1024;
+const sentBytes = 64 * mebibyte;
+const rekeyBytes = 8 * mebibyte;
+
+interface Kind {
+  readonly name: string;
+  /** How it begins its version line. */
+  readonly version: RegExp;
+  /** False if it cannot be told to exchange keys: then the tunnel does. */
+  readonly rekeys: boolean;
+  /** What it says of a destination that it cannot reach. */
+  readonly unknownName: string;
+  readonly refused: string;
+  readonly start: () => Promise<OtherBastion>;
+}
+
+const fromSshd = (sshd: Sshd): OtherBastion => ({ ...sshd, knownHosts: sshd.knownHosts() });
+const rekeyLimit = `RekeyLimit ${rekeyBytes}`;
+const told = { unknownName: 'DestinationNameNotResolved', refused: 'DestinationRefused' };
+const other = (name: OtherKind, version: RegExp, more: Partial<Kind> = {}): Kind => ({
+  name,
+  version,
+  rekeys: true,
+  ...told,
+  start: () => startOtherBastion(name, rekeyBytes),
+  ...more,
+});
+
+const kinds: readonly Kind[] = [
+  {
+    name: 'the machine’s OpenSSH',
+    version: /^SSH-2\.0-OpenSSH_/,
+    rekeys: true,
+    ...told,
+    start: async () => fromSshd(await startSshd({ config: [rekeyLimit] })),
+  },
+  {
+    name: 'OpenSSH 10',
+    version: /^SSH-2\.0-OpenSSH_10\./,
+    rekeys: true,
+    ...told,
+    start: async () =>
+      fromSshd(await startSshd({ config: [rekeyLimit], release: await ensureOpensshTen(progressOn()) })),
+  },
+  other('Dropbear', /^SSH-2\.0-dropbear/, { rekeys: false }),
+  other('Go', /^SSH-2\.0-Go/),
+  other('asyncssh', /^SSH-2\.0-AsyncSSH/),
+  // It sends no text with its refusals.
+  other('paramiko', /^SSH-2\.0-paramiko/, {
+    unknownName: 'DestinationUnreachable',
+    refused: 'DestinationUnreachable',
+  }),
+];
+
+for (const kind of kinds) {
+  describe(`a bastion of the kind ${kind.name}`, { timeout: 180_000 }, () => {
+    test('lets its key in and forwards, and tells each refusal as what it is', async (t) => {
+      const bastion = await kind.start();
+      t.after(() => bastion.stop());
+      const service = await serve(echo);
+      t.after(() => service.stop());
+      const closed = await closedPort();
+      t.after(() => closed.stop());
+      using secret = await secretFor(bastion);
+      const greeting = connect(bastion.port, bastion.host);
+      assert.match(String((await once(greeting, 'data'))[0]), kind.version);
+      greeting.destroy();
+
+      const config = sshConfig([hopTo(bastion, secret)], { knownHosts: bastion.knownHosts });
+      const session = await connectOnce(config);
+      const dial = (host: string, port: number) =>
+        session.dial({ host, port }, { signal: AbortSignal.timeout(30_000) });
+      await assert.rejects(dial('orders.db.invalid', 5432), { code: kind.unknownName });
+      await assert.rejects(dial('127.0.0.1', closed.port), { code: kind.refused });
+      const stream = await dial('127.0.0.1', service.port);
+      stream.end('hello');
+      assert.equal(String((await once(stream, 'data'))[0]), 'hello');
+      await session.close();
+
+      bastion.authorize([]);
+      await assert.rejects(connectOnce(config), { code: 'AuthenticationFailed' });
+      secret.write({ known_hosts: '' });
+      const stranger = { ...config, knownHosts: bastion.knownHosts.replaceAll(/(?<=AAAAI).*/gm, 'A'.repeat(43)) };
+      await assert.rejects(connectOnce(stranger), { code: 'HostKeyChanged' });
+    });
+
+    test('carries 64 MiB each way across key re-exchanges, unchanged', async (t) => {
+      const bastion = await kind.start();
+      t.after(() => bastion.stop());
+      const service = await serve(echo);
+      t.after(() => service.stop());
+      using secret = await secretFor(bastion);
+      const { session, keyExchanges } = await countedSession(bastion, secret, kind.rekeys ? undefined : rekeyBytes);
+      const signal = AbortSignal.timeout(150_000);
+      const stream = await session.dial({ host: '127.0.0.1', port: service.port }, { signal });
+      const start = performance.now();
+      const [sent, received] = [createHash('sha256'), createHash('sha256')];
+      const writing = (async () => {
+        for (let left = sentBytes; left > 0; left -= mebibyte) {
+          const block = randomBytes(mebibyte);
+          sent.update(block);
+          if (!stream.write(block)) await once(stream, 'drain', { signal });
+        }
+        stream.end();
+      })();
+      let count = 0;
+      for await (const chunk of stream) {
+        received.update(chunk as Buffer);
+        count += (chunk as Buffer).length;
+      }
+      await writing;
+      t.diagnostic(`${Math.round(performance.now() - start)} ms, ${keyExchanges()} key exchanges`);
+      assert.equal(count, sentBytes);
+      assert.equal(received.digest('hex'), sent.digest('hex'));
+      assert.ok(keyExchanges() >= 4, `${keyExchanges()} key exchanges`);
+      await session.close();
+    });
+  });
+}
+
+async function secretFor(bastion: OtherBastion): Promise<SecretDirectory> {
+  const secret = new SecretDirectory({ known_hosts: bastion.knownHosts });
+  const key = await generateKey(secret.directory);
+  secret.write({ 'ssh-privatekey': key.privateKey });
+  bastion.authorize([key.publicKey]);
+  return secret;
+}
+
+/** As the driver opens it, and counts the key exchanges, which the driver does not tell. */
+async function countedSession(bastion: OtherBastion, secret: SecretDirectory, own: number | undefined) {
+  const socket = connect(bastion.port, bastion.host);
+  await once(socket, 'connect');
+  const hop = hopTo(bastion, secret);
+  const log = silentLog();
+  const done = await login({
+    socket,
+    hop,
+    role: 'bastion',
+    trust: parseKnownHosts(bastion.knownHosts),
+    ignoreHostKey: false,
+    credentials: [await new CredentialStore({ directory: secret.directory, secretName: 'bastion' }).current()],
+    signal: AbortSignal.timeout(30_000),
+    log,
+  });
+  let keyExchanges = 1;
+  done.client.on('handshake', () => keyExchanges++);
+  const session = new SshSession({
+    hop,
+    role: 'bastion',
+    transport: socket,
+    login: done,
+    budget: new ByteBudget(),
+    serverAliveIntervalMs: 2000,
+    log,
+    ...(own === undefined ? {} : { rekeyBytes: own }),
+  });
+  return { session, keyExchanges: () => keyExchanges };
+}
