@@ -4,7 +4,25 @@ import { defined } from '../contract/defined.ts';
 import { containerName } from '../contract/pod.ts';
 import { nameLabel, templateAnnotation } from './children/names.ts';
 import { controllerOf, keyOf, type ObjectKey } from './kube/base/object.ts';
+import type { Outline } from './kube/base/outline.ts';
 import type { Pod } from './kube/base/resources.ts';
+
+/** What is read of a pod; its spec alone is several times what `projectPod` keeps. */
+export const podOutline: Outline = {
+  '*': true,
+  metadata: {
+    name: true,
+    namespace: true,
+    uid: true,
+    resourceVersion: true,
+    creationTimestamp: true,
+    deletionTimestamp: true,
+    ownerReferences: true,
+    labels: { [nameLabel]: true },
+    annotations: { [templateAnnotation]: true },
+  },
+  spec: false,
+};
 
 /** The few fields that status needs: with tens of thousands of pods the whole objects would fill the memory. */
 export function projectPod({ apiVersion, kind, metadata, status }: Pod): Pod {

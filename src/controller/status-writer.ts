@@ -7,7 +7,7 @@ import type { PortForwardStatus } from '../contract/api/status.ts';
 import { defined } from '../contract/defined.ts';
 import { type Clock, systemClock } from '../process/clock.ts';
 import type { Counter } from '../process/metrics.ts';
-import { portForwards, type StoredPortForward } from './base/portforward.ts';
+import { portForwardOutline, portForwards, type StoredPortForward } from './base/portforward.ts';
 import { statusFieldManager } from './children/names.ts';
 import type { EnsureResult } from './ensure-children.ts';
 import { isNotFound, WriteHeldBack } from './kube/base/api-error.ts';
@@ -68,7 +68,8 @@ export class StatusWriter {
     };
     const body = { apiVersion, kind, metadata, status };
     try {
-      latest.record(await kube.applyStatus(portForwards, body, { signal, fieldManager: statusFieldManager }));
+      const call = { signal, fieldManager: statusFieldManager, outline: portForwardOutline };
+      latest.record(await kube.applyStatus(portForwards, body, call));
     } catch (error) {
       // Deleted meanwhile.
       if (isNotFound(error)) return { againInMs: undefined };

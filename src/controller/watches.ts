@@ -1,9 +1,16 @@
 // What the controller watches, and which PortForward each change concerns. It decides nothing: keys go into the queue, pods to the reader.
 // Neighbours: kube/cache/reflector.ts (one kind), reconcile.ts (reads the caches), tunnel-reconciler.ts (builds it).
+import { group, kind } from '../contract/api/names.ts';
 import { defined } from '../contract/defined.ts';
 import { systemClock } from '../process/clock.ts';
 import type { Logger } from '../process/log.ts';
-import { classNameOf, portForwards, projectPortForward, type StoredPortForward } from './base/portforward.ts';
+import {
+  classNameOf,
+  portForwardOutline,
+  portForwards,
+  projectPortForward,
+  type StoredPortForward,
+} from './base/portforward.ts';
 import { managedSelector, nameLabel } from './children/names.ts';
 import { ownerIndex } from './ensure-children.ts';
 import type { KubeMetrics } from './kube/base/metrics.ts';
@@ -18,11 +25,11 @@ import {
   services,
 } from './kube/base/resources.ts';
 import { ReadYourWrites } from './kube/cache/read-your-writes.ts';
-import { type Change, Reflector } from './kube/cache/reflector.ts';
+import { type Change, Reflector, type ReflectorOptions } from './kube/cache/reflector.ts';
 import { Store } from './kube/cache/store.ts';
 import type { Kube } from './kube/rest/kube.ts';
 import type { WorkQueue } from './kube/workqueue/work-queue.ts';
-import { projectPod, tunnelOfPod } from './pods.ts';
+import { podOutline, projectPod, tunnelOfPod } from './pods.ts';
 import type { StatuszReader } from './status/statusz-reader.ts';
 
 export interface WatchesOptions {
@@ -60,16 +67,17 @@ export class Watches {
     this.#options = options;
     const transform = (stored: StoredPortForward): StoredPortForward | undefined =>
       classNameOf(stored) === options.className ? projectPortForward(stored) : undefined;
-    this.portForwards = this.#watch(portForwards, { transform }, (change) => this.#portForwardChanged(change));
+    this.portForwards = this.#watch(portForwards, { outline: portForwardOutline, transform }, (change) =>
+      this.#portForwardChanged(change),
+    );
     this.latest = new ReadYourWrites(this.portForwards, systemClock, projectPortForward);
     this.deployments = this.#watchChildren(deployments);
     this.services = this.#watchChildren(services);
     this.serviceAccounts = this.#watchChildren(serviceAccounts);
     this.networkPolicies = this.#watchChildren(networkPolicies);
     this.podDisruptionBudgets = this.#watchChildren(podDisruptionBudgets);
-    this.#pods = this.#watch(pods, { labelSelector: managedSelector, transform: projectPod }, (change) =>
-      this.#podChanged(change),
-    );
+    const ofPods = { labelSelector: managedSelector, outline: podOutline, transform: projectPod };
+    this.#pods = this.#watch(pods, ofPods, (change) => this.#podChanged(change));
     this.#pods.addIndex(tunnelIndex, (pod) => toList(tunnelOfPod(pod)));
   }
 
@@ -93,7 +101,7 @@ export class Watches {
 
   #watch<T extends KubeObject>(
     resource: Resource<T>,
-    how: { readonly labelSelector?: string; readonly transform?: (object: T) => T | undefined },
+    how: Pick<ReflectorOptions<T>, 'labelSelector' | 'outline' | 'transform'>,
     onChange: (change: Change<T>) => void,
   ): Store<T> {
     const { kube, namespaces, metrics, log } = this.#options;
@@ -107,7 +115,7 @@ export class Watches {
   }
 
   #watchChildren<T extends KubeObject>(resource: Resource<T>): Store<T> {
-    const store = this.#watch(resource, { labelSelector: managedSelector }, (change) => {
+    const store = this.#watch(resource, { labelSelector: managedSelector, transform: projectChild }, (change) => {
       // By label, not by owner: a new PortForward waits until the children of an earlier one of its name are gone.
       this.#enqueue(keyByLabel(change.object), change);
       if (change.previous !== undefined) this.#enqueue(keyByLabel(change.previous), change);
@@ -139,6 +147,25 @@ export class Watches {
 function keyByLabel({ metadata }: KubeObject): ObjectKey | undefined {
   const name = metadata.labels?.[nameLabel];
   return name === undefined ? undefined : keyOf({ ...metadata, name });
+}
+
+/** Our label anybody may set: of an object that no PortForward controls, only who it is is kept. */
+function projectChild<T extends KubeObject>(object: T): T {
+  const controller = controllerOf(object);
+  if (controller?.kind === kind && controller.apiVersion.startsWith(`${group}/`)) return object;
+  const { name, namespace, uid, resourceVersion, deletionTimestamp, labels } = object.metadata;
+  const label = labels?.[nameLabel];
+  const metadata = defined({
+    name,
+    namespace,
+    uid,
+    resourceVersion,
+    deletionTimestamp,
+    labels: label === undefined ? undefined : { [nameLabel]: label },
+    ownerReferences: controller === undefined ? undefined : [controller],
+  });
+  const known: KubeObject = { apiVersion: object.apiVersion, kind: object.kind, metadata };
+  return known as T;
 }
 
 const withoutVersion = (pod: Pod): unknown => ({ ...pod, metadata: { ...pod.metadata, resourceVersion: '' } });

@@ -15,6 +15,7 @@ import type { PortForwardStatus } from '../../contract/api/status.ts';
 import { defined } from '../../contract/defined.ts';
 import { TunnelError } from '../../contract/errors.ts';
 import type { KubeObject, ObjectMeta, Resource } from '../kube/base/object.ts';
+import type { Outline } from '../kube/base/outline.ts';
 
 /** A PortForward as the API server stores it: its spec may be older or newer than our schema. */
 export interface StoredPortForward extends KubeObject {
@@ -48,6 +49,21 @@ export function classNameOf(stored: StoredPortForward): string {
   if (typeof spec !== 'object' || spec === null || !('className' in spec)) return '';
   return typeof spec.className === 'string' ? spec.className : '';
 }
+
+/** What is read of a stored object; `projectPortForward` names the reason. */
+export const portForwardOutline: Outline = {
+  '*': true,
+  metadata: {
+    name: true,
+    namespace: true,
+    uid: true,
+    resourceVersion: true,
+    generation: true,
+    creationTimestamp: true,
+    deletionTimestamp: true,
+    annotations: { [reconnectAnnotation]: true },
+  },
+};
 
 /** What a pass needs of a stored object: anybody who may write it may hang a quarter of a megabyte of annotations and more on it. */
 export function projectPortForward({

@@ -12,6 +12,7 @@ import {
   ownedBy,
   type Resource,
 } from '../base/object.ts';
+import { withoutManagedFields } from '../base/outline.ts';
 import { ReadYourWrites } from '../cache/read-your-writes.ts';
 import type { ReadStore } from '../cache/store.ts';
 import type { Kube } from '../rest/kube.ts';
@@ -86,14 +87,14 @@ export class Applier<T extends KubeObject> {
   /** Applies `body`, if need be after a repair of `live`, and remembers the answer. */
   async #send(body: KubeObject, live: T | undefined, signal: AbortSignal): Promise<T> {
     const { kube, resource, fieldManager } = this.#options;
-    const send = (): Promise<T> => kube.apply(resource, body, { signal, fieldManager });
+    const send = (): Promise<T> => kube.apply(resource, body, { signal, fieldManager, outline: withoutManagedFields });
     try {
       const applied = send().catch(async (error: unknown) => {
         if (live === undefined || !isInvalid(error) || isOtherUid(error)) throw error;
         await replaceSpec(kube, resource, body, live, signal);
         return send();
       });
-      const object = withoutManagedFields(await applied);
+      const object = await applied;
       this.#latest.record(object);
       return object;
     } catch (error) {
@@ -109,8 +110,8 @@ export class Applier<T extends KubeObject> {
     const live = this.#latest.get(key);
     if (live === undefined || controllerOf(live)?.uid !== owner.metadata.uid || isSubset(part, live)) return;
     const patch = { ...part, metadata: { uid: live.metadata.uid } };
-    const object = await kube.mergePatch(resource, nameOf(key), patch, { signal, fieldManager });
-    this.#latest.record(withoutManagedFields(object));
+    const call = { signal, fieldManager, outline: withoutManagedFields };
+    this.#latest.record(await kube.mergePatch(resource, nameOf(key), patch, call));
   }
 
   /** Deletes an object if `owner` controls it; false if there was nothing to do. */
@@ -162,9 +163,4 @@ export function withAppliedHash(desired: KubeObject, owner: KubeObject, hashAnno
 
 function isOtherUid(error: unknown): error is ApiError {
   return isInvalid(error) && error.causes.some(({ field }) => field === 'metadata.uid');
-}
-
-function withoutManagedFields<T extends KubeObject>(object: T): T {
-  const { managedFields: _, ...metadata } = object.metadata;
-  return { ...object, metadata };
 }

@@ -17,6 +17,7 @@ import {
 } from '../base/api-error.ts';
 import type { KubeMetrics } from '../base/metrics.ts';
 import { type KubeObject, keyOf, type ObjectKey, type Resource } from '../base/object.ts';
+import { initialEventsEnd, type Outline, withoutManagedFields } from '../base/outline.ts';
 import type { Kube, Selection } from '../rest/kube.ts';
 import type { WatchStream } from '../rest/watch-stream.ts';
 import { type Change, type ChangeListener, Replica } from './replica.ts';
@@ -25,10 +26,9 @@ import { Store } from './store.ts';
 export interface ReflectorOptions<T extends KubeObject> extends Selection {
   readonly kube: Kube;
   readonly resource: Resource<T>;
-  /**
-   * What to keep of an object; undefined: nothing, as if it were not there. `managedFields` are always removed. It must keep
-   * `metadata.{name,namespace,uid,resourceVersion}`.
-   */
+  /** What is read of an object. It must keep `metadata.{name,namespace,uid,resourceVersion}`. Default: all but `managedFields`. */
+  readonly outline?: Outline;
+  /** What to keep of what was read; undefined: nothing, as if the object were not there. It must keep the same four. */
   readonly transform?: (object: T) => T | undefined;
   /** Where to put objects; several reflectors (one per namespace) may share a store. */
   readonly store?: Store<T>;
@@ -52,8 +52,6 @@ const maxRefusals = 3;
 /** Without a failure for this long, the next one starts with the shortest delay again. */
 const backoffResetMs = 120_000;
 
-const initialEventsEnd = 'k8s.io/initial-events-end';
-
 export class Reflector<T extends KubeObject> {
   readonly resource: Resource<T>;
   readonly store: Store<T>;
@@ -73,8 +71,8 @@ export class Reflector<T extends KubeObject> {
     this.#options = options;
     this.resource = options.resource;
     this.store = options.store ?? new Store<T>();
-    const { namespace, labelSelector } = options;
-    this.#selection = defined({ namespace, labelSelector });
+    const { namespace, labelSelector, outline = withoutManagedFields } = options;
+    this.#selection = defined({ namespace, labelSelector, outline });
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
     this.#log = options.log.child({ resource: options.resource.plural });
@@ -264,10 +262,8 @@ export class Reflector<T extends KubeObject> {
   }
 
   #keep(object: T): T | undefined {
-    const { managedFields: _, ...metadata } = object.metadata;
-    const slim = { ...object, metadata };
     const { transform } = this.#options;
-    return transform === undefined ? slim : transform(slim);
+    return transform === undefined ? object : transform(object);
   }
 
   #logFailure(error: unknown, delayMs: number): void {

@@ -4,8 +4,10 @@ import { defined } from '../../../contract/defined.ts';
 import { DeadlineExceeded } from '../../../process/deadline.ts';
 import { ApiError, isNotFound } from '../base/api-error.ts';
 import { apiVersionOf, type KubeObject, type ObjectName, type Resource } from '../base/object.ts';
+import type { Outline } from '../base/outline.ts';
 import type { TokenBucket } from '../base/token-bucket.ts';
 import type { ConnectionClass } from './connections.ts';
+import { collectionOf, pathOf } from './paths.ts';
 import type { ApiRequest, Call, KubeTransport } from './transport.ts';
 import { openWatch, type WatchStream } from './watch-stream.ts';
 import type { WriteBackoff } from './write-backoff.ts';
@@ -14,6 +16,8 @@ export interface Selection {
   /** Default: all namespaces. */
   readonly namespace?: string;
   readonly labelSelector?: string;
+  /** What is read of each object. Default: all. */
+  readonly outline?: Outline;
 }
 
 interface ListQuery extends Selection {
@@ -41,6 +45,8 @@ interface WatchQuery extends Selection {
 
 interface ApplyCall extends Call {
   readonly fieldManager: string;
+  /** What is read of the answer. Default: all. */
+  readonly outline?: Outline;
 }
 
 /** What a server-side apply sends: the fields that we own and nothing else. */
@@ -61,7 +67,7 @@ export interface WritePolicy {
 export interface Kube {
   /** The object, or undefined if there is none. */
   get<T extends KubeObject>(resource: Resource<T>, name: ObjectName, call: Call): Promise<T | undefined>;
-  /** One page; `limit` unset reads everything at once. A page of more than 8 MiB is `ResponseTooLarge`. */
+  /** One page; `limit` unset reads everything at once. A page of which more than 8 MiB are kept is `ResponseTooLarge`. */
   list<T extends KubeObject>(resource: Resource<T>, query: ListQuery, call: Call): Promise<Page<T>>;
   /** Fails with `isAlreadyExists` if there is one of that name. With `dryRun` everything is judged and nothing is stored. */
   create<T extends KubeObject>(
@@ -83,7 +89,7 @@ export interface Kube {
     resource: Resource<T>,
     name: ObjectName,
     patch: unknown,
-    call: Call & { readonly fieldManager?: string },
+    call: Call & Partial<ApplyCall>,
   ): Promise<T>;
   /** Deletes in the background; with `uid` only that very object. False if it was gone already. */
   delete(resource: Resource, name: ObjectName, call: Call & { readonly uid?: string }): Promise<boolean>;
@@ -129,7 +135,9 @@ class KubeVerbs implements Kube {
     if (query.resourceVersion !== undefined) parameters.set('resourceVersion', query.resourceVersion);
     const path = collectionOf(resource, query.namespace);
     const maxBytes = query.limit === undefined ? undefined : maxPageBytes;
-    const list = (await this.#read(path, parameters, listDeadlineMs, call, maxBytes)) as WireList;
+    const outline = query.outline === undefined ? undefined : { '*': true, items: query.outline };
+    const how = defined({ maxBytes, outline });
+    const list = (await this.#read(path, parameters, listDeadlineMs, call, how)) as WireList;
     const next = list.metadata?.continue;
     return {
       items: (list.items ?? []).map((item) => withTypeMeta(resource, item)),
@@ -168,16 +176,14 @@ class KubeVerbs implements Kube {
     resource: Resource<T>,
     name: ObjectName,
     patch: unknown,
-    call: Call & { readonly fieldManager?: string },
+    call: Call & Partial<ApplyCall>,
   ): Promise<T> {
     const contentType = 'application/merge-patch+json';
     const path = pathOf(resource, name);
-    const { fieldManager } = call;
-    const query = defined({ query: fieldManager === undefined ? undefined : new URLSearchParams({ fieldManager }) });
-    return withTypeMeta(
-      resource,
-      await this.#write({ method: 'PATCH', path, ...query, body: patch, contentType, repeat: 'idempotent' }, call),
-    );
+    const { fieldManager, outline } = call;
+    const query = fieldManager === undefined ? undefined : new URLSearchParams({ fieldManager });
+    const request = { method: 'PATCH', path, body: patch, contentType, repeat: 'idempotent' } as const;
+    return withTypeMeta(resource, await this.#write({ ...request, ...defined({ query, outline }) }, call));
   }
 
   async delete(resource: Resource, name: ObjectName, call: Call & { readonly uid?: string }): Promise<boolean> {
@@ -209,7 +215,7 @@ class KubeVerbs implements Kube {
     const path = collectionOf(resource, query.namespace);
     return await openWatch<T>(this.#transport, path, parameters, {
       ...call,
-      ...defined({ idleMs: query.idleMs }),
+      ...defined({ idleMs: query.idleMs, outline: query.outline }),
     });
   }
 
@@ -218,12 +224,13 @@ class KubeVerbs implements Kube {
     query: URLSearchParams | undefined,
     deadlineMs: number,
     call: Call,
-    maxBytes?: number,
+    how: Pick<ApiRequest, 'maxBytes' | 'outline'> = {},
   ): Promise<unknown> {
     return await this.#transport.request({
       method: 'GET',
       path,
-      ...defined({ query, maxBytes }),
+      ...defined({ query }),
+      ...how,
       connectionClass: this.#writes.connectionClass ?? 'unary',
       repeat: this.#writes.connectionClass === 'lease' ? 'never' : 'idempotent',
       signal: call.signal,
@@ -235,11 +242,13 @@ class KubeVerbs implements Kube {
     const query = new URLSearchParams({ fieldManager: call.fieldManager, force: 'true' });
     // JSON is YAML; the API server takes an apply under no other type.
     const contentType = 'application/apply-patch+yaml';
-    return await this.#write({ method: 'PATCH', path, query, body, contentType, repeat: 'idempotent' }, call);
+    const { outline } = call;
+    const request = { method: 'PATCH', path, query, body, contentType, repeat: 'idempotent' } as const;
+    return await this.#write({ ...request, ...defined({ outline }) }, call);
   }
 
   async #write(
-    request: Pick<ApiRequest, 'method' | 'path' | 'query' | 'body' | 'contentType' | 'repeat'>,
+    request: Pick<ApiRequest, 'method' | 'path' | 'query' | 'body' | 'contentType' | 'repeat' | 'outline'>,
     call: Call,
   ): Promise<unknown> {
     const { fence, bucket, backoff, connectionClass } = this.#writes;
@@ -280,18 +289,4 @@ function selectionOf({ labelSelector }: Selection): URLSearchParams {
   const parameters = new URLSearchParams();
   if (labelSelector !== undefined) parameters.set('labelSelector', labelSelector);
   return parameters;
-}
-
-function collectionOf({ group, version, plural, namespaced }: Resource, namespace: string | undefined): string {
-  const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
-  const inside = namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : '';
-  return `${root}${inside}/${plural}`;
-}
-
-function pathOf(resource: Resource, { namespace, name }: ObjectName): string {
-  // Without this a missing namespace or name would silently address the collection.
-  if (name === '' || (resource.namespaced && (namespace === undefined || namespace === ''))) {
-    throw new TypeError(`${resource.kind} needs a name${resource.namespaced ? ' and a namespace' : ''}`);
-  }
-  return `${collectionOf(resource, namespace)}/${encodeURIComponent(name)}`;
 }

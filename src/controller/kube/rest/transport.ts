@@ -10,8 +10,10 @@ import { DeadlineExceeded, deadline } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
 import { ApiError, ApiUnreachable, ResponseTooLarge, type StatusBody } from '../base/api-error.ts';
 import type { KubeMetrics } from '../base/metrics.ts';
+import type { Outline } from '../base/outline.ts';
 import { type ConnectionClass, type Connections, openConnections } from './connections.ts';
 import { KubeCredentialSource } from './credentials.ts';
+import { JsonSieve } from './json-sieve.ts';
 import { type Repeat, retryDelay } from './retry.ts';
 import { Warnings } from './warnings.ts';
 
@@ -42,7 +44,9 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
   /** For all tries together; for a stream, until its head has come. */
   readonly deadlineMs: number;
-  /** The longest answer that is read. Default: 256 MiB. */
+  /** What is read of the answer. Default: all. */
+  readonly outline?: Outline;
+  /** The most that is kept of an answer. Default: 256 MiB. */
   readonly maxBytes?: number;
   /** Called before each try; what it throws is the outcome. */
   readonly beforeTry?: () => void;
@@ -110,7 +114,7 @@ class HttpTransport implements KubeTransport {
       request.beforeTry?.();
       try {
         const { body } = await this.#send(request, limit.signal);
-        return JSON.parse(await readText(request, body, request.maxBytes ?? maxBodyBytes)) as unknown;
+        return JSON.parse(await readText(request, body)) as unknown;
       } catch (error) {
         const failure = explain(request, error, limit.signal);
         const wait = retryDelay(failure, request.repeat, attempt);
@@ -211,7 +215,7 @@ class HttpTransport implements KubeTransport {
 
 async function successOf(request: ApiRequest, response: Dispatcher.ResponseData): Promise<Dispatcher.ResponseData> {
   if (response.statusCode >= 200 && response.statusCode < 300) return response;
-  const text = await readText(request, response.body, maxErrorBytes);
+  const text = await readText({ ...request, outline: true, maxBytes: maxErrorBytes }, response.body);
   const retryAfter = Number(response.headers['retry-after']);
   const retryAfterMs = Number.isFinite(retryAfter) && retryAfter >= 0 ? retryAfter * 1_000 : undefined;
   throw new ApiError(describe(request), response.statusCode, statusOf(text), retryAfterMs);
@@ -228,7 +232,9 @@ function statusOf(text: string): StatusBody {
   return text === '' ? {} : { message: text.slice(0, 200) };
 }
 
-async function readText(request: ApiRequest, body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<string> {
+async function readText(request: ApiRequest, body: AsyncIterable<Uint8Array>): Promise<string> {
+  const { outline = true, maxBytes = maxBodyBytes } = request;
+  if (outline !== true) return await sieved(body, new JsonSieve(outline, { what: describe(request), maxBytes }));
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of body) {
@@ -237,6 +243,11 @@ async function readText(request: ApiRequest, body: AsyncIterable<Uint8Array>, ma
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
+}
+
+async function sieved(body: AsyncIterable<Uint8Array>, sieve: JsonSieve): Promise<string> {
+  for await (const chunk of body) sieve.push(chunk);
+  return sieve.take();
 }
 
 async function* explainedBody(

@@ -1,9 +1,11 @@
-// One watch response as objects: splits the body into lines (UTF-8 may be cut anywhere), parses each, and ends a connection that went
-// silent.
-// Neighbours: transport.ts (the response), cache/reflector.ts (what the events mean).
+// One watch response as objects: splits the body into lines (UTF-8 may be cut anywhere), parses what the outline keeps of each, and ends
+// a connection that went silent.
+// Neighbours: transport.ts (the response), json-sieve.ts (the outline), cache/reflector.ts (what the events mean).
 
 import { onAbort } from '../../../process/abort.ts';
 import type { KubeObject } from '../base/object.ts';
+import { eventOutline, type Outline } from '../base/outline.ts';
+import { JsonSieve } from './json-sieve.ts';
 import type { Call, KubeTransport } from './transport.ts';
 
 type WatchEvent<T extends KubeObject> =
@@ -15,7 +17,7 @@ export type WatchStream<T extends KubeObject> = AsyncIterable<WatchEvent<T>>;
 /** Bookmarks come about every 60 s (measured); after this much silence the connection counts as dead. */
 const idleMs = 90_000;
 
-/** etcd holds objects of 1.5 MB; with both managedFields and escapes a line stays far below this. */
+/** The most that is kept of a line. etcd holds objects of 1.5 MB; with escapes they stay far below this. */
 const maxLineBytes = 16 << 20;
 
 /** Nothing came for `idleMs`. */
@@ -28,7 +30,7 @@ export async function openWatch<T extends KubeObject>(
   transport: KubeTransport,
   path: string,
   query: URLSearchParams,
-  call: Call & { readonly idleMs?: number },
+  call: Call & { readonly idleMs?: number; readonly outline?: Outline },
 ): Promise<WatchStream<T>> {
   const silence = new AbortController();
   call.signal.throwIfAborted();
@@ -43,22 +45,31 @@ export async function openWatch<T extends KubeObject>(
       signal: silence.signal,
       deadlineMs: call.deadlineMs ?? 30_000,
     });
-    return events<T>(body, silence, call.idleMs ?? idleMs, listening);
+    const sieve = new JsonSieve(eventOutline(call.outline ?? true), {
+      what: `a line of the watch ${path}`,
+      maxBytes: maxLineBytes,
+    });
+    return events<T>(body, { sieve, silence, limitMs: call.idleMs ?? idleMs, listening });
   } catch (error) {
     listening[Symbol.dispose]();
     throw error;
   }
 }
 
+interface Reading {
+  readonly sieve: JsonSieve;
+  readonly silence: AbortController;
+  readonly limitMs: number;
+  readonly listening: Disposable;
+}
+
 async function* events<T extends KubeObject>(
   body: AsyncIterable<Uint8Array>,
-  silence: AbortController,
-  limitMs: number,
-  listening: Disposable,
+  { sieve, silence, limitMs, listening }: Reading,
 ): AsyncGenerator<WatchEvent<T>> {
   const timer = setTimeout(() => silence.abort(new WatchSilent(`the watch was silent for ${limitMs} ms`)), limitMs);
   try {
-    for await (const line of lines(body, () => timer.refresh())) {
+    for await (const line of lines(body, sieve, () => timer.refresh())) {
       yield JSON.parse(line) as WatchEvent<T>;
     }
   } finally {
@@ -69,28 +80,17 @@ async function* events<T extends KubeObject>(
   }
 }
 
-/** Lines of a byte stream, without their ends; an unfinished last line is dropped, because half an object is none. */
-async function* lines(body: AsyncIterable<Uint8Array>, onChunk: () => void = () => undefined): AsyncGenerator<string> {
-  let pieces: Uint8Array[] = [];
-  let held = 0;
+/** What the sieve keeps of each line of a byte stream; an unfinished last line is dropped, because half an object is none. */
+async function* lines(body: AsyncIterable<Uint8Array>, sieve: JsonSieve, onChunk: () => void): AsyncGenerator<string> {
   for await (const chunk of body) {
     onChunk();
     let start = 0;
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
-      const last = chunk.subarray(start, end);
-      // Decoded as a whole line: a character cut between two chunks is put together first.
-      const line = (
-        pieces.length === 0 ? Buffer.from(last.buffer, last.byteOffset, last.length) : Buffer.concat([...pieces, last])
-      ).toString('utf8');
-      pieces = [];
-      held = 0;
+      sieve.push(chunk.subarray(start, end));
+      const line = sieve.take();
       start = end + 1;
       if (line.trim() !== '') yield line;
     }
-    if (start < chunk.length) {
-      pieces.push(chunk.subarray(start));
-      held += chunk.length - start;
-      if (held > maxLineBytes) throw new Error(`a watch line is longer than ${maxLineBytes} bytes`);
-    }
+    sieve.push(chunk.subarray(start));
   }
 }

@@ -9,8 +9,10 @@ import {
 import { ApiError, isConflict, isForbidden } from '../../../../../src/controller/kube/base/api-error.ts';
 import { hashOf } from '../../../../../src/controller/kube/base/hash.ts';
 import { type KubeObject, keyOf, ownedBy } from '../../../../../src/controller/kube/base/object.ts';
+import type { Outline } from '../../../../../src/controller/kube/base/outline.ts';
 import { type Service, services } from '../../../../../src/controller/kube/base/resources.ts';
 import { Store } from '../../../../../src/controller/kube/cache/store.ts';
+import { JsonSieve } from '../../../../../src/controller/kube/rest/json-sieve.ts';
 import type { Kube } from '../../../../../src/controller/kube/rest/kube.ts';
 
 const { signal } = new AbortController();
@@ -39,6 +41,13 @@ const live = (
   };
 };
 
+/** The object as the client reads it. */
+function read(object: Service, outline: Outline): Service {
+  const sieve = new JsonSieve(outline, { what: 'the object', maxBytes: 1 << 20 });
+  sieve.push(Buffer.from(JSON.stringify(object)));
+  return JSON.parse(sieve.take()) as Service;
+}
+
 /** An API server of one Service, which tells what it was asked. */
 function applierOf(there?: Service, answer?: (body: KubeObject) => Service) {
   const store = new Store<Service>();
@@ -49,10 +58,10 @@ function applierOf(there?: Service, answer?: (body: KubeObject) => Service) {
       asked.push('get');
       return there;
     },
-    apply: async (_: unknown, body: KubeObject) => {
+    apply: async (_: unknown, body: KubeObject, { outline = true }: { outline?: Outline }) => {
       asked.push('apply');
       bodies.push(body);
-      return answer?.(body) ?? live('10', { managedFields: [1] });
+      return answer?.(body) ?? read(live('10', { managedFields: [1] }), outline);
     },
     mergePatch: async (_: unknown, __: unknown, patch: KubeObject & Pick<Service, 'spec'>) => {
       asked.push('merge');
