@@ -92,6 +92,11 @@ spec:
   reason: Forbidden
 {{- end -}}
 
+{{- /* On `key`: what the controller notes on each child for itself. The mark names its own install, never another. */ -}}
+{{- define "portforward.cage.ownAnnotation" -}}
+key == 'portforward.dev/applied' || (key == 'portforward.dev/install' && string(variables.new.metadata.annotations[key]).startsWith(request.userInfo.username.split(':')[2] + '/'))
+{{- end -}}
+
 {{- /* On `key`: a label that the chart lets PortForwards set. */ -}}
 {{- define "portforward.cage.userLabel" -}}
 {{- if hasKey .Values "allowedLabels" -}}

@@ -64,8 +64,8 @@ export const clusterErrorCodes = {
     'cluster',
     'permanent',
     'An object that the tunnel needs exists already and belongs to someone else.',
-    'A Service, Deployment or other object of that name was made by hand or by another controller.',
-    'Delete or rename that object, or choose another spec.service.name. It is looked at again every 30 s.',
+    'A Service, Deployment or other object of that name was made by hand or by another controller; or, in an Event that names an install, two installs serve one class.',
+    'Delete or rename that object, or choose another spec.service.name; it is looked at again every 30 s. For two installs see docs/install.md, a second install.',
   ),
   Forbidden: code(
     'cluster',

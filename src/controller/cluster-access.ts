@@ -50,7 +50,7 @@ export function clusterAccess({ settings, metrics, log, kubeConfig, onRequest }:
   const identity = `${settings.podName}_${randomUUID()}`;
   const elector = new Elector({
     kube: createKubeClient(transport, { connectionClass: 'lease' }),
-    lease: { namespace: settings.tunnel.operatorNamespace, name: settings.leaseName },
+    lease: { namespace: settings.tunnel.operatorNamespace, name: settings.tunnel.leaseName },
     identity,
     metrics,
     log,

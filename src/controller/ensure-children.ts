@@ -5,6 +5,7 @@
 import type { StoredPortForward } from './base/portforward.ts';
 import { templateOf } from './children/deployment.ts';
 import type { ChildName, Children } from './children/index.ts';
+import { markOf } from './children/install.ts';
 import { appliedAnnotation } from './children/names.ts';
 import { type Applier, OwnershipConflict } from './kube/apply/apply.ts';
 import { isApiFailure, isConflict, isForbidden, isInvalid, isNotFound, WriteHeldBack } from './kube/base/api-error.ts';
@@ -49,6 +50,9 @@ export interface EnsureResult {
   readonly queued: string | undefined;
 }
 
+/** Whose mark counts first: the Deployment's, which is what installs would fight about. */
+const markOrder = ['deployment', 'serviceAccount', 'networkPolicy', 'service', 'podDisruptionBudget'] as const;
+
 /** When to try again after a refusal or a name that is taken. */
 const obstacleMs = 30_000;
 /** When to check whether the garbage collector has removed the children of an earlier PortForward of the same name. */
@@ -71,6 +75,22 @@ export class EnsureChildren {
   /** The Service as we last wrote or saw it. */
   service(key: ObjectKey): Service | undefined {
     return this.#access.service.applier.get(key);
+  }
+
+  /**
+   * The install that keeps the objects of `owner`, if any of them has its mark. The first marked one decides, in an order that is the same
+   * for every install: two that begin at the same time agree on one of them.
+   */
+  install(owner: StoredPortForward): string | undefined {
+    for (const name of markOrder) {
+      const { store, applier } = this.#access[name];
+      for (const { metadata } of store.byIndex(ownerIndex, owner.metadata.uid ?? '')) {
+        const live = applier.get(keyOf(metadata));
+        const mark = live && markOf(live);
+        if (mark !== undefined) return mark;
+      }
+    }
+    return undefined;
   }
 
   /** An object that cannot be written does not keep the others from being tried. @throws what is not an answer of the API server. */

@@ -24,11 +24,12 @@ export interface MetricsSources {
   /** The PortForwards of this install. */
   readonly statuses: () => Iterable<PortForwardStatus | undefined>;
   readonly rolloutsWaiting: () => number;
+  readonly ofOtherInstalls: () => number;
 }
 
 export function controllerMetrics(
   registry: Registry,
-  { statuses, rolloutsWaiting }: MetricsSources,
+  { statuses, rolloutsWaiting, ofOtherInstalls }: MetricsSources,
 ): ControllerMetrics {
   const registers = [registry];
   new Gauge({
@@ -65,6 +66,19 @@ export function controllerMetrics(
       this.set(rolloutsWaiting());
     },
   });
+  new Gauge({
+    name: 'portforward_of_other_installs',
+    help: 'PortForwards of this class that another install keeps: this one leaves them alone',
+    registers,
+    collect() {
+      this.set(ofOtherInstalls());
+    },
+  });
+  return counters(registry);
+}
+
+function counters(registry: Registry): ControllerMetrics {
+  const registers = [registry];
   const metrics: ControllerMetrics = {
     statuszReads: new Counter({
       name: 'portforward_statusz_reads_total',

@@ -15,6 +15,7 @@ import type { EnsureChildren, EnsureResult } from './ensure-children.ts';
 import { keyOf, nameOf, type ObjectKey } from './kube/base/object.ts';
 import type { Pod } from './kube/base/resources.ts';
 import type { Reconcile, ReconcileContext, ReconcileResult } from './kube/workqueue/controller.ts';
+import type { OtherInstall } from './other-install.ts';
 import type { RefusalRetry } from './refusal-retry.ts';
 import type { Observation } from './status/conditions.ts';
 import { isReady, isRunning, type ObservedTunnel, observeTunnel } from './status/observed-tunnel.ts';
@@ -32,6 +33,7 @@ export interface ReconcileDependencies {
   readonly reader: Pick<StatuszReader, 'reading' | 'isAwaited'>;
   readonly statusWriter: StatusWriter;
   readonly refusals: RefusalRetry;
+  readonly otherInstall: Pick<OtherInstall, 'keeps'>;
   /** Called for a PortForward that is gone. */
   readonly forget: (key: ObjectKey, deployment: ObjectKey) => void;
   readonly clock?: Clock;
@@ -39,7 +41,7 @@ export interface ReconcileDependencies {
 
 export function reconciler(dependencies: ReconcileDependencies): Reconcile {
   const { settings, portForwards, podsOf, children, reader, statusWriter, refusals, forget } = dependencies;
-  const { clock = systemClock } = dependencies;
+  const { otherInstall, clock = systemClock } = dependencies;
   return async (key: ObjectKey, context: ReconcileContext): Promise<ReconcileResult> => {
     const deploymentKey = keyOf({ ...nameOf(key), name: childName({ metadata: nameOf(key) }) });
     const stored = portForwards.get(key);
@@ -51,6 +53,8 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
     // Recreating children would delay the deletion.
     if (stored.metadata.deletionTimestamp !== undefined) return {};
     if (classNameOf(stored) !== settings.className) return {};
+
+    if (otherInstall.keeps(stored)) return {};
 
     const pods = podsOf(key);
     const anyPodReady = pods.some(isReady);

@@ -7,6 +7,7 @@ import type { Logger } from '../process/log.ts';
 import type { Registry } from '../process/metrics.ts';
 import { classNameOf } from './base/portforward.ts';
 import type { Settings } from './base/settings.ts';
+import { installOf } from './children/install.ts';
 import { appliedAnnotation, fieldManager } from './children/names.ts';
 import type { ClusterAccess } from './cluster-access.ts';
 import { type ChildAccess, type ChildrenAccess, EnsureChildren } from './ensure-children.ts';
@@ -26,6 +27,7 @@ import type { Kube } from './kube/rest/kube.ts';
 import { Controller } from './kube/workqueue/controller.ts';
 import { WorkQueue } from './kube/workqueue/work-queue.ts';
 import { type ControllerMetrics, controllerMetrics } from './metrics.ts';
+import { OtherInstall } from './other-install.ts';
 import { tunnelOfPod } from './pods.ts';
 import { type ReconcileDependencies, reconciler } from './reconcile.ts';
 import { RefusalRetry } from './refusal-retry.ts';
@@ -65,12 +67,14 @@ export function tunnelReconciler(options: TunnelReconcilerOptions): TunnelReconc
       }
     },
     rolloutsWaiting: () => limiter.waiting,
+    ofOtherInstalls: () => otherInstall.count,
   });
   const reader = new StatuszReader({
     originOf: options.originOf ?? ((pod) => `http://${hostPort(pod.status?.podIP ?? '', adminPort)}`),
     isOurs: (pod) => {
-      const stored = watches.portForwards.get(tunnelOfPod(pod) ?? '');
-      return stored !== undefined && classNameOf(stored) === settings.className;
+      const key = tunnelOfPod(pod) ?? '';
+      const stored = watches.portForwards.get(key);
+      return stored !== undefined && classNameOf(stored) === settings.className && !otherInstall.has(key);
     },
     onChange: (pod) => {
       const key = tunnelOfPod(pod);
@@ -88,6 +92,9 @@ export function tunnelReconciler(options: TunnelReconcilerOptions): TunnelReconc
     metrics: options.kubeMetrics,
     log,
   });
+  const children = new EnsureChildren(childrenAccess(kube, watches), limiter);
+  const install = installOf(settings.tunnel);
+  const otherInstall = new OtherInstall({ install, children, events: access.events, log });
   const controller = new Controller({
     name: 'portforward',
     group,
@@ -96,7 +103,7 @@ export function tunnelReconciler(options: TunnelReconcilerOptions): TunnelReconc
     concurrency: settings.workers,
     metrics: options.kubeMetrics,
     log,
-    reconcile: reconciler(passDependencies(options, { watches, reader, limiter, metrics })),
+    reconcile: reconciler(passDependencies(options, { watches, reader, limiter, metrics, children, otherInstall })),
   });
   return {
     watches,
@@ -111,12 +118,14 @@ interface Parts {
   readonly reader: StatuszReader;
   readonly limiter: RolloutLimiter;
   readonly metrics: ControllerMetrics;
+  readonly children: EnsureChildren;
+  readonly otherInstall: OtherInstall;
 }
 
 /** What a reconcile pass reads and writes through. */
 function passDependencies(
   { settings, access: { kube, events }, statusPauses }: TunnelReconcilerOptions,
-  { watches, reader, limiter, metrics }: Parts,
+  { watches, reader, limiter, metrics, children, otherInstall }: Parts,
 ): ReconcileDependencies {
   const statusWriter = new StatusWriter({
     kube,
@@ -131,14 +140,16 @@ function passDependencies(
     settings,
     portForwards: watches.latest,
     podsOf: (key) => watches.podsOf(key),
-    children: new EnsureChildren(childrenAccess(kube, watches), limiter),
+    children,
     reader,
     statusWriter,
     refusals,
+    otherInstall,
     forget: (key, deployment) => {
       statusWriter.forget(key);
       refusals.forget(deployment);
       limiter.forget(deployment);
+      otherInstall.forget(key);
     },
   };
 }

@@ -155,11 +155,11 @@ export const flags = {
     help: 'Labels of the controller’s own pods: tunnel pods let these read their status.',
   },
   'lease-name': {
-    to: 'leaseName',
+    to: 'tunnel.leaseName',
     form: 'text',
     schema: z.string().min(1),
     default: 'portforward-controller',
-    help: 'Lease by which replicas elect a leader.',
+    help: 'Lease by which replicas elect a leader. With the namespace of the controller it names this install on the objects of its tunnels.',
   },
   'operator-namespace': {
     to: 'tunnel.operatorNamespace',

@@ -13,6 +13,7 @@ import type {
 } from '../kube/base/resources.ts';
 import { checkAllowed } from './acceptance.ts';
 import { deployment } from './deployment.ts';
+import { installOf, marked } from './install.ts';
 import { networkPolicy } from './network-policy.ts';
 import { podDisruptionBudget } from './pod-disruption-budget.ts';
 import { service } from './service.ts';
@@ -37,12 +38,15 @@ export function desiredChildren(
 ): Children {
   checkAllowed(portForward, settings);
   const plan = planDriver(portForward.spec, settings);
+  const account = serviceAccount(portForward, plan);
+  const budget = podDisruptionBudget(portForward);
+  const install = installOf(settings);
   return {
-    serviceAccount: serviceAccount(portForward, plan),
+    serviceAccount: account && marked(account, install),
     // Before the pods that it guards.
-    networkPolicy: networkPolicy(portForward, settings),
-    service: service(portForward, anyPodReady),
-    deployment: deployment(portForward, plan, settings),
-    podDisruptionBudget: podDisruptionBudget(portForward),
+    networkPolicy: marked(networkPolicy(portForward, settings), install),
+    service: marked(service(portForward, anyPodReady), install),
+    deployment: marked(deployment(portForward, plan, settings), install),
+    podDisruptionBudget: budget && marked(budget, install),
   };
 }

@@ -17,6 +17,9 @@ export const statusFieldManager = 'portforward-operator-status';
 /** On a child: hash of what was applied last. */
 export const appliedAnnotation = 'portforward.dev/applied';
 
+/** On a child: which install keeps it, as the namespace and name of its Lease. */
+export const installAnnotation = 'portforward.dev/install';
+
 /** On the Deployment: the generation it was computed from. It distinguishes a user's change from the operator's. */
 export const generationAnnotation = 'portforward.dev/generation';
 

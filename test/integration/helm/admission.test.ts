@@ -154,6 +154,8 @@ test('the cage lets through the tunnel of every good document, with every settin
     'allowNodeRole=true',
     'allowedAwsEndpoints={https://vpce.example.com:8443}',
   ];
+  // An install of its own: its policies are about its own user alone.
+  const [other, user] = ['full-system', 'system:serviceaccount:full-system:portforward'];
   const { tunnel: full } = readSettings(
     [
       `--tunnel-image=ghcr.io/portforward/portforward@sha256:${'0'.repeat(64)}`,
@@ -170,16 +172,16 @@ test('the cage lets through the tunnel of every good document, with every settin
       '--allowed-aws-endpoints=https://vpce.example.com:8443',
       '--metrics-scrape-from=[{"podSelector":{}}]',
     ],
-    { POD_NAMESPACE: namespace },
+    { POD_NAMESPACE: other },
   );
-  // An install of its own: its policies are about its own user alone.
-  const [other, user] = ['full-system', 'system:serviceaccount:full-system:portforward'];
   await server.kubectl(['create', 'namespace', other]);
   await server.kubectl(['apply', '--server-side', '--force-conflicts', '--filename', '-'], {
     input: await renderText(values, other),
   });
   const unowned = child('NetworkPolicy') as unknown as Pod;
   delete unowned['metadata'].ownerReferences;
+  // Its mark names the other install.
+  delete unowned['metadata'].annotations;
   await refused(unowned, dryRunAs(user), /only objects that a PortForward controls/);
   const seen = new Set<string>();
   const items = corpus('good').flatMap(({ document }) => {

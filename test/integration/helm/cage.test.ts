@@ -129,6 +129,10 @@ const attacks: Readonly<Record<string, readonly [change: Change, sentence: RegEx
     ({ object }) => (object['spec'].template.metadata.annotations['sidecar.istio.io/inject'] = 'true'),
     /not spec\.template\.metadata\.annotations\.sidecar\.istio\.io\/inject/,
   ],
+  'the mark of another install': [
+    ({ object }) => (object['metadata'].annotations['portforward.dev/install'] = 'team-b/portforward'),
+    /not metadata\.annotations\.portforward\.dev\/install/,
+  ],
   'F28: an image whose name goes on behind ours': [
     ({ container }) => (container['image'] = 'ghcr.io/portforward/portforward:5000/evil:1'),
     /runs the image ghcr\.io\/portforward\/portforward:0\.1\.0/,

@@ -124,6 +124,7 @@ test('values become the settings that they name', async () => {
     allowedServiceTypes: ['ClusterIP', 'LoadBalancer'],
     metricsScrapeFrom: [{ namespaceSelector: { matchLabels: { team: 'observability' } } }],
     operatorNamespace: namespace,
+    leaseName: 'portforward',
     controllerPodLabels: {
       'app.kubernetes.io/name': 'portforward',
       'app.kubernetes.io/instance': 'portforward',

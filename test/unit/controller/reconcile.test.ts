@@ -120,6 +120,7 @@ function rig(spec: Parameters<typeof portForward>[0] = {}) {
       pauses: { detailsMs: 0, wordingMs: 0 },
     }),
     refusals: new RefusalRetry(kube),
+    otherInstall: { keeps: () => false },
     forget: () => undefined,
   });
 
