@@ -124,6 +124,49 @@ program
     });
   });
 
+interface DoctorFlags extends Omit<OpenFlags, 'address' | 'port'> {
+  readonly output: 'text' | 'json';
+}
+
+program
+  .command('doctor')
+  .description('the way from this machine to each destination of a document, hop by hop, until the first fault')
+  .addOption(file())
+  .option(
+    '--secret <name=path>',
+    'NAME=DIRECTORY with the files of a Secret, one per key, or NAME=FILE for a private key alone; may be repeated',
+    each,
+    [],
+  )
+  .option('--secrets-dir <directory>', 'a directory with a directory for each Secret')
+  .option('--context <name>', 'take Secrets from the cluster of this kubeconfig context')
+  .option('--name <name>', 'which PortForward, when the files hold several')
+  .option('--allow-insecure-host-keys', 'accept hostKeyPolicy: InsecureIgnore')
+  .option(
+    '--allow-endpoint <url>',
+    'an address besides AWS’s own that spec.ssm.endpoints may name; may be repeated',
+    each,
+    [],
+  )
+  .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+  .option('-v, --verbose', 'write the log to standard error')
+  .action(async (flags: DoctorFlags) => {
+    const { doctor } = await import('./cli/doctor.ts');
+    await doctor({
+      files: flags.filename,
+      secrets: flags.secret,
+      secretsFolder: flags.secretsDir,
+      context: flags.context,
+      name: flags.name,
+      allowInsecureHostKeys: flags.allowInsecureHostKeys === true,
+      allowedEndpoints: flags.allowEndpoint,
+      output: flags.output,
+      verbose: flags.verbose === true,
+      print,
+      complain,
+    });
+  });
+
 interface IamFlags {
   readonly filename: string[];
   readonly name?: string;

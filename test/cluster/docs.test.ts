@@ -56,6 +56,10 @@ const notRun: readonly (readonly [RegExp, string])[] = [
     'it needs a registry of the reader’s; release.test.ts installs the chart of a release, test/integration/release/ pulls it from a registry',
   ],
   [/^portforward open /, 'it runs until Ctrl-C; test/integration/cli/ runs it against a real bastion'],
+  [
+    /^portforward doctor /,
+    'it reaches for a bastion of the reader’s; test/integration/cli/ runs it against a real one',
+  ],
   [/^aws /, 'it changes an AWS account; what the first of them take is made and read back below'],
   [
     /^kubectl apply --server-side -f portforward\.yaml$/,

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { TunnelError } from '../../contract/errors.ts';
 import type { Destination } from '../../contract/tunnel-config.ts';
 import type { Logger } from '../../process/log.ts';
+import type { Trace } from './trace.ts';
 
 export type { Destination };
 
@@ -13,18 +14,32 @@ export interface Route {
   readonly via: string;
 }
 
+export interface RouteOptions {
+  readonly signal: AbortSignal;
+  /** Is told the steps of the search. Default: nobody is. */
+  readonly trace?: Trace | undefined;
+}
+
 export interface ConnectOptions {
   /** Ends the attempt: everything that it opened is closed before the promise settles. */
   readonly signal: AbortSignal;
   readonly log: Logger;
   /** Called at the bastion's first byte (not a jump host's): if none arrives within a second, another attempt joins this one. */
   readonly onAnswer?: () => void;
+  /** Is told the steps of the attempt. Default: nobody is. */
+  readonly trace?: Trace | undefined;
+}
+
+export interface SessionDialOptions {
+  readonly signal: AbortSignal;
+  /** Is told what the far side says about a refusal. Default: nobody is. */
+  readonly trace?: Trace | undefined;
 }
 
 /** Opens sessions. Sockets and timers belong to the session; `close` frees what the driver itself keeps, such as parsed keys. */
 export interface Driver<R extends Route = Route> {
   /** The routes in order of preference, at least one. @throws TunnelError if they cannot be found now. */
-  routes(options: { readonly signal: AbortSignal }): Promise<readonly R[]>;
+  routes(options: RouteOptions): Promise<readonly R[]>;
   /** Opens an authenticated session over the route. @throws TunnelError with a code of layer `bastion`; never another error. */
   connect(route: R, options: ConnectOptions): Promise<Session>;
   /** Calls back (debounced) after credentials or trust on disk changed; returns the unsubscribe. */
@@ -58,7 +73,7 @@ export interface Session {
    * The stream emits `end` only after an explicit end message of the far side; any other ending destroys it with an error.
    * @throws TunnelError of layer `destination` (session stays usable) or `bastion`.
    */
-  dial(destination: Destination, options: { readonly signal: AbortSignal }): Promise<Duplex>;
+  dial(destination: Destination, options: SessionDialOptions): Promise<Duplex>;
   /** Aborts with a TunnelError once the session can carry no more bytes, before any of its streams ends. */
   readonly signal: AbortSignal;
   /** True while the far side is silent for too long: open streams stay, but no new ones are dialled here. */
@@ -71,6 +86,8 @@ export interface Session {
   readonly hasRoom: boolean;
   /** Streams open now. */
   readonly streams: number;
+  /** Milliseconds from a question of the driver's own protocol to its answer, without any destination. Absent: the protocol has none. */
+  roundTrip?(options: { readonly signal: AbortSignal }): Promise<number>;
   /** Ends the session and every stream of it; resolves when its sockets and timers are gone. */
   close(): Promise<void>;
 }

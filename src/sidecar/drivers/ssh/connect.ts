@@ -6,9 +6,11 @@ import type { Hop, SshConfig } from '../../../contract/tunnel-config.ts';
 import { deadline } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../base/byte-budget.ts';
+import { noTrace, type Trace } from '../../base/trace.ts';
 import { type HopRole, hopName } from './base/hop-name.ts';
 import { SshSession } from './channels/session.ts';
 import type { Transport } from './channels/session-watch.ts';
+import { credentialFacts } from './login/credential-facts.ts';
 import type { CredentialSet } from './login/credentials.ts';
 import { login } from './login/handshake.ts';
 import type { KnownHosts } from './login/known-hosts.ts';
@@ -39,6 +41,7 @@ export interface ConnectThroughOptions {
    * join this one log in to the jump host at most once a second, as often as a bastion that refuses makes us do anyway.
    */
   readonly onAnswer?: (() => void) | undefined;
+  readonly trace?: Trace | undefined;
 }
 
 /** The bastion's session; the jump hosts' sessions end with it. @throws TunnelError of layer `bastion`, or the signal's reason. */
@@ -62,7 +65,10 @@ async function connectHop(
   role: HopRole,
   parent?: SshSession,
 ): Promise<SshSession> {
+  const { trace = noTrace } = options;
+  trace.begin('credentials', hopName(role, hop));
   const credentials = await options.credentialsFor(hop, role);
+  for (const set of credentials.sets) for (const fact of credentialFacts(set)) trace.note(fact);
   credentials.begin();
   try {
     return await logInTo(options, hop, role, credentials, parent);
@@ -78,14 +84,16 @@ async function logInTo(
   credentials: HopCredentials,
   parent: SshSession | undefined,
 ): Promise<SshSession> {
-  const { config, signal, budget, log } = options;
+  const { config, signal, budget, log, trace = noTrace } = options;
   let reached = false;
   using limit = deadline(config.connectTimeoutSeconds * 1000, {
     signal,
     reason: () => timeoutError({ hop, role, config, reached, behindJump: parent !== undefined }),
   });
   const transport =
-    parent === undefined ? await connectTcp(hop, role, limit.signal) : await dialNext(parent, hop, role, limit.signal);
+    parent === undefined
+      ? await connectTcp(hop, role, limit.signal, trace)
+      : await dialNext(parent, hop, role, { signal: limit.signal, trace });
   reached = true;
   const done = await login({
     socket: transport,
@@ -97,8 +105,11 @@ async function logInTo(
     signal: limit.signal,
     log,
     onAnswer: role === 'bastion' ? options.onAnswer : undefined,
+    trace,
   });
   credentials.accepted(done.credentials);
+  trace.begin('session');
+  if (done.forbidsForwarding === true) trace.note('the certificate permits no forwarding');
   return new SshSession({
     hop,
     role,
@@ -138,9 +149,15 @@ const codeBehindJump: Partial<Record<Code, Code>> = {
   DestinationTimeout: 'BastionTimeout',
 };
 
-async function dialNext(parent: SshSession, hop: Hop, role: HopRole, signal: AbortSignal): Promise<Transport> {
+async function dialNext(
+  parent: SshSession,
+  hop: Hop,
+  role: HopRole,
+  { signal, trace }: { readonly signal: AbortSignal; readonly trace: Trace },
+): Promise<Transport> {
+  trace.begin('dial from the jump host');
   try {
-    return await parent.dial({ host: hop.host, port: hop.port }, { signal });
+    return await parent.dial({ host: hop.host, port: hop.port }, { signal, trace });
   } catch (error) {
     if (signal.aborted || !(error instanceof TunnelError) || error.layer === 'bastion') throw error;
     throw new TunnelError(

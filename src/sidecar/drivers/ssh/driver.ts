@@ -27,7 +27,7 @@ export interface SshDriverOptions {
 /** Opens and reads nothing before the first call. All sessions share one byte budget. */
 export function createSshDriver(config: SshConfig, options: SshDriverOptions): Driver<SshRoute> {
   const { podUid, log, budget = new ByteBudget() } = options;
-  const documentHosts = parseKnownHosts(config.knownHosts);
+  const documentHosts = parseKnownHosts(config.knownHosts, 'spec.ssh.knownHosts');
   const routes = orderRoutes(config, podUid);
   const stores = new Map<string, CredentialStore>();
   const unwatch = new Set<() => void>();

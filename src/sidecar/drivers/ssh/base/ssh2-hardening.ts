@@ -5,7 +5,7 @@ import { randomFillSync } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { Client } from 'ssh2';
 import { allowDuringExchange, keyExchangeInit } from './ssh2-exchange.ts';
-import { type Cipher, protocolOf } from './ssh2-protocol.ts';
+import { type AgreedAlgorithms, type Cipher, protocolOf } from './ssh2-protocol.ts';
 
 /** RFC 4253 §6.1: the payload of one packet that every implementation must accept, and that we ask for. */
 export const maxPacketBytes = 32 * 1024;
@@ -154,6 +154,9 @@ export function boundUnsent(client: Client, socket: Duplex, onExcess: () => void
   };
   socket.on('data', check);
 }
+
+/** What both ends agreed on; only from the key exchange on. */
+export const agreedOn = (client: Client): AgreedAlgorithms => protocolOf(client)._kex.negotiated;
 
 /** Whether both ends run the strict key exchange that closes Terrapin (CVE-2023-48795). */
 export function strictKeyExchange(client: Client): boolean {

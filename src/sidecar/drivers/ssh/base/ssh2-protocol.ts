@@ -13,6 +13,13 @@ if (ssh2Package.version !== pinnedVersion) {
 /** True if ssh2's native crypto is loaded; without it packets cost two to four times the CPU time. */
 export const nativeCrypto: boolean = crypto.bindingAvailable;
 
+/** What both ends agreed on in a key exchange. */
+export interface AgreedAlgorithms {
+  readonly kex: string;
+  readonly serverHostKey: string;
+  readonly cs: { readonly cipher: string };
+}
+
 export interface Cipher {
   allocPacket(payloadBytes: number): Buffer;
 }
@@ -24,7 +31,7 @@ export interface Protocol {
   /** What waits for the end of a key exchange. */
   _queue: readonly Buffer[] | undefined;
   _strictMode: boolean | undefined;
-  _kex: { readonly sessionID: Buffer };
+  _kex: { readonly sessionID: Buffer; readonly negotiated: AgreedAlgorithms };
   _cipher: Cipher;
   /** Made anew by each key exchange; while one runs, its messages go to the exchange alone. */
   _decipher: { _onPayload: (payload: Buffer) => unknown } | undefined;

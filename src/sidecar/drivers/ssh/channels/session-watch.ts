@@ -3,6 +3,7 @@
 // Neighbours: liveness.ts decides, kernel-evidence.ts asks the kernel, answer-time.ts keeps the time, session.ts acts.
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { abortable } from '../../../../process/abort.ts';
 import type { ChannelMessages } from '../base/ssh2-hardening.ts';
 import { AnswerTime } from './answer-time.ts';
 import { unacknowledged } from './kernel-evidence.ts';
@@ -25,11 +26,16 @@ export interface SessionWatchOptions {
 /** Interval at which bytes are counted if silence is not acted on. */
 const idleTickMs = 1000;
 
+/** The first answer alone waits for sshd to settle. */
+const certainAnswers = 3;
+
 export class SessionWatch {
   readonly #options: SessionWatchOptions;
   readonly #liveness: Liveness | undefined;
   readonly #timer: NodeJS.Timeout;
   readonly #answerTime = new AnswerTime();
+  readonly #measured = Promise.withResolvers<void>();
+  #answers = 0;
   #stopped = false;
   #suspect = false;
   #rekeyedAt = 0;
@@ -51,7 +57,14 @@ export class SessionWatch {
   answered(): void {
     if (this.#stopped) return;
     this.#answerTime.answered(performance.now(), this.#options.transport.bytesRead);
+    if (++this.#answers === certainAnswers) this.#measured.resolve();
     this.#measure();
+  }
+
+  /** Resolves with `roundTripMs` once a few questions were answered. @throws the signal's reason */
+  async roundTrip(signal: AbortSignal): Promise<number> {
+    await abortable(this.#measured.promise, { signal });
+    return this.#answerTime.leastMs ?? 0;
   }
 
   get suspect(): boolean {

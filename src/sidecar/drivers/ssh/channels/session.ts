@@ -5,15 +5,17 @@ import { defined } from '../../../../contract/defined.ts';
 import { TunnelError } from '../../../../contract/errors.ts';
 import { hostPort } from '../../../../contract/ip-address.ts';
 import { type Destination, destinationText, type Hop } from '../../../../contract/tunnel-config.ts';
-import { onAbort } from '../../../../process/abort.ts';
+import { anyOf, onAbort } from '../../../../process/abort.ts';
 import type { Logger } from '../../../../process/log.ts';
 import type { ByteBudget } from '../../../base/byte-budget.ts';
-import type { Session } from '../../../base/driver.ts';
+import type { Session, SessionDialOptions } from '../../../base/driver.ts';
+import { noTrace, quoted } from '../../../base/trace.ts';
 import { fingerprint } from '../base/fingerprint.ts';
 import { type HopRole, hopName } from '../base/hop-name.ts';
 import type { LoggedIn } from '../base/logged-in.ts';
 import { isOwnFault, ownFault } from '../base/own-fault.ts';
 import { type ChannelMessages, maxPacketBytes, takeChannels } from '../base/ssh2-hardening.ts';
+import type { Channel, Opening } from './channel-state.ts';
 import { type ChannelOptions, ChannelStream } from './channel-stream.ts';
 import { dialTimedOut, openFailure } from './dial-error.ts';
 import { InboundWindow } from './inbound-window.ts';
@@ -46,27 +48,6 @@ export interface SessionOptions {
   /** Bytes under one key. Default: the cipher's safe number. */
   readonly rekeyBytes?: number;
 }
-
-/** A dial that is not answered yet. */
-interface Opening {
-  readonly state: 'opening';
-  readonly destination: Destination;
-  readonly inbound: InboundWindow;
-  readonly resolve: (stream: ChannelStream) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-interface Open {
-  readonly state: 'open';
-  readonly stream: ChannelStream;
-}
-
-/** Nobody waits for this dial any more: if the far side still opens the channel, we close it and keep its id until they close it too. */
-interface Closing {
-  readonly state: 'closing';
-}
-
-type Channel = Opening | Open | Closing;
 
 export class SshSession implements Session {
   readonly via: string;
@@ -142,7 +123,7 @@ export class SshSession implements Session {
     return () => this.#suspectListeners.delete(listener);
   }
 
-  async dial(destination: Destination, { signal }: { readonly signal: AbortSignal }): Promise<ChannelStream> {
+  async dial(destination: Destination, { signal, trace = noTrace }: SessionDialOptions): Promise<ChannelStream> {
     signal.throwIfAborted();
     this.signal.throwIfAborted();
     if (!this.hasRoom) {
@@ -154,7 +135,7 @@ export class SshSession implements Session {
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<ChannelStream>();
     const inbound = new InboundWindow(this.#options.budget, performance.now(), () => this.#watch.roundTripMs);
-    const opening: Opening = { state: 'opening', destination, inbound, resolve, reject };
+    const opening: Opening = { state: 'opening', destination, inbound, trace, resolve, reject };
     this.#channels.set(id, opening);
     using _ = onAbort(signal, (reason) => {
       if (this.#channels.get(id) !== opening) return;
@@ -165,6 +146,11 @@ export class SshSession implements Session {
     if ('socket' in destination) this.#messages.openSocket(id, inbound.granted, destination.socket);
     else this.#messages.openTcp(id, inbound.granted, destination.host, destination.port);
     return await promise;
+  }
+
+  async roundTrip({ signal }: { readonly signal: AbortSignal }): Promise<number> {
+    using either = anyOf(signal, this.signal);
+    return await this.#watch.roundTrip(either.signal);
   }
 
   async close(): Promise<void> {
@@ -235,8 +221,9 @@ export class SshSession implements Session {
     if (channel === undefined || channel.state === 'open') return;
     this.#channels.delete(id);
     if (channel.state === 'closing') return;
-    const { destination, inbound, reject } = channel;
+    const { destination, inbound, trace, reject } = channel;
     inbound.release();
+    if (description.trim() !== '') trace.note(`${this.#name} says ${quoted(description)}`);
     const fields = { destination: destinationText(destination), sshReason: reason, text: description.slice(0, 200) };
     this.#options.log.debug(fields, 'dial refused');
     const forbiddenByCertificate = this.#options.login.forbidsForwarding === true;

@@ -3,11 +3,14 @@
 // Neighbours: credentials.ts makes the sets, public-keys.ts the forms of a key, handshake.ts passes each method to ssh2.
 import type { AnyAuthMethod, ParsedKey } from 'ssh2';
 import type { Hop } from '../../../../contract/tunnel-config.ts';
+import { fingerprint } from '../base/fingerprint.ts';
 import type { PresentedKey } from '../base/ssh2-login.ts';
 import type { CredentialSet } from './credentials.ts';
 import { keyForms } from './public-keys.ts';
 
 interface Attempt {
+  /** For people, as `key ssh-ed25519 SHA256:… of Secret x`. */
+  readonly label: string;
   readonly credentials: CredentialSet;
   readonly method: AnyAuthMethod;
   /** Only after the far side accepted another method and demands this one as well. */
@@ -46,6 +49,11 @@ export class LoginPlan {
       ...questionAttempts(hop.user, one, trusts(one), onQuestion),
     ]);
     this.passwordWithheld = sets.some((one) => one.password !== undefined && !trusts(one));
+  }
+
+  /** What was tried last, for people; undefined before the first. */
+  get lastLabel(): string | undefined {
+    return this.#last?.label;
   }
 
   /** True if no method at all may be tried. */
@@ -98,17 +106,19 @@ export class LoginPlan {
   #keyAttempts(username: string, credentials: CredentialSet): Attempt[] {
     return keyForms(credentials, this.signatures).map(({ key, presented }) => {
       this.keys.set(key, presented);
-      return { credentials, method: { type: 'publickey', username, key } };
+      const label = `${presented.algorithm} ${fingerprint(key.getPublicSSH())} of Secret ${credentials.secretName}`;
+      return { label, credentials, method: { type: 'publickey', username, key } };
     });
   }
 }
 
 function passwordAttempts(username: string, credentials: CredentialSet, trusted: boolean): Attempt[] {
-  const { password } = credentials;
+  const { password, secretName } = credentials;
   if (password === undefined || !trusted) return [];
   return [
-    { credentials, method: { type: 'password', username, password } },
+    { label: `the password of Secret ${secretName}`, credentials, method: { type: 'password', username, password } },
     {
+      label: `the password of Secret ${secretName} as an answer (keyboard-interactive)`,
       credentials,
       method: {
         type: 'keyboard-interactive',
@@ -130,5 +140,5 @@ function questionAttempts(
 ): Attempt[] {
   if (credentials.password !== undefined && trusted) return [];
   const method: AnyAuthMethod = { type: 'keyboard-interactive', username, prompt: onQuestion };
-  return [{ credentials, method, onlyAsSecond: true }];
+  return [{ label: 'no answer (keyboard-interactive)', credentials, method, onlyAsSecond: true }];
 }

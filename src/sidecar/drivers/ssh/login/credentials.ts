@@ -107,7 +107,7 @@ async function parseCredentials(
   return {
     secretName,
     digest,
-    knownHosts: parseKnownHosts(files.known_hosts ?? ''),
+    knownHosts: parseKnownHosts(files.known_hosts ?? '', `known_hosts in Secret ${secretName}`),
     ...defined({ key, certificate, password }),
   };
 }

@@ -7,10 +7,12 @@ import { TunnelError } from '../../../../contract/errors.ts';
 import type { Hop } from '../../../../contract/tunnel-config.ts';
 import { onAbort } from '../../../../process/abort.ts';
 import type { Logger } from '../../../../process/log.ts';
+import { noTrace, quoted, type Trace } from '../../../base/trace.ts';
+import { fingerprint } from '../base/fingerprint.ts';
 import { type HopRole, hopName } from '../base/hop-name.ts';
 import type { LoggedIn } from '../base/logged-in.ts';
 import { ConnectionClosed } from '../base/own-fault.ts';
-import { acceptedSignatures, boundUnsent, hardenClient, strictKeyExchange } from '../base/ssh2-hardening.ts';
+import { acceptedSignatures, agreedOn, boundUnsent, hardenClient, strictKeyExchange } from '../base/ssh2-hardening.ts';
 import { presentKeys } from '../base/ssh2-login.ts';
 import { ciphers, keyExchanges, macs, namesOf } from './algorithms.ts';
 import { LoginPlan } from './authentication.ts';
@@ -18,7 +20,7 @@ import type { CredentialSet } from './credentials.ts';
 import { type HandshakeProgress, handshakeError } from './handshake-error.ts';
 import { hostKeyError } from './host-key-error.ts';
 import { hostKeyAlgorithms } from './host-trust.ts';
-import type { KnownHosts } from './known-hosts.ts';
+import { type HostVerdict, type KnownHosts, keyTypeOf } from './known-hosts.ts';
 import { authenticationError, endlessLogin, noLoginError } from './login-error.ts';
 import { ServerOpening } from './server-opening.ts';
 
@@ -37,6 +39,7 @@ export interface LoginOptions {
   readonly log: Logger;
   /** Called at the far side's first byte. */
   readonly onAnswer?: (() => void) | undefined;
+  readonly trace?: Trace | undefined;
 }
 
 /** An authenticated client; its socket stays the caller's to destroy. */
@@ -59,6 +62,7 @@ export async function login(options: LoginOptions): Promise<Login> {
 
 class Handshake {
   readonly #options: LoginOptions;
+  readonly #trace: Trace;
   readonly #client = new ssh2.Client();
   readonly #knownTypes: readonly string[];
   /** The first failure counts: ssh2 may report others while its socket closes. */
@@ -73,6 +77,7 @@ class Handshake {
 
   constructor(options: LoginOptions) {
     this.#options = options;
+    this.#trace = options.trace ?? noTrace;
     this.#knownTypes = options.trust.knownKeyTypes(options.hop.host, options.hop.port);
     // It may be rejected before, or after, somebody waits for it.
     this.#ready.promise.catch(() => undefined);
@@ -88,6 +93,7 @@ class Handshake {
       if (socket.destroyed) throw new ConnectionClosed();
       this.#start();
       await this.#ready.promise;
+      this.#trace.note(`accepted: ${this.#plan?.lastLabel}`);
       const credentials = this.#plan?.credentials;
       if (credentials === undefined || this.#hostKey === undefined) throw new Error('ready without a login');
       const forbidsForwarding =
@@ -98,6 +104,8 @@ class Handshake {
       this.#client.on('error', () => undefined);
       socket.on('error', () => undefined);
       socket.destroy();
+      const { hasVersion, text } = this.#opening;
+      if (!hasVersion && text !== '') this.#trace.note(`instead of a greeting it says ${quoted(text)}`);
       signal.throwIfAborted();
       throw this.#errorOf(error);
     } finally {
@@ -107,6 +115,7 @@ class Handshake {
 
   #start(): void {
     const { socket, hop, log, onAnswer } = this.#options;
+    this.#trace.begin('greeting');
     this.#client
       .on('ready', this.#ready.resolve)
       .on('error', (error) => this.#ready.reject(this.#errorOf(error)))
@@ -130,13 +139,21 @@ class Handshake {
     const name = hopName(this.#options.role, hop);
     // It stays for the session.
     boundUnsent(this.#client, socket, () => socket.destroy(unreadError(name)));
-    const read = (bytes: Buffer): void => this.#opening.read(bytes);
+    const read = (bytes: Buffer): void => this.#read(bytes);
     socket.on('data', read);
     socket.once('data', () => {
       this.#logText();
       onAnswer?.();
     });
     this.#client.once('handshake', () => socket.removeListener('data', read));
+  }
+
+  #read(bytes: Buffer): void {
+    const isGreeted = this.#opening.hasVersion;
+    this.#opening.read(bytes);
+    if (isGreeted || !this.#opening.hasVersion) return;
+    this.#trace.note(quoted(this.#opening.version));
+    this.#trace.begin('key exchange');
   }
 
   /** sshd writes its reason for refusing as a line before the banner, which ssh2 swallows; its words go to the log only. */
@@ -146,7 +163,9 @@ class Handshake {
   }
 
   #keysExchanged(cipher: string): void {
+    const isFirst = this.#cipher === '';
     this.#cipher = cipher;
+    if (isFirst) this.#trace.begin('login');
     // ChaCha20 without the strict key exchange is open to Terrapin, which cuts messages out.
     if (cipher.startsWith('chacha20') && !strictKeyExchange(this.#client)) {
       this.#ready.reject(this.#errorOf(new Error('chacha20-poly1305 without strict key exchange')));
@@ -160,6 +179,7 @@ class Handshake {
     this.#hostKeyShown = true;
     const { trust, hop, role, ignoreHostKey } = this.#options;
     const verdict = trust.verdict(hop.host, hop.port, shown);
+    this.#traceHostKey(shown, verdict);
     if (verdict !== 'trusted' && (verdict === 'revoked' || !ignoreHostKey)) {
       this.#ready.reject(hostKeyError(hop, role, verdict, shown, trust.hasAuthority(hop.host, hop.port)));
       return false;
@@ -168,8 +188,25 @@ class Handshake {
     return true;
   }
 
+  #traceHostKey(shown: Buffer, verdict: HostVerdict): void {
+    const { trust, hop, ignoreHostKey } = this.#options;
+    const { kex, cs, serverHostKey } = agreedOn(this.#client);
+    this.#trace.note(`agreed on ${kex}, ${cs.cipher}, ${serverHostKey}`);
+    this.#trace.begin('host key');
+    this.#trace.note(`${quoted(keyTypeOf(shown))} ${fingerprint(shown)}`);
+    const line = trust.lineFor(hop.host, hop.port, shown);
+    if (line !== undefined) this.#trace.note(`${verdict === 'revoked' ? 'revoked by' : 'matches'} ${line}`);
+    else if (ignoreHostKey) this.#trace.note('not checked: hostKeyPolicy is InsecureIgnore');
+    else this.#trace.note('no line of known_hosts has this key for the host');
+  }
+
   #nextMethod(allowed: readonly string[] | null, partial: boolean | null) {
     const { hop, role, credentials } = this.#options;
+    const last = this.#plan?.lastLabel;
+    if (last !== undefined) {
+      this.#trace.note(`${partial === true ? 'accepted, but more is demanded' : 'refused'}: ${last}`);
+      if (allowed !== null) this.#trace.note(`the host takes ${quoted(allowed.join(', '))}`);
+    }
     if (this.#plan === undefined) {
       const refuse = (error: TunnelError): void => this.#ready.reject(error);
       this.#plan = new LoginPlan({

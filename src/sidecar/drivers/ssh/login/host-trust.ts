@@ -13,6 +13,11 @@ export function joinKnownHosts(sources: readonly KnownHosts[]): KnownHosts {
     },
     knownKeyTypes: (host, port) => [...new Set(sources.flatMap((source) => source.knownKeyTypes(host, port)))],
     hasAuthority: (host, port) => sources.some((source) => source.hasAuthority(host, port)),
+    lineFor(host, port, blob) {
+      const found = sources.filter((source) => source.lineFor(host, port, blob) !== undefined);
+      const revoking = found.find((source) => source.verdict(host, port, blob) === 'revoked');
+      return (revoking ?? found[0])?.lineFor(host, port, blob);
+    },
   };
 }
 

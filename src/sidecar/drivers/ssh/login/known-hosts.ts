@@ -11,6 +11,8 @@ interface Line {
   matches(name: string): boolean;
   readonly type: string;
   readonly blob: Buffer;
+  /** In its text, from 1. */
+  readonly number: number;
 }
 
 export interface KnownHosts {
@@ -20,11 +22,13 @@ export interface KnownHosts {
   knownKeyTypes(host: string, port: number): readonly string[];
   /** True if a @cert-authority line names the host: it cannot be used, and the error says so. */
   hasAuthority(host: string, port: number): boolean;
+  /** The line that decides about this key, as `line 3 of known_hosts`; undefined if none names it. */
+  lineFor(host: string, port: number, blob: Buffer): string | undefined;
 }
 
-/** Skips lines that cannot be read, as OpenSSH does. */
-export function parseKnownHosts(text: string): KnownHosts {
-  const lines = text.split(/\r?\n/).flatMap((line) => parseLine(line) ?? []);
+/** Skips lines that cannot be read, as OpenSSH does. `source`: what its lines are called in sentences. */
+export function parseKnownHosts(text: string, source = 'known_hosts'): KnownHosts {
+  const lines = text.split(/\r?\n/).flatMap((line, index) => parseLine(line, index + 1) ?? []);
 
   /** The lines for `[host]:port`; if there are none, those for the bare host, which OpenSSH accepts for any port. */
   const linesFor = (host: string, port: number) => {
@@ -52,6 +56,11 @@ export function parseKnownHosts(text: string): KnownHosts {
       return [...new Set(usable.map((line) => line.type))];
     },
     hasAuthority: (host, port) => linesFor(host, port).lines.some((line) => line.marker === '@cert-authority'),
+    lineFor(host, port, blob) {
+      const same = linesFor(host, port).lines.filter((line) => line.blob.equals(blob));
+      const line = same.find(({ marker }) => marker === '@revoked') ?? same.find(({ marker }) => marker === '');
+      return line && `line ${line.number} of ${source}`;
+    },
   };
 }
 
@@ -66,7 +75,7 @@ export function keyTypeOf(blob: Buffer): string {
   return type.length > 64 ? '' : type;
 }
 
-function parseLine(line: string): Line | undefined {
+function parseLine(line: string, number: number): Line | undefined {
   const fields = line.trim().split(/\s+/);
   if (fields[0] === '' || fields[0]?.startsWith('#')) return undefined;
   let marker: Line['marker'] = '';
@@ -80,7 +89,7 @@ function parseLine(line: string): Line | undefined {
   const blob = Buffer.from(base64, 'base64');
   if (keyTypeOf(blob) !== type) return undefined;
   const matches = names.startsWith('|') ? hashedName(names) : namePatterns(names);
-  return matches === undefined ? undefined : { marker, matches, type, blob };
+  return matches === undefined ? undefined : { marker, matches, type, blob, number };
 }
 
 /** `|1|salt|hash`: HMAC-SHA1 of the name, keyed by the salt. */

@@ -20,11 +20,17 @@ export class ServerOpening {
   #isOver = false;
   #text = '';
   #hasVersion = false;
+  #version = '';
   #offer: ServerOffer | undefined;
 
   /** The first bytes, or the lines before the version line, as text of at most 200 characters. */
   get text(): string {
     return this.#text;
+  }
+
+  /** The version line without its line end; at most its 255 characters (RFC 4253 §4.2). */
+  get version(): string {
+    return this.#version;
   }
 
   get hasVersion(): boolean {
@@ -53,6 +59,7 @@ export class ServerOpening {
     const end = isVersion ? this.#bytes.indexOf('\n', start) : -1;
     if (end === -1) return;
     this.#hasVersion = true;
+    this.#version = this.#bytes.toString('latin1', start, Math.min(end, start + 255)).trimEnd();
     this.#offer = offerIn(this.#bytes.subarray(end + 1));
   }
 }

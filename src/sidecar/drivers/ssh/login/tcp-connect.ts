@@ -7,8 +7,12 @@ import { TunnelError } from '../../../../contract/errors.ts';
 import type { Hop } from '../../../../contract/tunnel-config.ts';
 import { abortable, onAbort } from '../../../../process/abort.ts';
 import { deadline } from '../../../../process/deadline.ts';
+import { noTrace, type Trace } from '../../../base/trace.ts';
 import { type HopRole, hopName } from '../base/hop-name.ts';
 import { closedBeforeBanner } from './handshake-error.ts';
+
+/** Of the addresses of a name, for `doctor`. */
+const maxNoted = 8;
 
 const resolveDeadlineMs = 3000;
 
@@ -19,11 +23,21 @@ const staggerMs = 250;
 const keepAliveMs = 5000;
 
 /** Connects. @throws TunnelError BastionNameNotResolved, BastionRefused or BastionUnreachable, or the signal's reason. */
-export async function connectTcp(hop: Hop, role: HopRole, signal: AbortSignal): Promise<Socket> {
+export async function connectTcp(
+  hop: Hop,
+  role: HopRole,
+  signal: AbortSignal,
+  trace: Trace = noTrace,
+): Promise<Socket> {
   signal.throwIfAborted();
+  trace.begin('name');
   const addresses = await resolve(hop, role, signal);
+  trace.note(addresses.slice(0, maxNoted).join(', '));
+  trace.begin('tcp');
   try {
-    return await raceAddresses(addresses, hop.port, signal);
+    const socket = await raceAddresses(addresses, hop.port, { signal, trace });
+    trace.note(`connected to ${socket.remoteAddress} from ${socket.localAddress}`);
+    return socket;
   } catch (cause) {
     signal.throwIfAborted();
     throw connectionError(hop, role, cause);
@@ -57,7 +71,11 @@ function alternateFamilies(found: readonly { readonly address: string; readonly 
     .flatMap((one) => one?.address ?? []);
 }
 
-async function raceAddresses(addresses: readonly string[], port: number, signal: AbortSignal): Promise<Socket> {
+async function raceAddresses(
+  addresses: readonly string[],
+  port: number,
+  { signal, trace }: { readonly signal: AbortSignal; readonly trace: Trace },
+): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const trying = new Set<Socket>();
   const errors: Error[] = [];
@@ -81,6 +99,7 @@ async function raceAddresses(addresses: readonly string[], port: number, signal:
       // Stays for good: a socket that lost the race may still fail.
       if (!trying.delete(socket)) return;
       errors.push(error);
+      trace.note(`${address} fails: ${error.message}`);
       tryNext();
     });
     socket.connect({ host: address, port });

@@ -184,6 +184,16 @@ describe('host trust', () => {
     ]);
   });
 
+  test('the line that decides about a key is named, and a revoking one first', () => {
+    const one = parseKnownHosts(`# comment\n\n${line('h', other)}\n${line('h')}`, 'one');
+    const two = parseKnownHosts(`@revoked ${line('*')}`, 'two');
+    assert.equal(one.lineFor('h', 22, key), 'line 4 of one');
+    assert.equal(one.lineFor('other.example.com', 22, key), undefined);
+    assert.equal(two.lineFor('h', 22, key), 'line 1 of two');
+    assert.equal(joinKnownHosts([one, two]).lineFor('h', 22, key), 'line 1 of two');
+    assert.equal(joinKnownHosts([one, parseKnownHosts('')]).lineFor('h', 22, key), 'line 4 of one');
+  });
+
   test('offers only algorithms of known types, never SHA-1', () => {
     assert.deepEqual(hostKeyAlgorithms(['ssh-rsa']), ['rsa-sha2-512', 'rsa-sha2-256']);
     assert.deepEqual(hostKeyAlgorithms(['ssh-ed25519']), ['ssh-ed25519']);

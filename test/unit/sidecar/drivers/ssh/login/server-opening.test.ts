@@ -34,6 +34,7 @@ test('version line and offer are found after lines of text, however the bytes ar
     assert.equal(opening.hasVersion, true);
     assert.deepEqual(opening.offer, offer);
     assert.equal(opening.text, notice);
+    assert.equal(opening.version, 'SSH-2.0-OpenSSH_9.2');
   }
 });
 
