@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { abortable, onAbort } from './abort.ts';
-import type { Clock } from './clock.ts';
+import { type Clock, systemClock } from './clock.ts';
 import { ConnectionKeeper } from './connection-limits.ts';
 import { deadline } from './deadline.ts';
 import type { Logger } from './log.ts';
@@ -61,6 +61,9 @@ const connectionLimits = { total: 256, perAddress: 32, graceMs: 100 };
 /** More than these at one moment are closed unread; the limits above follow within `graceMs`. */
 const maxBurst = 1_024;
 
+/** Connections that the kernel holds until we take them. With fewer, a burst costs others a second or more: their SYN is dropped. */
+const backlog = 4_096;
+
 /** A route that answers 200 `ok` while `problem()` gives nothing, else 503 with its sentence. */
 export function check(problem: () => string | undefined): ProbeRoute {
   return () => {
@@ -74,9 +77,24 @@ export function json(value: () => unknown): ProbeRoute {
   return () => ({ status: 200, contentType: 'application/json', body: JSON.stringify(value()) });
 }
 
-/** A route that prints the registry for Prometheus. */
-export function metricsPage(registry: Registry): ProbeRoute {
-  return async () => ({ status: 200, contentType: registry.contentType, body: await registry.metrics() });
+/** New pages at once, and then one for each pause: a page costs milliseconds, which probes would wait for. */
+const freshPages = { atOnce: 20, pauseMs: 100 };
+
+/** A route that prints the registry for Prometheus. Whoever asks more often than ten times a second gets the last page again. */
+export function metricsPage(registry: Registry, clock: Clock = systemClock): ProbeRoute {
+  const { atOnce, pauseMs } = freshPages;
+  let last: Promise<string> | undefined;
+  /** When all of `atOnce` are free again. */
+  let freeAt = clock.now();
+  return async () => {
+    const now = clock.now();
+    freeAt = Math.max(freeAt, now);
+    if (last === undefined || freeAt - now <= (atOnce - 1) * pauseMs) {
+      freeAt += pauseMs;
+      last = registry.metrics();
+    }
+    return { status: 200, contentType: registry.contentType, body: await last };
+  };
 }
 
 /** Listens and resolves once it does; rejects if the port is taken. Ends only by `signal`. */
@@ -97,7 +115,7 @@ export async function startProbeServer(options: ProbeServerOptions): Promise<Pro
   server.on('error', (error) => log.warn({ error }, 'the admin port reported an error'));
   // Not once(): it would reject without anyone to catch it if listening fails.
   const closed = new Promise<void>((resolve) => server.once('close', resolve));
-  server.listen({ port, host });
+  server.listen({ port, host, backlog });
   try {
     await once(server, 'listening', { signal });
   } catch (error) {

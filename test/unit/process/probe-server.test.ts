@@ -4,7 +4,7 @@ import { getEventListeners, once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { silentLog } from '../../../src/process/log.ts';
-import { Counter, createRegistry } from '../../../src/process/metrics.ts';
+import { Counter, createRegistry, Gauge, Registry } from '../../../src/process/metrics.ts';
 import { check, json, metricsPage, startProbeServer } from '../../../src/process/probe-server.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
@@ -109,4 +109,27 @@ test('a route that does not answer in time is 503, and a closed server leaves no
   stop.abort();
   await server.closed;
   assert.equal(getEventListeners(stop.signal, 'abort').length, 0);
+});
+
+test('a page of metrics is made ten times a second at most, after twenty at once: others get the last one again', async () => {
+  const clock = new FakeClock();
+  const registry = new Registry();
+  let made = 0;
+  const series: Gauge = new Gauge({
+    name: 'pages_made',
+    help: 'Pages that were made.',
+    registers: [registry],
+    collect: (): void => series.set((made += 1)),
+  });
+  const page = metricsPage(registry, clock);
+  const ask = async (times: number): Promise<string> => {
+    let body = '';
+    for (let asked = 0; asked < times; asked++) ({ body } = await page());
+    return body;
+  };
+  assert.match(await ask(1_000), /^pages_made 20$/m);
+  await clock.advance(100);
+  assert.match(await ask(1_000), /^pages_made 21$/m);
+  await clock.advance(10_000);
+  assert.match(await ask(1), /^pages_made 22$/m, 'Prometheus gets a new page each time');
 });
