@@ -1,6 +1,6 @@
 // Feeds the ssm driver's decoders with broken input: valid messages and frames with bits flipped, bytes cut, duplicated and spliced, and
 // plain noise. An error is: an exception that is not the decoder's own, a message that its bytes do not contain, data invented or lost.
-// Neighbours: fuzz.ts runs it as a command, test/unit/sidecar/drivers/ssm/fuzz.test.ts runs it briefly.
+// Neighbours: ../fuzz.ts runs it as a command, test/unit/sidecar/drivers/ssm/fuzz.test.ts runs it briefly.
 import assert from 'node:assert/strict';
 import { decodeMessage, encodeMessage, messageType } from '../../../src/sidecar/drivers/ssm/channel/message.ts';
 import {
