@@ -12,6 +12,7 @@ import { isApiFailure, isConflict, isForbidden, isInvalid, isNotFound, WriteHeld
 import { type KubeObject, keyOf, type ObjectKey } from './kube/base/object.ts';
 import type { Deployment, NetworkPolicy, PodDisruptionBudget, Service, ServiceAccount } from './kube/base/resources.ts';
 import type { ReadStore } from './kube/cache/store.ts';
+import { graceRetryMs, type PolicyGrace } from './policy-grace.ts';
 import type { RolloutLimiter } from './rollout-limiter.ts';
 import { refusalReason } from './status/pod-problems.ts';
 import type { Problem } from './status/problem.ts';
@@ -48,6 +49,8 @@ export interface EnsureResult {
   readonly repaired: readonly string[];
   /** A sentence when the rollout began to wait in this pass. */
   readonly queued: string | undefined;
+  /** True if an object was refused only for the time of an upgrade (policy-grace.ts). It is neither an obstacle nor a failure. */
+  readonly heldBack: boolean;
 }
 
 /** Whose mark counts first: the Deployment's, which is what installs would fight about. */
@@ -61,10 +64,12 @@ const collectorMs = 1_000;
 export class EnsureChildren {
   readonly #access: ChildrenAccess;
   readonly #limiter: RolloutLimiter;
+  readonly #grace: PolicyGrace;
 
-  constructor(access: ChildrenAccess, limiter: RolloutLimiter) {
+  constructor(access: ChildrenAccess, limiter: RolloutLimiter, grace: PolicyGrace) {
     this.#access = access;
     this.#limiter = limiter;
+    this.#grace = grace;
   }
 
   /** The Deployment as we last wrote or saw it. */
@@ -95,7 +100,8 @@ export class EnsureChildren {
 
   /** An object that cannot be written does not keep the others from being tried. @throws what is not an answer of the API server. */
   async ensure(children: Children, owner: StoredPortForward, signal: AbortSignal): Promise<EnsureResult> {
-    const failures = new PassFailures(signal);
+    const grace = this.#grace.pass(keyOf(owner.metadata));
+    const failures = new PassFailures(signal, grace.covers);
     const repaired: string[] = [];
     const settled = hasBeenProgrammed(owner);
     const names = Object.keys(children) as ChildName[];
@@ -111,6 +117,7 @@ export class EnsureChildren {
       if (!this.#mayDelete(name, children, failures)) continue;
       await failures.collect(name, () => this.#prune(this.#access[name], children[name], owner, signal));
     }
+    grace.end();
     return { ...failures.result(), repaired };
   }
 
@@ -194,9 +201,12 @@ class PassFailures {
   #failure: Error | undefined;
   #againInMs: number | undefined;
   #queued: string | undefined;
+  #heldBack = false;
+  readonly #passesWithUpgrade: (error: unknown) => boolean;
 
-  constructor(signal: AbortSignal) {
+  constructor(signal: AbortSignal, passesWithUpgrade: (error: unknown) => boolean) {
     this.#signal = signal;
+    this.#passesWithUpgrade = passesWithUpgrade;
   }
 
   /** True if the child is not as desired. */
@@ -210,7 +220,10 @@ class PassFailures {
       await write();
     } catch (error) {
       const problem = obstacleOf(error);
-      if (problem !== undefined) {
+      if (this.#passesWithUpgrade(error)) {
+        this.#heldBack = true;
+        this.#lookAgainIn(graceRetryMs);
+      } else if (problem !== undefined) {
         this.#obstacle ??= problem;
         this.#lookAgainIn(pauseAfter(error));
       } else if (this.#signal.aborted || !isApiFailure(error)) {
@@ -233,6 +246,7 @@ class PassFailures {
       failure: this.#failure,
       againInMs: this.#againInMs,
       queued: this.#queued,
+      heldBack: this.#heldBack,
     };
   }
 
@@ -274,7 +288,7 @@ export function obstacleOf(error: unknown): Problem | undefined {
 }
 
 /** True if all children of this generation have existed before: a missing one was then deleted by somebody. */
-function hasBeenProgrammed({ status, metadata }: StoredPortForward): boolean {
+export function hasBeenProgrammed({ status, metadata }: StoredPortForward): boolean {
   const programmed = status?.conditions?.find(({ type }) => type === 'Programmed');
   return programmed?.status === 'True' && programmed.observedGeneration === metadata.generation;
 }

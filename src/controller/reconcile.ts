@@ -11,7 +11,7 @@ import { templateOf } from './children/deployment.ts';
 import { withFormerPorts } from './children/former-ports.ts';
 import { type Children, desiredChildren } from './children/index.ts';
 import { childName } from './children/names.ts';
-import type { EnsureChildren, EnsureResult } from './ensure-children.ts';
+import { type EnsureChildren, type EnsureResult, hasBeenProgrammed } from './ensure-children.ts';
 import { keyOf, nameOf, type ObjectKey } from './kube/base/object.ts';
 import type { Pod } from './kube/base/resources.ts';
 import type { Reconcile, ReconcileContext, ReconcileResult } from './kube/workqueue/controller.ts';
@@ -76,9 +76,10 @@ export function reconciler(dependencies: ReconcileDependencies): Reconcile {
     statusWriter.recordPass(stored, ensured);
     // Conflict with another writer: retry at once, the next pass will know what to report.
     if (ensured.failure !== undefined && ensured.obstacle === undefined) throw ensured.failure;
-    const written = mustKeepStatus(stored, pods, reader)
-      ? undefined
-      : await statusWriter.write(stored, computeStatus(stored, observation, clock.date()), context.signal);
+    const written =
+      isUnwritten(stored, ensured) || mustKeepStatus(stored, pods, reader)
+        ? undefined
+        : await statusWriter.write(stored, computeStatus(stored, observation, clock.date()), context.signal);
     if ('refusal' in wanted) await children.publishNotReady(!anyPodReady, stored, context.signal);
     const retryInMs = await refusals.retry(deployment, refusedPods(deployment) !== undefined, context);
     const again = requeue(ensured.againInMs, written?.againInMs, retryInMs);
@@ -101,6 +102,7 @@ const nothingEnsured: EnsureResult = {
   againInMs: undefined,
   repaired: [],
   queued: undefined,
+  heldBack: false,
 };
 
 function desired(stored: StoredPortForward, settings: TunnelSettings, anyPodReady: boolean): Wanted {
@@ -144,6 +146,11 @@ function observe(
   return (running.length > 0 ? running : staying)
     .map((pod) => observeTunnel(pod, reader.reading(pod), template))
     .toSorted((a, b) => (a.pod < b.pod ? -1 : 1));
+}
+
+/** True while only an upgrade of the operator keeps the objects of this document from being written: the status is told when they are. */
+function isUnwritten(stored: StoredPortForward, { heldBack, obstacle }: EnsureResult): boolean {
+  return heldBack && obstacle === undefined && !hasBeenProgrammed(stored);
 }
 
 /**

@@ -29,6 +29,7 @@ import { WorkQueue } from './kube/workqueue/work-queue.ts';
 import { type ControllerMetrics, controllerMetrics } from './metrics.ts';
 import { OtherInstall } from './other-install.ts';
 import { tunnelOfPod } from './pods.ts';
+import { PolicyGrace } from './policy-grace.ts';
 import { type ReconcileDependencies, reconciler } from './reconcile.ts';
 import { RefusalRetry } from './refusal-retry.ts';
 import { resync } from './resync.ts';
@@ -92,7 +93,8 @@ export function tunnelReconciler(options: TunnelReconcilerOptions): TunnelReconc
     metrics: options.kubeMetrics,
     log,
   });
-  const children = new EnsureChildren(childrenAccess(kube, watches), limiter);
+  const grace = new PolicyGrace(settings.admissionPolicies);
+  const children = new EnsureChildren(childrenAccess(kube, watches), limiter, grace);
   const install = installOf(settings.tunnel);
   const otherInstall = new OtherInstall({ install, children, events: access.events, log });
   const controller = new Controller({
@@ -103,7 +105,9 @@ export function tunnelReconciler(options: TunnelReconcilerOptions): TunnelReconc
     concurrency: settings.workers,
     metrics: options.kubeMetrics,
     log,
-    reconcile: reconciler(passDependencies(options, { watches, reader, limiter, metrics, children, otherInstall })),
+    reconcile: reconciler(
+      passDependencies(options, { watches, reader, limiter, grace, metrics, children, otherInstall }),
+    ),
   });
   return {
     watches,
@@ -117,6 +121,7 @@ interface Parts {
   readonly watches: Watches;
   readonly reader: StatuszReader;
   readonly limiter: RolloutLimiter;
+  readonly grace: PolicyGrace;
   readonly metrics: ControllerMetrics;
   readonly children: EnsureChildren;
   readonly otherInstall: OtherInstall;
@@ -125,7 +130,7 @@ interface Parts {
 /** What a reconcile pass reads and writes through. */
 function passDependencies(
   { settings, access: { kube, events }, statusPauses }: TunnelReconcilerOptions,
-  { watches, reader, limiter, metrics, children, otherInstall }: Parts,
+  { watches, reader, limiter, grace, metrics, children, otherInstall }: Parts,
 ): ReconcileDependencies {
   const statusWriter = new StatusWriter({
     kube,
@@ -147,6 +152,7 @@ function passDependencies(
     otherInstall,
     forget: (key, deployment) => {
       statusWriter.forget(key);
+      grace.forget(key);
       refusals.forget(deployment);
       limiter.forget(deployment);
       otherInstall.forget(key);

@@ -29,12 +29,14 @@ import { Store } from '../../../src/controller/kube/cache/store.ts';
 import type { EventInput } from '../../../src/controller/kube/events/events.ts';
 import { LeadershipLost } from '../../../src/controller/kube/leaderelection/elector.ts';
 import type { Kube } from '../../../src/controller/kube/rest/kube.ts';
+import { PolicyGrace } from '../../../src/controller/policy-grace.ts';
 import { reconciler } from '../../../src/controller/reconcile.ts';
 import { RefusalRetry } from '../../../src/controller/refusal-retry.ts';
 import { RolloutLimiter } from '../../../src/controller/rollout-limiter.ts';
 import type { Reading } from '../../../src/controller/status/observed-tunnel.ts';
 import { StatusWriter } from '../../../src/controller/status-writer.ts';
 import { silentLog } from '../../../src/process/log.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { portForward, tunnelSettings } from './portforwards.ts';
 import { carrying, pod, readyStatus } from './status/observed.ts';
 
@@ -51,6 +53,7 @@ function rig(spec: Parameters<typeof portForward>[0] = {}) {
   const readings = new Map<string, Reading>();
   const due = new Set<string>();
   let count = 100;
+  const clock = new FakeClock();
 
   const ask = (verb: string, { kind }: Resource): Store<KubeObject> => {
     const what = `${verb} ${kind}`;
@@ -103,6 +106,7 @@ function rig(spec: Parameters<typeof portForward>[0] = {}) {
       podDisruptionBudget: access(podDisruptionBudgets),
     },
     new RolloutLimiter({ perMinute: 60 }),
+    new PolicyGrace('portforward-system-portforward', clock),
   );
   const reconcile = reconciler({
     settings: { className: '', tunnel: tunnelSettings() },
@@ -173,6 +177,7 @@ function rig(spec: Parameters<typeof portForward>[0] = {}) {
       return found && `${found.status} ${found.reason}`;
     },
     message: (type: string) => stored.status?.conditions?.find((each) => each.type === type)?.message ?? '',
+    wait: (ms: number) => clock.advance(ms),
     observedGeneration: () => stored.status?.observedGeneration,
   };
 }
@@ -452,4 +457,65 @@ test('that its document is refused is told although the Service cannot be writte
   world.failures.set('merge Service', failing(500, 'no'));
   await assert.rejects(world.pass(), /no/);
   assert.equal(world.condition('Accepted'), 'False InvalidSpec');
+});
+
+const ownPolicy = failing(
+  403,
+  "deployments.apps \"pf-orders-db\" is forbidden: ValidatingAdmissionPolicy 'portforward-system-portforward-pods' with binding 'portforward-system-portforward-pods' denied request: a tunnel pod runs the image x",
+);
+
+test('while the install’s own policies refuse, for 120 s at most, nothing is told and it is tried every 5 s', async () => {
+  const world = rig();
+  world.failures.set('apply Deployment', ownPolicy);
+  for (let passed = 0; passed < 120; passed += 5) {
+    assert.deepEqual(await world.pass(), { requeueAfterMs: 5_000 });
+    assert.equal(world.condition('Programmed'), undefined);
+    await world.wait(5_000);
+  }
+  assert.equal(world.observedGeneration(), -1);
+  await world.pass();
+  assert.equal(world.condition('Programmed'), 'False Forbidden');
+  assert.match(world.message('Programmed'), /runs the image x/);
+  await world.pass();
+  assert.equal(world.condition('Programmed'), 'False Forbidden', 'and it stays');
+  world.failures.clear();
+  await world.pass();
+  assert.equal(world.condition('Programmed'), 'True Programmed');
+  world.failures.set('apply Service', ownPolicy);
+  world.edit({ ports: [{ port: 5433 }] });
+  await world.pass();
+  assert.equal(world.condition('Programmed'), 'True Programmed', 'the next refusal starts anew');
+  assert.equal(world.observedGeneration(), 3);
+});
+
+test('a tunnel that was written stays as it is told, and its pods go on to be, while the policies refuse a rewrite', async () => {
+  const world = rig();
+  world.runs('a');
+  await world.pass();
+  world.rolledOut({ replicas: 1, updatedReplicas: 1 });
+  await world.pass();
+  assert.equal(world.condition('Ready'), 'True Ready');
+  world.vanish('NetworkPolicy');
+  world.failures.set('apply NetworkPolicy', ownPolicy);
+  assert.deepEqual(await world.pass(), { requeueAfterMs: 5_000 });
+  assert.deepEqual([world.condition('Programmed'), world.condition('Ready')], ['True Programmed', 'True Ready']);
+  world.runs();
+  await world.pass();
+  assert.deepEqual([world.condition('Programmed'), world.condition('Ready')], ['True Programmed', 'False PodStarting']);
+  assert.ok(!JSON.stringify(world.events).includes('Forbidden'), JSON.stringify(world.events));
+});
+
+test('what else is wrong is told meanwhile; the policies of others are told at once', async () => {
+  const world = rig();
+  world.failures.set('apply Deployment', ownPolicy);
+  world.failures.set('apply Service', failing(403, 'services "x" is forbidden: exceeded quota: q'));
+  await world.pass();
+  assert.equal(world.condition('Programmed'), 'False QuotaExceeded');
+  const other = rig();
+  other.failures.set(
+    'apply Deployment',
+    failing(403, "x is forbidden: ValidatingAdmissionPolicy 'labels' with binding 'labels' denied request: no team"),
+  );
+  await other.pass();
+  assert.equal(other.condition('Programmed'), 'False Forbidden');
 });
