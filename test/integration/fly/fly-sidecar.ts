@@ -2,7 +2,7 @@
 // Neighbours: the tests of this folder, test/support/fly (the far side), ../sidecar/sidecar-world.ts (clients).
 import { type TestContext } from 'node:test';
 import { defined } from '../../../src/contract/defined.ts';
-import type { FlyConfig, TunnelConfig } from '../../../src/contract/tunnel-config.ts';
+import type { FlyConfig, Forward, TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { createLog } from '../../../src/process/log.ts';
 import { createFlyDriver } from '../../../src/sidecar/drivers/fly/driver.ts';
 import type { Gateways } from '../../../src/sidecar/drivers/fly/way.ts';
@@ -31,6 +31,8 @@ export interface OpenOptions {
   readonly podUid?: string;
   readonly helperProgram?: string;
   readonly gateways?: Partial<Gateways>;
+  /** Default: Active. */
+  readonly health?: Forward['health'];
 }
 
 /** A fly.io with one organization, and what is opened in it; all of it ends with the test. */
@@ -58,8 +60,9 @@ export async function flyPlace(t: TestContext): Promise<FlyPlace> {
       podUid = 'pod-1',
       helperProgram,
       gateways,
+      health = 'Active',
     } = {}) => {
-      const config = configOf({ directory: secret.directory, host, port, fly });
+      const config = configOf({ directory: secret.directory, host, port, fly, health });
       const log = createLog({ level: 'debug', destination: { write: (line) => void said.push(line) } });
       const sidecar = await startSidecar(config, {
         podUid,
@@ -91,9 +94,10 @@ interface Wanted {
   readonly host: string;
   readonly port: number;
   readonly fly: Partial<FlyConfig> | undefined;
+  readonly health: Forward['health'];
 }
 
-function configOf({ directory, host, port, fly = {} }: Wanted): Extract<TunnelConfig, { driver: 'fly' }> {
+function configOf({ directory, host, port, fly = {}, health }: Wanted): Extract<TunnelConfig, { driver: 'fly' }> {
   return {
     version: 1,
     namespace: 'test',
@@ -108,9 +112,7 @@ function configOf({ directory, host, port, fly = {} }: Wanted): Extract<TunnelCo
       credentials: { secretName: 'fly', directory },
       ...fly,
     },
-    forwards: [
-      { name: 'echo', port: 7, listenPort: 0, destination: { host, port }, appProtocol: 'tcp', health: 'Active' },
-    ],
+    forwards: [{ name: 'echo', port: 7, listenPort: 0, destination: { host, port }, appProtocol: 'tcp', health }],
     connection: { mode: 'Persistent', idleTimeoutSeconds: 600, maxConnections: 1_000, drainTimeoutSeconds: 5 },
     healthCheck: { intervalSeconds: 5, timeoutSeconds: 3, failureThreshold: 1, readinessPolicy: 'Transport' },
   };

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { suite, test } from 'node:test';
 import type { Code } from '../../../src/contract/errors.ts';
+import { assertSome } from '../../support/assert-every.ts';
 import { client, until, untilConnected } from '../sidecar/sidecar-world.ts';
 import { type FlyPlace, flyPlace, type OpenOptions, token } from './fly-sidecar.ts';
 
@@ -110,6 +111,43 @@ suite('a name', () => {
     await place.world.gateway.addMachine('fdaa:0:18::110', 80, `127.0.0.1:${place.service.port}`);
     await place.world.gateway.setNames({ 'orders-db.flycast': ['fdaa:0:18::110'] });
     await carried(place, { host: 'orders-db.flycast', port: 80 });
+  });
+
+  test('is asked for at each connection, so that Machines may come and go', async (t) => {
+    const place = await flyPlace(t);
+    const { gateway } = place.world;
+    const first = 'fdaa:0:18::110';
+    const second = 'fdaa:0:18::111';
+    await gateway.addMachine(first, 80, `127.0.0.1:${place.service.port}`);
+    await gateway.setNames({ 'orders-db.internal': [first] });
+    await carried(place, { port: 80 });
+    await gateway.addMachine(second, 80, `127.0.0.1:${place.service.port}`);
+    await gateway.setNames({ 'orders-db.internal': [second] });
+    await gateway.removeMachine(first, 80);
+    await gateway.askedNames();
+    await carried(place, { port: 80 });
+    const asked = await gateway.askedNames();
+    assertSome(asked, (name) => name === 'orders-db.internal', 'the name was asked for again');
+  });
+
+  test('with more addresses than a datagram takes is asked for over TCP', async (t) => {
+    const place = await flyPlace(t);
+    const dead = Array.from({ length: 60 }, (_, index) => `fdaa:0:18::1${index + 40}`);
+    // Refused at once: the first of them are tried before the good one.
+    await place.world.gateway.setNames({ 'orders-db.internal': ['fdaa:0:18::100', ...dead] });
+    await carried(place, {});
+  });
+
+  test('whose answer leads around in circles: DestinationNameNotResolved, and the tunnel lives on', async (t) => {
+    const place = await flyPlace(t);
+    await place.world.gateway.set({ hostileNames: true });
+    const sidecar = await place.open();
+    await untilConnected(sidecar);
+    const reason = (): string | undefined => sidecar.status().ports[0]?.reason;
+    await until(sidecar, () => reason() === 'DestinationNameNotResolved');
+    assert.equal(sidecar.status().state, 'Connected');
+    await place.world.gateway.set({ hostileNames: false });
+    await until(sidecar, () => reason() === undefined);
   });
 
   test('with a dead address, one that refuses and a good one leads to the good one', async (t) => {

@@ -1,28 +1,23 @@
 // What a tunnel to fly.io survives, and what it comes back from by itself: figures are printed, the limits are three times the promised ones.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { suite, type TestContext, test } from 'node:test';
 import type { Sidecar } from '../../../src/sidecar/sidecar.ts';
 import { assertSome } from '../../support/assert-every.ts';
 import { client, endOf, until, untilConnected } from '../sidecar/sidecar-world.ts';
+import { echoed } from './echoed.ts';
 import { signalHelpers } from './fly-helper.ts';
 import { flyPlace } from './fly-sidecar.ts';
 
-/** Sends some bytes over the connection and waits until they are back. */
-async function echoed(socket: Socket): Promise<void> {
-  const sent = randomBytes(32);
-  socket.write(sent);
-  const got: Buffer[] = [];
-  const closed = once(socket, 'close').then(() => assert.fail('the connection was closed'));
-  // It may close after the bytes.
-  closed.catch(() => undefined);
-  while (Buffer.concat(got).length < sent.length) {
-    const data = once(socket, 'data') as Promise<Buffer[]>;
-    got.push(...(await Promise.race([data, closed])));
-  }
-  assert.deepEqual(Buffer.concat(got), sent);
+/** Writes as fast as the connection takes it, until it ends. */
+function flood(socket: Socket): void {
+  const block = randomBytes(64 * 1024);
+  const more = (): void => {
+    while (socket.writable && socket.write(block));
+  };
+  socket.on('drain', more);
+  more();
 }
 
 /** Milliseconds until a new connection carries bytes. */
@@ -80,6 +75,38 @@ suite('open connections live on', () => {
     socket.destroy();
   });
 
+  test('while the gateway moves to another address', async (t) => {
+    const { world, open } = await flyPlace(t);
+    const udp = await world.gateway.relay('127.0.0.2');
+    let address = '127.0.0.2';
+    const sidecar = await open({ gateways: { udp, resolve: async () => address } });
+    await untilConnected(sidecar);
+    const socket = await client(sidecar);
+    await echoed(socket);
+    await world.gateway.relay('127.0.0.3', {}, udp);
+    address = '127.0.0.3';
+    await world.gateway.closeRelay('127.0.0.2', udp);
+    const begun = performance.now();
+    await echoed(socket);
+    t.diagnostic(`the open connection carried again after ${Math.round(performance.now() - begun)} ms`);
+    await until(sidecar, () => sidecar.status().transport === 'UDP');
+    socket.destroy();
+  });
+
+  test('while every web socket is cut', async (t) => {
+    const { world, open } = await flyPlace(t);
+    const sidecar = await open({ fly: { transport: 'WebSocket' } });
+    await untilConnected(sidecar);
+    const socket = await client(sidecar);
+    await echoed(socket);
+    await world.gateway.cutWebSockets();
+    const begun = performance.now();
+    await echoed(socket);
+    t.diagnostic(`the open connection carried again after ${Math.round(performance.now() - begun)} ms`);
+    assert.equal(world.api.peers.length, 1);
+    socket.destroy();
+  });
+
   test('while fly.io’s API is down', async (t) => {
     const { world, open } = await flyPlace(t);
     const sidecar = await open();
@@ -95,13 +122,16 @@ suite('open connections live on', () => {
 });
 
 suite('open connections are reset, and new ones carried', () => {
-  test('when the helper is killed: within 2 s', async (t) => {
+  test('when the helper is killed in mid-transfer: within 2 s', async (t) => {
     const { open } = await flyPlace(t);
     const sidecar = await open();
     await untilConnected(sidecar);
     const socket = await client(sidecar);
     await echoed(socket);
     const end = endOf(socket);
+    flood(socket);
+    // Some of it has made the whole way and back.
+    await until(sidecar, () => socket.bytesRead > 1024 * 1024);
     signalHelpers('SIGKILL');
     assert.equal(await end, 'ECONNRESET');
     await untilCarried(sidecar, t, 6_000);

@@ -14,6 +14,20 @@ export interface Switches {
   readonly refuseWs?: boolean;
   /** Takes and sends nothing at all. */
   readonly silent?: boolean;
+  /** Each answer of the name server leads a careless reader around forever. */
+  readonly hostileNames?: boolean;
+}
+
+/** What a relay does to datagrams, in each direction. */
+export interface Impairment {
+  readonly seed?: number;
+  /** Of a hundred datagrams. */
+  readonly loss?: number;
+  readonly duplicate?: number;
+  readonly reorder?: number;
+  readonly delayMs?: number;
+  /** Longer IPv4 packets are dropped without a word. */
+  readonly pathMtu?: number;
 }
 
 export interface GatewayPlace {
@@ -79,6 +93,20 @@ export class FlyGateway {
 
   async removeMachine(address: string, port: number): Promise<void> {
     await this.#order({ op: 'removeMachine', address, port });
+  }
+
+  /** The Machine of that address is gone without a word: every packet to it is dropped. */
+  async lose(address: string): Promise<void> {
+    await this.#order({ op: 'lose', address });
+  }
+
+  /** Another way to this gateway, by UDP. Gives its port. */
+  async relay(listen: string, impairment: Impairment = {}, udpPort = 0): Promise<number> {
+    return (await this.#order({ op: 'relay', listen, udpPort, impairment })).udpPort ?? 0;
+  }
+
+  async closeRelay(listen: string, udpPort: number): Promise<void> {
+    await this.#order({ op: 'closeRelay', listen, udpPort });
   }
 
   /** All names of the network, each with its addresses; a name that is not among them is unknown. */

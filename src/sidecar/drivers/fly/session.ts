@@ -261,11 +261,10 @@ function nameError(error: unknown, host: string, via: string): TunnelError {
       { cause: error },
     );
   }
-  return new TunnelError(
-    'TunnelDown',
-    `the private network’s name server did not answer for ${host} (through ${via})`,
-    {
-      cause: error,
-    },
-  );
+  if (error instanceof HelperError && error.kind === 'nameServer') {
+    const sentence = `the private network’s name server fails for ${host} (through ${via}): correct the name, or wait`;
+    return new TunnelError('DestinationNameNotResolved', sentence, { cause: error });
+  }
+  const sentence = `the private network’s name server did not answer for ${host} (through ${via})`;
+  return new TunnelError('TunnelDown', sentence, { cause: error });
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 
@@ -29,10 +30,11 @@ type gateway struct {
 	registered map[device.NoisePublicKey]netip.Addr
 	installed  map[device.NoisePublicKey]bool
 	justInTime bool
+	relays     map[netip.AddrPort]*relay
 }
 
 func newGateway() *gateway {
-	return &gateway{registered: map[device.NoisePublicKey]netip.Addr{}, installed: map[device.NoisePublicKey]bool{}}
+	return &gateway{registered: map[device.NoisePublicKey]netip.Addr{}, installed: map[device.NoisePublicKey]bool{}, relays: map[netip.AddrPort]*relay{}}
 }
 
 func (g *gateway) start(o order) (result, error) {
@@ -67,6 +69,9 @@ func (g *gateway) start(o order) (result, error) {
 }
 
 func (g *gateway) stop() {
+	for _, relay := range g.relays {
+		relay.close()
+	}
 	if g.device != nil {
 		g.webSockets.close()
 		g.device.Close()
@@ -81,6 +86,9 @@ func (g *gateway) publicKey() string {
 func (g *gateway) set(o order) {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
+	if o.HostileNames != nil {
+		g.network.names.setHostile(*o.HostileNames)
+	}
 	for flag, value := range map[*bool]*bool{
 		&g.justInTime: o.JustInTime, &g.bind.dropUDP: o.DropUDP, &g.bind.silent: o.Silent, &g.webSockets.refuse: o.RefuseWS,
 	} {
@@ -88,6 +96,37 @@ func (g *gateway) set(o order) {
 			*flag = *value
 		}
 	}
+}
+
+// relay opens another way to this gateway.
+func (g *gateway) relay(o order) (result, error) {
+	listen, err := netip.ParseAddr(o.Listen)
+	if err != nil {
+		return result{}, err
+	}
+	address := g.bind.socket.LocalAddr().(*net.UDPAddr).AddrPort()
+	to := netip.AddrPortFrom(address.Addr().Unmap(), address.Port())
+	relay, err := listenRelay(netip.AddrPortFrom(listen, uint16(o.UDPPort)), to, o.Impairment)
+	if err != nil {
+		return result{}, err
+	}
+	g.relays[relay.address()] = relay
+	return result{UDPPort: int(relay.address().Port())}, nil
+}
+
+func (g *gateway) closeRelay(o order) error {
+	listen, err := netip.ParseAddr(o.Listen)
+	if err != nil {
+		return err
+	}
+	at := netip.AddrPortFrom(listen, uint16(o.UDPPort))
+	relay := g.relays[at]
+	if relay == nil {
+		return fmt.Errorf("there is no relay on %s", at)
+	}
+	relay.close()
+	delete(g.relays, at)
+	return nil
 }
 
 func (g *gateway) addPeer(publicKey string, address netip.Addr) error {

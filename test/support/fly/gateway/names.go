@@ -24,6 +24,13 @@ type names struct {
 	addresses map[string][]string
 	texts     map[string]string
 	asked     []string
+	hostile   bool
+}
+
+func (n *names) setHostile(hostile bool) {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.hostile = hostile
 }
 
 func (n *names) set(addresses map[string][]string, texts map[string]string) {
@@ -91,10 +98,14 @@ func (n *names) answer(message []byte, limit int) []byte {
 	n.asked = append(n.asked, name)
 	addresses, known := n.addresses[name]
 	text, hasText := n.texts[name]
+	hostile := n.hostile
 	n.mutex.Unlock()
 	reply := dnsmessage.Message{
 		Header:    dnsmessage.Header{ID: header.ID, Response: true, Authoritative: true, RecursionDesired: header.RecursionDesired},
 		Questions: []dnsmessage.Question{question},
+	}
+	if hostile {
+		return loop(reply)
 	}
 	if !known && !hasText {
 		reply.RCode = dnsmessage.RCodeNameError
@@ -119,4 +130,16 @@ func (n *names) answer(message []byte, limit int) []byte {
 		return nil
 	}
 	return packed
+}
+
+// loop is an answer whose only record has a name that points to itself.
+func loop(reply dnsmessage.Message) []byte {
+	packed, err := reply.Pack()
+	if err != nil {
+		return nil
+	}
+	const answerCountOffset, pointer = 6, 0xc000
+	binary.BigEndian.PutUint16(packed[answerCountOffset:], 1)
+	packed = binary.BigEndian.AppendUint16(packed, pointer|uint16(len(packed)))
+	return append(packed, make([]byte, 26)...)
 }

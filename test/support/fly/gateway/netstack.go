@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"golang.zx2c4.com/wireguard/tun"
 	"gvisor.dev/gvisor/pkg/buffer"
@@ -29,6 +30,7 @@ import (
 const pendingConnections = 4096
 
 type netstack struct {
+	lost    atomic.Pointer[netip.Addr]
 	link    *channel.Endpoint
 	stack   *stack.Stack
 	machine tcpip.Address
@@ -138,10 +140,22 @@ func (n *netstack) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 }
 
 func (n *netstack) Write(bufs [][]byte, offset int) (int, error) {
+	lost := n.lost.Load()
 	for _, content := range bufs {
+		if lost != nil && destinationOf(content[offset:]) == *lost {
+			continue
+		}
 		packet := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(content[offset:])})
 		n.link.InjectInbound(ipv6.ProtocolNumber, packet)
 		packet.DecRef()
 	}
 	return len(bufs), nil
+}
+
+func destinationOf(packet []byte) netip.Addr {
+	const from, to = 24, 40
+	if len(packet) < to {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16([16]byte(packet[from:to]))
 }

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -118,6 +119,20 @@ func (n *network) addMachine(address string, port int, target string) error {
 			go carry(client, target)
 		}
 	}()
+	return nil
+}
+
+// lose drops every packet to the address from now on: its machine is gone without a word. On netstack only.
+func (n *network) lose(address string) error {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return err
+	}
+	stack, ok := n.link.(*netstack)
+	if !ok {
+		return errors.New("the kernel's addresses cannot be lost")
+	}
+	stack.lost.Store(&ip)
 	return nil
 }
 

@@ -29,6 +29,10 @@ type order struct {
 	DropUDP    *bool `json:"dropUdp,omitempty"`
 	RefuseWS   *bool `json:"refuseWs,omitempty"`
 	Silent     *bool `json:"silent,omitempty"`
+	// Each answer of the name server has a compression pointer that leads to itself.
+	HostileNames *bool `json:"hostileNames,omitempty"`
+	// relay, with Listen and UDPPort; closeRelay with both
+	Impairment impairment `json:"impairment,omitempty"`
 }
 
 type result struct {
@@ -83,6 +87,12 @@ func (g *gateway) answer(o order) (result, error) {
 	case "rotateKey":
 		err := g.restart(true)
 		return result{PublicKey: g.publicKey()}, err
+	case "lose":
+		return result{}, g.network.lose(o.Address)
+	case "relay":
+		return g.relay(o)
+	case "closeRelay":
+		return result{}, g.closeRelay(o)
 	case "cutWebSockets":
 		g.webSockets.cut()
 		return result{}, nil

@@ -1,5 +1,5 @@
 // One WireGuard device with the TCP stack above it: one peer of the organization's network and its gateway.
-// Neighbours: packets.go (joins the two), transport.go (UDP or web socket below), streams.go dials through it.
+// Neighbours: packets.go (joins the two), transport.go (UDP or web socket below), streams.go dials through it, silence.go watches its streams.
 package main
 
 import (
@@ -31,6 +31,8 @@ const (
 	initialReceiveBuffer = 32 << 10
 	initialSendBuffer    = 64 << 10
 	maxBuffer            = 4 << 20
+	// Default: 120 s. After an outage of the tunnel an open stream goes on within this time.
+	maxRetransmitPause = 2 * time.Second
 	// The most that a device which closes waits for its last packets, and the time that encrypting and sending them takes at the most.
 	flushLimit = 500 * time.Millisecond
 	flushStep  = 50 * time.Millisecond
@@ -99,6 +101,7 @@ func openDevice(options deviceOptions) (*device, error) {
 		d.close()
 		return nil, err
 	}
+	go d.open.watch(packets.ended)
 	return d, nil
 }
 
@@ -112,7 +115,8 @@ func newStack(link stack.LinkEndpoint, address netip.Addr) (*stack.Stack, error)
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4 << 10, Default: initialReceiveBuffer, Max: maxBuffer}
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: 4 << 10, Default: initialSendBuffer, Max: maxBuffer}
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
-	for _, option := range []tcpip.SettableTransportProtocolOption{&selective, &receive, &send, &moderate} {
+	pause := tcpip.TCPMaxRTOOption(maxRetransmitPause)
+	for _, option := range []tcpip.SettableTransportProtocolOption{&selective, &receive, &send, &moderate, &pause} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, option); err != nil {
 			return nil, fmt.Errorf("set an option of the TCP stack: %s", err)
 		}

@@ -173,7 +173,7 @@ func (s *stream) carryToDriver() bool {
 			s.farEnded.Store(true)
 			return sendFrame(client, frameFin, "") == nil
 		default:
-			_ = sendFrame(client, frameReset, kindOf(problem))
+			_ = sendFrame(client, frameReset, s.far.kindOf(problem))
 			return false
 		}
 	}
@@ -196,7 +196,7 @@ func (s *stream) awaitDriversEnd() bool {
 			return false
 		case <-broken:
 			if problem := s.far.endpoint.LastError(); problem != nil {
-				_ = sendFrame(s.client, frameReset, kindOf(problem))
+				_ = sendFrame(s.client, frameReset, s.far.kindOf(problem))
 				return false
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,10 +26,9 @@ const (
 	// A connection that does not say what it wants within this time is closed.
 	requestDeadline = 5 * time.Second
 	maxRequestBytes = 1 << 10
-	// A far side that acknowledges nothing for this long is gone. (RFC 5482)
-	userTimeout = 30 * time.Second
-	// Probes of an idle stream: the first after the idle time, a break after userTimeout without an answer.
-	keepaliveIdle = 15 * time.Second
+	// An idle stream asks its far side for an answer this often; silence.go ends it without one.
+	keepaliveIdle     = 15 * time.Second
+	keepaliveInterval = 5 * time.Second
 )
 
 type streamRequest struct {
@@ -121,6 +121,17 @@ func refuse(client net.Conn, problem *failure) {
 type farEnd struct {
 	endpoint tcpip.Endpoint
 	queue    *waiter.Queue
+	// Whether it was aborted because nothing came from it any more.
+	gone atomic.Bool
+	// Guarded by the mutex of openStreams.
+	silence silence
+}
+
+func (f *farEnd) kindOf(problem tcpip.Error) string {
+	if f.gone.Load() {
+		return "timeout"
+	}
+	return kindOf(problem)
 }
 
 // dialWhileWanted gives up as soon as the driver closes its connection: nothing but a close comes before the answer.
@@ -202,9 +213,8 @@ func setOptions(endpoint tcpip.Endpoint) {
 	// Small messages leave at once: databases speak in them.
 	endpoint.SocketOptions().SetDelayOption(false)
 	idle := tcpip.KeepaliveIdleOption(keepaliveIdle)
-	interval := tcpip.KeepaliveIntervalOption(keepaliveIdle / 3)
-	user := tcpip.TCPUserTimeoutOption(userTimeout)
-	for _, option := range []tcpip.SettableSocketOption{&idle, &interval, &user} {
+	interval := tcpip.KeepaliveIntervalOption(keepaliveInterval)
+	for _, option := range []tcpip.SettableSocketOption{&idle, &interval} {
 		_ = endpoint.SetSockOpt(option)
 	}
 }
