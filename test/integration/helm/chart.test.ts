@@ -72,6 +72,23 @@ test('the chart passes helm lint without a warning', async () => {
   await helm(['lint', './helm', '--strict', '--quiet']);
 });
 
+/** YAML reads each of them as something else than text: a truth value, a number, nothing. */
+for (const word of ['y', '1e3', 'null', '017']) {
+  test(`a release called ${word} in a namespace of that name is taken as it is rendered`, async () => {
+    await server.kubectl(['create', 'namespace', word]);
+    const values = [
+      'flowSchema.enabled=true',
+      'crds.enabled=false',
+      'metrics.scrapeFrom[0].podSelector.matchLabels.team=observability',
+    ];
+    const named = [`fullnameOverride=${word}`, `serviceAccount.name=${word}`];
+    for (const texts of [[], named, [`watchNamespaces={shop,${word}}`]]) {
+      const input = await renderText(values, word, word, texts);
+      await server.kubectl(['apply', '--dry-run=server', '--validate=strict', '--filename', '-'], { input });
+    }
+  });
+}
+
 for (const [name, values] of Object.entries(matrix)) {
   test(`with ${name}, a real API server takes every object as it is rendered`, async () => {
     const text = await renderText(values);

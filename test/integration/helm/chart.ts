@@ -25,10 +25,15 @@ export async function helm(args: readonly string[]): Promise<string> {
   return command(cachedProgram('helm'), args, { cwd: root });
 }
 
-/** The rendered YAML for these `--set` values. */
-export async function renderText(values: readonly string[] = [], into: string = namespace): Promise<string> {
-  const set = values.flatMap((value) => ['--set', value]);
-  return helm(['template', release, './helm', '--namespace', into, '--kube-version', kubernetesVersion, ...set]);
+/** The rendered YAML for these `--set` and `--set-string` values. */
+export async function renderText(
+  values: readonly string[] = [],
+  into: string = namespace,
+  named: string = release,
+  texts: readonly string[] = [],
+): Promise<string> {
+  const set = [...values.flatMap((value) => ['--set', value]), ...texts.flatMap((value) => ['--set-string', value])];
+  return helm(['template', named, './helm', '--namespace', into, '--kube-version', kubernetesVersion, ...set]);
 }
 
 /** The rendered objects for these `--set` values. */
