@@ -59,6 +59,8 @@ export const tunnelStatusSchema = z.object({
   hostKeyFingerprint: text.optional(),
   /** The session's id at the provider (ssm). */
   sessionId: text.optional(),
+  /** The largest message to the node's agent, in bytes: 16,384, or 1,024 where a larger one was not carried (ssm). */
+  messageBytes: z.number().optional(),
   /** How WireGuard travels: UDP or WebSocket (fly). */
   transport: text.optional(),
   /** RFC 3339, the last handshake of WireGuard (fly): a tunnel that carries makes one every two minutes. For people: the controller ignores it. */

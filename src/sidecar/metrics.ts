@@ -133,6 +133,7 @@ function addGauges(sources: GaugeSources, registers: Registry[]): void {
   });
   addRouteGauges(tunnel, registers);
   addHandshakeGauge(tunnel, registers);
+  addMessageGauge(tunnel, registers);
   new Gauge({
     name: `${prefix}destination_reachable`,
     help: '1 if the last result for the destination was a success, 0 if not; absent while nothing is known.',
@@ -160,6 +161,21 @@ function addHandshakeGauge(tunnel: GaugeSources['tunnel'], registers: Registry[]
       const { transport, handshakeAt } = tunnel.snapshot.facts ?? {};
       if (transport === undefined || handshakeAt === undefined) return;
       this.set({ transport }, Math.max(0, (Date.now() - Date.parse(handshakeAt)) / 1000));
+    },
+  });
+}
+
+/** A node whose relay carries small messages only is slow, and nothing else shows why. */
+function addMessageGauge(tunnel: GaugeSources['tunnel'], registers: Registry[]): void {
+  new Gauge({
+    name: `${prefix}message_bytes`,
+    help: 'The largest message to the node in bytes: 16384, or 1024 where a larger one was not carried (ssm only).',
+    labelNames: ['via'],
+    registers,
+    collect() {
+      this.reset();
+      const { via, facts } = tunnel.snapshot;
+      if (via !== undefined && facts?.messageBytes !== undefined) this.set({ via }, facts.messageBytes);
     },
   });
 }

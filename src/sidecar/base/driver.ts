@@ -64,6 +64,8 @@ export interface Session {
     readonly hostKeyFingerprint?: string;
     readonly sessionId?: string;
     readonly transport?: string;
+    /** The largest message to the far side now, in bytes, where a larger one may not be carried. */
+    readonly messageBytes?: number;
     /** RFC 3339, of the last WireGuard handshake. */
     readonly handshakeAt?: string | undefined;
   };

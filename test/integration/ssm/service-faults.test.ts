@@ -1,6 +1,7 @@
 // Faults of Session Manager and its agents during a session, one switch of the service after the other, and how the driver copes.
 // Neighbours: loss.test.ts and slow-reader.test.ts; outages of a minute and more are in test/faults.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -25,6 +26,7 @@ afterEach(async () => {
     IdleTimeoutMs: 0,
     StartGapMs: 0,
     DialDelayMs: 0,
+    LargestPayload: 0,
     KeepAliveTimeoutMs: 30_000,
     AgentVersion: '3.3.4108.0',
   });
@@ -128,7 +130,7 @@ test('channels to many destinations are started one after the other, with a paus
 });
 
 test('an upload as fast as it goes, in small messages, never meets the service’s limit', async (t) => {
-  await service.set({ AgentVersion: '3.3.987.0', Pace: false });
+  await service.set({ LargestPayload: 4_096, Pace: false });
   const before = await calls('Limited');
   const session = await connected();
   const began = performance.now();
@@ -230,6 +232,47 @@ test('an agent that gave its own connection up is a zombie: suspect after 8 s, a
   t.diagnostic(`ended after ${tookMs.toFixed(0)} ms`);
   assert.ok(tookMs > 8_000 && (tookMs < 25_000 || loop.overslept), `${tookMs} ms`);
 });
+
+test('a session worker that is killed is given up by its silence, long before the agent notices it', async (t) => {
+  const session = await connected();
+  const stream = await dial(session, local(echoing));
+  await asked(stream, 'x');
+  stream.on('error', () => undefined);
+  using loop = watchLoop();
+  const before = performance.now();
+  const lost = once(session.signal, 'abort');
+  await service.order('kill');
+  await lost;
+  const tookMs = performance.now() - before;
+  t.diagnostic(`ended after ${tookMs.toFixed(0)} ms`);
+  assert.ok(tookMs < 40_000 || loop.overslept, `${tookMs} ms: the agent notices it after 60 s`);
+  assert.equal(await asked(await dial(await connected(), local(echoing)), 'another'), 'another');
+});
+
+test('a relay that carries no message of 16 KiB is found out without a client, and clients are sent small ones', async () => {
+  await service.set({ LargestPayload: 4_096 });
+  const session = await connected();
+  assert.equal(await calls('TooLarge'), 1, 'one session was spent on it');
+  assert.equal(session.facts.messageBytes, 1_024);
+  const bytes = randomBytes(200_000);
+  const stream = await dial(session, local(echoing));
+  assert.ok((await roundTrip(stream, bytes)).equals(bytes));
+  assert.equal(await calls('TooLarge'), 1);
+  assert.equal(session.signal.aborted, false);
+});
+
+for (const version of ['3.0.196.0', '3.1.1374.0', '3.2.985.0']) {
+  test(`agent ${version} gets messages of 16 KiB, too`, async () => {
+    await service.set({ AgentVersion: version });
+    const session = await connected();
+    assert.equal(session.facts.messageBytes, 16_384);
+    const { inputs } = await service.seen();
+    const bytes = randomBytes(400_000);
+    const stream = await dial(session, local(echoing));
+    assert.ok((await roundTrip(stream, bytes, undefined, 100_000)).equals(bytes));
+    assert.ok((await service.seen()).inputs - inputs < 200, 'with 1 KiB it would be 400 messages');
+  });
+}
 
 test('no socket of an old agent’s session costs its connections, though it never repeats an acknowledgement', async () => {
   await service.set({ AgentVersion: '3.1.1374.0' });

@@ -18,6 +18,7 @@ export interface Switches {
   readonly DelayMs?: number;
   readonly Pace?: boolean;
   readonly Limiter?: boolean;
+  readonly LargestPayload?: number;
   readonly Silent?: boolean;
   readonly ByeAfterMs?: number;
   readonly IdleTimeoutMs?: number;
@@ -74,7 +75,18 @@ interface Task {
 }
 
 /** Actions on sessions; service/orders.go says what each does. */
-export type Order = 'cut' | 'bye' | 'end' | 'reconnect' | 'giveup' | 'restart' | 'evict' | 'vanish' | 'pause' | 'start';
+export type Order =
+  | 'cut'
+  | 'bye'
+  | 'end'
+  | 'reconnect'
+  | 'giveup'
+  | 'restart'
+  | 'evict'
+  | 'vanish'
+  | 'kill'
+  | 'pause'
+  | 'start';
 
 /** Where the service and its agents run, which is also where destinations are dialled from. */
 export interface SessionManagerPlace {

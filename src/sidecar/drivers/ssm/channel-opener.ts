@@ -17,6 +17,7 @@ import { StartPace } from './aws/start-pace.ts';
 import { StartThrottle } from './aws/start-throttle.ts';
 import { LifetimeLimits } from './base/lifetime-limits.ts';
 import { DataChannel } from './data-channel.ts';
+import { MessageSizes } from './message-sizes.ts';
 
 /** AWS answers a start in about a second; the answer to an abandoned start is awaited for this long, because the session must be ended. */
 const startGraceMs = 3_000;
@@ -56,19 +57,38 @@ export class ChannelOpener {
   readonly #throttle: StartThrottle;
   readonly #pace: StartPace;
   readonly #limits: LifetimeLimits;
-  /** Nodes whose channels died soon after large messages: they get small ones from then on. */
-  readonly #smallOnly = new Set<string>();
+  readonly #sizes: MessageSizes;
 
   constructor(options: ChannelOpenerOptions) {
     this.#options = options;
     this.#throttle = new StartThrottle(options.random);
     this.#pace = new StartPace(options);
     this.#limits = new LifetimeLimits(options.maxSessionMinutes);
+    this.#sizes = new MessageSizes(options.clock);
   }
 
   /** A data channel to the destination through the node, open and proved. @throws TunnelError, or the signal's reason. */
   async open(
     { target }: SsmRoute,
+    destination: Destination,
+    request: OpenRequest,
+    signal: AbortSignal,
+  ): Promise<DataChannel> {
+    const channel = await this.#open(target, destination, request, signal);
+    if (!this.#sizes.beginTrial(target)) return channel;
+    if (await this.#triedLarge(target, channel, signal)) return channel;
+    request.log.warn({ target }, 'a message of 16 KiB was not carried: messages to this node stay small');
+    await channel.close();
+    return await this.#open(target, destination, request, signal);
+  }
+
+  /** The largest message that the node is sent now, in bytes. */
+  messageBytes(target: string): number {
+    return this.#sizes.bytes(target);
+  }
+
+  async #open(
+    target: string,
     destination: Destination,
     { log, onChange, onAnswer, spaced }: OpenRequest,
     signal: AbortSignal,
@@ -86,13 +106,27 @@ export class ChannelOpener {
         remoteHost: isRemoteHost(destination),
         target,
         destination: destinationText(destination),
-        largePayloads: !this.#smallOnly.has(target),
+        largePayloads: () => this.#sizes.large(target),
         watchIdle: persistent,
       },
       signal,
     );
     onAbort(channel.signal, () => this.#learn(target, channel));
     return channel;
+  }
+
+  /** A session of an agent that does not multiplex has one client only: its own bytes are the trial. */
+  async #triedLarge(target: string, channel: DataChannel, signal: AbortSignal): Promise<boolean> {
+    let taken: boolean | undefined;
+    try {
+      taken = channel.agent.multiplexes ? await channel.takesLargeMessages(signal) : true;
+      return taken;
+    } catch (error) {
+      await channel.close();
+      throw error;
+    } finally {
+      this.#sizes.endTrial(target, taken);
+    }
   }
 
   /** How long a channel to the node may live, in milliseconds; Infinity if no limit is known. */
@@ -123,7 +157,7 @@ export class ChannelOpener {
   }
 
   #learn(target: string, channel: DataChannel): void {
-    if (channel.diedOfLargePayloads) this.#smallOnly.add(target);
+    if (channel.diedOfLargePayloads) this.#sizes.died(target);
     this.#limits.lived(target, channel.ageMs);
     if (channel.expiry !== undefined) this.#limits.expired(target, channel.expiry);
   }

@@ -10,6 +10,7 @@ import { ChannelHandshake, type Established } from './channel/channel-handshake.
 import { ChannelTransport, type ChannelTransportOptions } from './channel/channel-transport.ts';
 import { closedReason } from './channel/closed-reason.ts';
 import type { AgentFacts } from './channel/handshake-protocol.ts';
+import { LargeTrial } from './channel/large-trial.ts';
 import { encodeFlag, flag, parseFlag, payloadType } from './channel/payload.ts';
 import { keepAliveMs, probeMs } from './channel/probe-schedule.ts';
 import { Termination } from './channel/termination.ts';
@@ -37,6 +38,8 @@ export class DataChannel {
   readonly #termination: Termination;
   readonly #openedAt: number;
   #established: Established | undefined;
+  /** While it is made. */
+  #trial: LargeTrial | undefined;
   #expiry: Expiry | undefined;
   #diedOfLargePayloads = false;
 
@@ -63,7 +66,10 @@ export class DataChannel {
       { ...options, established: () => this.#established },
       {
         payload: (type, payload) => this.#payload(type, payload),
-        acknowledged: () => this.#handshake.acknowledged(),
+        acknowledged: () => {
+          this.#handshake.acknowledged();
+          this.#trial?.acknowledged();
+        },
         judged: (verdict, before) => this.#judged(verdict, before),
         down: (why) => this.#down(why),
         channelClosed: (output) => this.#endedByService(closedReason(output, options)),
@@ -124,6 +130,23 @@ export class DataChannel {
     return this.#diedOfLargePayloads;
   }
 
+  /**
+   * Whether one message of 16 KiB is carried; asked while there is no stream. If it is not, the channel has ended. @throws TunnelError if the
+   * channel ended for another reason, or the signal's reason.
+   */
+  async takesLargeMessages(signal: AbortSignal): Promise<boolean> {
+    this.signal.throwIfAborted();
+    const trial = new LargeTrial();
+    this.#trial = trial;
+    try {
+      const taken = await trial.run(this.#transport, this.multiplexer, { clock: this.#options.clock, signal });
+      if (!taken) this.#end(new TunnelError('BastionLost', 'the session did not carry a message of 16 KiB'));
+      return taken;
+    } finally {
+      this.#trial = undefined;
+    }
+  }
+
   /** Leaves the socket and resumes the channel, as after the service's hourly close. @throws TunnelError if the channel ended instead. */
   async renewSocket(): Promise<void> {
     await this.#transport.renew('the socket is renewed');
@@ -142,7 +165,9 @@ export class DataChannel {
   // --- what the transport reports ---
 
   #down(why: string): boolean {
-    if (this.#established !== undefined) return true;
+    // On the next socket the same message would be repeated.
+    this.#trial?.lost();
+    if (this.#established !== undefined) return this.#trial === undefined;
     this.#handshake.fail(
       new TunnelError(
         'SessionRefused',
@@ -250,6 +275,7 @@ export class DataChannel {
     this.#transport.stop();
     this.#termination.announce(error);
     this.#handshake.fail(error);
+    this.#trial?.lost(error);
     this.#established?.multiplexer.end(error);
     void this.#transport.close();
     this.#termination.complete(serviceKnows);

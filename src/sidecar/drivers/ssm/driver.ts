@@ -108,10 +108,13 @@ class SsmDriver implements Driver<SsmRoute> {
   }
 
   async connect(route: SsmRoute, options: ConnectOptions): Promise<Session> {
-    const { clock, destinations, leftovers, targets } = this.#parts;
+    const { clock, destinations, leftovers, opener, targets } = this.#parts;
     const { signal } = options;
-    const session = new SsmSession(route.via, clock, (destination, onChange) =>
-      this.#channel(route, destination, options, onChange),
+    const session = new SsmSession(
+      route.via,
+      clock,
+      () => opener.messageBytes(route.target),
+      (destination, onChange) => this.#channel(route, destination, options, onChange),
     );
     try {
       await session.start(destinations, signal);

@@ -27,14 +27,18 @@ export class SsmSession implements Session {
   #started = false;
   #judging = false;
 
-  /** `newChannel` makes a channel that is not started; its `onChange` calls `changed`. */
+  readonly #messageBytes: () => number;
+
+  /** `newChannel` makes a channel that is not started; its `onChange` calls `changed`. `messageBytes`: the largest message to the node now. */
   constructor(
     via: string,
     clock: Clock,
+    messageBytes: () => number,
     newChannel: (destination: Destination, changed: () => void) => RenewingChannel,
   ) {
     this.via = via;
     this.#clock = clock;
+    this.#messageBytes = messageBytes;
     this.#newChannel = (destination) => newChannel(destination, () => this.#changed());
   }
 
@@ -73,7 +77,7 @@ export class SsmSession implements Session {
 
   get facts(): Session['facts'] {
     const current = this.#first?.current ?? [...this.#channels.values()].find((channel) => !channel.dead)?.current;
-    return defined({ sessionId: current?.sessionId });
+    return defined({ sessionId: current?.sessionId, messageBytes: current && this.#messageBytes() });
   }
 
   get signal(): AbortSignal {

@@ -109,6 +109,9 @@ func (s *service) complain(format string, args ...any) {
 	}
 }
 
+// The bytes of a message before its payload.
+const inputHeader = 120
+
 var upgrader = websocket.Upgrader{ReadBufferSize: 32 << 10, WriteBufferSize: 32 << 10, CheckOrigin: func(*http.Request) bool { return true }}
 
 func (s *service) dataChannel(w http.ResponseWriter, r *http.Request) {
@@ -162,6 +165,12 @@ func (s *service) dataChannel(w http.ResponseWriter, r *http.Request) {
 		if len(raw) > 36 && strings.HasPrefix(string(raw[4:36]), kindInput) {
 			s.inputs.Add(1)
 			session.touch()
+			if most := s.switches.get().LargestPayload; most > 0 && len(raw) > inputHeader+most {
+				s.calls.add("TooLarge")
+				text := websocket.FormatCloseMessage(websocket.CloseMessageTooBig, "")
+				_ = conn.WriteControl(websocket.CloseMessage, text, time.Now().Add(time.Second))
+				return
+			}
 			if s.switches.get().Limiter && limit.exceeded(time.Now()) {
 				s.calls.add("Limited")
 				session.agent.publish(false)

@@ -6,6 +6,8 @@ import (
 	"time"
 )
 
+const workerNoticed = time.Minute
+
 // An action that a test requests by POST /control, on every session or on those of one target.
 type order struct {
 	Set    json.RawMessage `json:"set"`
@@ -66,8 +68,13 @@ func (s *service) obey(o order) bool {
 		"evict": func(one *session) { one.end("") },
 		// The node vanishes, for some time or (0) for good: its sessions stay, resumable but dead.
 		"vanish": func(one *session) { one.agent.vanish() },
-		"pause":  func(one *session) { one.publish(false) },
-		"start":  func(one *session) { one.publish(true) },
+		// The session's worker is killed; the agent notices after a minute, and ends the session.
+		"kill": func(one *session) {
+			one.agent.vanish()
+			time.AfterFunc(workerNoticed, func() { one.end("") })
+		},
+		"pause": func(one *session) { one.publish(false) },
+		"start": func(one *session) { one.publish(true) },
 	}
 	act, known := acts[o.Do]
 	if !known {

@@ -19,6 +19,8 @@ type settings struct {
 	Pace bool
 	// More than 1,000 data messages a second for 2 s end the client's socket.
 	Limiter bool
+	// The relay closes the client's socket for a message with a larger payload; 0: it carries every size.
+	LargestPayload int
 	// The agent is dead: it sends and acknowledges nothing; the service still answers.
 	Silent bool
 	// Sockets are closed with "Bye" after so long; 0: never.

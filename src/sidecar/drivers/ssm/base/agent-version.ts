@@ -24,8 +24,6 @@ export interface AgentAbilities {
   readonly needsKeepAlive: boolean;
   /** Acknowledges a message again that it gets again; an older one does so only once, and a lost acknowledgement never comes. */
   readonly acknowledgesAgain: boolean;
-  /** The largest payload that it is known to accept, in bytes. */
-  readonly payloadBytes: 1_024 | 16_384;
 }
 
 /** What an agent of that version can do; undefined if the text is no version. */
@@ -38,6 +36,5 @@ export function abilitiesOf(version: string): AgentAbilities | undefined {
     reachesOtherHosts: atLeast('3.1.1374.0'),
     needsKeepAlive: !newerThan('3.1.1511.0'),
     acknowledgesAgain: atLeast('3.2.1041.0'),
-    payloadBytes: atLeast('3.3.3572.0') ? 16_384 : 1_024,
   };
 }

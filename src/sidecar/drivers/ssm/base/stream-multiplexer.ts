@@ -35,6 +35,8 @@ export interface StreamMultiplexer {
   fill(target: Buffer): number;
   /** True while `fill` would write something. */
   readonly pending: boolean;
+  /** Fills `target` with frames without effect; false if the protocol has none. */
+  padding(target: Buffer): boolean;
   /** Sends a frame without effect, only to be acknowledged; false if the protocol has none. */
   nop(): boolean;
   /** True while the agent hangs in connecting to the destination: it would serve no new stream. */

@@ -1,15 +1,16 @@
-// What a data channel sends next, and in how large messages: flags first, then bytes of the streams. Agents known to accept them get 16 KiB.
+// What a data channel sends next, and in how large messages: flags first, then bytes of the streams. Nodes that have taken one get 16 KiB.
 // No I/O. Neighbours: channel-transport.ts owns it, message-link.ts numbers and sends the messages.
 import type { Established } from './channel-handshake.ts';
 import type { Outgoing } from './message-link.ts';
 import { encodeFlag, payloadType } from './payload.ts';
 
-const smallPayload = 1_024;
-const largePayload = 16_384;
+/** Payloads in bytes. */
+export const smallPayload = 1_024;
+export const largePayload = 16_384;
 
 export interface OutboxOptions {
-  /** Whether messages of 16 KiB may be tried. */
-  readonly largePayloads: boolean;
+  /** Whether messages of 16 KiB may be sent now. */
+  readonly largePayloads: () => boolean;
   /** Agent and streams once the handshake is over; undefined before. */
   readonly established: () => Established | undefined;
 }
@@ -43,9 +44,9 @@ export class Outbox {
     const value = this.#flags.shift();
     if (value !== undefined) return { type: payloadType.flag, payload: encodeFlag(value) };
     const { established, largePayloads } = this.#options;
-    const { agent, multiplexer } = established() ?? {};
-    if (agent === undefined || multiplexer?.pending !== true) return undefined;
-    const length = multiplexer.fill(this.#scratch.subarray(0, largePayloads ? agent.payloadBytes : smallPayload));
+    const { multiplexer } = established() ?? {};
+    if (multiplexer?.pending !== true) return undefined;
+    const length = multiplexer.fill(this.#scratch.subarray(0, largePayloads() ? largePayload : smallPayload));
     if (length === 0) return undefined;
     if (length > smallPayload) this.#largeSince ??= now;
     return { type: payloadType.output, payload: this.#scratch.subarray(0, length) };

@@ -84,6 +84,10 @@ export class SingleStreamMultiplexer implements StreamMultiplexer, Carrier {
     return this.#stream?.takeInto(target, 0, target.length) ?? 0;
   }
 
+  padding(): boolean {
+    return false;
+  }
+
   nop(): boolean {
     return false;
   }

@@ -47,7 +47,7 @@ export async function open(
       target: 'i-0abc',
       destination: 'db:5432',
       proxy: {},
-      largePayloads: true,
+      largePayloads: () => false,
       watchIdle: true,
       budget,
       onChange: () => {

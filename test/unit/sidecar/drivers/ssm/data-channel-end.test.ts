@@ -97,7 +97,7 @@ test('an attempt that is aborted leaves no socket and no session behind', async 
       target: 'i-0abc',
       destination: 'db:5432',
       proxy: {},
-      largePayloads: true,
+      largePayloads: () => false,
       watchIdle: true,
       budget: new ByteBudget(),
       onChange: () => undefined,

@@ -22,7 +22,7 @@ test('a channel is opened for each destination, for the node’s own ports with 
   );
   await works(session, database);
   await works(session, cache);
-  assert.deepEqual(session.facts, { sessionId: 'operator-0' });
+  assert.deepEqual(session.facts, { sessionId: 'operator-0', messageBytes: 16_384 });
   assert.equal(session.streams, 0);
   await session.close();
   await eventually('the service sees its sockets closed', () => the.fake.sockets === 0);

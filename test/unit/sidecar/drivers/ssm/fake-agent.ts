@@ -23,6 +23,8 @@ export class Switches {
   silent = false;
   /** Larger messages are lost on the way. */
   largestCarried = Number.POSITIVE_INFINITY;
+  /** Or the relay closes the socket for them. */
+  cutsLarger = false;
   /** A message that comes again is not acknowledged again, as by agents before 3.2.1041.0. */
   acknowledgesOnce = false;
   /** The agent refuses every stream. */
@@ -130,7 +132,10 @@ export class FakeAgent {
 
   #input(bytes: Buffer): void {
     if (this.#isSilent) return;
-    if (bytes.length > this.#switches.largestCarried) return;
+    if (bytes.length > this.#switches.largestCarried) {
+      if (this.#switches.cutsLarger) this.cut();
+      return;
+    }
     const message = naiveDecode(bytes);
     const payload = Buffer.from(message.payload, 'hex');
     if (message.messageType === 'acknowledge') {

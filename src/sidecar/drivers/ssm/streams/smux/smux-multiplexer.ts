@@ -137,6 +137,13 @@ export class SmuxMultiplexer implements StreamMultiplexer, Carrier {
     return true;
   }
 
+  padding(target: Buffer): boolean {
+    const whole = target.length - (target.length % frameHeader);
+    for (let at = 0; at < whole; at += frameHeader)
+      writeFrameHeader(target, at, { command: command.nop, stream: 0, length: 0 });
+    return whole === target.length;
+  }
+
   fill(target: Buffer): number {
     let at = 0;
     const header = (kind: (typeof command)[keyof typeof command], stream: number, length: number): void => {
