@@ -10,8 +10,10 @@ import type { KubeMetrics } from './kube/base/metrics.ts';
 import { TokenBucket } from './kube/base/token-bucket.ts';
 import { EventRecorder } from './kube/events/events.ts';
 import { Elector } from './kube/leaderelection/elector.ts';
+import { tokenFileOf } from './kube/rest/credentials.ts';
 import { createKubeClient, type Kube, writeDeadlineMs } from './kube/rest/kube.ts';
 import { loadKubeConfig } from './kube/rest/kube-config.ts';
+import { accountOfFile } from './kube/rest/own-account.ts';
 import { createTransport, type TransportOptions } from './kube/rest/transport.ts';
 import { WriteBackoff } from './kube/rest/write-backoff.ts';
 
@@ -48,10 +50,13 @@ export function clusterAccess({ settings, metrics, log, kubeConfig, onRequest }:
     ...defined({ onRequest }),
   });
   const identity = `${settings.podName}_${randomUUID()}`;
+  const tokenFile = tokenFileOf(config);
   const elector = new Elector({
     kube: createKubeClient(transport, { connectionClass: 'lease' }),
     lease: { namespace: settings.tunnel.operatorNamespace, name: settings.tunnel.leaseName },
     identity,
+    // Uninstalling removes the account, and so the Lease: no release knows of it.
+    ...defined({ owner: tokenFile === undefined ? undefined : accountOfFile(tokenFile) }),
     metrics,
     log,
   });

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { eventually } from '../../lab/base/eventually.ts';
 import { cachedProgram } from '../../lab/base/places.ts';
 import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
 import { ensureOperator } from '../../lab/cluster/operator.ts';
@@ -115,6 +116,18 @@ suite('a release', () => {
     } finally {
       await opened.stop();
     }
+  });
+
+  test('uninstalled, it leaves the definition, the PortForward and its running tunnel, and nothing else', async () => {
+    await helm(['uninstall', name, '--namespace', name, '--wait']);
+    const own = ['get', 'lease,role,rolebinding,service,serviceaccount', '--namespace', name, '--output', 'name'];
+    // The Lease goes with the account, by the garbage collector; the namespace has an account of its own.
+    await eventually('the Lease is gone', async () => (await cluster.kubectl(own)).trim() === 'serviceaccount/default');
+    const everywhere = 'clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding';
+    const left = await cluster.kubectl(['get', everywhere, '--output', 'name']);
+    assert.doesNotMatch(left, new RegExp(name));
+    assert.match(await shop.kubectl(['get', 'portforward', 'orders-db', '--output', 'name']), /orders-db/);
+    assert.equal(await shop.psql('orders-db', 'select customer from orders where id = 1'), 'Ada\n');
   });
 });
 

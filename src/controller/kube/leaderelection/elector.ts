@@ -8,10 +8,10 @@ import { type Clock, sleep, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import { isAlreadyExists } from '../base/api-error.ts';
 import type { KubeMetrics } from '../base/metrics.ts';
-import type { ObjectName } from '../base/object.ts';
+import type { ObjectName, OwnerReference } from '../base/object.ts';
 import { type Lease, leases } from '../base/resources.ts';
 import type { Kube } from '../rest/kube.ts';
-import { claim, type LeaseRecord, recordOf, released, withRecord } from './lease-record.ts';
+import { claim, type LeaseRecord, recordOf, released, withOwner, withRecord } from './lease-record.ts';
 
 /** The lease was lost, or could not be renewed in time. The process must end at once (exit code 1). */
 export class LeadershipLost extends Error {
@@ -30,6 +30,8 @@ export interface ElectorOptions {
   readonly lease: ObjectName & { readonly namespace: string };
   /** Unique per process, such as `${podName}_${uuid}`. */
   readonly identity: string;
+  /** What the Lease goes with when it is deleted. Default: it stays. */
+  readonly owner?: OwnerReference;
   readonly metrics: KubeMetrics;
   readonly log: Logger;
   readonly clock?: Clock;
@@ -169,7 +171,7 @@ export class Elector {
   /** One try to take or renew the lease. Never throws: what went wrong is logged, and time decides what it means. */
   async #tryClaim(parent: AbortSignal): Promise<boolean> {
     const started = this.#clock.now();
-    const { identity, kube, lease: name } = this.#options;
+    const { identity, kube, lease: name, owner } = this.#options;
     const durationSeconds = Math.ceil(this.#timings.leaseDurationMs / 1_000);
     const call = { signal: parent, deadlineMs: this.#requestDeadlineMs() };
     const claimed = (lease: Lease): true => {
@@ -180,7 +182,7 @@ export class Elector {
     const claimOver = (before: Observed, signal = parent): Promise<Lease> =>
       kube.replace(
         leases,
-        withRecord(before.lease, claim(before.record, identity, durationSeconds, this.#clock.date())),
+        withOwner(withRecord(before.lease, claim(before.record, identity, durationSeconds, this.#clock.date())), owner),
         { ...call, signal },
       );
     try {
@@ -198,7 +200,7 @@ export class Elector {
       if (live === undefined) {
         const record = claim(undefined, identity, durationSeconds, this.#clock.date());
         const fresh: Lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { ...name } };
-        return claimed(await kube.create(leases, withRecord(fresh, record), call));
+        return claimed(await kube.create(leases, withOwner(withRecord(fresh, record), owner), call));
       }
       const observed = this.#observe(live);
       const { holder, durationSeconds: held } = observed.record;

@@ -1,6 +1,7 @@
 // What the Lease says, and the rules by which it passes from one holder to the next. Pure; `elector.ts` brings time and
 // the API server.
 import { microTime } from '../base/micro-time.ts';
+import type { OwnerReference } from '../base/object.ts';
 import type { Lease } from '../base/resources.ts';
 
 export interface LeaseRecord {
@@ -60,4 +61,10 @@ export function withRecord(lease: Lease, record: LeaseRecord): Lease {
       leaseTransitions: record.transitions,
     },
   };
+}
+
+/** The lease as this owner's: the garbage collector deletes it with the owner. */
+export function withOwner(lease: Lease, owner: OwnerReference | undefined): Lease {
+  if (owner === undefined) return lease;
+  return { ...lease, metadata: { ...lease.metadata, ownerReferences: [owner] } };
 }

@@ -53,18 +53,19 @@ export class KubeCredentialSource {
     }
     if (typeof options.auth === 'string')
       headers['Authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
-    const tokenFile = this.#tokenFile();
+    const tokenFile = tokenFileOf(this.#config);
     // The library keeps a token file's content for 60 s and its newline forever.
     if (tokenFile !== undefined) headers['Authorization'] = `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}`;
     const connect = this.#config.createDispatcherOptions(this.#config.getCurrentCluster(), options as AgentOptions);
     return { headers, connect, fingerprint: createHash('sha256').update(JSON.stringify(connect)).digest('hex') };
   }
+}
 
-  #tokenFile(): string | undefined {
-    const provider: unknown = this.#config.getCurrentUser()?.authProvider;
-    if (typeof provider !== 'object' || provider === null || !('config' in provider)) return undefined;
-    const { config } = provider;
-    if (typeof config !== 'object' || config === null || !('tokenFile' in config)) return undefined;
-    return typeof config.tokenFile === 'string' ? config.tokenFile : undefined;
-  }
+/** The file that the current user's token is read from, as in a pod; undefined for other ways to log in. */
+export function tokenFileOf(config: KubeConfig): string | undefined {
+  const provider: unknown = config.getCurrentUser()?.authProvider;
+  if (typeof provider !== 'object' || provider === null || !('config' in provider)) return undefined;
+  const settings = provider.config;
+  if (typeof settings !== 'object' || settings === null || !('tokenFile' in settings)) return undefined;
+  return typeof settings.tokenFile === 'string' ? settings.tokenFile : undefined;
 }

@@ -74,6 +74,8 @@ class LeaseBoard {
   }
 }
 
+const account = { apiVersion: 'v1', kind: 'ServiceAccount', name: 'portforward', uid: 'uid-of-the-account' };
+
 function candidateOf(board: LeaseBoard, clock: FakeClock, identity: string) {
   const door = board.door();
   const registry = new Registry();
@@ -81,6 +83,7 @@ function candidateOf(board: LeaseBoard, clock: FakeClock, identity: string) {
     kube: door.kube,
     lease: { namespace: 'ns', name: 'controller' },
     identity,
+    owner: account,
     metrics: kubeMetrics(registry),
     log: silentLog(),
     clock,
@@ -125,6 +128,21 @@ test('the first to come leads, the second waits, and only one write is made per 
   assert.equal(board.lease?.spec?.acquireTime, '2026-01-01T00:00:00.000000Z');
   assert.equal(board.lease?.spec?.renewTime, '2026-01-01T00:01:00.000000Z');
   assert.match(await a.registry.metrics(), /^leader_election_master_status\{name="controller"\} 1$/m);
+});
+
+test('the lease goes with its owner, also one that was made without', async () => {
+  const { clock, board, candidates } = setUp('a', 'b');
+  const [a] = candidates;
+  await clock.advance(1_000);
+  assert.deepEqual(board.lease?.metadata.ownerReferences, [account]);
+  assert.ok(a && board.lease);
+  const { ownerReferences: _, ...metadata } = board.lease.metadata;
+  board.lease = { ...board.lease, metadata };
+  // Its holder stops renewing what it last read.
+  a.door.state = 'cut';
+  await clock.advance(30_000);
+  assert.equal(board.holder, 'b');
+  assert.deepEqual(board.lease.metadata.ownerReferences, [account]);
 });
 
 test('stopping waits for the work, renewing meanwhile, then releases so that the next leads at once', async () => {
