@@ -39,13 +39,19 @@ function likelyMistake(text: string): string | undefined {
 export function isEncrypted(whole: string): boolean {
   const text = privateKeyBlock(whole);
   if (/ENCRYPTED/.test(text)) return true;
+  const cipher = cipherOf(text);
+  return cipher !== undefined && cipher !== 'none';
+}
+
+/** Of a key in OpenSSH's own format; undefined for any other text. */
+function cipherOf(text: string): string | undefined {
   const body = /-----BEGIN OPENSSH PRIVATE KEY-----([\s\S]+?)-----END/.exec(text)?.[1];
-  if (body === undefined) return false;
+  if (body === undefined) return undefined;
   const data = Buffer.from(body, 'base64');
   const magicBytes = 'openssh-key-v1\0'.length;
-  if (data.length < magicBytes + 8) return false;
+  if (data.length < magicBytes + 8) return undefined;
   // The first string is the name of the cipher.
-  return leadingString(data, magicBytes) !== 'none';
+  return leadingString(data, magicBytes) ?? 'unreadable';
 }
 
 /** The key, ready to sign. */
@@ -53,6 +59,13 @@ export function parsePrivateKey(text: string, passphrase?: string): ParsedKey | 
   const mistake = likelyMistake(text);
   if (mistake !== undefined) return { problem: 'key', detail: mistake };
   const trimmed = privateKeyBlock(text);
+  if (cipherOf(trimmed)?.startsWith('chacha20') === true) {
+    return {
+      problem: 'key',
+      detail:
+        'is encrypted with chacha20-poly1305, which is not read here (encrypt it with ssh-keygen -p -Z aes256-ctr)',
+    };
+  }
   if (trimmed.startsWith('PuTTY-User-Key-File')) {
     return { problem: 'key', detail: 'is in PuTTY’s format (convert it with puttygen -O private-openssh)' };
   }
