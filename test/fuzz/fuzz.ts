@@ -1,8 +1,11 @@
-// `npm run fuzz -- [ssm|documents] [inputs] [seed]`: a million broken inputs for the ssm driver's decoders, a hundred thousand documents by
-// the schema for the API server and `portforward check`. Without a word: both. Numbers alone are for the decoders.
+// `npm run fuzz -- [ssm|readers|documents] [inputs] [seed]`: a million broken inputs for the ssm driver's decoders and for each other reader
+// of what others write, a hundred thousand documents by the schema for the API server and `portforward check`. Without a word: all. Numbers
+// alone are for the decoders.
 import { startApi } from '../integration/api/api.ts';
 import { fuzzDocuments } from './documents/judges.ts';
+import { readers } from './readers.ts';
 import { fuzzDecoders } from './ssm/decoders.ts';
+import { fuzzSubject } from './subject.ts';
 
 type Fuzz = (inputs: number | undefined, seed: number) => Promise<string>;
 
@@ -10,6 +13,13 @@ const all: Readonly<Record<string, Fuzz>> = {
   ssm: async (inputs = 1_000_000, seed) => {
     const { messages } = fuzzDecoders(inputs, seed);
     return `ssm decoders: ${inputs} inputs, seed ${seed}, ${messages} of them valid messages, none handled wrongly`;
+  },
+  readers: async (inputs = 1_000_000, seed) => {
+    const lines = readers.map((reader) => {
+      const { valid, slowestMs } = fuzzSubject(reader, inputs, seed);
+      return `${reader.name}: ${inputs} inputs, seed ${seed}, ${valid} of them valid, none handled wrongly; the slowest took ${slowestMs.toFixed(1)} ms`;
+    });
+    return lines.join('\n');
   },
   documents: async (inputs = 100_000, seed) => {
     await using api = await startApi();
@@ -22,7 +32,7 @@ const [, , ...given] = process.argv;
 const word = given[0];
 const name = word !== undefined && Number.isNaN(Number(word)) ? given.shift() : word && 'ssm';
 if (name !== undefined && all[name] === undefined) {
-  throw new Error(`unknown fuzz ${name}; there are ${Object.keys(all).join(' and ')}`);
+  throw new Error(`unknown fuzz ${name}; there are ${Object.keys(all).join(', ')}`);
 }
 const [inputs, seed = Date.now() % 2 ** 31] = given.map(Number);
 for (const [one, fuzz] of Object.entries(all)) {

@@ -60,7 +60,7 @@ const mysql: Probe = {
 };
 
 /** Without an entry, an opened stream is the answer: TLS and TCP have no question. */
-const probes: { readonly [P in AppProtocol]?: Probe } = { postgresql, mysql, redis, http };
+export const probes: { readonly [P in AppProtocol]?: Probe } = { postgresql, mysql, redis, http };
 
 /** How long to wait for a refusal where an opened stream is no answer yet. */
 interface Patience {

@@ -15,17 +15,7 @@ import {
   parseSessionType,
 } from '../../../src/sidecar/drivers/ssm/channel/payload.ts';
 import { FrameParser, SmuxProtocolError } from '../../../src/sidecar/drivers/ssm/streams/smux/frame.ts';
-
-/** Numbers from a seed, the same on every machine (mulberry32). */
-export function numbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { broken, numbers } from '../broken.ts';
 
 const handshakeRequest = Buffer.from(
   '{"AgentVersion":"3.3.987.0","RequestedClientActions":[{"ActionType":"SessionType","ActionParameters":{"SessionType":"Port","Properties":{"host":"db","portNumber":"5432","type":"LocalPortForwarding"}}}]}',
@@ -58,35 +48,6 @@ const seeds: readonly Buffer[] = [
     ),
   ),
 ];
-
-function mutated(random: () => number): Buffer {
-  const below = (limit: number): number => Math.floor(random() * limit);
-  const pick = (): Buffer => seeds[below(seeds.length)] ?? Buffer.alloc(0);
-  let bytes: Buffer = Buffer.from(pick());
-  for (let left = below(4); left > 0; left -= 1) {
-    const at = below(bytes.length + 1);
-    switch (below(6)) {
-      case 0:
-        if (at < bytes.length) bytes[at] = (bytes[at] ?? 0) ^ (1 << below(8));
-        break;
-      case 1:
-        bytes = bytes.subarray(0, at);
-        break;
-      case 2:
-        bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(below(bytes.length + 1))]);
-        break;
-      case 3:
-        bytes = Buffer.concat([bytes.subarray(0, at), pick()]);
-        break;
-      case 4:
-        if (at < bytes.length) bytes[at] = [0, 1, 0x7f, 0x80, 0xff][below(5)] ?? 0;
-        break;
-      default:
-        bytes = Buffer.from(Array.from({ length: below(200) }, () => below(256)));
-    }
-  }
-  return bytes;
-}
 
 function messageHolds(bytes: Buffer): boolean {
   const message = decodeMessage(bytes);
@@ -153,7 +114,7 @@ export function fuzzDecoders(inputs: number, seed: number): { readonly messages:
   const random = numbers(seed);
   let messages = 0;
   for (let input = 0; input < inputs; input += 1) {
-    const bytes = mutated(random);
+    const bytes = broken(seeds, random);
     try {
       if (messageHolds(bytes)) messages += 1;
       payloadHolds(bytes);

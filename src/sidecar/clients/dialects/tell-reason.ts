@@ -10,7 +10,8 @@ import { mysqlDialect } from './mysql.ts';
 import { postgresqlDialect } from './postgresql.ts';
 import { redisDialect } from './redis.ts';
 
-const dialects: { readonly [P in AppProtocol]: Dialect | undefined } = {
+/** Without an entry, the protocol has no message for a reason. */
+export const dialects: { readonly [P in AppProtocol]: Dialect | undefined } = {
   postgresql: postgresqlDialect,
   mysql: mysqlDialect,
   redis: redisDialect,

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import { numbers } from '../../../../fuzz/ssm/decoders.ts';
+import { numbers } from '../../../../fuzz/broken.ts';
 import { naiveDecode, naiveEncode } from './naive-codec.ts';
 
 /** What all agents of a service do; may change at any time. */

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Message } from '../../../../../../src/sidecar/drivers/ssm/channel/message.ts';
 import { ReliableReceiver, ReliableSender } from '../../../../../../src/sidecar/drivers/ssm/channel/reliable.ts';
 import { RoundTrip } from '../../../../../../src/sidecar/drivers/ssm/channel/round-trip.ts';
-import { numbers } from '../../../../../fuzz/ssm/decoders.ts';
+import { numbers } from '../../../../../fuzz/broken.ts';
 import { golden } from '../golden.ts';
 
 function message(sequenceNumber: number, payload: Buffer = Buffer.from([sequenceNumber % 256])): Message {
