@@ -2,7 +2,7 @@
 // gone as soon as another program renames that file, as useradd does with /etc/passwd.
 // Neighbours: sshd.ts has its user and its names this way.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 export interface OwnFile {
   readonly content: string;
@@ -13,8 +13,9 @@ export interface OwnFile {
 /** Writes the files below `directory` and returns the shell command that mounts them, read-only. It is for a mount namespace that ends with the server. */
 export function ownEtc(directory: string, files: Readonly<Record<string, OwnFile>>): string {
   const etc = join(directory, 'etc');
-  mkdirSync(etc);
-  for (const [name, { content, mode = 0o644 }] of Object.entries(files))
+  for (const [name, { content, mode = 0o644 }] of Object.entries(files)) {
+    mkdirSync(dirname(join(etc, name)), { recursive: true });
     writeFileSync(join(etc, name), content, { mode });
+  }
   return `mount -t overlay overlay -o lowerdir=${etc}:/etc /etc`;
 }

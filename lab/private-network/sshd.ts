@@ -12,9 +12,9 @@ import { onFreePorts } from '../process/ports.ts';
 import { descendantsOf, signalProcess } from '../process/proc.ts';
 import { asUser, isOnlyUser } from '../process/user.ts';
 import { ownEtc } from './own-etc.ts';
-import { etcWithTunnel, tunnelId } from './tunnel-user.ts';
+import { etcWithTunnel, type TunnelUserOptions, tunnelId } from './tunnel-user.ts';
 
-export interface SshdOptions {
+export interface SshdOptions extends Pick<TunnelUserOptions, 'ages' | 'pam'> {
   /** Listen address. Default: 127.0.0.1. */
   readonly host?: string;
   /** Default: a free port. */

@@ -15,6 +15,10 @@ export interface TunnelUserOptions {
   readonly hosts?: Readonly<Record<string, string>>;
   /** Default: a directory that does not exist. */
   readonly home?: string;
+  /** What follows the password in /etc/shadow. Default: changed long ago, nothing expires. `0::::::` is `chage -d 0`, `19000:::::1:` is `chage -E 1`. */
+  readonly ages?: string;
+  /** Lines of /etc/pam.d/sshd. Default: the machine's. */
+  readonly pam?: readonly string[];
 }
 
 /** What differs from the machine's /etc: one more user, `tunnel` (sshd's own users are the machine's), and the only names that resolve. */
@@ -22,6 +26,8 @@ export async function etcWithTunnel({
   password,
   hosts,
   home = '/nonexistent',
+  ages = '19000::::::',
+  pam,
 }: TunnelUserOptions): Promise<Readonly<Record<string, OwnFile>>> {
   const hash =
     password === undefined ? '*' : (await command('openssl', ['passwd', '-6', '-stdin'], { input: password })).trim();
@@ -30,7 +36,8 @@ export async function etcWithTunnel({
   return {
     passwd: { content: `${own('passwd')}\ntunnel:x:${tunnelId}:${tunnelId}::${home}:/bin/sh\n` },
     // Passwords are for root's sshd only: no other may read the machine's.
-    ...(isOnlyUser() ? {} : { shadow: { content: `${own('shadow')}\ntunnel:${hash}:19000::::::\n`, mode: 0o600 } }),
+    ...(isOnlyUser() ? {} : { shadow: { content: `${own('shadow')}\ntunnel:${hash}:${ages}\n`, mode: 0o600 } }),
+    ...(pam === undefined ? {} : { 'pam.d/sshd': { content: `${pam.join('\n')}\n` } }),
     group: { content: `${own('group')}\ntunnel:x:${tunnelId}:\n` },
     hosts: { content: `${names.join('\n')}\n::1 localhost\n` },
     // No name but these, whatever the machine would ask, and however long that would take.
