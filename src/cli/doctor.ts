@@ -7,7 +7,6 @@ import { ByteBudget } from '../sidecar/base/byte-budget.ts';
 import { inspect } from '../sidecar/doctor/inspect.ts';
 import { Report, type ReportFormat } from '../sidecar/doctor/report.ts';
 import { type DocumentOptions, laptopPermissions, tunnelOfDocument } from './document-tunnel.ts';
-import { PrivateDirectory } from './local-secrets.ts';
 import { isUsageError } from './usage-error.ts';
 
 export interface DoctorOptions extends Omit<DocumentOptions, 'ports'> {
@@ -30,29 +29,24 @@ export async function doctor(options: DoctorOptions): Promise<never> {
     destination: { write: (line) => void process.stderr.write(line) },
   });
   const main = async (signal: AbortSignal): Promise<void> => {
-    const directory = new PrivateDirectory();
-    try {
-      const { config } = await tunnelOfDocument({ ...options, ports: [] }, directory, signal);
-      const report = new Report(
-        options.output,
-        { namespace: config.namespace, name: config.name, from: 'this machine' },
-        options.print,
-      );
-      await inspect({
-        config,
-        podUid: randomUUID(),
-        log,
-        budget: new ByteBudget(),
-        environment: process.env,
-        permissions: laptopPermissions(options),
-        signal,
-        onStep: (step) => report.step(step),
-      });
-      report.end();
-      if (!report.ok) throw new FaultFound();
-    } finally {
-      directory.remove();
-    }
+    const { config } = await tunnelOfDocument({ ...options, ports: [] }, signal);
+    const report = new Report(
+      options.output,
+      { namespace: config.namespace, name: config.name, from: 'this machine' },
+      options.print,
+    );
+    await inspect({
+      config,
+      podUid: randomUUID(),
+      log,
+      budget: new ByteBudget(),
+      environment: process.env,
+      permissions: laptopPermissions(options),
+      signal,
+      onStep: (step) => report.step(step),
+    });
+    report.end();
+    if (!report.ok) throw new FaultFound();
   };
   return run(main, {
     log,

@@ -11,14 +11,18 @@ import { secretKeysOf, secretNamesOf } from '../contract/secrets.ts';
 import type { TunnelConfig } from '../contract/tunnel-config.ts';
 import { tunnelConfigOf } from '../contract/tunnel-config-of.ts';
 import { nameOf } from './check.ts';
-import { type FileDocument, readDocuments } from './documents.ts';
-import { type LocalSecret, type PrivateDirectory, provideSecrets } from './local-secrets.ts';
+import { type FileDocument, parseDocuments, readDocuments } from './documents.ts';
+import { type LocalSecret, provideSecrets } from './local-secrets.ts';
 import { localPorts } from './port-mapping.ts';
 import { trustAwsBundle } from './trust-aws-bundle.ts';
 import { UsageError } from './usage-error.ts';
 
 export interface DocumentOptions {
   readonly files: readonly string[];
+  /** The text of a document, instead of files. */
+  readonly document?: string;
+  /** Secret → key → file of this machine. */
+  readonly secretFiles?: ReadonlyMap<string, ReadonlyMap<string, string>>;
   /** `LOCAL:PORT` */
   readonly ports: readonly string[];
   readonly secrets: readonly string[];
@@ -37,16 +41,13 @@ export interface DocumentTunnel {
   readonly keys: readonly string[];
 }
 
-/** Secrets that are not files already are written to `directory`. @throws UsageError */
-export async function tunnelOfDocument(
-  options: DocumentOptions,
-  directory: PrivateDirectory,
-  signal: AbortSignal,
-): Promise<DocumentTunnel> {
-  const { documents, complaints } = readDocuments(options.files);
+/** Secrets that are not files already stay in memory. @throws UsageError */
+export async function tunnelOfDocument(options: DocumentOptions, signal: AbortSignal): Promise<DocumentTunnel> {
+  const { documents, complaints } =
+    options.document === undefined ? readDocuments(options.files) : parseDocuments('the document', options.document);
   const [complaint] = complaints;
   if (complaint !== undefined) throw new UsageError(`${complaint.file}:${complaint.line}: ${complaint.message}`);
-  return await prepare(choose(documents, options), documents, directory, options, signal);
+  return await prepare(choose(documents, options), documents, options, signal);
 }
 
 /** The user of a laptop is its administrator. */
@@ -88,7 +89,6 @@ function choose(documents: readonly FileDocument[], { name, files }: DocumentOpt
 async function prepare(
   portForward: PortForward,
   documents: readonly FileDocument[],
-  directory: PrivateDirectory,
   options: DocumentOptions,
   signal: AbortSignal,
 ): Promise<DocumentTunnel> {
@@ -108,11 +108,11 @@ async function prepare(
     { namespace, names, keys: secretKeysOf(spec) },
     {
       given: options.secrets,
+      files: options.secretFiles,
       documents,
       folder: options.secretsFolder,
       fromCluster: cluster && ((name) => cluster.read(namespace ?? 'default', name)),
     },
-    directory,
   );
   const config = tunnelConfigOf(
     { spec, metadata: { ...metadata, ...defined({ namespace }) } },

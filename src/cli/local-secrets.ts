@@ -1,10 +1,10 @@
-// The Secrets of a document on this machine, each as a directory of files, as a pod would have them mounted. The user's own folders are
-// used in place, so that a changed key is noticed. Secrets from manifests or a cluster are written to a directory that nobody else may
-// enter and that is removed when the process ends.
-// Neighbours: open.ts, cluster-secrets.ts, contract/secrets.ts (which Secrets and keys).
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+// The Secrets of a document on this machine, each as a directory of files, as a pod would have them mounted. The user's own folders and files
+// are used in place, so that a changed key is noticed. Secrets from manifests or a cluster stay in the memory of this process.
+// Neighbours: open.ts, cluster-secrets.ts, contract/secrets.ts (which Secrets and keys), sidecar/base/memory-secrets.ts.
+import { statSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { keepInMemory, type MemorySecret } from '../sidecar/base/memory-secrets.ts';
 import type { FileDocument } from './documents.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -14,6 +14,8 @@ export type SecretData = ReadonlyMap<string, Buffer>;
 export interface SecretSources {
   /** `NAME=DIR` or, for a private key alone, `NAME=FILE`. */
   readonly given: readonly string[];
+  /** Secret → key → file of this machine. */
+  readonly files?: ReadonlyMap<string, ReadonlyMap<string, string>> | undefined;
   /** A directory with a folder for each Secret. */
   readonly folder?: string | undefined;
   /** Every document of the files; Secret manifests among them are used. */
@@ -33,50 +35,29 @@ export interface LocalSecret {
   readonly directory: string;
   /** Its source, for sentences: `the folder /home/me/keys`. */
   readonly origin: string;
-}
-
-/** A directory for this process only, created on first use and removed when the process exits; in memory if the system offers that to users. */
-export class PrivateDirectory {
-  #path: string | undefined;
-
-  get path(): string {
-    if (this.#path !== undefined) return this.#path;
-    const runtime = process.env['XDG_RUNTIME_DIR'] ?? '';
-    this.#path = mkdtempSync(join(isDirectory(runtime) ? runtime : tmpdir(), 'portforward-'));
-    chmodSync(this.#path, 0o700);
-    process.once('exit', () => this.remove());
-    return this.#path;
-  }
-
-  remove(): void {
-    if (this.#path !== undefined) rmSync(this.#path, { recursive: true, force: true });
-  }
-
-  /** A new folder in it. */
-  folder(name: string): string {
-    const path = join(this.path, name);
-    mkdirSync(path, { mode: 0o700 });
-    return path;
-  }
+  readonly hasKey: (key: string) => boolean;
 }
 
 /** Provides each Secret, by its name. @throws UsageError that names a Secret without any source, and the options that would give one. */
 export async function provideSecrets(
   { namespace, names, keys }: WantedSecrets,
   sources: SecretSources,
-  directory: PrivateDirectory,
 ): Promise<ReadonlyMap<string, LocalSecret>> {
   const given = givenPaths(sources.given, names);
   const secrets = new Map<string, LocalSecret>();
   for (const name of names) {
     const path = given.get(name) ?? inFolder(sources.folder, name);
     if (path !== undefined) {
+      // A single file is a private key alone.
       secrets.set(
         name,
-        isDirectory(path)
-          ? { directory: path, origin: `the folder ${path}` }
-          : { directory: linkPrivateKey(directory.folder(name), path), origin: `the file ${path}` },
+        isDirectory(path) ? inPlace(path) : inMemory(new Map([['ssh-privatekey', path]]), `the file ${path}`),
       );
+      continue;
+    }
+    const files = sources.files?.get(name);
+    if (files !== undefined) {
+      secrets.set(name, inMemory(files, `the file ${[...files.values()].join(' and ')}`));
       continue;
     }
     const manifest = manifestOf(sources.documents, name, namespace);
@@ -88,15 +69,8 @@ export async function provideSecrets(
           'a manifest of it with --filename, or --context with the cluster that has it',
       );
     }
-    const folder = directory.folder(name);
-    for (const key of keys) {
-      const content = data.get(key);
-      if (content !== undefined) writeFileSync(join(folder, key), content, { mode: 0o600 });
-    }
-    secrets.set(name, {
-      directory: folder,
-      origin: manifest === undefined ? 'the copy from the cluster' : 'its manifest',
-    });
+    const wanted = new Map(keys.flatMap((key) => [[key, data.get(key)] as const]).filter(isPresent));
+    secrets.set(name, inMemory(wanted, manifest === undefined ? 'the copy from the cluster' : 'its manifest'));
   }
   return secrets;
 }
@@ -106,8 +80,8 @@ export function emptySecretReason(
   secrets: ReadonlyMap<string, LocalSecret>,
   keys: readonly string[],
 ): string | undefined {
-  for (const [name, { directory, origin }] of secrets) {
-    if (keys.some((key) => exists(join(directory, key)))) continue;
+  for (const [name, { hasKey, origin }] of secrets) {
+    if (keys.some(hasKey)) continue;
     return `${origin} has none of the keys of the Secret ${name} (${keys.join(', ')}): add ${keys[0]} there, or name another place with --secret ${name}=DIRECTORY`;
   }
   return undefined;
@@ -139,11 +113,20 @@ function inFolder(folder: string | undefined, name: string): string | undefined 
   return isDirectory(path) ? path : undefined;
 }
 
-/** Links the file, so that a rotated key is read again. */
-function linkPrivateKey(folder: string, file: string): string {
-  symlinkSync(file, join(folder, 'ssh-privatekey'));
-  return folder;
-}
+const inPlace = (path: string): LocalSecret => ({
+  directory: path,
+  origin: `the folder ${path}`,
+  hasKey: (key) => exists(join(path, key)),
+});
+
+const inMemory = (files: MemorySecret, origin: string): LocalSecret => ({
+  directory: keepInMemory(files),
+  origin,
+  hasKey: (key) => files.has(key),
+});
+
+const isPresent = (entry: readonly [string, Buffer | undefined]): entry is readonly [string, Buffer] =>
+  entry[1] !== undefined;
 
 /** The Secret of that name among the documents; if both name a namespace, it must be the same. */
 function manifestOf(

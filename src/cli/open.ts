@@ -9,7 +9,6 @@ import { createLog, type Logger } from '../process/log.ts';
 import { run } from '../process/run.ts';
 import { type Sidecar, startSidecar } from '../sidecar/sidecar.ts';
 import { type DocumentOptions, laptopPermissions, tunnelOfDocument } from './document-tunnel.ts';
-import { PrivateDirectory } from './local-secrets.ts';
 import { interventionReason, StateLines, type UsedSecrets } from './state-lines.ts';
 import { isUsageError, UsageError } from './usage-error.ts';
 
@@ -32,28 +31,15 @@ export async function open(options: OpenOptions): Promise<never> {
     level: options.verbose ? 'debug' : 'silent',
     destination: { write: (line) => void process.stderr.write(line) },
   });
-  const main = async (signal: AbortSignal): Promise<void> => {
-    const directory = new PrivateDirectory();
-    try {
-      await runTunnel(options, directory, log, signal);
-    } finally {
-      directory.remove();
-    }
-  };
-  return run(main, {
+  return run((signal) => runTunnel(options, log, signal), {
     log,
     exitCodeOf: (error) => (isUsageError(error) ? 2 : 1),
     report: (error) => options.complain(error instanceof Error ? error.message : String(error)),
   });
 }
 
-async function runTunnel(
-  options: OpenOptions,
-  directory: PrivateDirectory,
-  log: Logger,
-  signal: AbortSignal,
-): Promise<void> {
-  const { config, secrets, keys } = await tunnelOfDocument(options, directory, signal);
+async function runTunnel(options: OpenOptions, log: Logger, signal: AbortSignal): Promise<void> {
+  const { config, secrets, keys } = await tunnelOfDocument(options, signal);
   const sidecar = await listen(config, options, log);
   try {
     announce(config, sidecar, options);

@@ -1,10 +1,12 @@
 // The documented keys of one Secret as files in a directory: read together, and watched for changes. The kubelet replaces the whole set
-// with one symbolic link (`..data`); on a laptop single files change. Neighbours: contract/secret-keys.ts lists the keys;
+// with one symbolic link (`..data`); on a laptop single files change, or the directory is one of memory-secrets.ts.
+// Neighbours: contract/secret-keys.ts lists the keys;
 // drivers/ssh/login/credentials.ts and drivers/ssm/aws/static-credentials.ts interpret the content.
 import { createHash } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { memorySecret } from './memory-secrets.ts';
 
 export interface SecretFiles<Key extends string> {
   /** False if there is no such directory: the Secret does not exist (yet). */
@@ -29,17 +31,21 @@ export async function readSecretFiles<Key extends string>(
   directory: string,
   keys: readonly Key[],
 ): Promise<SecretFiles<Key>> {
-  const exists = await stat(directory).then(
-    (entry) => entry.isDirectory(),
-    () => false,
-  );
+  const memory = memorySecret(directory);
+  const exists =
+    memory !== undefined ||
+    (await stat(directory).then(
+      (entry) => entry.isDirectory(),
+      () => false,
+    ));
   // Resolved once, so that a swap between two files cannot mix two versions.
   const data = await realpath(join(directory, '..data')).catch(() => directory);
   const files: Partial<Record<Key, string>> = {};
   const unreadable: Key[] = [];
   const hash = createHash('sha256').update(String(exists));
   for (const key of keys) {
-    const text = await readSmallFile(join(data, key));
+    const place = memory === undefined ? join(data, key) : memory.get(key);
+    const text = typeof place === 'string' ? await readSmallFile(place) : place?.toString();
     if (text === noPermission) {
       unreadable.push(key);
       hash.update(`\0${key}\0unreadable`);

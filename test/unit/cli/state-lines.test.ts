@@ -66,7 +66,9 @@ test('the last line has the code and what happened, and the fix only once', () =
 test('missing keys are reported with the place where this machine looks for them', () => {
   const folder = mkdtempSync(join(tmpdir(), 'portforward-lines-'));
   try {
-    const secrets = new Map([['orders-bastion', { directory: folder, origin: 'the folder ./wrong' }]]);
+    const secrets = new Map([
+      ['orders-bastion', { directory: folder, origin: 'the folder ./wrong', hasKey: () => false }],
+    ]);
     const here = { secrets, keys: ['ssh-privatekey', 'password'] };
     const missing = interventionReason(failed('SecretNotFound'), here) ?? '';
     assert.match(
