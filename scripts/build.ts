@@ -22,15 +22,17 @@ const output = resolve(values.output);
 // Built beside and then put in its place, so that nobody ever finds half of it.
 const workshop = join(root, `dist.${process.pid}`);
 const main = join(root, 'src', 'main.ts');
+/** Files of the first bundle whose lazy imports are bundles of their own. */
+const loaders = new Set(['main.ts', 'document-commands.ts'].map((name) => join(root, 'src', name)));
 const common: BuildOptions = { ...bundling(), outdir: workshop };
 
-/** Collects what src/main.ts imports lazily, by bundle name, and leaves those imports in place. */
+/** Collects what src/main.ts and document-commands.ts import lazily, by bundle name, and leaves those imports in place. */
 function partsOf(parts: Map<string, string>): Plugin {
   return {
     name: 'parts',
     setup(bundler) {
       bundler.onResolve({ filter: /^\.\// }, ({ kind, importer, path, resolveDir }) => {
-        if (kind !== 'dynamic-import' || importer !== main) return undefined;
+        if (kind !== 'dynamic-import' || !loaders.has(importer)) return undefined;
         const name = basename(path, '.ts');
         parts.set(name, join(resolveDir, path));
         return { path: `./${name}.cjs`, external: true };

@@ -22,7 +22,7 @@ const controllerGround = [...ground, `${kube}/base`, `${controller}/base`];
 /** Folder → the other folders that its files may import. A folder may always import from itself. */
 export const rooms: Readonly<Record<string, readonly string[]>> = {
   // The executable: subcommands, and the first thing that every process does.
-  src: ['src/cli', 'src/cli/kubectl', 'src/process'],
+  src: ['src/cli', 'src/cli/from', 'src/cli/kubectl', 'src/process'],
   'src/cli': [
     ...ground,
     controller,
@@ -33,6 +33,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     `${sidecar}/doctor`,
     `${sidecar}/drivers/ssh/base`,
   ],
+  'src/cli/from': [...contract, 'src/cli', 'src/cli/kubectl', `${ssh}/login`],
   'src/cli/kubectl': [...ground, 'src/cli', `${controller}/children`],
 
   // What both halves agree on, and what any long-running process needs.

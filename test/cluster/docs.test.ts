@@ -55,6 +55,10 @@ const notRun: readonly (readonly [RegExp, string])[] = [
     /^helm install portforward oci:/,
     'it needs a registry of the reader’s; release.test.ts installs the chart of a release, test/integration/release/ pulls it from a registry',
   ],
+  [
+    /^portforward from /,
+    'it reads the configuration of the person; test/integration/cli/from/ runs it on a home of its own',
+  ],
   [/^portforward open /, 'it runs until Ctrl-C; test/integration/cli/ runs it against a real bastion'],
   [
     /^portforward doctor /,
