@@ -22,6 +22,15 @@ export const podOutline: Outline = {
     annotations: { [templateAnnotation]: true },
   },
   spec: false,
+  // Of a failing API server's answer the status is a word.
+  status: {
+    phase: true,
+    reason: true,
+    message: true,
+    podIP: true,
+    conditions: { type: true, status: true, reason: true, message: true, lastTransitionTime: true },
+    containerStatuses: { name: true, ready: true, started: true, restartCount: true, state: true, lastState: true },
+  },
 };
 
 /** The few fields that status needs: with tens of thousands of pods the whole objects would fill the memory. */

@@ -26,7 +26,7 @@ import {
 } from './kube/base/resources.ts';
 import { ReadYourWrites } from './kube/cache/read-your-writes.ts';
 import { type Change, Reflector, type ReflectorOptions } from './kube/cache/reflector.ts';
-import { Store } from './kube/cache/store.ts';
+import { Store, type StoreOptions } from './kube/cache/store.ts';
 import type { Kube } from './kube/rest/kube.ts';
 import type { WorkQueue } from './kube/workqueue/work-queue.ts';
 import { podOutline, projectPod, tunnelOfPod } from './pods.ts';
@@ -101,11 +101,11 @@ export class Watches {
 
   #watch<T extends KubeObject>(
     resource: Resource<T>,
-    how: Pick<ReflectorOptions<T>, 'labelSelector' | 'outline' | 'transform'>,
+    { packed, ...how }: Pick<ReflectorOptions<T>, 'labelSelector' | 'outline' | 'transform'> & StoreOptions,
     onChange: (change: Change<T>) => void,
   ): Store<T> {
     const { kube, namespaces, metrics, log } = this.#options;
-    const store = new Store<T>();
+    const store = new Store<T>(defined({ packed }));
     for (const namespace of namespaces.length === 0 ? [undefined] : namespaces) {
       const reflector = new Reflector<T>({ kube, resource, store, metrics, log, ...how, ...defined({ namespace }) });
       reflector.onChange(onChange);
@@ -115,7 +115,8 @@ export class Watches {
   }
 
   #watchChildren<T extends KubeObject>(resource: Resource<T>): Store<T> {
-    const store = this.#watch(resource, { labelSelector: managedSelector, transform: projectChild }, (change) => {
+    const how = { labelSelector: managedSelector, transform: projectChild, packed: true };
+    const store = this.#watch<T>(resource, how, (change) => {
       // By label, not by owner: a new PortForward waits until the children of an earlier one of its name are gone.
       this.#enqueue(keyByLabel(change.object), change);
       if (change.previous !== undefined) this.#enqueue(keyByLabel(change.previous), change);

@@ -16,7 +16,7 @@ import {
   type StatusBody,
 } from '../base/api-error.ts';
 import type { KubeMetrics } from '../base/metrics.ts';
-import { type KubeObject, keyOf, type ObjectKey, type Resource } from '../base/object.ts';
+import { type KubeObject, keyOf, type Resource } from '../base/object.ts';
 import { initialEventsEnd, type Outline, withoutManagedFields } from '../base/outline.ts';
 import type { Kube, Selection } from '../rest/kube.ts';
 import type { WatchStream } from '../rest/watch-stream.ts';
@@ -151,7 +151,7 @@ export class Reflector<T extends KubeObject> {
   async #watchList(signal: AbortSignal): Promise<void> {
     this.#options.metrics.reflectorLists.inc({ kind: this.resource.kind });
     const stream = await this.#open(signal, { sendInitialEvents: true });
-    const fresh = new Map<ObjectKey, T>();
+    const fresh = new Store<T>({ packed: this.store.packed });
     await this.#follow(stream, fresh);
     if (this.#resourceVersion === undefined) throw new Error('the watch ended before all objects had arrived');
   }
@@ -159,7 +159,7 @@ export class Reflector<T extends KubeObject> {
   async #list(signal: AbortSignal): Promise<void> {
     this.#options.metrics.reflectorLists.inc({ kind: this.resource.kind });
     const { kube } = this.#options;
-    const fresh = new Map<ObjectKey, T>();
+    let fresh = new Store<T>({ packed: this.store.packed });
     let limit: number | undefined = this.#pageSize;
     let next: string | undefined;
     for (;;) {
@@ -184,7 +184,7 @@ export class Reflector<T extends KubeObject> {
         }
         // The token of a slow read expired: read all at once, once.
         if (!isGone(error) || next === undefined) throw error;
-        fresh.clear();
+        fresh = new Store<T>({ packed: this.store.packed });
         next = undefined;
         limit = undefined;
       }
@@ -214,7 +214,7 @@ export class Reflector<T extends KubeObject> {
   }
 
   /** Applies events until the stream ends. With `fresh`, events fill it first, until the server says that this was all. */
-  async #follow(stream: WatchStream<T>, fresh: Map<ObjectKey, T> | undefined): Promise<void> {
+  async #follow(stream: WatchStream<T>, fresh: Store<T> | undefined): Promise<void> {
     let filling = fresh;
     for await (const event of stream) {
       this.#options.metrics.reflectorLastActivity.set(
@@ -247,14 +247,14 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  #filled(fresh: Map<ObjectKey, T>, resourceVersion: string): void {
+  #filled(fresh: Store<T>, resourceVersion: string): void {
     this.#replica.replace(fresh);
     this.#resourceVersion = resourceVersion;
     this.#firstSync.resolve();
-    this.#log.debug({ objects: fresh.size, resourceVersion }, 'the cache is filled');
+    this.#log.debug({ objects: this.store.size, resourceVersion }, 'the cache is filled');
   }
 
-  #fill(fresh: Map<ObjectKey, T>, object: T): void {
+  #fill(fresh: Store<T>, object: T): void {
     const key = keyOf(object.metadata);
     const kept = this.#keep(object);
     if (kept === undefined) fresh.delete(key);

@@ -62,14 +62,18 @@ export class Replica<T extends KubeObject> {
     });
   }
 
-  /** Makes our part of the store hold exactly `fresh`. */
-  replace(fresh: ReadonlyMap<ObjectKey, T>): void {
+  /** Makes our part of the store hold exactly `fresh`, which is empty afterwards: the objects are never in memory twice. */
+  replace(fresh: Store<T>): void {
     const ours = this.#namespace === undefined ? '' : `${this.#namespace}/`;
-    for (const key of this.#store.keys()) {
+    const gone = [...this.#store.keys()].filter((key) => key.startsWith(ours) && !fresh.has(key));
+    for (const key of gone) {
       const previous = this.#store.get(key);
-      if (previous !== undefined && key.startsWith(ours) && !fresh.has(key)) this.delete(key, previous);
+      if (previous !== undefined) this.delete(key, previous);
     }
-    for (const [key, object] of fresh) this.set(key, object);
+    for (const key of fresh.keys()) {
+      const object = fresh.delete(key);
+      if (object !== undefined) this.set(key, object);
+    }
     this.#filled = true;
   }
 

@@ -1,6 +1,7 @@
 // The cache of one kind: what the reflector last saw, by key, with secondary indexes. Reconciles read from here and
 // never ask the API server.
 import type { KubeObject, ObjectKey } from '../base/object.ts';
+import { Packer } from './packer.ts';
 
 /** What readers may do. Objects are shared and must not be changed. */
 export interface ReadStore<T extends KubeObject> {
@@ -19,33 +20,56 @@ interface Index<T> {
   readonly keys: Map<string, Set<ObjectKey>>;
 }
 
+export interface StoreOptions {
+  /** Holds each object packed, which takes a tenth of the memory, and unpacks it for each reader. Default: false. */
+  readonly packed?: boolean;
+}
+
 export class Store<T extends KubeObject> implements ReadStore<T> {
-  readonly #objects = new Map<ObjectKey, T>();
+  /** A text where the store is packed. */
+  readonly #objects = new Map<ObjectKey, T | string>();
+  readonly packed: boolean;
+  readonly #packer = new Packer<T>();
+  /** What was unpacked last: a pass reads the same object several times. */
+  #unpacked: { readonly key: ObjectKey; readonly object: T } | undefined;
   readonly #indexes = new Map<string, Index<T>>();
   readonly #deleteListeners: ((key: ObjectKey, object: T) => void)[] = [];
+
+  constructor({ packed = false }: StoreOptions = {}) {
+    this.packed = packed;
+  }
 
   /** Adds an index; objects already here are indexed too. Names are unique. */
   addIndex(name: string, valuesOf: (object: T) => readonly string[]): void {
     if (this.#indexes.has(name)) throw new TypeError(`there is an index ${name} already`);
     const index: Index<T> = { valuesOf, keys: new Map() };
     this.#indexes.set(name, index);
-    for (const [key, object] of this.#objects) insert(index, key, object);
+    for (const [key, held] of this.#objects) insert(index, key, this.#unpack(held));
   }
 
   get size(): number {
     return this.#objects.size;
   }
 
+  has(key: ObjectKey): boolean {
+    return this.#objects.has(key);
+  }
+
   get(key: ObjectKey): T | undefined {
-    return this.#objects.get(key);
+    if (this.#unpacked?.key === key) return this.#unpacked.object;
+    const held = this.#objects.get(key);
+    if (held === undefined) return undefined;
+    const object = this.#unpack(held);
+    if (this.packed) this.#unpacked = { key, object };
+    return object;
   }
 
   keys(): Iterable<ObjectKey> {
     return this.#objects.keys();
   }
 
-  values(): Iterable<T> {
-    return this.#objects.values();
+  *values(): Iterable<T> {
+    for (const held of this.#objects.values()) yield this.#unpack(held);
   }
 
   byIndex(name: string, value: string): T[] {
@@ -53,7 +77,7 @@ export class Store<T extends KubeObject> implements ReadStore<T> {
     if (index === undefined) throw new TypeError(`there is no index ${name}`);
     const found: T[] = [];
     for (const key of index.keys.get(value) ?? []) {
-      const object = this.#objects.get(key);
+      const object = this.get(key);
       if (object !== undefined) found.push(object);
     }
     return found;
@@ -62,7 +86,7 @@ export class Store<T extends KubeObject> implements ReadStore<T> {
   /** Puts an object in, replacing the one of the same key, which is given back. */
   set(key: ObjectKey, object: T): T | undefined {
     const previous = this.#remove(key);
-    this.#objects.set(key, object);
+    this.#objects.set(key, this.packed ? this.#packer.pack(object) : object);
     for (const index of this.#indexes.values()) insert(index, key, object);
     return previous;
   }
@@ -78,10 +102,15 @@ export class Store<T extends KubeObject> implements ReadStore<T> {
     return previous;
   }
 
+  #unpack(held: T | string): T {
+    return typeof held === 'string' ? this.#packer.unpack(held) : held;
+  }
+
   #remove(key: ObjectKey): T | undefined {
-    const previous = this.#objects.get(key);
+    const previous = this.get(key);
     if (previous === undefined) return undefined;
     this.#objects.delete(key);
+    this.#unpacked = undefined;
     for (const index of this.#indexes.values()) remove(index, key, previous);
     return previous;
   }

@@ -37,20 +37,30 @@ test('resource versions are ordered as the numbers they are, however long', () =
   );
 });
 
-test('an index finds objects by value, also those put in before it, and follows every change', () => {
+/** A full read. */
+function read(objects: ReadonlyMap<string, KubeObject>): Store<KubeObject> {
   const store = new Store<KubeObject>();
-  store.set('ns/a', object('a', '1', 'u', { team: 'x' }));
-  store.addIndex('team', ({ metadata }) => (metadata.labels?.['team'] === undefined ? [] : [metadata.labels['team']]));
-  store.set('ns/b', object('b', '1', 'u', { team: 'x' }));
-  const names = (value: string): string[] => store.byIndex('team', value).map(({ metadata }) => metadata.name);
-  assert.deepEqual(names('x'), ['a', 'b']);
-  store.set('ns/a', object('a', '2', 'u', { team: 'y' }));
-  assert.deepEqual([names('x'), names('y')], [['b'], ['a']]);
-  store.delete('ns/b');
-  assert.deepEqual([names('x'), store.size], [[], 1]);
-  assert.throws(() => store.byIndex('nothing', 'x'), TypeError);
-  assert.throws(() => store.addIndex('team', () => []), TypeError);
-});
+  for (const [key, each] of objects) store.set(key, each);
+  return store;
+}
+
+for (const packed of [false, true])
+  test(`an index of a ${packed ? 'packed' : 'plain'} store finds objects by value, also those put in before it, and follows every change`, () => {
+    const store = new Store<KubeObject>({ packed });
+    store.set('ns/a', object('a', '1', 'u', { team: 'x' }));
+    store.addIndex('team', ({ metadata }) =>
+      metadata.labels?.['team'] === undefined ? [] : [metadata.labels['team']],
+    );
+    store.set('ns/b', object('b', '1', 'u', { team: 'x' }));
+    const names = (value: string): string[] => store.byIndex('team', value).map(({ metadata }) => metadata.name);
+    assert.deepEqual(names('x'), ['a', 'b']);
+    store.set('ns/a', object('a', '2', 'u', { team: 'y' }));
+    assert.deepEqual([names('x'), names('y')], [['b'], ['a']]);
+    store.delete('ns/b');
+    assert.deepEqual([names('x'), store.size], [[], 1]);
+    assert.throws(() => store.byIndex('nothing', 'x'), TypeError);
+    assert.throws(() => store.addIndex('team', () => []), TypeError);
+  });
 
 function replicaOf(namespace?: string): {
   store: Store<KubeObject>;
@@ -75,26 +85,30 @@ function replicaOf(namespace?: string): {
 test('a second full read tells only what differs, with deletes for what vanished', () => {
   const { replica, told } = replicaOf();
   replica.replace(
-    new Map([
-      ['ns/a', object('a', '1')],
-      ['ns/b', object('b', '2')],
-      ['ns/c', object('c', '3')],
-    ]),
+    read(
+      new Map([
+        ['ns/a', object('a', '1')],
+        ['ns/b', object('b', '2')],
+        ['ns/c', object('c', '3')],
+      ]),
+    ),
   );
   assert.deepEqual(told(), ['added ns/a uid-a@1 initial', 'added ns/b uid-b@2 initial', 'added ns/c uid-c@3 initial']);
   replica.replace(
-    new Map([
-      ['ns/a', object('a', '1')],
-      ['ns/c', object('c', '9')],
-      ['ns/d', object('d', '10')],
-    ]),
+    read(
+      new Map([
+        ['ns/a', object('a', '1')],
+        ['ns/c', object('c', '9')],
+        ['ns/d', object('d', '10')],
+      ]),
+    ),
   );
   assert.deepEqual(told(), ['deleted ns/b uid-b@2', 'updated ns/c uid-c@9', 'added ns/d uid-d@10']);
 });
 
 test('another uid under the same name is the end of one object and the start of another', () => {
   const { replica, told } = replicaOf();
-  replica.replace(new Map([['ns/a', object('a', '1', 'old')]]));
+  replica.replace(read(new Map([['ns/a', object('a', '1', 'old')]])));
   told();
   replica.set('ns/a', object('a', '5', 'new'));
   assert.deepEqual(told(), ['deleted ns/a old@1', 'added ns/a new@5']);
@@ -107,8 +121,8 @@ test('another uid under the same name is the end of one object and the start of 
 test('a replica of one namespace leaves the rest of a shared store alone', () => {
   const { store, replica, told } = replicaOf('ns');
   store.set('other/x', { ...object('x', '1'), metadata: { ...object('x', '1').metadata, namespace: 'other' } });
-  replica.replace(new Map([['ns/a', object('a', '1')]]));
-  replica.replace(new Map());
+  replica.replace(read(new Map([['ns/a', object('a', '1')]])));
+  replica.replace(read(new Map()));
   assert.deepEqual(told(), ['added ns/a uid-a@1 initial', 'deleted ns/a uid-a@1']);
   assert.deepEqual([...store.keys()], ['other/x']);
 });
@@ -121,8 +135,8 @@ test('after any series of reads and events the store holds exactly what was last
     fc.record({ kind: fc.constant('replace' as const), keys: fc.uniqueArray(fc.constantFrom(...keys)) }),
   );
   fc.assert(
-    fc.property(fc.array(step), (steps) => {
-      const store = new Store<KubeObject>();
+    fc.property(fc.array(step), fc.boolean(), (steps, packed) => {
+      const store = new Store<KubeObject>({ packed });
       const replica = new Replica(store, undefined);
       const mirror = new Map<string, KubeObject>();
       replica.listeners.push(({ type, key, object: now, previous }) => {
@@ -146,13 +160,27 @@ test('after any series of reads and events the store holds exactly what was last
         } else {
           for (const key of truth.keys()) if (!action.keys.includes(key)) truth.delete(key);
           for (const key of action.keys) truth.set(key, truth.get(key) ?? object(nameOf(key).name, String(++version)));
-          replica.replace(new Map(truth));
+          replica.replace(read(new Map(truth)));
         }
       }
       assert.deepEqual(new Map([...store.keys()].map((key) => [key, store.get(key)])), truth);
       assert.deepEqual(mirror, truth);
     }),
   );
+});
+
+test('a packed store holds texts: what is read is equal, new after each change, and gone after a delete', () => {
+  const store = new Store<KubeObject>({ packed: true });
+  const put = object('a', '1', 'u', { team: 'é' });
+  store.set('ns/a', put);
+  assert.deepEqual([store.get('ns/a'), [...store.values()]], [put, [put]]);
+  assert.notEqual(store.get('ns/a'), put);
+  store.set('ns/b', object('b', '1'));
+  assert.equal(store.get('ns/a')?.metadata.name, 'a');
+  store.set('ns/a', object('a', '2'));
+  assert.equal(store.get('ns/a')?.metadata.resourceVersion, '2');
+  store.delete('ns/a');
+  assert.deepEqual([store.get('ns/a'), store.has('ns/a'), store.has('ns/b')], [undefined, false, true]);
 });
 
 test('a written object is read back at once, until the cache has caught up or a minute has passed', async () => {
