@@ -105,15 +105,18 @@ function addOpen(program: Command, { print, complain }: Output): void {
     });
 }
 
-interface DoctorFlags extends Omit<OpenFlags, 'address' | 'port'> {
+interface DoctorFlags extends Omit<OpenFlags, 'address' | 'port' | 'filename'> {
+  readonly filename?: string[];
   readonly output: 'text' | 'json';
 }
 
 function addDoctor(program: Command, { print, complain }: Output): void {
   program
     .command('doctor')
-    .description('the way from this machine to each destination of a document, hop by hop, until the first fault')
-    .addOption(file())
+    .description(
+      'the way to each destination, hop by hop, until the first fault: with -f from this machine, without in a tunnel pod',
+    )
+    .option('-f, --filename <file...>', 'YAML files or directories; - is standard input')
     .option(
       '--secret <name=path>',
       'NAME=DIRECTORY with the files of a Secret, one per key, or NAME=FILE for a private key alone; may be repeated',
@@ -133,6 +136,12 @@ function addDoctor(program: Command, { print, complain }: Output): void {
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
     .option('-v, --verbose', 'write the log to standard error')
     .action(async (flags: DoctorFlags) => {
+      if (flags.filename === undefined) {
+        // Under kubectl exec: nothing but this is loaded.
+        const { askTunnel } = await import('./cli/ask-tunnel.ts');
+        process.exitCode = await askTunnel({ output: flags.output, print, complain });
+        return;
+      }
       const { doctor } = await import('./cli/doctor.ts');
       await doctor({
         files: flags.filename,

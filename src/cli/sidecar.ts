@@ -1,6 +1,7 @@
 // `portforward sidecar`: what a tunnel pod runs. It ends by itself only because of an unreadable config or a bug.
 // Neighbours: ../sidecar/main.ts (the work), ../process/run.ts (signals and exit).
 
+import { doctorSocket } from '../contract/doctor.ts';
 import type { Permissions } from '../contract/permissions.ts';
 import { logLevelVariable } from '../contract/pod.ts';
 import { createLog, isLogLevel } from '../process/log.ts';
@@ -11,5 +12,5 @@ import { runSidecar } from '../sidecar/main.ts';
 export async function sidecar(permissions: Permissions): Promise<never> {
   const level = process.env[logLevelVariable];
   const log = createLog({ ...(isLogLevel(level) ? { level } : {}), fields: { component: 'sidecar' } });
-  return run((signal) => runSidecar({ signal, log, permissions }), { log });
+  return run((signal) => runSidecar({ signal, log, permissions, doctorSocket }), { log });
 }

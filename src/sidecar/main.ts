@@ -18,13 +18,15 @@ export interface RunSidecarOptions {
   readonly log: Logger;
   /** Default: `adminPort` of contract/pod.ts, which kubelet and controller know. Another one is for tests. */
   readonly adminPort?: number;
+  /** Where `doctor` asks this process. Default: nowhere. */
+  readonly doctorSocket?: string | undefined;
   /** What an administrator allows. Default: nothing. */
   readonly permissions?: Permissions;
 }
 
 /** Runs until `signal` aborts, then drains. @throws TunnelError ConfigUnreadable. */
 export async function runSidecar(options: RunSidecarOptions): Promise<void> {
-  const { signal, log, adminPort: port = adminPort, permissions = noPermissions } = options;
+  const { signal, log, adminPort: port = adminPort, permissions = noPermissions, doctorSocket } = options;
   const { env: environment } = process;
   // The node's role is everybody's on that node. The AWS library's own search reads this variable.
   if (!permissions.nodeRole) environment['AWS_EC2_METADATA_DISABLED'] = 'true';
@@ -41,6 +43,7 @@ export async function runSidecar(options: RunSidecarOptions): Promise<void> {
     environment,
     permissions,
     adminPort: port,
+    doctorSocket,
   });
   await aborted(signal);
   await sidecar.stop({ lagMs: endpointLagMs });

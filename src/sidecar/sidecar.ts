@@ -2,6 +2,7 @@
 // Neighbours: main.ts starts it in a pod, cli/open.ts on a laptop. Read on in tunnel/tunnel.ts (keeps sessions alive),
 // clients/listener.ts (accepts clients) and clients/bridge.ts (carries their bytes).
 import { noPermissions, type Permissions } from '../contract/permissions.ts';
+import { podNameVariable } from '../contract/pod.ts';
 import type { TunnelConfig } from '../contract/tunnel-config.ts';
 import type { TunnelStatus } from '../contract/tunnel-status.ts';
 import { aborted } from '../process/abort.ts';
@@ -13,6 +14,7 @@ import { startProbeServer } from '../process/probe-server.ts';
 import { ByteBudget } from './base/byte-budget.ts';
 import { ConnectionShares } from './clients/connection-shares.ts';
 import { Listener } from './clients/listener.ts';
+import { serveDoctor } from './doctor/doctor-server.ts';
 import { type OpenedDriver, openDriver } from './drivers/index.ts';
 import { Health } from './health/health.ts';
 import { createTunnelMetrics, type TunnelMetrics } from './metrics.ts';
@@ -30,6 +32,8 @@ export interface SidecarOptions {
   readonly address?: string;
   /** 0: any free port. Default: no admin port, as on a laptop; main.ts gives a pod its port. */
   readonly adminPort?: number;
+  /** Where `doctor` asks this process. Default: nowhere, as on a laptop. */
+  readonly doctorSocket?: string | undefined;
   readonly clock?: Clock;
   /** Replaces the driver that the config names; for tests. */
   readonly openDriver?: typeof openDriver;
@@ -170,6 +174,16 @@ class RunningSidecar implements Sidecar {
       throw error;
     }
     this.#tunnel.start();
+    await this.#serveDoctor();
+  }
+
+  async #serveDoctor(): Promise<void> {
+    const { doctorSocket: path, environment, podUid, log, permissions = noPermissions } = this.#options;
+    if (path === undefined) return;
+    const surroundings = { podUid, log, environment, permissions, budget: this.#budget };
+    const pod = environment[podNameVariable] ?? podUid;
+    const { signal } = this.#admin;
+    await serveDoctor({ path, config: this.#config, surroundings, pod, status: () => this.status(), signal });
   }
 
   async #listen(forward: TunnelConfig['forwards'][number]): Promise<void> {

@@ -3,6 +3,7 @@
 // Neighbours: ../../main.ts calls it by the program's name; each command has a file beside this one; kubectl.ts calls the cluster.
 import { Command } from 'commander';
 import { addChanges } from './changes.ts';
+import { addDoctor } from './doctor.ts';
 import { addKubectlFlags } from './kubectl.ts';
 import { addLogs } from './logs.ts';
 import type { Output } from './plugin-command.ts';
@@ -18,6 +19,7 @@ export function pluginProgram(output: Output): Command {
   );
   addStatus(program, output);
   addLogs(program);
+  addDoctor(program, output);
   addChanges(program, output);
   return program;
 }

@@ -1,7 +1,7 @@
 // Walks from here to every destination, hop by hop, with a driver and sessions of its own: the tunnel's are untouched. The walk of a bastion,
 // and that of a port behind it, ends at its first fault.
 // Neighbours: step-recorder.ts (the steps), advice.ts (commands for a fault), health/probe.ts (the destination's protocol),
-// cli/doctor.ts runs it on a laptop.
+// doctor-server.ts runs it in a pod, cli/doctor.ts on a laptop.
 import { TunnelError } from '../../contract/errors.ts';
 import { destinationText, type Forward, type TunnelConfig } from '../../contract/tunnel-config.ts';
 import { type Clock, systemClock } from '../../process/clock.ts';

@@ -1,4 +1,4 @@
-// Steps as lines for a terminal, or as one JSON document. Neighbours: inspect.ts gives the steps, cli/doctor.ts prints.
+// Steps as lines for a terminal, or as one JSON document. Neighbours: inspect.ts gives the steps, cli/doctor.ts and doctor-server.ts print.
 import type { WalkStep } from './step.ts';
 
 export type ReportFormat = 'text' | 'json';

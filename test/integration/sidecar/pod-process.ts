@@ -13,4 +13,5 @@ const text = process.env[configVariable] ?? '';
 const parsed = tunnelConfigSchema.safeParse(JSON.parse(text));
 const permissions = parsed.success ? permissionsFor(parsed.data) : noPermissions;
 const adminPort = Number(process.env['PF_TEST_ADMIN_PORT'] ?? 0);
-await run(async (signal) => await runSidecar({ signal, log, adminPort, permissions }), { log });
+const doctorSocket = process.env['PF_TEST_DOCTOR_SOCKET'];
+await run(async (signal) => await runSidecar({ signal, log, adminPort, permissions, doctorSocket }), { log });
