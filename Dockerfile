@@ -22,8 +22,8 @@ ENV NODE_ENV=production \
 WORKDIR /app
 # A number, so that the kubelet can check runAsNonRoot; nothing is ever written outside /tmp.
 USER 65532:65532
-# Young garbage is collected at 4 MiB, not at 16: a tunnel whose thousand clients all stop reading stays within its memory limit.
-ENTRYPOINT ["node", "--max-semi-space-size=4", "/app/portforward.cjs"]
+# Process 1 keeps signals for Node until it can hear them. Young garbage is collected at 4 MiB, not at 16: a tunnel whose thousand clients all stop reading stays within its memory limit.
+ENTRYPOINT ["/app/portforward-init", "node", "--max-semi-space-size=4", "/app/portforward.cjs"]
 
 FROM runtime AS prebuilt
 COPY dist/ /app/

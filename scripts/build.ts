@@ -1,6 +1,6 @@
 // Sources → dist/: CommonJS bundles that run without node_modules (an ESM bundle of ssh2 dies on __dirname), one for the command line,
 // one for each part that it loads and one for the packages that few tunnels need, so that a process reads only what it runs. ssh2's native crypto lies beside them.
-// So does the helper of the fly driver, where there is a Go to build it with. `--output DIR` puts all of it elsewhere.
+// So do process 1 of the image, and the helper of the fly driver where there is a Go to build it with. `--output DIR` puts all of it elsewhere.
 // Neighbours: src/main.ts (names the parts by its lazy imports), Dockerfile (takes dist/ as it is), build/bundling.ts (options for esbuild).
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, globSync, renameSync, rmSync } from 'node:fs';
@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { bundling, onlyEnglish } from './build/bundling.ts';
 import { buildFlyHelper, helperName } from './build/fly-helper.ts';
+import { buildInit, initName } from './build/init.ts';
 
 const root = join(import.meta.dirname, '..');
 const { values } = parseArgs({
@@ -97,6 +98,7 @@ try {
     entryNames: 'libraries',
   });
 
+  const init = process.platform === 'linux' ? await buildInit(workshop) : undefined;
   const helper = values['without-fly'] ? false : await withFlyHelper();
   // A bundle without its native crypto works, slowly and without a word: so it is asked.
   const ask = [join(workshop, 'portforward.cjs'), 'version', '--check-crypto'];
@@ -114,6 +116,7 @@ try {
     // Another folder may be on another file system.
     else cpSync(workshop, output, { recursive: true });
     const names = [...[...parts.keys(), 'libraries'].map((name) => `${name}.cjs`), ...(helper ? [helperName] : [])];
+    if (init !== undefined) names.push(initName);
     console.log(`${basename(output)}/: portforward.cjs, ${names.join(', ')}`);
   }
 } finally {

@@ -21,6 +21,7 @@ import { runScript } from '../lab/process/script.ts';
 import { findHelm } from '../lab/programs/find-program.ts';
 import { ensurePrograms } from '../lab/programs/programs.ts';
 import { buildFlyHelper } from './build/fly-helper.ts';
+import { buildInit } from './build/init.ts';
 import { type Architecture, architectures } from './release/architectures.ts';
 import { gzipped, writeTar } from './release/archive.ts';
 import { type BaseImage, readBase } from './release/base-image.ts';
@@ -127,9 +128,10 @@ async function fill(folder: string, order: Order, work: string, signal: AbortSig
     arm64: await nativeCrypto(architectures[1]),
   }));
   const flyHelper = await doing('compile the fly helper', () => flyHelpers(work, signal));
+  const init = await doing('compile process 1', () => inits(work));
   const inside = [
     ...(await doing('write the image', () =>
-      writeImageArchive(order, place, base, { nativeCrypto: crypto, flyHelper }),
+      writeImageArchive(order, place, base, { nativeCrypto: crypto, flyHelper, init }),
     )),
     await doing('package the chart', () => writeChart(order, place)),
   ];
@@ -161,12 +163,23 @@ async function flyHelpers(work: string, signal: AbortSignal): Promise<ImageParts
   return { x64: await one(x64), arm64: await one(arm64) };
 }
 
+/** By the compilers that made the native crypto. */
+async function inits(work: string): Promise<ImageParts['init']> {
+  const one = async ({ node, triple }: Architecture): Promise<string> => {
+    const folder = join(work, `init-${node}`);
+    mkdirSync(folder);
+    return await buildInit(folder, `${triple}-gcc`);
+  };
+  const [x64, arm64] = architectures;
+  return { x64: await one(x64), arm64: await one(arm64) };
+}
+
 /** Returns what is inside, for DIGESTS and the provenance. */
 async function writeImageArchive(
   order: Order,
   place: Place,
   base: BaseImage,
-  compiled: Pick<ImageParts, 'nativeCrypto' | 'flyHelper'>,
+  compiled: Pick<ImageParts, 'nativeCrypto' | 'flyHelper' | 'init'>,
 ): Promise<Subject[]> {
   const { version, epoch, commit: revision } = order;
   const { bundles, work } = place;

@@ -86,7 +86,7 @@ async function ensureProductImage(cluster: Cluster, log: Log, signal?: AbortSign
   const work = async (): Promise<string> => {
     const hash = createHash('sha256');
     const sources = [
-      'src/**/*.{ts,go,mod,sum}',
+      'src/**/*.{ts,c,go,mod,sum}',
       'scripts/build.ts',
       'scripts/build/*.ts',
       'Dockerfile',

@@ -4,6 +4,7 @@
 import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { helperName } from '../build/fly-helper.ts';
+import { initName } from '../build/init.ts';
 import { type Architecture, architectures } from './architectures.ts';
 import { gzipped, writeTar } from './archive.ts';
 import type { BaseImage } from './base-image.ts';
@@ -21,6 +22,8 @@ export interface ImageParts {
   readonly nativeCrypto: Readonly<Record<Architecture['node'], string>>;
   /** The fly driver's helper of each architecture. */
   readonly flyHelper: Readonly<Record<Architecture['node'], string>>;
+  /** Process 1 of each architecture. */
+  readonly init: Readonly<Record<Architecture['node'], string>>;
   readonly dockerfile: string;
 }
 
@@ -75,6 +78,7 @@ async function writePlatform(
   cpSync(parts.bundles, app, { recursive: true, filter: (file) => !file.endsWith('.map') });
   cpSync(parts.nativeCrypto[architecture.node], join(app, 'sshcrypto.node'));
   cpSync(parts.flyHelper[architecture.node], join(app, helperName));
+  cpSync(parts.init[architecture.node], join(app, initName));
   await writeTar(tar, { directory: app, epoch: parts.epoch, prefix: 'app/' });
   const layer = layout.add(gzipped(tar), mediaType.layer);
 

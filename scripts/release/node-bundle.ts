@@ -43,7 +43,10 @@ export async function writeNodeBundle(
 ): Promise<void> {
   const folder = join(work, 'node-bundle');
   mkdirSync(join(folder, 'bin'), { recursive: true });
-  cpSync(bundles, join(folder, 'lib'), { recursive: true, filter: (name) => !/\.(?:map|node)$|-helper$/.test(name) });
+  cpSync(bundles, join(folder, 'lib'), {
+    recursive: true,
+    filter: (name) => !/\.(?:map|node)$|-(?:helper|init)$/.test(name),
+  });
   writeFileSync(join(folder, 'bin', 'portforward.cjs'), start, { mode: 0o755 });
   writeFileSync(join(folder, 'README.txt'), readme(version));
   copyFileSync(licence, join(folder, 'LICENSE'));

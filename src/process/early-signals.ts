@@ -1,6 +1,6 @@
-// Hears SIGTERM before anything else is loaded. As process 1 of a container Node ignores a signal that it has no handler for: a pod that is
-// deleted in its first moments would run until the kubelet kills it, and serve clients meanwhile.
-// Neighbours: src/main.ts imports it first, run.ts takes over.
+// Hears SIGTERM before anything else is loaded, so that a stop in these moments ends the process with its log and exit code. Before that the
+// signal ends Node by itself, because process 1 of the image is another program.
+// Neighbours: init.c (process 1), src/main.ts imports this first, run.ts takes over.
 
 interface Early {
   heard: boolean;

@@ -1,5 +1,6 @@
 // Runs a process from start to exit: the only file that listens to the signals of the operating system and ends the process.
 // Neighbours: the subcommands of src/cli/ that keep running call it once; everything below them gets an AbortSignal instead.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sleep } from './clock.ts';
 import { heardEarly } from './early-signals.ts';
 import type { ProcessLog } from './log.ts';
@@ -63,6 +64,8 @@ export async function run(main: (signal: AbortSignal) => Promise<void>, options:
   process.on('unhandledRejection', onBug('unhandled rejection'));
   process.on('uncaughtException', onBug('uncaught exception'));
 
+  // A signal that came while the program was loading is heard with the next turn of the loop: before anything has begun.
+  await nextTurn();
   try {
     await main(stop.signal);
   } catch (error) {

@@ -24,7 +24,7 @@ export interface RunSidecarOptions {
   readonly permissions?: Permissions;
 }
 
-/** Runs until `signal` aborts, then drains. @throws TunnelError ConfigUnreadable. */
+/** Runs until `signal` aborts, then drains. @throws TunnelError ConfigUnreadable; the signal's reason if it is aborted already. */
 export async function runSidecar(options: RunSidecarOptions): Promise<void> {
   const { signal, log, adminPort: port = adminPort, permissions = noPermissions, doctorSocket } = options;
   const { env: environment } = process;
@@ -35,6 +35,8 @@ export async function runSidecar(options: RunSidecarOptions): Promise<void> {
     throw new TunnelError('ConfigUnreadable', `the environment variable ${configVariable} is not set`);
   }
   const config = parseTunnelConfig(text);
+  // Asked to stop while the program was loading: clients never knew of this pod, so there is nobody to drain.
+  signal.throwIfAborted();
   const podUid = environment[podUidVariable] ?? randomUUID();
   const fields = { namespace: config.namespace, portForward: config.name, pod: environment[podNameVariable] };
   const sidecar = await startSidecar(config, {

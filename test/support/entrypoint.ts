@@ -6,4 +6,4 @@ const dockerfile = readFileSync(join(import.meta.dirname, '..', '..', 'Dockerfil
 const entrypoint = JSON.parse(/^ENTRYPOINT (.+)$/m.exec(dockerfile)?.[1] ?? '[]') as readonly string[];
 
 /** The arguments between `node` and the program in the image's entry point. */
-export const nodeFlags: readonly string[] = entrypoint.slice(1, -1);
+export const nodeFlags: readonly string[] = entrypoint.slice(entrypoint.indexOf('node') + 1, -1);

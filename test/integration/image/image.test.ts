@@ -9,6 +9,7 @@ import { buildWithBuildah } from '../../../lab/images/image-build.ts';
 import { baseImage, type Image } from '../../../lab/images/images.ts';
 import { command } from '../../../lab/process/command.ts';
 import { ensurePackages } from '../../../lab/programs/packages.ts';
+import { endAfterSigterm } from './init.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -123,6 +124,30 @@ test('every command loads from the bundle alone: controller, sidecar, open, chec
   assert.match(open.output, /there is no such file/);
   const check = inside(['check', '-f', '/nowhere.yaml']);
   assert.equal(check.status, 2, check.output);
+});
+
+test('SIGTERM ends it from the first instant on', async (t) => {
+  const entry = { files, entrypoint: config.Entrypoint ?? [], env: config.Env ?? [] };
+  const took: string[] = [];
+  for (let afterMs = 0; afterMs <= 300; afterMs += 20) {
+    took.push(`${afterMs}: ${Math.round(await endAfterSigterm(entry, afterMs))}`);
+  }
+  t.diagnostic(`ms after the start: ms until the end: ${took.join(', ')}`);
+});
+
+test('process 1 ends as its program does, passes signals on, and reaps what is left behind', () => {
+  const init = join(files, 'app', 'portforward-init');
+  const run = (script: string): number | null => spawnSync(init, ['sh', '-c', script], { timeout: 30_000 }).status;
+  assert.equal(run('exit 7'), 7);
+  assert.equal(run('kill -9 $$'), 137);
+  assert.equal(spawnSync(init, ['/nowhere']).status, 127);
+  assert.equal(spawnSync(init).status, 2);
+  // The parent of sh is process 1: what it is told, sh hears.
+  assert.equal(run('trap "exit 9" TERM; kill -TERM $PPID; while :; do sleep 0.05; done'), 9);
+  const orphan =
+    'sh -c "sleep 0.2 & echo \\$!" | { read pid; while grep -qs Z /proc/$pid/stat || [ -e /proc/$pid ]; do sleep 0.05; done; }';
+  const asFirst = ['--pid', '--fork', '--mount-proc', init, 'sh', '-c', orphan];
+  assert.equal(spawnSync('unshare', asFirst, { timeout: 30_000 }).status, 0, 'an orphan stays as a zombie');
 });
 
 test('the fly helper is in it, needs no library, and ends with its input', () => {

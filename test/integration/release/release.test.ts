@@ -197,7 +197,11 @@ suite('the image', () => {
       assert.ok(newest >= 2 && newest <= 28, `it asks for glibc 2.${newest}, Node itself for 2.28`);
 
       const { config } = configOf(oci);
-      const [, ...options] = config.Entrypoint.map((word) => word.replace(/^\/app/, join(files(oci), 'app')));
+      const words = config.Entrypoint.map((word) => word.replace(/^\/app/, join(files(oci), 'app')));
+      // Process 1 starts what follows it: here another architecture's Node needs an emulator in front.
+      const [init = '', first, ...options] = words;
+      assert.equal(elfMachine(init), elfMachines[node]);
+      assert.equal(first, 'node');
       const program = [...starting(node, files(oci)), join(files(oci), 'usr/local/bin/node'), ...options];
       const said = execFileSync('env', ['-i', ...program, 'version', '--check-crypto'], { encoding: 'utf8' });
       assert.match(said, new RegExp(`^portforward ${version.replaceAll('.', '\\.')}, Node 24\\.`));

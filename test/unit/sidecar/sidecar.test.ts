@@ -4,8 +4,10 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Duplex } from 'node:stream';
 import { test } from 'node:test';
+import { configVariable } from '../../../src/contract/pod.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { silentLog } from '../../../src/process/log.ts';
+import { runSidecar } from '../../../src/sidecar/main.ts';
 import { type Sidecar, startSidecar } from '../../../src/sidecar/sidecar.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
@@ -88,4 +90,17 @@ test('open connections are reset at the limit of this stop, whatever the documen
   ]);
   assert.equal(broken[0].code, 'ECONNRESET');
   assert.equal(clock.pending, 0);
+});
+
+test('a stop that came while the program was loading ends it at once, without a port and without a drain', async () => {
+  const reason = new Error('stop requested');
+  process.env[configVariable] = JSON.stringify({
+    ...config,
+    ssh: sshConfig([{ host: '127.0.0.1', port: 9, user: 'tunnel' }]),
+  });
+  try {
+    await assert.rejects(runSidecar({ signal: AbortSignal.abort(reason), log: silentLog(), adminPort: 0 }), reason);
+  } finally {
+    delete process.env[configVariable];
+  }
 });

@@ -1,0 +1,67 @@
+// Process 1 of the image: starts the program that it is called with, passes signals on to it, reaps what its children leave behind, and ends
+// with its exit code. The kernel drops a signal for process 1 that has no handler yet, and Node needs up to seconds until it has one: a pod
+// that is deleted in its first moments would run until the kubelet kills it. Here signals wait from the first instruction on.
+// Neighbours: Dockerfile (the entry point), scripts/build/init.ts (compiles it), early-signals.ts (what Node hears before it has loaded).
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int fail(const char *what) {
+  fprintf(stderr, "portforward-init: %s: %s\n", what, strerror(errno));
+  return 127;
+}
+
+/** Becomes the program, in a process group of its own: a Ctrl-C on a terminal comes from there once, not a second time from us. */
+static int become(char **program, const sigset_t *before) {
+  // Without us nobody would pass signals on. In a namespace of its own it ends with process 1 anyway.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  setpgid(0, 0);
+  if (isatty(STDIN_FILENO)) {
+    signal(SIGTTOU, SIG_IGN);
+    tcsetpgrp(STDIN_FILENO, getpgrp());
+    signal(SIGTTOU, SIG_DFL);
+  }
+  sigprocmask(SIG_SETMASK, before, NULL);
+  execvp(program[0], program);
+  return fail(program[0]);
+}
+
+/** The exit code of the program once it has ended, as a shell would say it; -1 while it runs. */
+static int reap(pid_t program) {
+  int status;
+  int code = -1;
+  for (pid_t ended = waitpid(-1, &status, WNOHANG); ended > 0; ended = waitpid(-1, &status, WNOHANG)) {
+    if (ended == program) code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  }
+  return code;
+}
+
+int main(int count, char **words) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  // A mistake of ours must end us, not wait.
+  const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+  for (size_t at = 0; at < sizeof faults / sizeof *faults; at++) sigdelset(&all, faults[at]);
+  sigprocmask(SIG_SETMASK, &all, &before);
+  if (count < 2) {
+    fprintf(stderr, "portforward-init: call it with a program\n");
+    return 2;
+  }
+  const pid_t program = fork();
+  if (program < 0) return fail("fork");
+  if (program == 0) return become(words + 1, &before);
+  for (;;) {
+    const int heard = sigwaitinfo(&all, NULL);
+    if (heard == SIGCHLD) {
+      const int code = reap(program);
+      if (code >= 0) return code;
+    } else if (heard > 0) {
+      kill(program, heard);
+    }
+  }
+}
