@@ -135,7 +135,7 @@ async function fill(folder: string, order: Order, work: string, signal: AbortSig
     )),
     await doing('package the chart', () => writeChart(order, place)),
   ];
-  await doing('make the laptop’s files', () => writeLaptop(order, place, crypto, signal));
+  await doing('make the laptop’s files', () => writeLaptop(order, place, { nativeCrypto: crypto, flyHelper }, signal));
   await doing('write what is read', () => writePapers(order, place, base, inside));
 }
 
@@ -152,8 +152,6 @@ interface Place {
   readonly bundles: string;
   readonly work: string;
 }
-
-type NativeCrypto = Readonly<Record<Architecture['node'], string>>;
 
 /** By Go's own names, which OCI shares, each in a folder of its own. */
 async function flyHelpers(work: string, signal: AbortSignal): Promise<ImageParts['flyHelper']> {
@@ -211,7 +209,7 @@ async function writeChart({ version, epoch }: Order, { folder, work }: Place): P
 async function writeLaptop(
   { version, epoch }: Order,
   place: Place,
-  crypto: NativeCrypto,
+  { nativeCrypto: crypto, flyHelper }: Pick<ImageParts, 'nativeCrypto' | 'flyHelper'>,
   signal: AbortSignal,
 ): Promise<void> {
   const { folder, bundles, work } = place;
@@ -226,6 +224,9 @@ async function writeLaptop(
       }),
     ),
   );
+  for (const { node } of architectures) {
+    copyFileSync(flyHelper[node], join(folder, `portforward-${version}-linux-${node}-fly-helper`));
+  }
   const licence = join(root, 'LICENSE');
   await writeNodeBundle(join(folder, `portforward-${version}-node.tgz`), { version, epoch, bundles, licence, work });
   copyFileSync(licence, join(folder, 'LICENSE'));

@@ -2,6 +2,7 @@
 // standard output, explanations to standard error.
 // Neighbours: iam-policy.ts (what a tunnel may do), iam-trust.ts (who may assume its roles), check.ts (the verdict), documents.ts (files).
 import { parsePortForward } from '../contract/api/parse.ts';
+import type { PortForward } from '../contract/api/portforward.ts';
 import { isPortForward } from '../contract/api/verdict.ts';
 import { complaintLines, judge, nameOf } from './check.ts';
 import { type FileDocument, readDocuments } from './documents.ts';
@@ -76,7 +77,7 @@ function policiesOf(document: FileDocument, options: IamOptions): readonly Print
   const { ssm } = portForward.spec;
   const name = nameOf(value);
   if (ssm === undefined) {
-    options.complain(`${file}:${verdict.line}: ${name}: skipped, it has no spec.ssm`);
+    options.complain(`${file}:${verdict.line}: ${name}: skipped, it has no spec.ssm${flyToken(portForward)}`);
     return [];
   }
   const wanted = options.role === undefined ? roles : [options.role];
@@ -88,6 +89,15 @@ function policiesOf(document: FileDocument, options: IamOptions): readonly Print
     const policy = policies[role];
     return policy === undefined ? [] : [{ name, role, kind, policy } as const];
   });
+}
+
+/** spec.fly has a token instead of a policy. */
+function flyToken({ metadata, spec: { fly } }: PortForward): string {
+  if (fly === undefined) return '';
+  const token = fly.app === undefined ? `org --org ${fly.org}` : `deploy --app ${fly.app}`;
+  const into = metadata.namespace === undefined ? 'kubectl' : `kubectl -n ${metadata.namespace}`;
+  const secret = `${into} create secret generic ${fly.secretRef.name} --from-literal=FLY_API_TOKEN`;
+  return `; its token: ${secret}="$(fly tokens create ${token})"`;
 }
 
 const isCalled = (value: unknown, name: string): boolean =>

@@ -71,8 +71,8 @@ export const flyErrorCodes = {
     'bastion',
     'permanent',
     'This build has no helper for fly.io tunnels.',
-    'The build found no Go compiler and left the helper out.',
-    'Build with Go (npm run build says which version), or use the image.',
+    'The build found no Go compiler and left the helper out, or the command for laptops stands alone.',
+    'Put the file …-fly-helper of the release beside the command as portforward-fly-helper (docs/fly.md), build with Go, or use the image.',
   ),
   HelperFailed: code(
     'bastion',

@@ -14,6 +14,7 @@ export type Order =
   | { readonly what: 'pings'; readonly port: number; readonly count: number }
   | { readonly what: 'connections'; readonly port: number; readonly count: number; readonly parallel: number }
   | { readonly what: 'hold'; readonly port: number; readonly count: number }
+  | { readonly what: 'stall'; readonly port: number; readonly count: number }
   | { readonly what: 'release' };
 
 export type Answer = { readonly figure: number } | { readonly error: string };

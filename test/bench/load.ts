@@ -135,6 +135,17 @@ async function hold(port: number, count: number): Promise<number> {
   return held.length;
 }
 
+/** Opens connections that ask for an endless download and read nothing of it, until `release`. */
+async function stall(port: number, count: number): Promise<number> {
+  for (let index = 0; index < count; index += 1) {
+    const socket = await open(port);
+    socket.on('error', () => undefined);
+    held.push(socket);
+    socket.pause().write(header('D', Number.MAX_SAFE_INTEGER));
+  }
+  return held.length;
+}
+
 function release(): number {
   const count = held.length;
   for (const socket of held.splice(0)) socket.destroy();
@@ -151,6 +162,8 @@ async function obey(order: Order): Promise<number> {
       return await connections(order.port, order.count, order.parallel);
     case 'hold':
       return await hold(order.port, order.count);
+    case 'stall':
+      return await stall(order.port, order.count);
     case 'release':
       return release();
   }

@@ -1,13 +1,17 @@
-// What a process costs, as the kernel counts it. Neighbour: measure.ts reads it before and after.
+// What a tunnel’s process costs with its children, as the kernel counts it. Neighbour: visit.ts reads it before and after.
 import { readdirSync, readFileSync } from 'node:fs';
+import { descendantsOf } from '../../lab/process/proc.ts';
 
-/** CPU seconds of all its living threads, in nanosecond resolution (/proc/<pid>/stat has 10 ms). */
+/** fly's helper works beside the sidecar; the others have no children. */
+const withChildren = (pid: number): readonly number[] => [pid, ...descendantsOf(pid)];
+const sum = (all: readonly number[]): number => all.reduce((before, one) => before + one, 0);
+
+/** CPU seconds of all living threads, in nanosecond resolution (/proc/<pid>/stat has 10 ms). */
 export function cpuSeconds(pid: number): number {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  const nanoseconds = threads.map((thread) =>
-    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
+  const threads = withChildren(pid).flatMap((one) =>
+    readdirSync(`/proc/${one}/task`).map((thread) => `/proc/${one}/task/${thread}/schedstat`),
   );
-  return nanoseconds.reduce((sum, one) => sum + one, 0) / 1e9;
+  return sum(threads.map((file) => Number(readFileSync(file, 'utf8').split(' ')[0]))) / 1e9;
 }
 
 export interface Memory {
@@ -18,7 +22,8 @@ export interface Memory {
 }
 
 export function memory(pid: number): Memory {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const mebibytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) / 1024;
+  const all = withChildren(pid).map((one) => readFileSync(`/proc/${one}/smaps_rollup`, 'utf8'));
+  const mebibytes = (name: string): number =>
+    sum(all.map((text) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) / 1024));
   return { rss: mebibytes('Rss'), pss: mebibytes('Pss') };
 }

@@ -1,5 +1,5 @@
 // Our side of every comparison, as a pod runs it: the bundled `portforward sidecar` with one forward.
-// Neighbours: peers.ts (ssh) and ssm-peers.ts give it its driver's block and start what it is compared with.
+// Neighbours: peers.ts (ssh), ssm-peers.ts and fly-peers.ts give it its driver's block and start what it is compared with.
 import { cpSync, existsSync, globSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Child } from '../../lab/process/child.ts';
 import { command } from '../../lab/process/command.ts';
 import { freePort } from '../../lab/process/ports.ts';
-import { permissionArguments } from '../../src/contract/permissions.ts';
+import { type Permissions, permissionArguments } from '../../src/contract/permissions.ts';
 import { adminPort, configVariable, podUidVariable } from '../../src/contract/pod.ts';
 import type { TunnelConfig } from '../../src/contract/tunnel-config.ts';
 import { nodeFlags } from '../support/entrypoint.ts';
@@ -29,7 +29,9 @@ export interface Tunnel {
 /** The bundle: built if it is missing or older than a source, and copied, so that a build during the run changes nothing. */
 export async function bundle(directory: string): Promise<string> {
   const built = join(root, 'dist', 'portforward.cjs');
-  const newest = Math.max(...globSync('src/**/*.ts', { cwd: root }).map((file) => statSync(join(root, file)).mtimeMs));
+  const newest = Math.max(
+    ...globSync('src/**/*.{ts,go}', { cwd: root }).map((file) => statSync(join(root, file)).mtimeMs),
+  );
   if (!existsSync(built) || statSync(built).mtimeMs < newest) {
     await command(process.execPath, [join(root, 'scripts', 'build.ts')], { timeoutMs: 300_000 });
   }
@@ -39,7 +41,10 @@ export async function bundle(directory: string): Promise<string> {
 }
 
 /** The config of one port with a document's defaults; the caller adds the driver's block. */
-export function configOf(listenPort: number, destinationPort: number): Omit<TunnelConfig, 'driver' | 'ssh' | 'ssm'> {
+export function configOf(
+  listenPort: number,
+  destinationPort: number,
+): Omit<TunnelConfig, 'driver' | 'ssh' | 'ssm' | 'fly'> {
   return {
     version: 1,
     namespace: 'bench',
@@ -60,11 +65,15 @@ export function configOf(listenPort: number, destinationPort: number): Omit<Tunn
 }
 
 /** Starts the sidecar and resolves once it is ready. One at a time in a network: the admin port has one number. */
-export async function startSidecar(program: string, toConfig: (listenPort: number) => TunnelConfig): Promise<Tunnel> {
+export async function startSidecar(
+  program: string,
+  toConfig: (listenPort: number) => TunnelConfig,
+  permissions: Partial<Permissions> = {},
+): Promise<Tunnel> {
   const port = await freePort();
   const config = toConfig(port);
   const env = { [configVariable]: JSON.stringify(config), [podUidVariable]: 'bench' };
-  const allowed = permissionArguments(permissionsFor(config));
+  const allowed = permissionArguments({ ...permissionsFor(config), ...permissions });
   const began = performance.now();
   const child = new Child('sidecar', process.execPath, [...nodeFlags, program, 'sidecar', ...allowed], { env });
   await poll(child, async () => (await admin('/readyz'))?.status === 200);

@@ -32,6 +32,17 @@ test('every document of the corpus with ssm gets its policies, in one go', () =>
   }
 });
 
+test('a document with fly gets the command that makes its token', () => {
+  const text = corpus('good').find(({ name }) => name === 'minimal-fly')?.text ?? '';
+  const { status, stderr } = iam(['-f', '-'], text);
+  assert.equal(status, 1);
+  const command = /; its token: (.+)/.exec(stderr)?.[1];
+  assert.equal(
+    command,
+    'kubectl create secret generic fly --from-literal=FLY_API_TOKEN="$(fly tokens create deploy --app orders-db)"',
+  );
+});
+
 test('standard input is a file too, and standard output holds only the policy', () => {
   const text = corpus('good').find(({ name }) => name === 'minimal-ssm')?.text ?? '';
   const { status, stdout } = iam(['-f', '-', '--account', '123456789012'], text);

@@ -284,6 +284,16 @@ suite('the command for a laptop', () => {
     });
   }
 
+  for (const { node, oci } of architectures) {
+    test(`linux ${node}: the helper for fly.io answers`, () => {
+      const file = join(folder, `portforward-${version}-linux-${node}-fly-helper`);
+      assert.equal(elfMachine(file), elfMachines[node]);
+      const [program, ...args] = [...starting(node, files(oci)), file];
+      const answer = execFileSync(program, args, { input: '{"id":1,"op":"ping"}\n', encoding: 'utf8' });
+      assert.deepEqual(JSON.parse(answer), { id: 1 });
+    });
+  }
+
   test('the one file decrypts a key with a passphrase in its worker, and nothing that lies around is loaded', async () => {
     const here = mkdtempSync(join(work, 'key-'));
     const key = join(here, 'id');

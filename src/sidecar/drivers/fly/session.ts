@@ -1,8 +1,8 @@
 // One WireGuard device with its peer as a session: dials names and addresses of the organization's network, watches for silence, climbs the
 // ladder when there is one, and ends when nothing more is expected of it.
-// Neighbours: ladder.ts says what is due, helper/ does it, driver.ts opens sessions and replaces them.
+// Neighbours: ladder.ts says what is due, helper/ does it, reasons.ts makes the sentences, driver.ts opens sessions and replaces them.
 import { isIP } from 'node:net';
-import { type Code, TunnelError } from '../../../contract/errors.ts';
+import { TunnelError } from '../../../contract/errors.ts';
 import { type Destination, destinationText } from '../../../contract/tunnel-config.ts';
 import { abortable, onAbort } from '../../../process/abort.ts';
 import type { Clock } from '../../../process/clock.ts';
@@ -13,6 +13,7 @@ import type { HelperProcess } from './helper/helper-process.ts';
 import { endWith, type HelperStream } from './helper/stream.ts';
 import { Ladder } from './ladder.ts';
 import type { Peer } from './peer.ts';
+import { dialError, nameError } from './reasons.ts';
 import type { Way } from './way.ts';
 
 export interface FlySessionOptions {
@@ -236,35 +237,4 @@ export class FlySession implements Session {
 function lostWith(reason: TunnelError): TunnelError {
   if (reason.code === 'NotConnected') return reason;
   return new TunnelError('BastionLost', `${reason.message}; it is started again`, { cause: reason });
-}
-
-const dialCodes: Readonly<Record<string, readonly [Code, string]>> = {
-  refused: ['DestinationRefused', 'refuses the connection: start the service, or correct the port'],
-  reset: ['DestinationRefused', 'breaks the connection: start the service, or correct the port'],
-  timeout: ['DestinationTimeout', 'does not answer: look at the service there'],
-  unreachable: ['DestinationUnreachable', 'cannot be reached in the private network'],
-};
-
-function dialError(error: unknown, where: string, via: string): TunnelError {
-  const [code, sentence] = (error instanceof HelperError ? dialCodes[error.kind] : undefined) ?? [
-    'TunnelDown',
-    'could not be dialled',
-  ];
-  return new TunnelError(code, `${where} ${sentence} (through ${via})`, { cause: error });
-}
-
-function nameError(error: unknown, host: string, via: string): TunnelError {
-  if (error instanceof HelperError && error.kind === 'notFound') {
-    return new TunnelError(
-      'NoRunningMachines',
-      `${host} has no address in the private network: start a Machine of the app, or use its .flycast address`,
-      { cause: error },
-    );
-  }
-  if (error instanceof HelperError && error.kind === 'nameServer') {
-    const sentence = `the private network’s name server fails for ${host} (through ${via}): correct the name, or wait`;
-    return new TunnelError('DestinationNameNotResolved', sentence, { cause: error });
-  }
-  const sentence = `the private network’s name server did not answer for ${host} (through ${via})`;
-  return new TunnelError('TunnelDown', sentence, { cause: error });
 }

@@ -13,6 +13,7 @@ import type { Clock } from '../../../../process/clock.ts';
 import type { Logger } from '../../../../process/log.ts';
 import type { ByteBudget } from '../../../base/byte-budget.ts';
 import { HelperError } from './helper-error.ts';
+import { helperName } from './program.ts';
 import { type HelperStream, openStream } from './stream.ts';
 
 export interface HelperOptions {
@@ -117,7 +118,7 @@ export class HelperProcess {
         new TunnelError(
           missing ? 'HelperMissing' : 'HelperFailed',
           missing
-            ? 'this build has no fly helper: build it with Go, or use the image'
+            ? `this build has no fly helper: put ${helperName} of a release beside the command, build it with Go, or use the image`
             : 'the fly helper could not be started',
           { cause },
         ),
