@@ -23,7 +23,11 @@ const all: Readonly<Record<string, Fuzz>> = {
   },
   documents: async (inputs = 100_000, seed) => {
     await using api = await startApi();
-    const { accepted, refused, children, refusedChildren, slowestMs } = await fuzzDocuments(api, inputs, seed);
+    const onProgress = (done: number): void => {
+      if (done % 10_000 === 0) console.error(`documents: ${done} of ${inputs}, seed ${seed}`);
+    };
+    const result = await fuzzDocuments(api, inputs, seed, onProgress);
+    const { accepted, refused, children, refusedChildren, slowestMs } = result;
     return `documents: ${inputs}, seed ${seed}, ${accepted} accepted with ${children} objects (${refusedChildren} refused), ${refused} refused, judged alike; the slowest apply took ${slowestMs.toFixed(0)} ms`;
   },
 };

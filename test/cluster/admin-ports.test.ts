@@ -1,0 +1,198 @@
+// The admin ports of the controller (8080) and of tunnel pods (9808) under attack by whoever reaches them: a pod, 200 addresses, the
+// node itself, whose address the kubelet's probes have too. Nothing restarts, nothing becomes unready, and Prometheus is answered.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, suite, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
+import { ensureOperator, operatorNamespace } from '../../lab/cluster/operator.ts';
+import { Shop } from '../../lab/cluster/shop.ts';
+import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
+import { CommandFailed, command } from '../../lab/process/command.ts';
+import { adminPort } from '../../src/contract/pod.ts';
+import { assertEvery } from '../support/assert-every.ts';
+
+const program = join(import.meta.dirname, 'hostile-connections.mjs');
+const connections = 1_000;
+/** The controller's liveness gives up after 30 s, a tunnel pod's readiness after 3 s. */
+const seconds = 32;
+
+interface Target {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+interface Attacked {
+  readonly port: number;
+  readonly opened: number;
+  readonly closed: number;
+  readonly mostOpen: number;
+}
+
+interface Pods {
+  readonly items: readonly {
+    readonly metadata: { readonly name: string };
+    readonly status: {
+      readonly podIP: string;
+      readonly conditions: readonly {
+        readonly type: string;
+        readonly status: string;
+        readonly lastTransitionTime: string;
+      }[];
+      readonly containerStatuses: readonly { readonly restartCount: number }[];
+    };
+  }[];
+}
+
+let cluster: Cluster;
+let network: PrivateNetwork;
+let shop: Shop;
+let targets: readonly Target[];
+
+async function podsOf(namespace: string, selector: string): Promise<Pods['items']> {
+  const found = await cluster.kubectl(['get', 'pods', '-n', namespace, '-l', selector, '--output', 'json']);
+  return (JSON.parse(found) as Pods).items;
+}
+
+/** Restarts, and since when the pod is Ready. */
+async function health({ namespace, pod }: Target): Promise<string> {
+  const found = await cluster.kubectl(['get', 'pod', pod, '-n', namespace, '--output', 'json']);
+  const { status } = JSON.parse(found) as Pods['items'][number];
+  const ready = status.conditions.find(({ type }) => type === 'Ready');
+  return `${status.containerStatuses[0]?.restartCount} restarts, Ready ${ready?.status} since ${ready?.lastTransitionTime}`;
+}
+
+interface Scraped {
+  readonly port: number;
+  answered: number;
+  failed: number;
+  failedInARow: number;
+  slowestSeconds: number;
+}
+
+/** Prometheus: a new connection each second, from a pod that does nothing else. */
+async function scrape({ host, port }: Target, signal: AbortSignal): Promise<Scraped> {
+  const scraped: Scraped = { port, answered: 0, failed: 0, failedInARow: 0, slowestSeconds: 0 };
+  const write = '%{http_code} %{time_total}';
+  const page = `http://${host}:${port}/metrics`;
+  let row = 0;
+  while (!signal.aborted) {
+    const asked = ['curl', '--silent', '--max-time', '5', '--output', '/dev/null', '--write-out', write, page];
+    const answer = await shop.exec(asked).catch((error: unknown) => {
+      if (error instanceof CommandFailed) return error.stdout;
+      throw error;
+    });
+    const [code, time] = answer.split(' ');
+    if (code === '200') {
+      row = 0;
+      scraped.answered += 1;
+      scraped.slowestSeconds = Math.max(scraped.slowestSeconds, Number(time));
+    } else {
+      row += 1;
+      scraped.failed += 1;
+      scraped.failedInARow = Math.max(scraped.failedInARow, row);
+    }
+    await delay(1_000, undefined, { signal }).catch(() => undefined);
+  }
+  return scraped;
+}
+
+suite('admin ports under attack', () => {
+  before(async () => {
+    cluster = await ensureCluster();
+    const { image } = await ensureOperator(cluster);
+    network = await startPrivateNetwork();
+    shop = await Shop.create(cluster, 'admin-ports');
+    await Promise.all([shop.client(), shop.client('attacker', image)]);
+    await shop.secret('bastion', { 'ssh-privatekey': network.key.privateKey });
+    const { a } = network.bastions;
+    await shop.portForward('orders-db', {
+      replicas: 1,
+      ports: [{ port: 5432, destinationHost: network.inside.address }],
+      ssh: {
+        user: 'tunnel',
+        bastions: [{ host: a.address }],
+        secretRef: { name: 'bastion' },
+        knownHosts: a.knownHosts({ name: a.address }),
+      },
+    });
+    await shop.ready('orders-db');
+    const selector = 'app.kubernetes.io/name=portforward';
+    const [operator] = await podsOf(operatorNamespace, selector);
+    const [tunnel] = await podsOf(shop.namespace, 'portforward.dev/name=orders-db');
+    assert.ok(operator !== undefined && tunnel !== undefined);
+    targets = [
+      { namespace: operatorNamespace, pod: operator.metadata.name, host: operator.status.podIP, port: 8080 },
+      { namespace: shop.namespace, pod: tunnel.metadata.name, host: tunnel.status.podIP, port: adminPort },
+    ];
+  });
+  after(async () => {
+    await shop?.delete();
+    await network?.stop();
+  });
+
+  /** Attacks all targets at once, `how` runs the program with its argument. */
+  async function attack(
+    addresses: readonly string[],
+    how: (argument: string) => Promise<string>,
+    tell: (line: string) => void,
+  ): Promise<void> {
+    const before = await Promise.all(targets.map(health));
+    const stop = new AbortController();
+    const scraping = Promise.all(targets.map((target) => scrape(target, stop.signal)));
+    let printed: string;
+    try {
+      printed = await how(JSON.stringify({ targets, addresses, count: connections, seconds }));
+    } finally {
+      stop.abort();
+    }
+    const attacked = printed
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Attacked);
+    for (const { port, opened, closed, mostOpen } of attacked)
+      tell(`${port}: ${opened} connections opened, ${closed} closed, at most ${mostOpen} at once`);
+    const scraped = await scraping;
+    for (const { port, answered, failed, slowestSeconds } of scraped)
+      tell(`${port}: ${answered} of ${answered + failed} scrapes answered, the slowest after ${slowestSeconds} s`);
+    assert.equal(attacked.length, targets.length);
+    assertEvery(attacked, ({ opened }) => opened > 2 * connections, 'the attack goes on');
+    // One lost scrape is a gap of one interval; Prometheus looks back over several.
+    assertEvery(scraped, (one) => one.answered > 3 && one.failedInARow < 3, 'Prometheus is answered');
+    assert.deepEqual(await Promise.all(targets.map(health)), before, 'no pod restarted or became unready');
+  }
+
+  const limit = { timeoutMs: (seconds + 60) * 1_000 };
+
+  test('by one pod', async (t) => {
+    const script = readFileSync(program, 'utf8');
+    const run = (argument: string): Promise<string> =>
+      shop.exec(['node', '--input-type=module', '--eval', script, argument], { pod: 'attacker', ...limit });
+    await attack([''], run, (line) => t.diagnostic(line));
+  });
+
+  suite('from the node', () => {
+    const inNode = (...args: readonly string[]): Promise<string> =>
+      command('nsenter', ['--target', `${cluster.nodePid}`, '--net', '--', ...args], limit);
+    // Attackers have machines of their own: here theirs is the last that gets a turn.
+    const run = (argument: string): Promise<string> => inNode('nice', '-n', '19', process.execPath, program, argument);
+
+    test('by 200 addresses', async (t) => {
+      if (cluster.nodePid === undefined) return t.skip('the node of this cluster is not on this machine');
+      const addresses = Array.from({ length: 200 }, (_, index) => `198.18.255.${index + 1}`);
+      const change = (verb: string): Promise<unknown> =>
+        inNode('sh', '-c', addresses.map((one) => `ip address ${verb} ${one}/32 dev lo`).join('\n'));
+      await change('add');
+      t.after(() => change('del'));
+      await attack(addresses, run, (line) => t.diagnostic(line));
+    });
+
+    test('by the address that the kubelet’s probes have', async (t) => {
+      if (cluster.nodePid === undefined) return t.skip('the node of this cluster is not on this machine');
+      await attack([''], run, (line) => t.diagnostic(line));
+    });
+  });
+});
