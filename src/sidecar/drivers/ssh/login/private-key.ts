@@ -85,8 +85,9 @@ export function decryptPrivateKey(text: string, passphrase?: string): string | K
 
 function parse(text: string, passphrase?: string): ParsedKey | Error {
   try {
-    const key = ssh2.utils.parseKey(text.trimEnd(), passphrase);
-    return Array.isArray(key) ? (key[0] ?? new Error('no key')) : key;
+    // Some broken texts give neither a key nor an error.
+    const key: ParsedKey | Error | ParsedKey[] | undefined = ssh2.utils.parseKey(text.trimEnd(), passphrase);
+    return (Array.isArray(key) ? key[0] : key) ?? new Error('no key');
   } catch (error) {
     // With a wrong passphrase, the old PEM format throws out of OpenSSL.
     return error instanceof Error ? error : new Error('unreadable');

@@ -6,7 +6,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { isEncrypted, parsePrivateKey } from '../../../../../../src/sidecar/drivers/ssh/login/private-key.ts';
+import {
+  decryptPrivateKey,
+  isEncrypted,
+  parsePrivateKey,
+} from '../../../../../../src/sidecar/drivers/ssh/login/private-key.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'portforward-key-forms-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -71,5 +75,17 @@ test('what OpenSSH refuses too is told by its look', () => {
     const parsed = parsePrivateKey(text);
     assert.ok('problem' in parsed);
     assert.match(parsed.detail, words);
+  }
+});
+
+test('a text of which a character was lost is read or told, wherever it was', () => {
+  const whole = decryptPrivateKey(pkcs8);
+  assert.ok(typeof whole === 'string');
+  const start = whole.indexOf('\n') + 1;
+  for (let at = start; at < start + 90; at += 1) {
+    const text = whole.slice(0, at) + whole.slice(at + 1);
+    const key = isEncrypted(text) ? undefined : parsePrivateKey(text);
+    // Of the public half, which stands there twice, one may be broken.
+    if (key !== undefined) assert.ok('problem' in key || key.type === 'ssh-ed25519', `without character ${at}`);
   }
 });
