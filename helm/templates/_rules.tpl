@@ -74,6 +74,14 @@
     - list
     - watch
 - apiGroups:
+    - apps
+  resources:
+    - replicasets
+  verbs:
+    - get
+    - list
+    - watch
+- apiGroups:
     - events.k8s.io
   resources:
     - events

@@ -21,6 +21,8 @@ export const controllerRules: readonly PolicyRule[] = [
   { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: owned },
   { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: owned },
   { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch'] },
+  // Metadata alone: whether a pod's owner is there, and a Deployment of ours made it.
+  { apiGroups: ['apps'], resources: ['replicasets'], verbs: ['get', 'list', 'watch'] },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
 ];
 

@@ -72,11 +72,7 @@ export function tunnelReconciler(options: TunnelReconcilerOptions): TunnelReconc
   });
   const reader = new StatuszReader({
     originOf: options.originOf ?? ((pod) => `http://${hostPort(pod.status?.podIP ?? '', adminPort)}`),
-    isOurs: (pod) => {
-      const key = tunnelOfPod(pod) ?? '';
-      const stored = watches.portForwards.get(key);
-      return stored !== undefined && classNameOf(stored) === settings.className && !otherInstall.has(key);
-    },
+    isOurs: (pod) => isOurs(pod, settings.className, watches, otherInstall),
     onChange: (pod) => {
       const key = tunnelOfPod(pod);
       if (key !== undefined) queue.add(key);
@@ -115,6 +111,14 @@ export function tunnelReconciler(options: TunnelReconcilerOptions): TunnelReconc
       await Promise.all([controller.run(signal), reader.run(signal), resync(watches.portForwards, queue, { signal })]);
     },
   };
+}
+
+/** Whether a pod is of a tunnel that this install keeps. */
+function isOurs(pod: Pod, className: string, watches: Watches, otherInstall: OtherInstall): boolean {
+  const key = tunnelOfPod(pod);
+  if (key === undefined || !watches.isMadeForTunnel(pod)) return false;
+  const stored = watches.portForwards.get(key);
+  return stored !== undefined && classNameOf(stored) === className && !otherInstall.has(key);
 }
 
 interface Parts {

@@ -21,6 +21,8 @@ import {
   type Pod,
   podDisruptionBudgets,
   pods,
+  type ReplicaSet,
+  replicaSets,
   serviceAccounts,
   services,
 } from './kube/base/resources.ts';
@@ -29,7 +31,16 @@ import { type Change, Reflector, type ReflectorOptions } from './kube/cache/refl
 import { Store, type StoreOptions } from './kube/cache/store.ts';
 import type { Kube } from './kube/rest/kube.ts';
 import type { WorkQueue } from './kube/workqueue/work-queue.ts';
-import { podOutline, projectPod, tunnelOfPod } from './pods.ts';
+import {
+  isMadeBy,
+  podOutline,
+  projectPod,
+  projectReplicaSet,
+  replicaSetKeyOf,
+  replicaSetOutline,
+  tunnelOfPod,
+  tunnelOfReplicaSet,
+} from './pods.ts';
 import type { StatuszReader } from './status/statusz-reader.ts';
 
 export interface WatchesOptions {
@@ -56,6 +67,7 @@ export class Watches {
   readonly networkPolicies;
   readonly podDisruptionBudgets;
   readonly #pods: Store<Pod>;
+  readonly #replicaSets: Store<ReplicaSet>;
   readonly #options: WatchesOptions;
   readonly #reflectors: {
     run(signal: AbortSignal): Promise<void>;
@@ -76,6 +88,8 @@ export class Watches {
     this.serviceAccounts = this.#watchChildren(serviceAccounts);
     this.networkPolicies = this.#watchChildren(networkPolicies);
     this.podDisruptionBudgets = this.#watchChildren(podDisruptionBudgets);
+    const ofSets = { labelSelector: managedSelector, outline: replicaSetOutline, transform: projectReplicaSet };
+    this.#replicaSets = this.#watch(replicaSets, ofSets, (change) => this.#replicaSetChanged(change));
     const ofPods = { labelSelector: managedSelector, outline: podOutline, transform: projectPod };
     this.#pods = this.#watch(pods, ofPods, (change) => this.#podChanged(change));
     this.#pods.addIndex(tunnelIndex, (pod) => toList(tunnelOfPod(pod)));
@@ -87,7 +101,12 @@ export class Watches {
   }
 
   podsOf(key: ObjectKey): readonly Pod[] {
-    return this.#pods.byIndex(tunnelIndex, key);
+    return this.#pods.byIndex(tunnelIndex, key).filter((pod) => this.isMadeForTunnel(pod));
+  }
+
+  /** Whether the ReplicaSet that the pod names as its owner is there, and a Deployment of that tunnel made it. */
+  isMadeForTunnel(pod: Pod): boolean {
+    return isMadeBy(pod, this.#replicaSets.get(replicaSetKeyOf(pod)));
   }
 
   /** Watches until the signal aborts. */
@@ -138,6 +157,12 @@ export class Watches {
     if (previous !== undefined && JSON.stringify(withoutVersion(previous)) === JSON.stringify(withoutVersion(object)))
       return;
     this.#enqueue(tunnelOfPod(object), { initial });
+  }
+
+  /** Its pods may have come before it. Its own status is nothing to us. */
+  #replicaSetChanged({ type, object, previous, initial }: Change<ReplicaSet>): void {
+    const isSame = previous !== undefined && controllerOf(previous)?.name === controllerOf(object)?.name;
+    if (type === 'deleted' || !isSame) this.#enqueue(tunnelOfReplicaSet(object), { initial });
   }
 
   #enqueue(key: ObjectKey | undefined, { initial }: { readonly initial: boolean }): void {

@@ -29,9 +29,10 @@ export const templateAnnotation = 'portforward.dev/template';
 /** On the pod template: hash of the cloud identity that the ServiceAccount stands for. */
 export const identityAnnotation = 'portforward.dev/identity';
 
-/** Deployment, ServiceAccount, NetworkPolicy and budget: prefixed, so that they do not meet an application of the database's name. */
+/** Of Deployment, ServiceAccount, NetworkPolicy and budget, so that they do not meet an application of the database's name. */
+export const childPrefix = 'pf-';
 export const childName = ({ metadata }: { readonly metadata: { readonly name: string } }): string =>
-  `pf-${metadata.name}`;
+  `${childPrefix}${metadata.name}`;
 
 /** What applications dial. */
 export const serviceName = ({ metadata, spec }: ValidPortForward): string => spec.service.name ?? metadata.name;

@@ -1,6 +1,8 @@
 // The objects of a tunnel against a real API server: made, repaired, renamed, left alone, deleted.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
+import { templateOf } from '../../../src/controller/children/deployment.ts';
 import type { Resource } from '../../../src/controller/kube/base/object.ts';
 import {
   deployments,
@@ -11,7 +13,7 @@ import {
   services,
 } from '../../../src/controller/kube/base/resources.ts';
 import { judge } from '../../faults/budget.ts';
-import { FakePod, limit, ordersDb, type RunningController, Unmet, World } from './world.ts';
+import { FakePod, failedStatus, limit, ordersDb, type RunningController, Unmet, World } from './world.ts';
 
 let world: World;
 let controller: RunningController;
@@ -397,14 +399,17 @@ test('pods of another class are not asked how they are', async () => {
   await world.apply(namespace, 'theirs', ordersDb({ className: 'other' }));
   await world.apply(namespace, 'ours', ordersDb());
   await world.pod(namespace, 'ours', 'ours-1');
-  const spec = (await world.get(deployments, namespace, 'pf-ours'))?.spec?.template.spec;
+  const deployment = await world.get(deployments, namespace, 'pf-ours');
+  const spec = deployment?.spec?.template.spec;
   assert.ok(spec);
+  const theirDeployment = { ...deployment, metadata: { ...deployment.metadata, name: 'pf-theirs' } };
   const theirs = await FakePod.create(world.kube, {
     namespace,
     name: 'theirs-1',
     portForward: 'theirs',
     template: '',
     spec,
+    owner: await world.replicaSet(namespace, 'theirs', theirDeployment),
   });
   await theirs.setReady(true);
   asked.length = 0;
@@ -413,4 +418,41 @@ test('pods of another class are not asked how they are', async () => {
   await theirs.close();
   await controller.stop();
   controller = await world.controller();
+});
+
+test('a pod with a forged owner is neither asked nor told about: its ReplicaSet must be there, and the tunnel’s Deployment its maker', async () => {
+  const namespace = await world.namespace();
+  await world.apply(namespace, 'ours', ordersDb());
+  const real = await world.pod(namespace, 'ours', 'real-1');
+  const deployment = await world.get(deployments, namespace, 'pf-ours');
+  const spec = deployment?.spec?.template.spec;
+  assert.ok(spec);
+  const owner = await world.replicaSet(namespace, 'ours', deployment);
+  const template = templateOf(deployment) ?? '';
+  const other = { ...deployment, metadata: { ...deployment.metadata, name: 'web' } };
+  const claims = {
+    'no-set': { ...owner, name: 'pf-ours-def' },
+    'other-uid': { ...owner, uid: randomUUID() },
+    'other-version': { ...owner, apiVersion: 'example.com/v1' },
+    'other-maker': await world.replicaSet(namespace, 'ours', other, 'pf-ours-xyz'),
+  };
+  const forged = await Promise.all(
+    Object.entries(claims).map(async ([name, claim]) => {
+      const options = { namespace, name, portForward: 'ours', template, spec, owner: claim };
+      const pod = await FakePod.create(world.kube, options);
+      pod.answer = failedStatus('ConnectFailed', 'forged');
+      world.reach(pod);
+      await pod.setReady(true);
+      return pod;
+    }),
+  );
+  await world.condition(namespace, 'ours', 'Ready', { status: 'True' });
+  const before = real.reads;
+  await world.until('the real pod is asked again and again', async () => real.reads > before + 5);
+  assert.deepEqual(
+    forged.map(({ name, reads }) => `${name} ${reads}`),
+    Object.keys(claims).map((name) => `${name} 0`),
+  );
+  const { tunnels, readyReplicas } = await world.status(namespace, 'ours');
+  assert.deepEqual([tunnels?.map(({ pod }) => pod), readyReplicas], [['real-1'], 1]);
 });

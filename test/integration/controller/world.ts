@@ -2,7 +2,6 @@
 // loopback behind each. There is no kubelet and no controller-manager: the test says what they would say.
 // Neighbours: the tests of this folder; lab/cluster/api-server.ts starts the server.
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -17,8 +16,21 @@ import { readSettings } from '../../../src/controller/base/settings.ts';
 import { templateOf } from '../../../src/controller/children/deployment.ts';
 import { childName, nameLabel, templateAnnotation } from '../../../src/controller/children/names.ts';
 import { kubeMetrics } from '../../../src/controller/kube/base/metrics.ts';
-import type { KubeObject, Resource } from '../../../src/controller/kube/base/object.ts';
-import { deployments, type Pod, pods, services } from '../../../src/controller/kube/base/resources.ts';
+import {
+  type KubeObject,
+  type OwnerReference,
+  ownedBy,
+  type Resource,
+} from '../../../src/controller/kube/base/object.ts';
+import {
+  type Deployment,
+  deployments,
+  type Pod,
+  pods,
+  type ReplicaSet,
+  replicaSets,
+  services,
+} from '../../../src/controller/kube/base/resources.ts';
 import { createKubeClient, type Kube } from '../../../src/controller/kube/rest/kube.ts';
 import { loadKubeConfig } from '../../../src/controller/kube/rest/kube-config.ts';
 import { createTransport } from '../../../src/controller/kube/rest/transport.ts';
@@ -224,12 +236,42 @@ export class World implements AsyncDisposable {
     const template = templateOf(deployment) ?? '';
     const spec = deployment.spec?.template.spec;
     assert.ok(spec);
-    const pod = await FakePod.create(this.kube, { namespace, name, portForward, template, spec });
+    const owner = await this.replicaSet(namespace, portForward, deployment);
+    const pod = await FakePod.create(this.kube, { namespace, name, portForward, template, spec, owner });
     pod.answer = answer;
-    this.#origins.set(name, pod.origin);
-    this.#closing.push(() => pod.close());
+    this.reach(pod);
     await pod.setReady(ready);
     return pod;
+  }
+
+  /** Lets controllers reach its admin port, and closes it with the world. */
+  reach(pod: FakePod): void {
+    this.#origins.set(pod.name, pod.origin);
+    this.#closing.push(() => pod.close());
+  }
+
+  /** What the Deployment's controller would make: one ReplicaSet of all pods; as their owner. */
+  async replicaSet(
+    namespace: string,
+    portForward: string,
+    { metadata, spec }: Deployment,
+    name = `pf-${portForward}-abc`,
+  ): Promise<OwnerReference> {
+    const found = await this.get(replicaSets, namespace, name);
+    if (found !== undefined) return ownedBy(found);
+    assert.ok(spec);
+    const object = {
+      apiVersion: 'apps/v1',
+      kind: 'ReplicaSet',
+      metadata: {
+        name,
+        namespace,
+        labels: spec.template.metadata?.labels ?? {},
+        ownerReferences: [ownedBy({ apiVersion: 'apps/v1', kind: 'Deployment', metadata })],
+      },
+      spec: { selector: spec.selector, template: spec.template },
+    };
+    return ownedBy(await this.kube.create<ReplicaSet>(replicaSets, object, { signal: limit() }));
   }
 
   /** What the Deployment's controller would report. */
@@ -308,9 +350,10 @@ export class FakePod {
       readonly portForward: string;
       readonly template: string;
       readonly spec: NonNullable<Pod['spec']>;
+      readonly owner: OwnerReference;
     },
   ): Promise<FakePod> {
-    const { namespace, name, portForward, template, spec } = options;
+    const { namespace, name, portForward, template, spec, owner } = options;
     const pod = new FakePod(kube, namespace, name);
     pod.#server.listen(0, '127.0.0.1');
     await once(pod.#server, 'listening');
@@ -324,15 +367,7 @@ export class FakePod {
           namespace,
           labels: { 'app.kubernetes.io/managed-by': 'portforward-operator', [nameLabel]: portForward },
           annotations: { [templateAnnotation]: template },
-          ownerReferences: [
-            {
-              apiVersion: 'apps/v1',
-              kind: 'ReplicaSet',
-              name: `pf-${portForward}-abc`,
-              uid: randomUUID(),
-              controller: true,
-            },
-          ],
+          ownerReferences: [owner],
         },
         spec,
       },

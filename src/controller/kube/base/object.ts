@@ -54,6 +54,8 @@ export interface Resource<T extends KubeObject = KubeObject> {
   readonly kind: string;
   readonly plural: string;
   readonly namespaced: boolean;
+  /** Of reads and watches: the API server sends the metadata alone. */
+  readonly metadataOnly?: boolean;
   /** Never set: it ties the type to the value. */
   readonly shape?: T;
 }

@@ -18,6 +18,8 @@ export type Lease = WireObject<V1Lease>;
 export type NetworkPolicy = WireObject<V1NetworkPolicy>;
 export type Pod = WireObject<V1Pod>;
 export type PodDisruptionBudget = WireObject<V1PodDisruptionBudget>;
+/** Metadata alone: only who made it is of interest. */
+export type ReplicaSet = KubeObject;
 export type Service = WireObject<V1Service>;
 export type ServiceAccount = WireObject<V1ServiceAccount>;
 
@@ -36,5 +38,9 @@ export const podDisruptionBudgets = resource<PodDisruptionBudget>(
   'poddisruptionbudgets',
 );
 export const pods = resource<Pod>('', 'v1', 'Pod', 'pods');
+export const replicaSets: Resource<ReplicaSet> = {
+  ...resource<ReplicaSet>('apps', 'v1', 'ReplicaSet', 'replicasets'),
+  metadataOnly: true,
+};
 export const serviceAccounts = resource<ServiceAccount>('', 'v1', 'ServiceAccount', 'serviceaccounts');
 export const services = resource<Service>('', 'v1', 'Service', 'services');

@@ -121,7 +121,8 @@ class KubeVerbs implements Kube {
 
   async get<T extends KubeObject>(resource: Resource<T>, name: ObjectName, call: Call): Promise<T | undefined> {
     try {
-      return withTypeMeta(resource, await this.#read(pathOf(resource, name), undefined, readDeadlineMs, call));
+      const how = defined({ accept: acceptOf(resource, '') });
+      return withTypeMeta(resource, await this.#read(pathOf(resource, name), undefined, readDeadlineMs, call, how));
     } catch (error) {
       if (isNotFound(error)) return undefined;
       throw error;
@@ -136,7 +137,7 @@ class KubeVerbs implements Kube {
     const path = collectionOf(resource, query.namespace);
     const maxBytes = query.limit === undefined ? undefined : maxPageBytes;
     const outline = query.outline === undefined ? undefined : { '*': true, items: query.outline };
-    const how = defined({ maxBytes, outline });
+    const how = defined({ maxBytes, outline, accept: acceptOf(resource, 'List') });
     const list = (await this.#read(path, parameters, listDeadlineMs, call, how)) as WireList;
     const next = list.metadata?.continue;
     return {
@@ -215,7 +216,7 @@ class KubeVerbs implements Kube {
     const path = collectionOf(resource, query.namespace);
     return await openWatch<T>(this.#transport, path, parameters, {
       ...call,
-      ...defined({ idleMs: query.idleMs, outline: query.outline }),
+      ...defined({ idleMs: query.idleMs, outline: query.outline, accept: acceptOf(resource, '') }),
     });
   }
 
@@ -224,7 +225,7 @@ class KubeVerbs implements Kube {
     query: URLSearchParams | undefined,
     deadlineMs: number,
     call: Call,
-    how: Pick<ApiRequest, 'maxBytes' | 'outline'> = {},
+    how: Pick<ApiRequest, 'maxBytes' | 'outline' | 'accept'> = {},
   ): Promise<unknown> {
     return await this.#transport.request({
       method: 'GET',
@@ -279,6 +280,10 @@ interface WireList {
   readonly items?: readonly object[];
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
 }
+
+/** What is asked for of a resource of which the metadata is enough; undefined: the whole. */
+const acceptOf = ({ metadataOnly }: Resource, what: '' | 'List'): string | undefined =>
+  metadataOnly === true ? `application/json;as=PartialObjectMetadata${what};g=meta.k8s.io;v=v1` : undefined;
 
 /** Items of a list lack apiVersion and kind. */
 function withTypeMeta<T extends KubeObject>(resource: Resource<T>, object: unknown): T {

@@ -39,6 +39,8 @@ export interface ApiRequest {
   readonly query?: URLSearchParams;
   readonly body?: unknown;
   readonly contentType?: string;
+  /** Default: JSON of the whole object. */
+  readonly accept?: string;
   readonly connectionClass: ConnectionClass;
   readonly repeat: Repeat;
   readonly signal: AbortSignal;
@@ -161,7 +163,8 @@ class HttpTransport implements KubeTransport {
   }
 
   async #sendOnce(request: ApiRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-    const { method, path, query, body, contentType = 'application/json', connectionClass } = request;
+    const { method, path, query, body, connectionClass } = request;
+    const { contentType = 'application/json', accept = 'application/json' } = request;
     const { metrics, userAgent, onRequest } = this.#options;
     const credentials = await this.#credentials.get();
     const dispatcher = this.#connectionsFor(credentials).byClass[connectionClass];
@@ -177,7 +180,7 @@ class HttpTransport implements KubeTransport {
         dispatcher,
         signal,
         headers: {
-          accept: 'application/json',
+          accept,
           'user-agent': userAgent,
           ...credentials.headers,
           ...defined({ 'content-type': body === undefined ? undefined : contentType }),

@@ -2,6 +2,7 @@
 // a connection that went silent.
 // Neighbours: transport.ts (the response), json-sieve.ts (the outline), cache/reflector.ts (what the events mean).
 
+import { defined } from '../../../contract/defined.ts';
 import { onAbort } from '../../../process/abort.ts';
 import type { KubeObject } from '../base/object.ts';
 import { eventOutline, type Outline } from '../base/outline.ts';
@@ -30,7 +31,7 @@ export async function openWatch<T extends KubeObject>(
   transport: KubeTransport,
   path: string,
   query: URLSearchParams,
-  call: Call & { readonly idleMs?: number; readonly outline?: Outline },
+  call: Call & { readonly idleMs?: number; readonly outline?: Outline; readonly accept?: string },
 ): Promise<WatchStream<T>> {
   const silence = new AbortController();
   call.signal.throwIfAborted();
@@ -40,6 +41,7 @@ export async function openWatch<T extends KubeObject>(
       method: 'GET',
       path,
       query,
+      ...defined({ accept: call.accept }),
       connectionClass: 'watch',
       repeat: 'never',
       signal: silence.signal,
