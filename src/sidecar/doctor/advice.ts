@@ -1,8 +1,10 @@
 // For a fault: the command that a person runs to see its cause, and on which machine. Pure.
-// Neighbours: inspect.ts asks, contract/error-codes.ts has the remedies.
+// Neighbours: inspect.ts asks, advice-aws.ts (Session Manager), contract/error-codes.ts has the remedies.
 import type { Code } from '../../contract/errors.ts';
 import { hostPort } from '../../contract/ip-address.ts';
 import type { Destination, Forward, Hop, TunnelConfig } from '../../contract/tunnel-config.ts';
+import { awsAdviceFor } from './advice-aws.ts';
+import { shellWord } from './shell-word.ts';
 import type { Advice } from './step.ts';
 
 export interface Fault {
@@ -25,6 +27,7 @@ export function adviceFor(code: Code, fault: Fault): Advice[] {
     const command = destinationCommands[code]?.(forward, config);
     if (command !== undefined) return [{ where: bastionOf(fault), command }];
   }
+  if (config.driver === 'ssm') return awsAdviceFor(code, config.ssm);
   if (config.driver !== 'ssh') return [];
   const hop = hopOf(fault);
   const here = hereCommands[code]?.(hop);
@@ -118,9 +121,4 @@ function secretOf(fault: Fault): string | undefined {
   const { config } = fault;
   if (config.driver === 'ssh') return hopOf(fault).credentials?.secretName;
   return (config.driver === 'ssm' ? config.ssm : config.fly).credentials?.secretName;
-}
-
-/** Names from a document as one word of a shell. */
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

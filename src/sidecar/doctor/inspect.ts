@@ -29,7 +29,7 @@ const refusalMs = 2_000;
 
 /** Resolves after the last step; each failure is one. @throws the signal's reason */
 export async function inspect(options: InspectOptions): Promise<void> {
-  const walk = new Walk(options, await openDriver(options.config, options));
+  const walk = new Walk(options, await openDriver(withOnePort(options.config), options));
   try {
     await walk.all();
   } finally {
@@ -37,6 +37,9 @@ export async function inspect(options: InspectOptions): Promise<void> {
   }
   options.signal.throwIfAborted();
 }
+
+/** ssm opens a channel to each port of its config at once; the walk goes to one after the other. */
+const withOnePort = (config: TunnelConfig): TunnelConfig => ({ ...config, forwards: config.forwards.slice(0, 1) });
 
 class Walk {
   readonly #options: InspectOptions;

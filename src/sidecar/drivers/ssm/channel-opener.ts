@@ -10,6 +10,7 @@ import { outlasting } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../base/byte-budget.ts';
 import type { Destination } from '../../base/driver.ts';
+import type { Trace } from '../../base/trace.ts';
 import type { ChannelTicket, SsmApi } from './aws/api.ts';
 import type { ProxyEnvironment } from './aws/aws-client.ts';
 import type { SsmRoute } from './aws/ssm-route.ts';
@@ -48,6 +49,7 @@ export interface OpenRequest {
   readonly onChange: () => void;
   /** AWS has answered. */
   readonly onAnswer: (() => void) | undefined;
+  readonly trace?: Trace | undefined;
   /** Whether the pause between two starts for one destination applies. */
   readonly spaced: boolean;
 }
@@ -90,17 +92,21 @@ export class ChannelOpener {
   async #open(
     target: string,
     destination: Destination,
-    { log, onChange, onAnswer, spaced }: OpenRequest,
+    { log, onChange, onAnswer, trace, spaced }: OpenRequest,
     signal: AbortSignal,
   ): Promise<DataChannel> {
     const { persistent } = this.#options;
     await this.#pace.turn(`${target}\0${destinationText(destination)}`, spaced, signal);
+    trace?.begin('start session', `node ${target}`);
     const ticket = await this.#start(target, destination, signal);
+    trace?.note(`AWS calls it ${ticket.sessionId}`);
+    trace?.begin('data channel');
     onAnswer?.();
     const channel = await DataChannel.open(
       {
         ...this.#options,
         log,
+        trace,
         onChange,
         ticket,
         remoteHost: isRemoteHost(destination),

@@ -3,6 +3,7 @@
 // Neighbours: channel-transport.ts (the bytes), channel-handshake.ts (the beginning), termination.ts (the end), stream-multiplexer.ts (what
 // is carried); renewing-channel.ts replaces it.
 import { TunnelError } from '../../../contract/errors.ts';
+import { quoted, type Trace } from '../../base/trace.ts';
 import type { Expiry } from './base/lifetime-limits.ts';
 import type { StreamMultiplexer } from './base/stream-multiplexer.ts';
 import type { AgentVerdict } from './channel/agent-silence.ts';
@@ -24,6 +25,7 @@ export interface DataChannelOptions extends Omit<ChannelTransportOptions, 'estab
   readonly destination: string;
   /** Whether an idle agent is asked whether it lives. */
   readonly watchIdle: boolean;
+  readonly trace?: Trace | undefined;
   /** `suspect` or anything of the multiplexer may have changed. */
   readonly onChange: () => void;
 }
@@ -47,9 +49,13 @@ export class DataChannel {
   static async open(options: DataChannelOptions, signal: AbortSignal): Promise<DataChannel> {
     const channel = new DataChannel(options);
     try {
-      await channel.#handshake.run((attempt) => channel.#transport.open(attempt), signal);
+      await channel.#handshake.run(async (attempt) => {
+        await channel.#transport.open(attempt);
+        options.trace?.begin('agent');
+      }, signal);
       // The end may have come together with the proof: the caller would wait for a signal that has aborted already.
       channel.signal.throwIfAborted();
+      options.trace?.note(`version ${quoted(channel.agent.version)}`);
       return channel;
     } catch (error) {
       channel.#end(error instanceof TunnelError ? error : new TunnelError('NotConnected', 'the attempt was given up'));

@@ -8,13 +8,14 @@ import { abortable, onAbort } from '../../../process/abort.ts';
 import { type Clock, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../base/byte-budget.ts';
-import type { ConnectOptions, Destination, Driver, Session } from '../../base/driver.ts';
+import type { ConnectOptions, Destination, Driver, RouteOptions, Session } from '../../base/driver.ts';
 import { watchSecretFiles } from '../../base/secret-files.ts';
 import { createSsmApi, type SsmApi } from './aws/api.ts';
-import type { ProxyEnvironment } from './aws/aws-client.ts';
+import type { CredentialProvider, ProxyEnvironment } from './aws/aws-client.ts';
 import { createEcsApi, type EcsApi } from './aws/ecs.ts';
 import { createIdentity } from './aws/identity.ts';
 import { Leftovers } from './aws/leftovers.ts';
+import { showIdentity } from './aws/show-identity.ts';
 import type { SsmRoute } from './aws/ssm-route.ts';
 import { Targets } from './aws/targets.ts';
 import { ChannelOpener, isRemoteHost } from './channel-opener.ts';
@@ -78,7 +79,8 @@ export function createSsmDriver(config: SsmConfig, options: SsmDriverOptions): D
     onStarted: (sessionId) => leftovers.started(sessionId),
   });
   const targets = new Targets({ region, target, api, ecs, podUid, clock });
-  return new SsmDriver(config, { ...options, api, ecs, clock, random, leftovers, opener, targets });
+  const parts = { api, ecs, clock, random, leftovers, opener, targets, identity: calls.credentials };
+  return new SsmDriver(config, { ...options, ...parts });
 }
 
 interface Parts extends Omit<SsmDriverOptions, 'api' | 'ecs' | 'clock' | 'random'> {
@@ -89,6 +91,7 @@ interface Parts extends Omit<SsmDriverOptions, 'api' | 'ecs' | 'clock' | 'random
   readonly leftovers: Leftovers;
   readonly opener: ChannelOpener;
   readonly targets: Targets;
+  readonly identity: CredentialProvider;
 }
 
 class SsmDriver implements Driver<SsmRoute> {
@@ -103,26 +106,36 @@ class SsmDriver implements Driver<SsmRoute> {
     this.#parts = parts;
   }
 
-  async routes({ signal }: { readonly signal: AbortSignal }): Promise<readonly SsmRoute[]> {
-    return await this.#parts.targets.routes(signal);
+  async routes({ signal, trace }: RouteOptions): Promise<readonly SsmRoute[]> {
+    const { identity, targets } = this.#parts;
+    if (trace !== undefined) await showIdentity(trace, this.#config, identity);
+    trace?.begin('target');
+    const routes = await targets.routes(signal);
+    trace?.note(routes.map(({ via }) => via).join(', '));
+    return routes;
   }
 
   async connect(route: SsmRoute, options: ConnectOptions): Promise<Session> {
     const { clock, destinations, leftovers, opener, targets } = this.#parts;
     const { signal } = options;
+    // Channels that are opened later, for other destinations, are no step of this attempt.
+    let { trace } = options;
     const session = new SsmSession(
       route.via,
       clock,
       () => opener.messageBytes(route.target),
-      (destination, onChange) => this.#channel(route, destination, options, onChange),
+      (destination, onChange) => this.#channel(route, destination, { ...options, trace }, onChange),
     );
     try {
       await session.start(destinations, signal);
+      trace?.begin('resume');
       // A missing permission would show only in an hour, by dropping every connection: try it now, while nothing can be lost.
       if (!this.#resumeProved && session.facts.sessionId !== undefined) {
         await abortable(session.renewSocket(), { signal });
         this.#resumeProved = true;
       }
+      trace?.begin('session');
+      trace = undefined;
       targets.watch(route, session);
       leftovers.end(this.#closed.signal);
       return session;
@@ -166,13 +179,13 @@ class SsmDriver implements Driver<SsmRoute> {
   #channel(
     route: SsmRoute,
     destination: Destination,
-    { log, onAnswer }: ConnectOptions,
+    { log, onAnswer, trace }: ConnectOptions,
     onChange: () => void,
   ): RenewingChannel {
     const { opener, drainTimeoutMs, clock, random } = this.#parts;
     return new RenewingChannel({
       open: ({ spaced, onChange: changed }, signal) =>
-        opener.open(route, destination, { log, onAnswer, onChange: changed, spaced }, signal),
+        opener.open(route, destination, { log, onAnswer, trace, onChange: changed, spaced }, signal),
       destination: destinationText(destination),
       remoteHost: isRemoteHost(destination),
       lifeMs: (channel) => opener.lifeMs(route.target, channel),
