@@ -24,6 +24,8 @@ const peers: ReadonlyArray<readonly [packageName: string, program: string]> = [
   ['util-linux', 'unshare'],
   ['openssl', 'openssl'],
   ['curl', 'curl'],
+  ['zsh', 'zsh'],
+  ['fish', 'fish'],
   ['buildah', 'buildah'],
   ['mmdebstrap', 'mmdebstrap'],
   // A release is for both architectures: its native parts are compiled for the other one, and its image is started.

@@ -4,7 +4,7 @@
 // First of all: what is imported later takes a while to load.
 import './process/early-signals.ts';
 import { basename } from 'node:path';
-import { Command } from 'commander';
+import { Argument, Command } from 'commander';
 import { isKubectlFailed, isUsageError } from './cli/usage-error.ts';
 import { addDocumentCommands } from './document-commands.ts';
 
@@ -83,13 +83,30 @@ const words = process.argv.slice(2);
 // People expect this option; the command behind it is loaded only if it is used.
 if (words[0] === '--version' || words[0] === '-V') words[0] = 'version';
 
+program
+  .command('completion')
+  .description('completion for a shell: source <(portforward completion bash)')
+  .addArgument(new Argument('<shell>', 'bash, zsh or fish').choices(['bash', 'zsh', 'fish']))
+  .action(async (shell: string) => {
+    const { completionScript } = await import('./cli/completion.ts');
+    process.stdout.write(completionScript(shell));
+  });
+
 const startedAs = [process.argv0, process.argv[1]].map((path) => basename(path ?? ''));
-const isPlugin = startedAs.some((name) => /^kubectl-portforward(\.[a-z]+)?$/.test(name));
+/** kubectl asks a program of the second name what may stand at the end of a line. */
+const pluginName = startedAs.find((name) => /^kubectl(-|_complete-)portforward(\.[a-z]+)?$/.test(name));
+const isPlugin = pluginName !== undefined;
+const completes = words[0] === '__complete' || pluginName?.startsWith('kubectl_complete-') === true;
 
 async function run(): Promise<void> {
-  if (!isPlugin) return void (await program.parseAsync(words, { from: 'user' }));
-  const { pluginProgram } = await import('./cli/kubectl/plugin.ts');
-  await pluginProgram({ print, complain }).parseAsync(words, { from: 'user' });
+  if (isPlugin) {
+    const { completePlugin, pluginProgram } = await import('./cli/kubectl/plugin.ts');
+    if (completes) await completePlugin(words, print);
+    else await pluginProgram({ print, complain }).parseAsync(words, { from: 'user' });
+  } else if (completes) {
+    const { candidates } = await import('./cli/completion.ts');
+    for (const candidate of await candidates(program, words.slice(1))) print(candidate);
+  } else await program.parseAsync(words, { from: 'user' });
 }
 
 // Not awaited: the bundle is CommonJS. Any error but those that are foreseen is a bug, and ends the process with its stack.

@@ -12,7 +12,7 @@ import type { TunnelConfig } from '../contract/tunnel-config.ts';
 import { tunnelConfigOf } from '../contract/tunnel-config-of.ts';
 import { nameOf } from './check.ts';
 import { type FileDocument, parseDocuments, readDocuments } from './documents.ts';
-import { type LocalSecret, provideSecrets } from './local-secrets.ts';
+import { type LocalSecret, provideSecrets, type SecretData } from './local-secrets.ts';
 import { localPorts } from './port-mapping.ts';
 import { trustAwsBundle } from './trust-aws-bundle.ts';
 import { UsageError } from './usage-error.ts';
@@ -25,6 +25,8 @@ export interface DocumentOptions {
   readonly secretFiles?: ReadonlyMap<string, ReadonlyMap<string, string>>;
   /** `LOCAL:PORT` */
   readonly ports: readonly string[];
+  /** Reads these keys of a Secret of the document's namespace, instead of `context`. */
+  readonly readSecret?: (name: string, keys: readonly string[]) => Promise<SecretData>;
   readonly secrets: readonly string[];
   readonly secretsFolder: string | undefined;
   readonly context: string | undefined;
@@ -102,16 +104,21 @@ async function prepare(
   if (spec.ssm !== undefined) trustAwsBundle(process.env);
   const ports = localPorts(spec, options.ports);
   const names = secretNamesOf(spec);
+  const keys = secretKeysOf(spec);
+  const { readSecret } = options;
   const cluster = options.context === undefined ? undefined : await clusterOf(options.context, signal);
   const namespace = metadata.namespace ?? cluster?.namespace;
   const secrets = await provideSecrets(
-    { namespace, names, keys: secretKeysOf(spec) },
+    { namespace, names, keys },
     {
       given: options.secrets,
       files: options.secretFiles,
       documents,
       folder: options.secretsFolder,
-      fromCluster: cluster && ((name) => cluster.read(namespace ?? 'default', name)),
+      fromCluster:
+        readSecret === undefined
+          ? cluster && ((name) => cluster.read(namespace ?? 'default', name))
+          : (name) => readSecret(name, keys),
     },
   );
   const config = tunnelConfigOf(
@@ -122,7 +129,7 @@ async function prepare(
       memoryDirectory: '',
     },
   );
-  return { config, secrets, keys: secretKeysOf(spec) };
+  return { config, secrets, keys };
 }
 
 /** @throws UsageError if the document names an address that is not allowed to receive signed requests. */

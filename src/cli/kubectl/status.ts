@@ -97,7 +97,8 @@ class Printer {
   }
 
   /** Bastions and pods where one tunnel was asked for; what is wrong always. */
-  #below({ namespace, name, notes, routes, tunnels, pods, address }: TunnelState, now: Date): string[] {
+  #below(tunnel: TunnelState, now: Date): string[] {
+    const { namespace, name, notes, routes, tunnels, pods, address } = tunnel;
     const lines: string[] = [];
     if (this.#selection.name !== undefined) {
       const told = address === undefined ? [] : ['', `Address ${address}, ${pods ?? '0/0'} pods ready.`];
@@ -108,9 +109,20 @@ class Printer {
       lines.push(...told);
     }
     const subject = this.#selection.allNamespaces ? `${namespace}/${name}` : name;
-    return [...lines, ...(notes.length > 0 ? [''] : []), ...notes.map((note) => `${subject}: ${note}`)].map(printable);
+    return [
+      ...lines,
+      ...(notes.length > 0 ? [''] : []),
+      ...notes.map((note) => `${subject}: ${note}`),
+      ...nextStep(tunnel),
+    ].map(printable);
   }
 }
+
+/** A port that carries nobody, although the operator acts on the document: the way to it can be walked. */
+const nextStep = ({ namespace, name, ports }: TunnelState): readonly string[] =>
+  ports.some(({ state }) => state === 'Down' || state === 'Unreachable')
+    ? [`kubectl portforward doctor ${name} -n ${namespace} finds the hop at fault`]
+    : [];
 
 const headerOf = ({ allNamespaces }: TunnelChoice): string[] => [
   ...(allNamespaces ? ['NAMESPACE'] : []),

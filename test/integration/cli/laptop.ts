@@ -1,6 +1,6 @@
 // What a person at a laptop has: a folder with documents and keys, and the command.
 // Neighbours: open.test.ts, check.test.ts.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -53,6 +53,11 @@ export class Folder {
     mkdirSync(join(file, '..'), { recursive: true });
     writeWhole(file, content, 0o600);
     return file;
+  }
+
+  /** Writes a program. */
+  executable(name: string, content: string): void {
+    chmodSync(this.write(name, content), 0o755);
   }
 
   [Symbol.dispose](): void {

@@ -32,7 +32,7 @@ const optionsIn = (text: string): string[] => text.match(/(?<![\w-])--?[a-z][a-z
 suite('commands', () => {
   test('portforward has the subcommands and options that pages name', () => {
     const known = new Map(
-      ['open', 'check', 'iam', 'doctor', 'from', 'controller', 'version'].map((name) => [
+      ['open', 'check', 'iam', 'doctor', 'from', 'completion', 'controller', 'version'].map((name) => [
         name,
         new Set(optionsIn(help(...(name === 'controller' ? [name, '--help'] : ['help', name])))),
       ]),

@@ -14,19 +14,26 @@ export class Plugin {
   readonly #folder = mkdtempSync(join(tmpdir(), 'portforward-plugin-'));
   readonly env: Readonly<Record<string, string>>;
 
-  constructor(kubeconfig: string) {
+  constructor(kubeconfig: string, env: Readonly<Record<string, string>> = {}) {
     mkdirSync(join(this.#folder, 'named'));
-    const link = join(this.#folder, 'named', 'kubectl-portforward');
-    symlinkSync(main, link);
-    const script = `#!/bin/sh\nexec '${process.execPath}' '${link}' "$@"\n`;
-    writeFileSync(join(this.#folder, 'kubectl-portforward'), script, { mode: 0o755 });
+    for (const name of ['kubectl-portforward', 'kubectl_complete-portforward']) {
+      const link = join(this.#folder, 'named', name);
+      symlinkSync(main, link);
+      const script = `#!/bin/sh\nexec '${process.execPath}' '${link}' "$@"\n`;
+      writeFileSync(join(this.#folder, name), script, { mode: 0o755 });
+    }
     const path = [this.#folder, dirname(cachedProgram('kubectl')), process.env['PATH'] ?? ''].join(delimiter);
-    this.env = { KUBECONFIG: kubeconfig, PATH: path };
+    this.env = { ...env, KUBECONFIG: kubeconfig, PATH: path };
   }
 
   /** Resolves with what it printed. @throws CommandFailed */
   call(...args: readonly string[]): Promise<string> {
-    return command('kubectl', ['portforward', ...args], { env: this.env, timeoutMs: 60_000 });
+    return this.kubectl('portforward', ...args);
+  }
+
+  /** kubectl itself, with the plugin in its PATH. */
+  kubectl(...args: readonly string[]): Promise<string> {
+    return command('kubectl', args, { env: this.env, timeoutMs: 60_000 });
   }
 
   /** Starts a command that goes on. The caller stops it. */

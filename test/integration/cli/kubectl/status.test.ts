@@ -12,6 +12,8 @@ import { Plugin } from './plugin.ts';
 const crd = readFileSync(join(import.meta.dirname, '..', '..', '..', '..', 'crds', 'portforward.yaml'), 'utf8');
 const refused = 'orders.db.internal:5432 refuses the connection from bastion a.example.com:22: start the service';
 
+const nextStep = 'kubectl portforward doctor orders-db -n shop finds the hop at fault';
+
 let server: ApiServer;
 let plugin: Plugin;
 
@@ -95,6 +97,7 @@ suite('kubectl portforward', () => {
       'stock-db | 6379/p6379 | Unknown | - | - | AGE | Pending',
       '',
       `orders-db: Unreachable, DestinationRefused: ${refused}`,
+      nextStep,
       '',
       `stock-db: Unknown, Pending: ${pending}`,
     ]);
@@ -109,6 +112,7 @@ suite('kubectl portforward', () => {
       'Address orders-db.shop.svc, 1/1 pods ready.',
       '',
       `orders-db: Unreachable, DestinationRefused: ${refused}`,
+      nextStep,
     ]);
     const all = columns(await plugin.call('status', '-A'));
     assert.equal(all[0], 'NAMESPACE | TUNNEL | PORT | STATE | VIA | CLIENTS | SINCE | REASON');
@@ -168,6 +172,16 @@ suite('kubectl portforward', () => {
     assert.match(said, /kubectl portforward status stock-db -w --namespace=shop follows/);
     const at = Date.parse(await read('.metadata.annotations.portforward\\.dev/reconnectAt'));
     assert.ok(Math.abs(Date.now() - at) < 60_000, String(at));
+  });
+
+  test('kubectl’s own completion knows commands, options and the names of tunnels', async () => {
+    const complete = async (...words: readonly string[]): Promise<string[]> =>
+      (await plugin.kubectl('__complete', 'portforward', ...words)).trim().split('\n');
+    assert.deepEqual(await complete('status', ''), ['orders-db', 'stock-db', ':4']);
+    assert.deepEqual(await complete('status', '-n', 'other', 'o'), ['orders-db', ':4']);
+    assert.deepEqual(await complete('status', '-o', 'j'), ['json', ':4']);
+    assert.deepEqual(await complete('sus'), ['suspend', ':4']);
+    assert.deepEqual(await complete('status', '--context', 'nowhere', ''), [':4']);
   });
 
   test('what kubectl refuses is told in its words with exit code 1, a wrong call with 2', async () => {
