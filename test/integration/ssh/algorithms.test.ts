@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { progressOn } from '../../../lab/base/progress.ts';
 import { generateKey, type Sshd, startSshd } from '../../../lab/private-network/sshd.ts';
+import { ensureOpensshTen } from '../../../lab/programs/openssh-ten.ts';
 import {
   ciphers,
   hostKeySignatures,
@@ -36,7 +38,8 @@ describe('the algorithms that are offered', { timeout: 300_000 }, () => {
   let secret: SecretDirectory;
   const echo = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket).on('error', () => undefined));
   before(async () => {
-    sshd = await startSshd();
+    // The machine's own has not all of them.
+    sshd = await startSshd({ release: await ensureOpensshTen(progressOn()) });
     const key = await generateKey(sshd.directory);
     sshd.authorize([key.publicKey]);
     secret = new SecretDirectory({ 'ssh-privatekey': key.privateKey, known_hosts: sshd.knownHosts() });

@@ -10,6 +10,7 @@ import { generateKey, type Sshd, startSshd } from '../../../lab/private-network/
 import { ensureOpensshTen } from '../../../lab/programs/openssh-ten.ts';
 import { silentLog } from '../../../src/process/log.ts';
 import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
+import { agreedOn } from '../../../src/sidecar/drivers/ssh/base/ssh2-hardening.ts';
 import { SshSession } from '../../../src/sidecar/drivers/ssh/channels/session.ts';
 import { CredentialStore } from '../../../src/sidecar/drivers/ssh/login/credentials.ts';
 import { login } from '../../../src/sidecar/drivers/ssh/login/handshake.ts';
@@ -27,6 +28,8 @@ interface Kind {
   readonly name: string;
   /** How it begins its version line. */
   readonly version: RegExp;
+  /** What both agree on if the bastion has its defaults. */
+  readonly keyExchange: string;
   /** False if it cannot be told to exchange keys: then the tunnel does. */
   readonly rekeys: boolean;
   /** What it says of a destination that it cannot reach. */
@@ -37,10 +40,13 @@ interface Kind {
 
 const fromSshd = (sshd: Sshd): OtherBastion => ({ ...sshd, knownHosts: sshd.knownHosts() });
 const rekeyLimit = `RekeyLimit ${rekeyBytes}`;
+const curve = 'curve25519-sha256';
+const postQuantum = 'mlkem768x25519-sha256';
 const told = { unknownName: 'DestinationNameNotResolved', refused: 'DestinationRefused' };
 const other = (name: OtherKind, version: RegExp, more: Partial<Kind> = {}): Kind => ({
   name,
   version,
+  keyExchange: curve,
   rekeys: true,
   ...told,
   start: () => startOtherBastion(name, rekeyBytes),
@@ -51,6 +57,7 @@ const kinds: readonly Kind[] = [
   {
     name: 'the machine’s OpenSSH',
     version: /^SSH-2\.0-OpenSSH_/,
+    keyExchange: curve,
     rekeys: true,
     ...told,
     start: async () => fromSshd(await startSshd({ config: [rekeyLimit] })),
@@ -58,16 +65,18 @@ const kinds: readonly Kind[] = [
   {
     name: 'OpenSSH 10',
     version: /^SSH-2\.0-OpenSSH_10\./,
+    keyExchange: postQuantum,
     rekeys: true,
     ...told,
     start: async () =>
       fromSshd(await startSshd({ config: [rekeyLimit], release: await ensureOpensshTen(progressOn()) })),
   },
   other('Dropbear', /^SSH-2\.0-dropbear/, { rekeys: false }),
-  other('Go', /^SSH-2\.0-Go/),
+  other('Go', /^SSH-2\.0-Go/, { keyExchange: postQuantum }),
   other('asyncssh', /^SSH-2\.0-AsyncSSH/),
   // It sends no text with its refusals.
   other('paramiko', /^SSH-2\.0-paramiko/, {
+    keyExchange: 'curve25519-sha256@libssh.org',
     unknownName: 'DestinationUnreachable',
     refused: 'DestinationUnreachable',
   }),
@@ -111,7 +120,12 @@ for (const kind of kinds) {
       const service = await serve(echo);
       t.after(() => service.stop());
       using secret = await secretFor(bastion);
-      const { session, keyExchanges } = await countedSession(bastion, secret, kind.rekeys ? undefined : rekeyBytes);
+      const { session, agreed, keyExchanges } = await countedSession(
+        bastion,
+        secret,
+        kind.rekeys ? undefined : rekeyBytes,
+      );
+      assert.equal(agreed(), kind.keyExchange);
       const signal = AbortSignal.timeout(150_000);
       const stream = await session.dial({ host: '127.0.0.1', port: service.port }, { signal });
       const start = performance.now();
@@ -134,6 +148,7 @@ for (const kind of kinds) {
       assert.equal(count, sentBytes);
       assert.equal(received.digest('hex'), sent.digest('hex'));
       assert.ok(keyExchanges() >= 4, `${keyExchanges()} key exchanges`);
+      assert.equal(agreed(), kind.keyExchange, 'after key re-exchanges too');
       await session.close();
     });
   });
@@ -175,5 +190,5 @@ async function countedSession(bastion: OtherBastion, secret: SecretDirectory, ow
     log,
     ...(own === undefined ? {} : { rekeyBytes: own }),
   });
-  return { session, keyExchanges: () => keyExchanges };
+  return { session, keyExchanges: () => keyExchanges, agreed: () => agreedOn(done.client).kex };
 }

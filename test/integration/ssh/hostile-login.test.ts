@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { afterEach, test } from 'node:test';
 import ssh2, { type AuthContext, type Connection, type ParsedKey, type PublicKeyAuthContext } from 'ssh2';
 import type { Code } from '../../../src/contract/errors.ts';
@@ -166,3 +166,63 @@ test('an account that is turned away after the login is LoginInterrupted, which 
     'LoginInterrupted',
     /closed the connection during the login: .*locked or expired/,
   ));
+
+/** An unencrypted packet (RFC 4253 §6). */
+function packet(payload: Buffer): Buffer {
+  const padding = 16 - ((5 + payload.length) % 8);
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(1 + payload.length + padding);
+  head[4] = padding;
+  return Buffer.concat([head, payload, Buffer.alloc(padding)]);
+}
+
+const text = (value: string | Buffer): Buffer => {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(Buffer.byteLength(value));
+  return Buffer.concat([length, Buffer.from(value)]);
+};
+
+for (const [what, answer] of [
+  ['of another length', Buffer.alloc(1000, 1)],
+  ['with a point of zeros', Buffer.concat([Buffer.alloc(1088, 1), Buffer.alloc(32)])],
+] as const) {
+  test(`an answer to the post-quantum key exchange ${what} is HandshakeFailed`, async (t) => {
+    let started: Buffer | undefined;
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      const lists = [
+        'mlkem768x25519-sha256',
+        'ssh-ed25519',
+        'aes128-ctr',
+        'aes128-ctr',
+        'hmac-sha2-256',
+        'hmac-sha2-256',
+      ];
+      const offer = [Buffer.of(20), Buffer.alloc(16), ...[...lists, 'none', 'none', '', ''].map(text), Buffer.alloc(5)];
+      socket.write(Buffer.concat([Buffer.from('SSH-2.0-test\r\n'), packet(Buffer.concat(offer))]));
+      let received = Buffer.alloc(0);
+      socket.on('data', (bytes: Buffer) => {
+        received = Buffer.concat([received, bytes]);
+        const start = received.indexOf(Buffer.concat([Buffer.of(30), Buffer.from([0, 0, 4, 192])]));
+        if (start === -1 || received.length < start + 5 + 1216 || started !== undefined) return;
+        started = received.subarray(start + 5, start + 5 + 1216);
+        const key = Buffer.concat([text('ssh-ed25519'), text(Buffer.alloc(32, 3))]);
+        const signature = Buffer.concat([text('ssh-ed25519'), text(Buffer.alloc(64, 4))]);
+        socket.write(packet(Buffer.concat([Buffer.of(31), text(key), text(answer), text(signature)])));
+        // The secret is computed once the new keys are announced.
+        socket.write(packet(Buffer.of(21)));
+      });
+    }).listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    await once(server, 'listening');
+    const { port } = server.address() as { port: number };
+    const secret = new SecretDirectory({ 'ssh-privatekey': userKey });
+    t.after(() => secret[Symbol.dispose]());
+    const config = sshConfig([hopTo({ host: '127.0.0.1', port }, secret)], { hostKeyPolicy: 'InsecureIgnore' });
+    await assert.rejects(connectOnce(config), {
+      code: 'HandshakeFailed',
+      message: /breaks the rules of the key exchange/,
+    });
+    assert.equal(started?.length, 1184 + 32, 'a key of ML-KEM-768 and one of X25519');
+  });
+}

@@ -5,7 +5,8 @@ import { randomFillSync } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { Client } from 'ssh2';
 import { allowDuringExchange, keyExchangeInit } from './ssh2-exchange.ts';
-import { type AgreedAlgorithms, type Cipher, protocolOf } from './ssh2-protocol.ts';
+import { offerPostQuantum, takeExchange } from './ssh2-post-quantum.ts';
+import { type AgreedAlgorithms, type Cipher, exchangeOf, protocolOf } from './ssh2-protocol.ts';
 
 /** RFC 4253 §6.1: the payload of one packet that every implementation must accept, and that we ask for. */
 export const maxPacketBytes = 32 * 1024;
@@ -90,10 +91,11 @@ export function takeChannels(client: Client, events: ChannelEvents): ChannelMess
 
 /**
  * Call it once, right after `client.connect`. Refuses global requests (for hostkeys-00@openssh.com, ssh2 would ask sshd to prove every
- * host key, and end the connection because of an unknown key type), and pads packets from a pool.
+ * host key, and end the connection because of an unknown key type), pads packets from a pool, and offers the post-quantum key exchange first.
  */
 export function hardenClient(client: Client): void {
   const protocol = protocolOf(client);
+  offerPostQuantum(protocol);
   protocol._handlers['GLOBAL_REQUEST'] = (_: unknown, _name: string, wantReply: boolean) => {
     if (wantReply) protocol.requestFailure();
   };
@@ -137,7 +139,7 @@ export function boundUnsent(client: Client, socket: Duplex, onExcess: () => void
     const type = payload[0] ?? 0;
     if (type >= 80 && type <= 100) idle = 0;
     else if (++idle === 1) idleSince = performance.now();
-    const taken = take(payload);
+    const taken = takeExchange(protocol, payload, take);
     if (type === keyExchangeInit) allowDuringExchange(protocol);
     return taken;
   };
@@ -156,7 +158,7 @@ export function boundUnsent(client: Client, socket: Duplex, onExcess: () => void
 }
 
 /** What both ends agreed on; only from the key exchange on. */
-export const agreedOn = (client: Client): AgreedAlgorithms => protocolOf(client)._kex.negotiated;
+export const agreedOn = (client: Client): AgreedAlgorithms => exchangeOf(protocolOf(client)).negotiated;
 
 /** Whether both ends run the strict key exchange that closes Terrapin (CVE-2023-48795). */
 export function strictKeyExchange(client: Client): boolean {

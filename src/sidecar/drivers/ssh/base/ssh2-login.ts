@@ -3,7 +3,7 @@
 import type { Client, ParsedKey } from 'ssh2';
 import protocolUtils from 'ssh2/lib/protocol/utils.js';
 import { sshString } from './ssh-string.ts';
-import { type Protocol, protocolOf } from './ssh2-protocol.ts';
+import { exchangeOf, type Protocol, protocolOf } from './ssh2-protocol.ts';
 
 /** What a publickey request says (RFC 4252 §7, PROTOCOL.certkeys). */
 export interface PresentedKey {
@@ -41,7 +41,7 @@ export function presentKeys(client: Client, keys: WeakMap<ParsedKey, PresentedKe
       sshString(presented.blob),
     ]);
     if (sign === undefined) return send(protocol, request);
-    sign(Buffer.concat([sshString(protocol._kex.sessionID), request]), (raw) => {
+    sign(Buffer.concat([sshString(exchangeOf(protocol).sessionID), request]), (raw) => {
       const signature = protocolUtils.convertSignature(raw, key.type);
       if (!Buffer.isBuffer(signature)) throw new Error('the signature of the key has no ssh form');
       const signed = Buffer.concat([sshString(presented.signatureAlgorithm), sshString(signature)]);

@@ -1,6 +1,6 @@
 // ssh2's protocol object: the parts of it outside its public API that the files ssh2-*.ts here, and no others, use. The version is checked
 // when the module loads, the shape at each use.
-// Neighbours: ssh2-hardening.ts (channels, bounds), ssh2-exchange.ts (key exchange), ssh2-login.ts (keys).
+// Neighbours: ssh2-hardening.ts (channels, bounds), ssh2-exchange.ts and ssh2-post-quantum.ts (key exchange), ssh2-login.ts (keys).
 import type { Client, ParsedKey } from 'ssh2';
 import crypto from 'ssh2/lib/protocol/crypto.js';
 import ssh2Package from 'ssh2/package.json' with { type: 'json' };
@@ -15,13 +15,25 @@ export const nativeCrypto: boolean = crypto.bindingAvailable;
 
 /** What both ends agreed on in a key exchange. */
 export interface AgreedAlgorithms {
-  readonly kex: string;
+  kex: string;
   readonly serverHostKey: string;
   readonly cs: { readonly cipher: string };
 }
 
 export interface Cipher {
   allocPacket(payloadBytes: number): Buffer;
+  encrypt(packet: Buffer): void;
+}
+
+/** One exchange, until the next begins. */
+export interface KeyExchange {
+  readonly sessionID: Buffer;
+  readonly negotiated: AgreedAlgorithms;
+  _remoteKexinit: Buffer;
+  start(): void;
+  getPublicKey(): Buffer;
+  convertPublicKey(theirs: Buffer): Buffer;
+  computeSecret(theirs: Buffer): Buffer | Error;
 }
 
 export interface Protocol {
@@ -31,11 +43,22 @@ export interface Protocol {
   /** What waits for the end of a key exchange. */
   _queue: readonly Buffer[] | undefined;
   _strictMode: boolean | undefined;
-  _kex: { readonly sessionID: Buffer; readonly negotiated: AgreedAlgorithms };
+  /** Undefined before the first exchange. */
+  _kex: KeyExchange | undefined;
+  /** Our KEXINIT: ssh2 negotiates by its own list of names; `all` is what is sent. */
+  _offer: { totalSize: number; readonly lists: { all: Buffer; readonly kex: { readonly buffer: Buffer } } };
+  _onHeader: (header: unknown) => void;
   _cipher: Cipher;
   /** Made anew by each key exchange; while one runs, its messages go to the exchange alone. */
   _decipher: { _onPayload: (payload: Buffer) => unknown } | undefined;
-  _packetRW: { write: { allocStart: number; alloc(bytes: number): Buffer; finalize(packet: Buffer): Buffer } };
+  _packetRW: {
+    write: {
+      allocStart: number;
+      allocStartKEX: number;
+      alloc(bytes: number): Buffer;
+      finalize(packet: Buffer): Buffer;
+    };
+  };
   _authsQueue: string[];
   authPK(user: string, key: ParsedKey, algorithm?: string, sign?: Sign): void;
   directTcpip(local: number, window: number, maxPacket: number, options: object): void;
@@ -51,6 +74,12 @@ export interface Protocol {
 }
 
 export type Sign = (data: Buffer, use: (signature: Buffer) => void) => void;
+
+/** The exchange that gave the keys in use. @throws Error before the first one. */
+export function exchangeOf({ _kex: exchange }: Protocol): KeyExchange {
+  if (exchange === undefined) throw new Error('there was no key exchange yet');
+  return exchange;
+}
 
 /** @throws Error before `client.connect`. */
 export function protocolOf(client: Client): Protocol {

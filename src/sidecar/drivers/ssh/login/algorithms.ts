@@ -1,6 +1,8 @@
 // What is offered to a bastion, in which order and why. The order is ours: the server takes the first of our list that it knows (RFC 4253
 // §7.1). Pure. Neighbours: handshake.ts offers them; scripts/generate/bastion-page.ts makes the table of docs/bastion.md of them.
 
+import { postQuantumExchange } from '../base/ssh2-post-quantum.ts';
+
 /** One algorithm, or several that are offered for the same reason. */
 export interface Offer {
   readonly names: readonly string[];
@@ -12,6 +14,10 @@ export interface Offer {
  * bits costs 40 s of the thread (measured). The fixed groups have known short exponents and cost 15 ms at most.
  */
 export const keyExchanges: readonly Offer[] = [
+  {
+    names: [postQuantumExchange],
+    why: 'safe from quantum computers too; OpenSSH since 9.9, by default since 10. On a laptop with Node 24.7 or later',
+  },
   {
     names: ['curve25519-sha256', 'curve25519-sha256@libssh.org'],
     why: 'the fastest; OpenSSH since 6.5 (the second is its older name)',

@@ -14,6 +14,7 @@ import type { LoggedIn } from '../base/logged-in.ts';
 import { ConnectionClosed } from '../base/own-fault.ts';
 import { acceptedSignatures, agreedOn, boundUnsent, hardenClient, strictKeyExchange } from '../base/ssh2-hardening.ts';
 import { presentKeys } from '../base/ssh2-login.ts';
+import { postQuantumExchange } from '../base/ssh2-post-quantum.ts';
 import { ciphers, keyExchanges, macs, namesOf } from './algorithms.ts';
 import { LoginPlan } from './authentication.ts';
 import type { CredentialSet } from './credentials.ts';
@@ -49,7 +50,8 @@ export interface Login extends LoggedIn {
 }
 
 const offered = {
-  kex: namesOf(keyExchanges),
+  // hardenClient offers that one, which ssh2 does not know.
+  kex: namesOf(keyExchanges).filter((name) => name !== postQuantumExchange),
   cipher: namesOf(ciphers),
   hmac: namesOf(macs),
   compress: ['none'],
