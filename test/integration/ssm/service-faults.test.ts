@@ -218,46 +218,41 @@ test('an agent that restarts ends nothing: its session workers go on', async () 
   assert.equal(session.signal.aborted, false);
 });
 
-test('an agent that gave its own connection up is a zombie: suspect after 8 s, and ended within seconds of the resume', async (t) => {
-  const session = await connected();
-  const stream = await dial(session, local(echoing));
-  await asked(stream, 'x');
-  using loop = watchLoop();
-  const before = performance.now();
-  const lost = once(session.signal, 'abort');
-  stream.on('error', () => undefined);
-  await service.order('giveup');
-  await lost;
-  const tookMs = performance.now() - before;
-  t.diagnostic(`ended after ${tookMs.toFixed(0)} ms`);
-  assert.ok(tookMs > 8_000 && (tookMs < 25_000 || loop.overslept), `${tookMs} ms`);
-});
-
-test('a session worker that is killed is given up by its silence, long before the agent notices it', async (t) => {
-  const session = await connected();
-  const stream = await dial(session, local(echoing));
-  await asked(stream, 'x');
-  stream.on('error', () => undefined);
-  using loop = watchLoop();
-  const before = performance.now();
-  const lost = once(session.signal, 'abort');
-  await service.order('kill');
-  await lost;
-  const tookMs = performance.now() - before;
-  t.diagnostic(`ended after ${tookMs.toFixed(0)} ms`);
-  assert.ok(tookMs < 40_000 || loop.overslept, `${tookMs} ms: the agent notices it after 60 s`);
-  assert.equal(await asked(await dial(await connected(), local(echoing)), 'another'), 'another');
-});
+for (const [what, order] of [
+  ['an agent that gave its own connection up is a zombie', 'giveup'],
+  ['a session worker that is killed', 'kill'],
+] as const) {
+  test(`${what}: suspect after 8 s, and ended once its node has answered in another session`, async (t) => {
+    const driver = world.driver([local(echoing)]);
+    const session = await world.connect(driver);
+    const stream = await dial(session, local(echoing));
+    await asked(stream, 'x');
+    stream.on('error', () => undefined);
+    using loop = watchLoop();
+    const before = performance.now();
+    const lost = once(session.signal, 'abort');
+    await service.order(order);
+    await eventually('the session is suspect', () => session.suspect, 60_000);
+    // As the tunnel does for a session that is suspect.
+    const other = await world.connect(driver);
+    assert.equal(await asked(await dial(other, local(echoing)), 'another'), 'another');
+    await lost;
+    const tookMs = performance.now() - before;
+    t.diagnostic(`ended after ${tookMs.toFixed(0)} ms`);
+    assert.ok(tookMs > 8_000 && (tookMs < 45_000 || loop.overslept), `${tookMs} ms`);
+  });
+}
 
 test('a relay that carries no message of 16 KiB is found out without a client, and clients are sent small ones', async () => {
   await service.set({ LargestPayload: 4_096 });
+  const before = await calls('TooLarge');
   const session = await connected();
-  assert.equal(await calls('TooLarge'), 1, 'one session was spent on it');
+  assert.equal((await calls('TooLarge')) - before, 1, 'one session was spent on it');
   assert.equal(session.facts.messageBytes, 1_024);
   const bytes = randomBytes(200_000);
   const stream = await dial(session, local(echoing));
   assert.ok((await roundTrip(stream, bytes)).equals(bytes));
-  assert.equal(await calls('TooLarge'), 1);
+  assert.equal((await calls('TooLarge')) - before, 1);
   assert.equal(session.signal.aborted, false);
 });
 

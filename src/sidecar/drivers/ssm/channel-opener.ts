@@ -60,6 +60,8 @@ export class ChannelOpener {
   readonly #pace: StartPace;
   readonly #limits: LifetimeLimits;
   readonly #sizes: MessageSizes;
+  /** The open channels of each node. */
+  readonly #channels = new Map<string, Set<DataChannel>>();
 
   constructor(options: ChannelOpenerOptions) {
     this.#options = options;
@@ -117,7 +119,14 @@ export class ChannelOpener {
       },
       signal,
     );
-    onAbort(channel.signal, () => this.#learn(target, channel));
+    const siblings = this.#channels.get(target) ?? new Set();
+    this.#channels.set(target, siblings);
+    for (const sibling of siblings) sibling.nodeAnswered();
+    siblings.add(channel);
+    onAbort(channel.signal, () => {
+      siblings.delete(channel);
+      this.#learn(target, channel);
+    });
     return channel;
   }
 

@@ -159,6 +159,11 @@ export class DataChannel {
     this.signal.throwIfAborted();
   }
 
+  /** Another session of the same node was opened: an agent that stays silent here will not come back. */
+  nodeAnswered(): void {
+    this.#transport.nodeAnswered();
+  }
+
   /** Ends the channel at both ends and every stream. Resolves when nothing is left of it here; never rejects. */
   async close(): Promise<void> {
     const closed = new TunnelError('NotConnected', 'the session was closed');

@@ -48,6 +48,11 @@ export class AgentLiveness {
     this.#silence.spoke(now);
   }
 
+  /** Another session of the same node was opened. */
+  nodeAnswered(now: number): void {
+    this.#silence.nodeAnswered(now);
+  }
+
   /** Whether messages of ours wait for their acknowledgement, and whether a destination that takes nothing may be the reason. */
   outstanding(now: number, outstanding: boolean, mayBeBlocked = false): void {
     this.#outstanding = outstanding;

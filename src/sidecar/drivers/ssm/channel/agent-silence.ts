@@ -6,14 +6,15 @@ const suspectMs = 8_000;
 const resumeMs = 25_000;
 const endedMs = 75_000;
 /**
- * How long an agent may say nothing at all on a socket that was opened during its silence. One that has given up its own connection lives on
- * and never comes back.
+ * How long an agent may say nothing at all after it was resumed and its node has answered in another session, at least. An agent that has given up
+ * its own connection lives on, opens new ones, and never comes back to this session. One whose network was cut opens nothing until it is
+ * back, and then TCP needs up to as long again as the cut has lasted, because it doubles its pauses.
  */
 const speaksWithinMs = 6_000;
 
 /**
  * `alive`; `suspect` after 8 s without acknowledgement: no new streams here, replace the socket; `resume` after 25 s: replace it again;
- * `ended` after 75 s, or once it has said nothing for 6 s on a socket that was replaced during its silence: nothing will come any more.
+ * `ended` after 75 s, or once its node has answered in another session and it has still said nothing for as long again: nothing will come any more.
  */
 export type AgentVerdict = 'alive' | 'suspect' | 'resume' | 'ended';
 
@@ -25,6 +26,8 @@ export class AgentSilence {
   /** When the agent last sent anything, on any stream. */
   #spokeAt = Number.NEGATIVE_INFINITY;
   #mayBeBlocked = false;
+  /** When another session of the node was opened during this silence; undefined: none was. */
+  #nodeAnsweredAt: number | undefined;
 
   get counts(): boolean {
     return this.#from !== undefined;
@@ -32,7 +35,9 @@ export class AgentSilence {
 
   /** Begins to count at `from`, unless it counts already. */
   expect(from: number): void {
-    this.#from ??= from;
+    if (this.#from !== undefined) return;
+    this.#from = from;
+    this.#nodeAnsweredAt = undefined;
   }
 
   expectNothing(): void {
@@ -42,6 +47,7 @@ export class AgentSilence {
   /** Begins to count anew, if it counts. */
   restart(now: number): void {
     this.#spokeAt = now;
+    this.#nodeAnsweredAt = undefined;
     if (this.#from !== undefined) this.#from = now;
   }
 
@@ -54,6 +60,11 @@ export class AgentSilence {
     this.#connectedAt = connected ? now : Number.POSITIVE_INFINITY;
   }
 
+  /** Another session of the same node was opened: during a suspicion this shows that node and network work. Earlier it shows nothing. */
+  nodeAnswered(now: number): void {
+    if (this.#lasting(now) >= suspectMs) this.#nodeAnsweredAt ??= now;
+  }
+
   /** True while a destination that takes nothing may be why the agent says nothing: then it has the whole 75 s. */
   set mayBeBlocked(value: boolean) {
     this.#mayBeBlocked = value;
@@ -63,6 +74,7 @@ export class AgentSilence {
   skip(ms: number): void {
     if (this.#from !== undefined) this.#from += ms;
     this.#connectedAt += ms;
+    if (this.#nodeAnsweredAt !== undefined) this.#nodeAnsweredAt += ms;
   }
 
   verdict(now: number): AgentVerdict {
@@ -80,11 +92,13 @@ export class AgentSilence {
     return Math.min(...[...times, this.#givenUpAt].filter((at) => at > now));
   }
 
-  /** When the agent counts as gone because it does not speak on its new socket; Infinity: not for that reason. */
+  /** When the agent counts as gone because only other sessions of its node answer; Infinity: not for that reason. */
   get #givenUpAt(): number {
-    if (this.#from === undefined || this.#mayBeBlocked) return Number.POSITIVE_INFINITY;
-    const isNew = this.#connectedAt >= this.#from + suspectMs;
-    return isNew && this.#spokeAt <= this.#connectedAt ? this.#connectedAt + speaksWithinMs : Number.POSITIVE_INFINITY;
+    const [from, answeredAt] = [this.#from, this.#nodeAnsweredAt];
+    if (from === undefined || answeredAt === undefined || this.#mayBeBlocked) return Number.POSITIVE_INFINITY;
+    const isNew = this.#connectedAt >= from + suspectMs;
+    if (!isNew || this.#spokeAt > this.#connectedAt) return Number.POSITIVE_INFINITY;
+    return Math.max(this.#connectedAt + speaksWithinMs, answeredAt + Math.max(speaksWithinMs, answeredAt - from));
   }
 
   #lasting(now: number): number {

@@ -115,6 +115,11 @@ export class ChannelTransport implements ByteChannel {
     this.#sendLoop.probeEvery(ms);
   }
 
+  /** Another session of the same node was opened: an agent that stays silent here will not come back. */
+  nodeAnswered(): void {
+    this.#sendLoop.nodeAnswered();
+  }
+
   get verdict(): AgentVerdict {
     return this.#sendLoop.verdict;
   }

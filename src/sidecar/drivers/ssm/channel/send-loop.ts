@@ -75,6 +75,12 @@ export class SendLoop {
     this.wake();
   }
 
+  /** Another session of the same node was opened. */
+  nodeAnswered(): void {
+    this.#liveness.nodeAnswered(this.#now());
+    this.wake();
+  }
+
   /** There is a socket. */
   attach(socket: DataSocket): void {
     this.#options.link.attach(socket);

@@ -14,7 +14,7 @@ async function pass(clock: FakeClock, ms: number): Promise<void> {
   }
 }
 
-test('a silent agent is suspect and resumed after 8 s, and ended 6 s later, though the service answers', async () => {
+test('a silent agent is suspect and resumed after 8 s, and ended as long again after its node has answered elsewhere', async () => {
   const fake = await service();
   const clock = new FakeClock();
   const { channel, changes } = await open(fake, { clock });
@@ -30,11 +30,53 @@ test('a silent agent is suspect and resumed after 8 s, and ended 6 s later, thou
   assert.equal(channel.suspect, true);
   assert.ok(changes() > before);
   await eventually('it is resumed', () => fake.count('resume') === 1);
-  await pass(clock, 500);
-  assert.equal(channel.signal.aborted, false);
+  channel.nodeAnswered();
   await pass(clock, 7_000);
+  assert.equal(channel.signal.aborted, false);
+  await pass(clock, 5_500);
   assert.equal(codeOf(channel.signal.reason), 'BastionLost');
   assert.equal(stream.destroyed, true);
+});
+
+test('a silent agent whose node answers nowhere is waited for: a cut of a minute on its side costs no connection', async () => {
+  const fake = await service();
+  const clock = new FakeClock();
+  const { channel } = await open(fake, { clock });
+  const stream = channel.multiplexer.open();
+  stream.write('before');
+  await once(stream, 'data');
+  // Before the suspicion it shows nothing: the cut may have come later.
+  channel.nodeAnswered();
+  fake.silent = true;
+  await pass(clock, 5_000);
+  channel.nodeAnswered();
+  await pass(clock, 55_000);
+  assert.equal(channel.suspect, true);
+  assert.equal(channel.signal.aborted, false);
+  fake.silent = false;
+  for (let tries = 0; channel.suspect && tries < 20; tries += 1) await pass(clock, 500);
+  assert.equal(channel.suspect, false);
+  const echoed = once(stream, 'data');
+  stream.write('after');
+  await pass(clock, 1_000);
+  assert.equal(String((await echoed)[0]), 'after');
+});
+
+test('an agent that comes back after its node has answered elsewhere has as long again as it was silent', async () => {
+  const fake = await service();
+  const clock = new FakeClock();
+  const { channel } = await open(fake, { clock });
+  const stream = channel.multiplexer.open();
+  stream.write('before');
+  await once(stream, 'data');
+  fake.silent = true;
+  await pass(clock, 30_000);
+  channel.nodeAnswered();
+  await pass(clock, 20_000);
+  assert.equal(channel.signal.aborted, false);
+  fake.silent = false;
+  for (let tries = 0; channel.suspect && tries < 20; tries += 1) await pass(clock, 500);
+  assert.equal(channel.suspect, false);
 });
 
 test('a process that sleeps for minutes does not blame the silence on the service or the agent', async () => {
