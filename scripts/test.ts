@@ -1,9 +1,11 @@
 // `npm test [tier…] [file…]`: the tiers in the order in which they get slower, each with what it needs installed first.
 // All output goes to the terminal; the last lines name what was skipped and what failed, and count. With CI=true a skipped test is a
 // failure, so nothing is skipped silently.
+// `faults --write` writes the figures of the run into docs/reliability.md.
 // Neighbours: test-run.ts runs files, check.ts is the first tier, lab/cluster/cluster.ts brings a cluster up.
 import { spawnSync } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { globSync, mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { eventually } from '../lab/base/eventually.ts';
 import { elapsed, progressOn } from '../lab/base/progress.ts';
@@ -58,25 +60,35 @@ const tiers: Readonly<Record<string, Tier>> = {
 };
 const order = ['check', ...Object.keys(tiers)];
 
+/** test/faults/measure.ts appends its figures to this file. */
+const figuresVariable = 'PF_FAULT_FIGURES';
+
 interface Call {
   readonly named: readonly string[];
   readonly only: readonly string[];
+  /** Whether the page gets the figures of the fault suite. */
+  readonly write: boolean;
 }
 
 /** @throws WrongCall for a word that is neither a tier nor a file. */
 function callOf(argv: readonly string[]): Call {
-  const words = argv.filter((word) => word !== '--yes');
+  const write = argv.includes('--write');
+  const words = argv.filter((word) => word !== '--yes' && word !== '--write');
   const option = words.find((word) => word.startsWith('-'));
-  if (option !== undefined) throw new WrongCall(`npm test does not know ${option}; it takes tiers, files and --yes`);
+  if (option !== undefined)
+    throw new WrongCall(`npm test does not know ${option}; it takes tiers, files, --write and --yes`);
   const named = words.filter((word) => !word.endsWith('.ts'));
   const unknown = named.filter((name) => !order.includes(name));
   if (unknown.length > 0) throw new WrongCall(`no tier is called ${unknown.join(', ')}; there are ${order.join(', ')}`);
-  return { named, only: words.filter((word) => word.endsWith('.ts')).map((file) => resolve(file)) };
+  if (write && !named.includes('faults')) throw new WrongCall('--write belongs to the tier faults');
+  return { named, only: words.filter((word) => word.endsWith('.ts')).map((file) => resolve(file)), write };
 }
 
 await runScript(async (signal) => {
-  const { named, only } = callOf(process.argv.slice(2));
+  const { named, only, write } = callOf(process.argv.slice(2));
   process.chdir(root);
+  const figures = write ? join(mkdtempSync(join(tmpdir(), 'portforward-figures-')), 'figures') : undefined;
+  if (figures !== undefined) process.env[figuresVariable] = figures;
   const total: Counts = { passed: 0, failures: [], skipped: [] };
   try {
     for (const name of order.filter((tier) => named.length === 0 || named.includes(tier))) {
@@ -95,6 +107,10 @@ await runScript(async (signal) => {
     await removeAbandonedNetworks();
   }
   signal.throwIfAborted();
+  if (figures !== undefined && total.failures.length === 0) {
+    const { status } = spawnSync(process.execPath, ['test/faults/reliability-page.ts', figures], { stdio: 'inherit' });
+    if (status !== 0) total.failures.push('the figures could not be written into docs/reliability.md');
+  }
   for (const sentence of total.skipped) console.log(`skipped: ${sentence}`);
   for (const sentence of total.failures) console.log(`failed: ${sentence}`);
   const skipsFail = process.env['CI'] === 'true' && total.skipped.length > 0;

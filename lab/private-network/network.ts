@@ -34,7 +34,7 @@ export interface Bastion extends Sshd {
   readonly hostAddress: string;
   readonly namespace: string;
   /** Drops every packet both ways: silence. */
-  blackHole(): Promise<void>;
+  blackHole(only?: 'input' | 'output'): Promise<void>;
   /** Answers every packet to sshd with a reset. */
   refuse(): Promise<void>;
   /** Pulls the cable. */
@@ -147,7 +147,7 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
         address: bastion,
         hostAddress: host,
         namespace: namespace.name,
-        blackHole: () => namespace.faults([drop('input'), drop('output')]),
+        blackHole: (only) => namespace.faults(only === undefined ? [drop('input'), drop('output')] : [drop(only)]),
         refuse: () =>
           namespace.faults([{ hook: 'input', rule: 'iifname "uplink" tcp dport 22 reject with tcp reset' }]),
         linkDown: async () => void (await command('ip', ['link', 'set', device, 'down'])),

@@ -1,5 +1,5 @@
 // The destination behind every tunnel of the benchmark, a process of its own: sends, hashes what it is sent, or echoes.
-// Prints `listening <port>` and runs until it is killed. Neighbours: content.ts (the bytes), load.ts (the other end).
+// Listens on the address that it is given (default: 127.0.0.1), prints `listening <port>` and runs until it is killed. Neighbours: content.ts (the bytes), load.ts (the other end).
 import { createHash } from 'node:crypto';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { headerBytes, slice } from './content.ts';
@@ -52,6 +52,6 @@ function judge(socket: Socket, total: number): void {
   socket.resume();
 }
 
-server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () =>
+server.listen({ port: 0, host: process.argv[2] ?? '127.0.0.1', backlog: 4096 }, () =>
   console.log(`listening ${(server.address() as AddressInfo).port}`),
 );

@@ -1,6 +1,6 @@
 // The clients of the soak: connections that stay, short ones one after the other, and downloads. They check every byte, and what a broken
 // connection looks like: a reset is a loss that the tunnel admits, an end before the last byte would be a truncation that it hides.
-// Neighbours: soak.ts starts and stops them, ../bench/destination.ts is at the other end.
+// Neighbours: soak.ts and ../faults/measure.ts start and stop them, ../bench/destination.ts is at the other end.
 import { createHash, randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,32 +11,59 @@ export interface Counts {
   echoes: number;
   connections: number;
   downloads: number;
-  /** Connections that ended with a reset. */
+  /** Connections that ended with a reset, and those of them that were to stay and had been answered. */
   lost: number;
+  steadyLost: number;
   /** Connections that ended as if all was well, before it was. */
   truncated: number;
   /** Bytes that are not those that were sent. */
   wrong: number;
 }
 
-const downloadBytes = 4 * 2 ** 20;
-const steadyClients = 20;
-const downloaders = 2;
+export interface LoadOptions {
+  /** Clients that keep their connection, and clients that download again and again. */
+  readonly steady: number;
+  readonly downloaders: number;
+  /** Of each download. */
+  readonly downloadBytes: number;
+}
 
 export class Load {
-  readonly counts: Counts = { echoes: 0, connections: 0, downloads: 0, lost: 0, truncated: 0, wrong: 0 };
+  readonly counts: Counts = { echoes: 0, connections: 0, downloads: 0, lost: 0, steadyLost: 0, truncated: 0, wrong: 0 };
   readonly #port: number;
-  readonly #digest = digestOf(downloadBytes);
+  readonly #options: LoadOptions;
+  readonly #digest: Buffer;
   readonly #stopping = new AbortController();
   readonly #clients: Promise<void>[];
+  #longestWaitMs = 0;
+  /** Since when a new connection has been tried without an answer. */
+  #waitsSince: number | undefined;
 
-  constructor(port: number) {
+  constructor(port: number, options: LoadOptions) {
+    const { steady, downloaders, downloadBytes } = options;
     this.#port = port;
+    this.#options = options;
+    this.#digest = digestOf(downloadBytes);
     this.#clients = [
-      ...Array.from({ length: steadyClients }, () => this.#repeat(() => this.#steady(), 100)),
+      ...Array.from({ length: steady }, () => this.#repeat(() => this.#steady(), 100)),
       ...Array.from({ length: downloaders }, () => this.#repeat(() => this.#download(), 500)),
       this.#repeat(() => this.#short(), 100),
     ];
+  }
+
+  /** The longest that a new connection took from its first try to its answer, in milliseconds; it is tried again until it has one. */
+  get longestWaitMs(): number {
+    return Math.max(this.#longestWaitMs, this.#waitsSince === undefined ? 0 : performance.now() - this.#waitsSince);
+  }
+
+  /** Forgets the longest wait so far. */
+  startWaits(): void {
+    this.#longestWaitMs = 0;
+  }
+
+  /** True if a new connection was answered that was begun within the last second. */
+  get carries(): boolean {
+    return this.#waitsSince === undefined || performance.now() - this.#waitsSince < 1_000;
   }
 
   /** Ends every client; resolves when the last connection is closed. */
@@ -55,10 +82,15 @@ export class Load {
   /** One connection and one word after the other, until it breaks or the load stops. */
   async #steady(): Promise<void> {
     const connection = new Connection(this.#port, header('E'));
+    let carried = false;
     while (!this.#stopping.signal.aborted) {
       const word = randomBytes(64);
       const got = await connection.exchange(word, word.length);
-      if (!this.#judge(connection, got, word.length)) return;
+      if (!this.#judge(connection, got, word.length)) {
+        if (carried) this.counts.steadyLost += 1;
+        return;
+      }
+      carried = true;
       if (got?.equals(word) === true) this.counts.echoes += 1;
       else this.counts.wrong += 1;
       await delay(200);
@@ -67,15 +99,19 @@ export class Load {
   }
 
   async #short(): Promise<void> {
+    this.#waitsSince ??= performance.now();
     const connection = new Connection(this.#port, header('E'));
     const got = await connection.exchange(Buffer.of(7), 1);
     if (!this.#judge(connection, got, 1)) return;
+    this.#longestWaitMs = Math.max(this.#longestWaitMs, performance.now() - this.#waitsSince);
+    this.#waitsSince = undefined;
     if (got?.[0] === 7) this.counts.connections += 1;
     else this.counts.wrong += 1;
     await connection.close();
   }
 
   async #download(): Promise<void> {
+    const { downloadBytes } = this.#options;
     const connection = new Connection(this.#port, header('D', downloadBytes));
     const got = await connection.exchange(Buffer.alloc(0), downloadBytes);
     if (!this.#judge(connection, got, downloadBytes)) return;

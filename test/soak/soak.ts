@@ -77,7 +77,7 @@ async function openTunnel(
 }
 
 async function killAndWatch(tunnel: Tunnel, bastions: readonly [Sshd, Sshd]): Promise<number> {
-  const load = new Load(tunnel.port);
+  const load = new Load(tunnel.port, { steady: 20, downloaders: 2, downloadBytes: 4 * 2 ** 20 });
   const samples: Sample[] = [];
   const over = performance.now() + minutes * 60_000;
   for (let kills = 0; performance.now() < over; kills += 1) {
