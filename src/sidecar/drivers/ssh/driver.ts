@@ -4,10 +4,10 @@ import { TunnelError } from '../../../contract/errors.ts';
 import type { Hop, SshConfig } from '../../../contract/tunnel-config.ts';
 import type { Logger } from '../../../process/log.ts';
 import { ByteBudget } from '../../base/byte-budget.ts';
+import { CredentialsRecord, type OnOlder } from '../../base/credentials-record.ts';
 import type { ConnectOptions, Driver, Session } from '../../base/driver.ts';
 import { type HopRole, hopName } from './base/hop-name.ts';
 import { connectThrough, type HopCredentials } from './connect.ts';
-import { CredentialsRecord, type OnOlder, refusedNow } from './credentials-record.ts';
 import { type CredentialSet, CredentialStore } from './login/credentials.ts';
 import { joinKnownHosts } from './login/host-trust.ts';
 import { parseKnownHosts } from './login/known-hosts.ts';
@@ -24,6 +24,22 @@ export interface SshDriverOptions {
   readonly budget?: ByteBudget;
 }
 
+/** What is wrong with credentials, not with the way to the host. */
+const credentialCodes = [
+  'SecretNotFound',
+  'SecretKeyMissing',
+  'PrivateKeyInvalid',
+  'PassphraseWrong',
+  'PasswordNotTrusted',
+  'AuthenticationFailed',
+] as const;
+
+const refusedNow = (host: string, secretName: string): TunnelError =>
+  new TunnelError(
+    'AuthenticationFailed',
+    `${host} refuses what Secret ${secretName} holds now, and was logged in to with its earlier content, which is lost at a restart: correct the Secret, or admit the new key there`,
+  );
+
 /** Opens and reads nothing before the first call. All sessions share one byte budget. */
 export function createSshDriver(config: SshConfig, options: SshDriverOptions): Driver<SshRoute> {
   const { podUid, log, budget = new ByteBudget() } = options;
@@ -31,7 +47,7 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
   const routes = orderRoutes(config, podUid);
   const stores = new Map<string, CredentialStore>();
   const unwatch = new Set<() => void>();
-  const record = new CredentialsRecord(log);
+  const record = new CredentialsRecord(credentialCodes, log);
   const pace = new LoginPace();
 
   for (const { credentials } of [...config.jumpHosts, ...config.bastions]) {

@@ -8,6 +8,7 @@ import { abortable, onAbort } from '../../../process/abort.ts';
 import { type Clock, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../base/byte-budget.ts';
+import { CredentialsRecord } from '../../base/credentials-record.ts';
 import type { ConnectOptions, Destination, Driver, RouteOptions, Session } from '../../base/driver.ts';
 import { watchSecretFiles } from '../../base/secret-files.ts';
 import { createSsmApi, type SsmApi } from './aws/api.ts';
@@ -94,9 +95,21 @@ interface Parts extends Omit<SsmDriverOptions, 'api' | 'ecs' | 'clock' | 'random
   readonly identity: CredentialProvider;
 }
 
+/** What says that the keys of the Secret are wrong, or belong to someone who may not do what the tunnel needs. */
+const credentialCodes = [
+  'SecretNotFound',
+  'SecretKeyMissing',
+  'CredentialsExpired',
+  'CredentialsRefused',
+  'AccessDenied',
+  'ResumeDenied',
+] as const;
+
 class SsmDriver implements Driver<SsmRoute> {
   readonly #config: SsmConfig;
   readonly #parts: Parts;
+  readonly #record: CredentialsRecord;
+  readonly credentialsVerdict: Driver['credentialsVerdict'];
   readonly #closed = new AbortController();
   /** True once a channel was resumed with the present credentials. */
   #resumeProved = false;
@@ -104,6 +117,8 @@ class SsmDriver implements Driver<SsmRoute> {
   constructor(config: SsmConfig, parts: Parts) {
     this.#config = config;
     this.#parts = parts;
+    this.#record = new CredentialsRecord(credentialCodes, parts.log);
+    this.credentialsVerdict = config.credentials && (() => this.#record.verdict);
   }
 
   async routes({ signal, trace }: RouteOptions): Promise<readonly SsmRoute[]> {
@@ -116,6 +131,10 @@ class SsmDriver implements Driver<SsmRoute> {
   }
 
   async connect(route: SsmRoute, options: ConnectOptions): Promise<Session> {
+    return await this.#record.note(route.via, () => this.#connect(route, options));
+  }
+
+  async #connect(route: SsmRoute, options: ConnectOptions): Promise<Session> {
     const { clock, destinations, leftovers, opener, targets } = this.#parts;
     const { signal } = options;
     // Channels that are opened later, for other destinations, are no step of this attempt.
@@ -159,7 +178,7 @@ class SsmDriver implements Driver<SsmRoute> {
     const stop = watchSecretFiles(credentials.directory, secretKeys.ssm, () => {
       // The new keys may belong to someone with other permissions.
       this.#resumeProved = false;
-      listener();
+      this.#record.forget(listener);
     });
     const closing = onAbort(this.#closed.signal, stop);
     return () => {

@@ -1,35 +1,22 @@
-// Which bastions accepted what the Secrets hold now, and which refused it. A refused rotation ends nothing, because the last content that
+// Which bastions (ssm: nodes) accepted what the Secrets hold now, and which refused it. A refused rotation ends nothing, because the last content that
 // worked stays in memory; so it must be told, or the outage comes with the next restart.
-// Neighbours: driver.ts notes each login here, base/driver.ts says what the tunnel is told.
-import { type Code, TunnelError } from '../../../contract/errors.ts';
-import type { Logger } from '../../../process/log.ts';
-import type { CredentialsVerdict } from '../../base/driver.ts';
-
-/** What is wrong with credentials, not with the way to the host. */
-const credentialCodes: ReadonlySet<Code> = new Set([
-  'SecretNotFound',
-  'SecretKeyMissing',
-  'PrivateKeyInvalid',
-  'PassphraseWrong',
-  'PasswordNotTrusted',
-  'AuthenticationFailed',
-]);
+// Neighbours: the drivers of ssh and ssm note each attempt here, driver.ts says what the tunnel is told.
+import { type Code, TunnelError } from '../../contract/errors.ts';
+import type { Logger } from '../../process/log.ts';
+import type { CredentialsVerdict } from './driver.ts';
 
 /** Called if a hop gets an earlier content of its Secret, with the reason. */
 export type OnOlder = (problem: TunnelError) => void;
 
-export const refusedNow = (host: string, secretName: string): TunnelError =>
-  new TunnelError(
-    'AuthenticationFailed',
-    `${host} refuses what Secret ${secretName} holds now, and was logged in to with its earlier content, which is lost at a restart: correct the Secret, or admit the new key there`,
-  );
-
 export class CredentialsRecord {
   readonly #log: Logger;
+  readonly #codes: ReadonlySet<Code>;
   /** By route; undefined: everything on its way was accepted. */
   readonly #outcomes = new Map<string, TunnelError | undefined>();
 
-  constructor(log: Logger) {
+  /** `codes`: what says that the credentials are wrong, and not the way to the host. */
+  constructor(codes: readonly Code[], log: Logger) {
+    this.#codes = new Set(codes);
     this.#log = log;
   }
 
@@ -47,7 +34,7 @@ export class CredentialsRecord {
       this.#set(via, problem);
       return session;
     } catch (error) {
-      if (error instanceof TunnelError && credentialCodes.has(error.code)) this.#outcomes.set(via, error);
+      if (error instanceof TunnelError && this.#codes.has(error.code)) this.#outcomes.set(via, error);
       throw error;
     }
   }
