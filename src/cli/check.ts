@@ -2,6 +2,7 @@
 // file:line:column, so that editors and CI can jump to it.
 // Neighbours: contract/api/verdict.ts (the judge), documents.ts (files and places).
 import { isPortForward, verdictOf } from '../contract/api/verdict.ts';
+import { unreadableLines } from '../contract/known-hosts-lines.ts';
 import { type FieldPath, type FileDocument, type Place, readDocuments } from './documents.ts';
 
 export interface CheckOptions {
@@ -11,6 +12,11 @@ export interface CheckOptions {
   readonly print: (line: string) => void;
 }
 
+interface Complaint extends Place {
+  readonly path: string;
+  readonly message: string;
+}
+
 /** The result for one document; also the form of `--output json`. */
 export interface Verdict {
   readonly file: string;
@@ -18,7 +24,9 @@ export interface Verdict {
   /** `shop/orders-db`; a part that the document lacks is left out. */
   readonly name: string;
   readonly valid: boolean;
-  readonly issues: readonly (Place & { readonly path: string; readonly message: string })[];
+  readonly issues: readonly Complaint[];
+  /** What the API server takes, and what will not do what its author thinks. */
+  readonly warnings: readonly Complaint[];
 }
 
 /** Prints the verdicts; true if there is at least one PortForward and all are valid. @throws UsageError for unreadable files. */
@@ -31,6 +39,7 @@ export function check({ files, output, print }: CheckOptions): boolean {
       name: '',
       valid: false,
       issues: [{ line, column, path: '', message }],
+      warnings: [],
     })),
     ...documents.filter(({ value }) => isPortForward(value)).map(judge),
   ];
@@ -55,12 +64,28 @@ export function judge(document: FileDocument): Verdict {
     name: nameOf(document.value),
     valid: issues.length === 0,
     issues: issues.toSorted((a, b) => a.line - b.line || a.column - b.column),
+    warnings: warningsOf(document),
   };
 }
 
+/** Lines of knownHosts that no bastion can match: the tunnel skips them, as OpenSSH does. */
+function warningsOf({ value, placeOf }: FileDocument): Complaint[] {
+  const { spec } = value as { readonly spec?: { readonly ssh?: { readonly knownHosts?: unknown } | null } | null };
+  const text = spec?.ssh?.knownHosts;
+  if (typeof text !== 'string') return [];
+  const path = 'spec.ssh.knownHosts';
+  const place = placeOf(segmentsOf(path));
+  return unreadableLines(text).map(({ number, why }) => ({
+    ...place,
+    path,
+    message: `warning: line ${number} is skipped: ${why}`,
+  }));
+}
+
 function linesOf(verdict: Verdict): string[] {
-  const { file, line, name, valid } = verdict;
-  return valid ? [`${file}:${line}: ${subjectOf(name)}valid`] : complaintLines(verdict);
+  const { file, line, name, valid, warnings } = verdict;
+  const complaints = valid ? [`${file}:${line}: ${subjectOf(name)}valid`] : complaintLines(verdict);
+  return [...complaints, ...complaintLines({ ...verdict, issues: warnings })];
 }
 
 /** One line for each complaint: place, document, field and fix. */

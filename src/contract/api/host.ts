@@ -34,9 +34,10 @@ export const host = () =>
       check: (value) => value.includes('://') || !/^[^:]*:[^:]*$/.test(value),
     },
     {
-      rule: "!self.matches('^[^:]*:[^:]*:') || self.matches('^[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?$')",
+      rule: "self.contains('://') || !self.matches('^[^:]*:[^:]*:') || self.matches('^[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?$')",
       message: 'an IPv6 address is made of hexadecimal digits and colons, without brackets and without a port',
-      check: (value) => !/^[^:]*:[^:]*:/.test(value) || /^[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?$/.test(value),
+      check: (value) =>
+        value.includes('://') || !/^[^:]*:[^:]*:/.test(value) || /^[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?$/.test(value),
     },
   ]);
 

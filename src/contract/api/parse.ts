@@ -4,6 +4,7 @@
 import type { z } from 'zod';
 import { type PortForward, PortForwardSchema } from './portforward.ts';
 import { pathText, sentenceOf } from './sentence.ts';
+import { nearestField } from './spelling.ts';
 import { statusSchema } from './status.ts';
 
 /** One complaint: `spec.ports[1].port` and a sentence. */
@@ -53,7 +54,11 @@ const judge = (document: unknown) => PortForwardSchema.safeParse(document, { rep
 
 function issuesOf(issue: z.core.$ZodIssue): Issue[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: pathText([...issue.path, key]), message: sentenceOf(issue) }));
+    return issue.keys.map((key) => {
+      const meant = nearestField(PortForwardSchema, issue.path, key);
+      const message = meant === undefined ? sentenceOf(issue) : `unknown field: did you mean ${meant}?`;
+      return { path: pathText([...issue.path, key]), message };
+    });
   }
   return [{ path: pathText(issue.path), message: sentenceOf(issue) }];
 }

@@ -98,12 +98,31 @@ export const PortForwardSchema = withRules(
     status: statusSchema.exactOptional(),
   }),
   [
+    // One rule for each fault: who misses one is not told all of them.
     {
-      rule: `size(self.metadata.name) <= ${maxNameLength} && self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$')`,
-      message: `metadata.name is at most ${maxNameLength} characters: a lower-case letter, then lower-case letters, digits and '-', without a dot`,
+      rule: `size(self.metadata.name) <= ${maxNameLength}`,
+      message: `metadata.name has at most ${maxNameLength} characters: choose a shorter one`,
+      fieldPath: '.metadata.name',
+      check: ({ metadata: { name = '' } }) => name.length <= maxNameLength,
+    },
+    {
+      rule: "!self.metadata.name.contains('.')",
+      message: "metadata.name has no dot: write '-' in its place",
+      fieldPath: '.metadata.name',
+      check: ({ metadata: { name = '' } }) => !name.includes('.'),
+    },
+    {
+      rule: "self.metadata.name.matches('^[a-z]')",
+      message: 'metadata.name begins with a lower-case letter: the Service of that name must',
+      fieldPath: '.metadata.name',
+      check: ({ metadata: { name } }) => name === undefined || /^[a-z]/.test(name),
+    },
+    {
+      rule: "!self.metadata.name.matches('^[a-z]') || self.metadata.name.matches('^[a-z0-9.-]*[a-z0-9]$')",
+      message: "metadata.name is made of lower-case letters, digits and '-', and ends with a letter or digit",
       fieldPath: '.metadata.name',
       check: ({ metadata: { name } }) =>
-        name === undefined || (name.length <= maxNameLength && /^[a-z]([a-z0-9-]*[a-z0-9])?$/.test(name)),
+        name === undefined || !/^[a-z]/.test(name) || /^[a-z0-9.-]*[a-z0-9]$/.test(name),
     },
   ],
 ).describe(

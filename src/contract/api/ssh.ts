@@ -56,7 +56,17 @@ export const sshSchema = withRules(
       .describe(
         `The Secret with the key or password. ${secretKeys} Only these are mounted, as files; the operator itself cannot read Secrets. A change is tried at once and never ends a working session.`,
       ),
-    knownHosts: lines(65536)
+    knownHosts: withRules(lines(65536), [
+      {
+        rule: "!self.matches(r'(^|\\n)[ \\t]*[^ \\t\\r\\n#]') || self.matches(r'(^|\\n)[ \\t]*(@[a-z-]+[ \\t]+)?[^ \\t\\n#@]+[ \\t]+[a-z0-9@.-]+[ \\t]+AAAA')",
+        message:
+          'knownHosts has no line of known_hosts: write a host, a key type and a key, as ssh-keyscan prints them',
+        // Comments alone are no mistake.
+        check: (value) =>
+          !/(^|\n)[ \t]*[^ \t\r\n#]/.test(value) ||
+          /(^|\n)[ \t]*(@[a-z-]+[ \t]+)?[^ \t\n#@]+[ \t]+[a-z0-9@.-]+[ \t]+AAAA/.test(value),
+      },
+    ])
       .exactOptional()
       .describe(
         'Host keys of bastions and jump hosts in the format of known_hosts (ssh-keyscan prints it; hashed names, wildcards, [host]:port and @revoked are understood). Host certificates are not: a @cert-authority line trusts nobody, so add the host’s own key. Public data, so it may live in Git; at most 64 KiB. The key known_hosts of the Secret is read too. A password is sent only to hosts that the Secret itself knows.',

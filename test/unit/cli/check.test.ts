@@ -50,6 +50,20 @@ test('every complaint begins with file, line and column, names the field and com
   );
 });
 
+test('lines of knownHosts that nothing can match are warned of, and the document stays valid', () => {
+  const key = 'AAAAC3NzaC1lZDI1NTE5AAAAIJ8v7Zx1k0b8m5rZJ8v7Zx1k0b8m5rZJ8v7Zx1k0b8m5';
+  const lines = `bastion.example.com ssh-ed25519 ${key}\\nb.example.com ssh-rsa ${key}`;
+  const text = good.replace('user: tunnel', `user: tunnel, knownHosts: "${lines}"`);
+  const { valid, lines: said } = run(text);
+  assert.ok(valid);
+  assert.deepEqual(said, [
+    'pf.yaml:1: shop/orders-db: valid',
+    'pf.yaml:7:36: shop/orders-db: spec.ssh.knownHosts: warning: line 2 is skipped: its key is cut off or not of the type that stands before it',
+  ]);
+  const [verdict] = JSON.parse(run(text, 'json').lines.join('')) as [{ warnings: readonly object[] }];
+  assert.equal(verdict.warnings.length, 1);
+});
+
 test('one bad document among good ones is enough to fail', () => {
   const { valid, lines } = run(`${good}---\n${good.replace('port: 5432', 'port: 0')}`);
   assert.ok(!valid);

@@ -18,7 +18,14 @@ const told: Readonly<Record<string, string>> = {
   'destination-host-number': 'spec.ports[0].destinationHost: must be a text (quote it)',
   'jump-hosts-text': 'spec.ssh.jumpHosts: must be a list',
   'service-labels-too-many': 'spec.service.labels: must have at most 32 entries',
-  'spec-unknown-field': 'spec.replica: unknown field: remove it, or correct its spelling',
+  'spec-unknown-field': 'spec.replica: unknown field: did you mean replicas?',
+  'bastion-host-url-port':
+    'spec.ssh.bastions[0].host: a host is not a URL: write the name alone, as in bastion.example.com, and the port in its own field',
+  'known-hosts-garbage':
+    'spec.ssh.knownHosts: knownHosts has no line of known_hosts: write a host, a key type and a key, as ssh-keyscan prints them',
+  'name-begins-with-digit':
+    'metadata.name: metadata.name begins with a lower-case letter: the Service of that name must',
+  'name-with-dot': "metadata.name: metadata.name has no dot: write '-' in its place",
   'kind-misspelt': 'kind: must be PortForward, not PortForwards',
   'version-unknown': 'apiVersion: must be portforward.dev/v1alpha1, not portforward.dev/v1',
   'replicas-fraction': 'spec.replicas: must be a whole number',

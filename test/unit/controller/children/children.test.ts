@@ -194,7 +194,7 @@ test('a config over 100 KiB is refused with its size', () => {
     bastions: [{ host: 'b' }],
     secretRef: { name: 's' },
     // A quotation mark takes two bytes in JSON.
-    knownHosts: '"'.repeat(60_000),
+    knownHosts: `b ssh-ed25519 AAAA\n${'"'.repeat(60_000)}`,
   };
   assert.throws(
     () => children({ ports, ssh }),

@@ -90,7 +90,7 @@ async function parseCredentials(
   if (!exists || Object.keys(files).length === 0) {
     throw new TunnelError(
       'SecretNotFound',
-      `Secret ${secretName} does not exist or holds none of the keys ssh-privatekey, identity and password: create it in the PortForward’s namespace`,
+      `Secret ${secretName} does not exist or holds none of the keys ssh-privatekey, identity and password: create it with --from-file=ssh-privatekey=FILE (a file’s own name is not read)`,
     );
   }
   const keyName = files['ssh-privatekey'] === undefined ? 'identity' : 'ssh-privatekey';
