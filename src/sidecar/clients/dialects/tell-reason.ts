@@ -8,6 +8,7 @@ import type { Dialect } from './dialect.ts';
 import { httpDialect } from './http.ts';
 import { mysqlDialect } from './mysql.ts';
 import { postgresqlDialect } from './postgresql.ts';
+import { reasonOf } from './reason.ts';
 import { redisDialect } from './redis.ts';
 
 /** Without an entry, the protocol has no message for a reason. */
@@ -25,26 +26,6 @@ const conversationMs = 5_000;
 const lingerMs = 2_000;
 /** More than any first message of these protocols needs; PostgreSQL itself allows 10,000. */
 const maxReceived = 16 * 1024;
-const maxReasonLength = 200;
-const prefix = 'portforward: ';
-
-/** The sentence of an error for clients: printable ASCII, at most 200 characters, always with the code. */
-export function reasonOf(error: TunnelError): string {
-  const code = ` (${error.code})`;
-  const sentence = `${prefix}${error.message}`.replaceAll('’', "'").replaceAll(/[^\x20-\x7e]+/g, '?');
-  return `${cutAtClause(sentence, maxReasonLength - code.length)}${code}`;
-}
-
-/** Whole clauses, as many as there is room for; if not even the first fits, whole words. */
-function cutAtClause(text: string, room: number): string {
-  if (text.length <= room) return text;
-  const part = text.slice(0, room - 3);
-  const after = (ends: readonly string[]): number => Math.max(...ends.map((end) => part.lastIndexOf(end)));
-  // The remedy follows a colon: half a remedy is worth less than a whole sentence. The colon after our own name ends no clause.
-  for (const clause of [after(['; ', '. ']), after([': '])]) if (clause > prefix.length) return part.slice(0, clause);
-  const word = part.lastIndexOf(' ');
-  return `${part.slice(0, word > prefix.length ? word : part.length)}...`;
-}
 
 /** Tells the client the reason in its protocol and hangs up; a reset if the protocol has no message for it. Resolves when the client is gone. */
 export async function tellReason(client: Socket, protocol: AppProtocol, error: TunnelError): Promise<void> {

@@ -10,8 +10,9 @@ import type { Dialect } from '../../../../../src/sidecar/clients/dialects/dialec
 import { httpDialect } from '../../../../../src/sidecar/clients/dialects/http.ts';
 import { mysqlDialect } from '../../../../../src/sidecar/clients/dialects/mysql.ts';
 import { postgresqlDialect } from '../../../../../src/sidecar/clients/dialects/postgresql.ts';
+import { reasonOf } from '../../../../../src/sidecar/clients/dialects/reason.ts';
 import { redisDialect } from '../../../../../src/sidecar/clients/dialects/redis.ts';
-import { reasonOf, tellReason } from '../../../../../src/sidecar/clients/dialects/tell-reason.ts';
+import { tellReason } from '../../../../../src/sidecar/clients/dialects/tell-reason.ts';
 
 const startup = (major: number): Buffer => {
   const body = Buffer.from('user\0x\0\0');
