@@ -23,6 +23,8 @@ export interface TestOverrides {
   readonly originOf?: (pod: Pod) => string;
   readonly readerTimings?: ReaderTimings;
   readonly statusPauses?: StatusPauses;
+  /** After this much silence a watch is opened again, in milliseconds. */
+  readonly watchIdleMs?: number;
   readonly cageTimings?: CageTimings;
   /** Sees every request to the API server. */
   readonly onRequest?: TransportOptions['onRequest'];
@@ -43,7 +45,8 @@ const expiredLeaderMs = 20_000;
 
 /** Works until the signal aborts, then ends what it began and resolves. Rejects when leadership is lost. */
 export async function runController({ signal, settings, log, overrides = {} }: RunControllerOptions): Promise<void> {
-  const { kubeConfig, onRequest, originOf, readerTimings, statusPauses, cageTimings, onLeading } = overrides;
+  const { kubeConfig, onRequest, originOf, readerTimings, statusPauses, watchIdleMs, cageTimings, onLeading } =
+    overrides;
   const registry = createRegistry();
   const metrics = kubeMetrics(registry);
   const access = clusterAccess({ settings, metrics, log, kubeConfig, onRequest });
@@ -56,6 +59,7 @@ export async function runController({ signal, settings, log, overrides = {} }: R
     originOf,
     readerTimings,
     statusPauses,
+    watchIdleMs,
   });
   const cage = new CageCheck({
     kube: access.unfenced,

@@ -48,6 +48,7 @@ export interface TunnelReconcilerOptions {
   readonly originOf?: ((pod: Pod) => string) | undefined;
   readonly readerTimings?: ReaderTimings | undefined;
   readonly statusPauses?: StatusPauses | undefined;
+  readonly watchIdleMs?: number | undefined;
 }
 
 export interface TunnelReconciler {
@@ -88,11 +89,11 @@ export function tunnelReconciler(options: TunnelReconcilerOptions): TunnelReconc
     reader,
     metrics: options.kubeMetrics,
     log,
+    idleMs: options.watchIdleMs,
   });
   const grace = new PolicyGrace(settings.admissionPolicies);
   const children = new EnsureChildren(childrenAccess(kube, watches), limiter, grace);
-  const install = installOf(settings.tunnel);
-  const otherInstall = new OtherInstall({ install, children, events: access.events, log });
+  const otherInstall = new OtherInstall({ install: installOf(settings.tunnel), children, events: access.events, log });
   const controller = new Controller({
     name: 'portforward',
     group,

@@ -53,6 +53,8 @@ export interface WatchesOptions {
   readonly reader: Pick<StatuszReader, 'track' | 'forget'>;
   readonly metrics: KubeMetrics;
   readonly log: Logger;
+  /** After this much silence a watch is opened again, in milliseconds. Default: the reflector's. */
+  readonly idleMs?: number | undefined;
 }
 
 const tunnelIndex = 'tunnel';
@@ -123,10 +125,18 @@ export class Watches {
     { packed, ...how }: Pick<ReflectorOptions<T>, 'labelSelector' | 'outline' | 'transform'> & StoreOptions,
     onChange: (change: Change<T>) => void,
   ): Store<T> {
-    const { kube, namespaces, metrics, log } = this.#options;
+    const { kube, namespaces, metrics, log, idleMs } = this.#options;
     const store = new Store<T>(defined({ packed }));
     for (const namespace of namespaces.length === 0 ? [undefined] : namespaces) {
-      const reflector = new Reflector<T>({ kube, resource, store, metrics, log, ...how, ...defined({ namespace }) });
+      const reflector = new Reflector<T>({
+        kube,
+        resource,
+        store,
+        metrics,
+        log,
+        ...how,
+        ...defined({ namespace, idleMs }),
+      });
       reflector.onChange(onChange);
       this.#reflectors.push(reflector);
     }

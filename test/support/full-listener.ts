@@ -13,10 +13,11 @@ export interface FullListener extends AsyncDisposable {
 /** Linux queues one connection more than the backlog says. */
 const queued = 2;
 
-export async function fullListener(): Promise<FullListener> {
+/** `on`: which port. Default: a free one. */
+export async function fullListener(on = 0): Promise<FullListener> {
   const gate = new Int32Array(new SharedArrayBuffer(4));
   // A thread of its own, because this one must not stop accepting for other servers.
-  const worker = new Worker(new URL(import.meta.url), { workerData: gate });
+  const worker = new Worker(new URL(import.meta.url), { workerData: { gate, on } satisfies Given });
   const [port] = (await once(worker, 'message')) as [number];
   const fillers = Array.from({ length: queued }, () => connect(port, '127.0.0.1').on('error', () => undefined));
   await Promise.all(fillers.map((filler) => once(filler, 'connect')));
@@ -32,11 +33,17 @@ export async function fullListener(): Promise<FullListener> {
   };
 }
 
-if (!isMainThread && workerData instanceof Int32Array) {
+interface Given {
+  readonly gate: Int32Array<SharedArrayBuffer>;
+  readonly on: number;
+}
+
+if (!isMainThread && workerData?.gate instanceof Int32Array) {
+  const { gate, on } = workerData as Given;
   const server = createServer((socket) => socket.destroy());
-  server.listen({ port: 0, host: '0.0.0.0', backlog: queued - 1 });
+  server.listen({ port: on, host: '0.0.0.0', backlog: queued - 1 });
   await once(server, 'listening');
   parentPort?.postMessage((server.address() as AddressInfo).port);
-  Atomics.wait(workerData, 0, 0);
+  Atomics.wait(gate, 0, 0);
   server.close();
 }
