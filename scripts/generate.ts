@@ -8,6 +8,7 @@ import { chartReadme } from './generate/chart-readme.ts';
 import { chartRules } from './generate/chart-rules.ts';
 import { crdTemplate, crdYaml } from './generate/crd.ts';
 import { errorsPage } from './generate/errors-page.ts';
+import { gitopsPage } from './generate/gitops-page.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -19,6 +20,7 @@ const outputs: readonly { readonly path: string; readonly content: () => string 
   { path: 'docs/reference/api.md', content: apiPage },
   { path: 'docs/errors.md', content: errorsPage },
   { path: 'docs/bastion.md', content: bastionPage },
+  { path: 'docs/gitops.md', content: gitopsPage },
 ];
 
 const checkOnly = process.argv.includes('--check');

@@ -12,12 +12,19 @@ export interface GoProgram {
   readonly directory: string;
   /** What to build: `.`, or a package that the go.mod pins. */
   readonly package: string;
+  /** The longest that its build may take, on two cores that do other things too. Default: 10 minutes. */
+  readonly buildLimitMs?: number;
 }
 
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** The path of the program, built if its sources have changed. @throws Error with the compiler's output. */
-export async function goProgram({ name, directory, package: target }: GoProgram): Promise<string> {
+export async function goProgram({
+  name,
+  directory,
+  package: target,
+  buildLimitMs = 600_000,
+}: GoProgram): Promise<string> {
   const hash = createHash('sha256').update(target);
   for (const file of globSync('*.{go,mod,sum}', { cwd: directory }).toSorted()) {
     hash.update(`\0${file}\0`).update(readFileSync(join(directory, file)));
@@ -31,9 +38,9 @@ export async function goProgram({ name, directory, package: target }: GoProgram)
     async () => {
       if (existsSync(program)) return;
       const go = await findGo(log);
-      log(`  … building ${name}, about a minute the first time`);
+      log(`  … building ${name}, minutes the first time`);
       const unfinished = `${program}.unfinished`;
-      await goBuild(go, ['-o', unfinished, target], { cwd: directory, timeoutMs: 600_000 });
+      await goBuild(go, ['-o', unfinished, target], { cwd: directory, timeoutMs: buildLimitMs });
       renameSync(unfinished, program);
     },
     { onWait: (holder: number) => log(`  … waiting for process ${holder}, which builds ${name}`) },

@@ -1,0 +1,3 @@
+-- As in Git, which omits the field.
+obj.spec.suspend = nil
+return obj
