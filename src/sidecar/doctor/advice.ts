@@ -1,9 +1,10 @@
 // For a fault: the command that a person runs to see its cause, and on which machine. Pure.
-// Neighbours: inspect.ts asks, advice-aws.ts (Session Manager), contract/error-codes.ts has the remedies.
+// Neighbours: inspect.ts asks, advice-aws.ts (Session Manager), advice-fly.ts (fly.io), contract/error-codes.ts has the remedies.
 import type { Code } from '../../contract/errors.ts';
 import { hostPort } from '../../contract/ip-address.ts';
 import type { Destination, Forward, Hop, TunnelConfig } from '../../contract/tunnel-config.ts';
 import { awsAdviceFor } from './advice-aws.ts';
+import { flyAdviceFor } from './advice-fly.ts';
 import { shellWord } from './shell-word.ts';
 import type { Advice } from './step.ts';
 
@@ -28,7 +29,7 @@ export function adviceFor(code: Code, fault: Fault): Advice[] {
     if (command !== undefined) return [{ where: bastionOf(fault), command }];
   }
   if (config.driver === 'ssm') return awsAdviceFor(code, config.ssm);
-  if (config.driver !== 'ssh') return [];
+  if (config.driver === 'fly') return flyAdviceFor(code, config.fly);
   const hop = hopOf(fault);
   const here = hereCommands[code]?.(hop);
   if (here !== undefined) return [{ where: 'where the tunnel runs', command: here }];
@@ -41,6 +42,7 @@ const secretCodes: ReadonlySet<Code> = new Set([
   'SecretKeyMissing',
   'PrivateKeyInvalid',
   'PassphraseWrong',
+  'TokenMissing',
 ]);
 
 const log = 'sudo journalctl -u ssh -u sshd -n 30 --no-pager';
@@ -111,6 +113,7 @@ function hopOf({ config, at }: Fault): Hop {
 
 function bastionOf(fault: Fault): string {
   const { config, forward } = fault;
+  if (config.driver === 'fly') return 'on a Machine of the app';
   if (config.driver !== 'ssh') return 'on the node';
   const { host, port } = hopOf(fault);
   const role = forward === undefined && fault.at.startsWith('jump host') ? 'jump host' : 'bastion';

@@ -20,6 +20,8 @@ export interface InspectOptions extends DriverSurroundings {
   /** Called with each step when it has ended. */
   readonly onStep: (step: WalkStep) => void;
   readonly clock?: Clock | undefined;
+  /** Replaces the driver that the config names; for tests. */
+  readonly openDriver?: typeof openDriver;
 }
 
 /** Tags may name any number of nodes. */
@@ -29,7 +31,8 @@ const refusalMs = 2_000;
 
 /** Resolves after the last step; each failure is one. @throws the signal's reason */
 export async function inspect(options: InspectOptions): Promise<void> {
-  const walk = new Walk(options, await openDriver(withOnePort(options.config), options));
+  const open = options.openDriver ?? openDriver;
+  const walk = new Walk(options, await open(withOnePort(options.config), options));
   try {
     await walk.all();
   } finally {
@@ -108,10 +111,11 @@ class Walk {
   }
 
   async #toPort(forward: Forward, session: Session, through: string): Promise<void> {
-    const { signal } = this.#options;
+    const { config, signal } = this.#options;
     const trace = this.#recorder;
     const where = destinationText(forward.destination);
-    trace.begin('dial', `port ${forward.name}: ${where}${through}`);
+    // fly resolves names inside of its network, and begins the dial after that.
+    trace.begin(config.driver === 'fly' ? 'name' : 'dial', `port ${forward.name}: ${where}${through}`);
     try {
       using limit = deadline(this.#opened.connectTimeoutMs, {
         signal: [signal, session.signal],

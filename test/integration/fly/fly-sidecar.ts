@@ -4,15 +4,20 @@ import { type TestContext } from 'node:test';
 import { defined } from '../../../src/contract/defined.ts';
 import type { FlyConfig, Forward, TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { createLog } from '../../../src/process/log.ts';
+import type { WalkStep } from '../../../src/sidecar/doctor/step.ts';
 import { createFlyDriver } from '../../../src/sidecar/drivers/fly/driver.ts';
 import type { Gateways } from '../../../src/sidecar/drivers/fly/way.ts';
+import type { openDriver } from '../../../src/sidecar/drivers/index.ts';
 import { type Sidecar, startSidecar } from '../../../src/sidecar/sidecar.ts';
 import { echo, type Service, serve } from '../../driver-suite/destinations.ts';
 import { type FlyWorld, flyWorld } from '../../support/fly/fly-world.ts';
+import { walk } from '../sidecar/walk.ts';
 import { SecretDirectory } from '../ssh/ssh-world.ts';
 import { flyHelper } from './fly-helper.ts';
 
 export const token = 'fo1_0123456789abcdef0123456789abcdef';
+
+type FlyTunnelConfig = Extract<TunnelConfig, { driver: 'fly' }>;
 
 export interface FlyPlace {
   readonly world: FlyWorld;
@@ -22,6 +27,8 @@ export interface FlyPlace {
   /** Everything that any sidecar of this place logged. */
   readonly said: readonly string[];
   readonly open: (options?: OpenOptions) => Promise<Sidecar>;
+  /** What `doctor` sees of it. */
+  readonly walk: (options?: OpenOptions) => Promise<readonly WalkStep[]>;
 }
 
 export interface OpenOptions {
@@ -48,21 +55,35 @@ export async function flyPlace(t: TestContext): Promise<FlyPlace> {
     await world[Symbol.asyncDispose]();
     secret[Symbol.dispose]();
   });
+  const { directory } = secret;
+  const wanted = ({ fly, host = 'orders-db.internal', port = service.port, health = 'Active' }: OpenOptions) =>
+    configOf({ directory, host, port, fly, health });
+  const opening = ({ helperProgram, gateways }: OpenOptions, config: FlyTunnelConfig): typeof openDriver => {
+    return async (_, surroundings) => ({
+      driver: createFlyDriver(config.fly, {
+        ...surroundings,
+        apiUrl: world.api.url,
+        namespace: config.namespace,
+        name: config.name,
+        helperProgram: helperProgram ?? program,
+        gateways: { udp: world.gateway.udpPort, webSocket: world.gateway.wsPort, ...gateways },
+      }),
+      sessionsWanted: 1,
+      connectTimeoutMs: 30_000,
+    });
+  };
   return {
     world,
     service,
     secret,
     said,
-    open: async ({
-      fly,
-      host = 'orders-db.internal',
-      port = service.port,
-      podUid = 'pod-1',
-      helperProgram,
-      gateways,
-      health = 'Active',
-    } = {}) => {
-      const config = configOf({ directory: secret.directory, host, port, fly, health });
+    walk: async (options = {}) => {
+      const config = wanted(options);
+      return await walk(config, opening(options, config));
+    },
+    open: async (options = {}) => {
+      const { podUid = 'pod-1' } = options;
+      const config = wanted(options);
       const log = createLog({ level: 'debug', destination: { write: (line) => void said.push(line) } });
       const sidecar = await startSidecar(config, {
         podUid,
@@ -70,18 +91,7 @@ export async function flyPlace(t: TestContext): Promise<FlyPlace> {
         environment: {},
         address: '127.0.0.1',
         adminPort: 0,
-        openDriver: async (_, surroundings) => ({
-          driver: createFlyDriver(config.fly, {
-            ...surroundings,
-            apiUrl: world.api.url,
-            namespace: config.namespace,
-            name: config.name,
-            helperProgram: helperProgram ?? program,
-            gateways: { udp: world.gateway.udpPort, webSocket: world.gateway.wsPort, ...gateways },
-          }),
-          sessionsWanted: 1,
-          connectTimeoutMs: 30_000,
-        }),
+        openDriver: opening(options, config),
       });
       sidecars.push(sidecar);
       return sidecar;
@@ -97,7 +107,7 @@ interface Wanted {
   readonly health: Forward['health'];
 }
 
-function configOf({ directory, host, port, fly = {}, health }: Wanted): Extract<TunnelConfig, { driver: 'fly' }> {
+function configOf({ directory, host, port, fly = {}, health }: Wanted): FlyTunnelConfig {
   return {
     version: 1,
     namespace: 'test',

@@ -1,15 +1,19 @@
 // One walk of `doctor` over a config, for the tests beside it.
 import assert from 'node:assert/strict';
+import { defined } from '../../../src/contract/defined.ts';
 import type { Code } from '../../../src/contract/errors.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { silentLog } from '../../../src/process/log.ts';
 import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
-import { inspect } from '../../../src/sidecar/doctor/inspect.ts';
+import { type InspectOptions, inspect } from '../../../src/sidecar/doctor/inspect.ts';
 import type { WalkStep } from '../../../src/sidecar/doctor/step.ts';
 import { permissionsFor } from '../../support/permissions.ts';
 
 /** The steps of a whole walk. */
-export async function walk(config: TunnelConfig, signal = AbortSignal.timeout(60_000)): Promise<readonly WalkStep[]> {
+export async function walk(
+  config: TunnelConfig,
+  openDriver?: InspectOptions['openDriver'],
+): Promise<readonly WalkStep[]> {
   const steps: WalkStep[] = [];
   await inspect({
     config,
@@ -18,7 +22,8 @@ export async function walk(config: TunnelConfig, signal = AbortSignal.timeout(60
     budget: new ByteBudget(),
     environment: process.env,
     permissions: permissionsFor(config),
-    signal,
+    signal: AbortSignal.timeout(60_000),
+    ...defined({ openDriver }),
     onStep: (step) => steps.push(step),
   });
   return steps;

@@ -8,7 +8,7 @@ import { abortable, anyOf } from '../../../process/abort.ts';
 import { type Clock, sleep, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../base/byte-budget.ts';
-import type { ConnectOptions, Driver, Route, Session } from '../../base/driver.ts';
+import type { ConnectOptions, Driver, Route, RouteOptions, Session } from '../../base/driver.ts';
 import { watchSecretFiles } from '../../base/secret-files.ts';
 import { Graphql } from './api/graphql.ts';
 import { createFlyApi, type FlyApi } from './api/operations.ts';
@@ -50,6 +50,7 @@ class FlyDriver implements Driver {
   readonly #config: FlyConfig;
   readonly #options: FlyDriverOptions;
   readonly #clock: Clock;
+  readonly #token: TokenFile;
   readonly #api: FlyApi;
   readonly #peers: OwnPeers;
   readonly #closed = new AbortController();
@@ -66,6 +67,7 @@ class FlyDriver implements Driver {
     this.#options = options;
     this.#clock = clock;
     const token = new TokenFile(config.credentials);
+    this.#token = token;
     const graphql = new Graphql({
       baseUrl: apiUrl === '' ? flyApiUrl : apiUrl,
       authorization: async () => await token.authorization(),
@@ -77,9 +79,13 @@ class FlyDriver implements Driver {
   }
 
   /** The gateway of this pod's peer, which is made if there is none. */
-  async routes({ signal }: { readonly signal: AbortSignal }): Promise<readonly Route[]> {
+  async routes({ signal, trace }: RouteOptions): Promise<readonly Route[]> {
     using both = anyOf(signal, this.#closed.signal);
-    const peer = await this.#inTurn(both.signal, async () => await this.#peers.current(both.signal));
+    if (trace !== undefined) {
+      trace.begin('token', 'fly.io');
+      await this.#token.authorization();
+    }
+    const peer = await this.#inTurn(both.signal, async () => await this.#peers.current(both.signal, trace));
     return [{ via: viaOf(peer) }];
   }
 
@@ -123,9 +129,10 @@ class FlyDriver implements Driver {
     return await abortable(turn, { signal });
   }
 
-  async #open({ signal, log, onAnswer }: ConnectOptions): Promise<Session> {
+  async #open({ signal, log, onAnswer, trace }: ConnectOptions): Promise<Session> {
     const replaced = this.#session;
     if (replaced !== undefined) await this.#replaceable(replaced, signal);
+    trace?.begin('helper');
     const helper = await this.#runningHelper(signal);
     // The tunnel of a session that may still recover keeps its peer.
     const fresh = replaced !== undefined && !replaced.signal.aborted;
@@ -133,6 +140,7 @@ class FlyDriver implements Driver {
     const device = `device-${++this.#devices}`;
     const { transport: allowed } = this.#config;
     const way = this.#wayOf(helper, device, peer, log);
+    trace?.begin('handshake', `gateway ${viaOf(peer)}`);
     try {
       await bringUp({ helper, device, peer, way, allowed, clock: this.#clock, signal, onAnswer });
     } catch (error) {
@@ -151,6 +159,7 @@ class FlyDriver implements Driver {
       clock: this.#clock,
       log,
     });
+    trace?.note(`the network’s name server echoes, by ${this.#session.facts.transport}`);
     return this.#session;
   }
 

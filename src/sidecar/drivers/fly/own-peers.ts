@@ -6,6 +6,7 @@ import { onAbort } from '../../../process/abort.ts';
 import type { Clock } from '../../../process/clock.ts';
 import { deadline } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
+import { noTrace, quoted, type Trace } from '../../base/trace.ts';
 import type { FlyApi, Network } from './api/operations.ts';
 import { forgetPeer, keepPeer, keptPeer, makePeer, type Peer, peerNames } from './peer.ts';
 
@@ -37,10 +38,10 @@ export class OwnPeers {
   }
 
   /** The peer in use, the one that an earlier process of this pod kept, or a new one. @throws TunnelError of the API */
-  async current(signal: AbortSignal): Promise<Peer> {
+  async current(signal: AbortSignal, trace: Trace = noTrace): Promise<Peer> {
     const { region } = this.#options.config;
     const present = this.#current ?? (await keptPeer(this.#directory, { own: this.#names.own, region }));
-    const peer = present ?? (await this.#make(signal));
+    const peer = present ?? (await this.#make(signal, trace));
     if (this.#current !== peer) await this.#adopt(peer);
     return peer;
   }
@@ -100,12 +101,16 @@ export class OwnPeers {
     return directory === '' ? undefined : directory;
   }
 
-  async #make(signal: AbortSignal): Promise<Peer> {
+  async #make(signal: AbortSignal, trace: Trace = noTrace): Promise<Peer> {
     const { api, config, log } = this.#options;
+    trace.begin(config.app === undefined ? 'organization' : 'app');
     const network = await this.#ownNetwork(signal);
+    trace.note(`organization ${quoted(network.organization)}`);
+    trace.begin('peer');
     const gatewayRegion = config.region === '' ? await this.#nearestRegion(signal) : config.region;
     const wanted = { ...network, region: config.region, gatewayRegion, name: this.#names.next() };
     const peer = await makePeer(api, wanted, { signal });
+    trace.note(`gateway ${quoted(peer.endpoint)}`);
     this.#made.add(peer.name);
     log.info({ peer: peer.name, gateway: peer.endpoint, region: gatewayRegion }, 'made a WireGuard peer');
     return peer;

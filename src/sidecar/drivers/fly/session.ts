@@ -7,7 +7,8 @@ import { type Destination, destinationText } from '../../../contract/tunnel-conf
 import { abortable, onAbort } from '../../../process/abort.ts';
 import type { Clock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
-import type { Session } from '../../base/driver.ts';
+import type { Session, SessionDialOptions } from '../../base/driver.ts';
+import { noTrace, quoted, type Trace } from '../../base/trace.ts';
 import { HelperError } from './helper/helper-error.ts';
 import type { HelperProcess } from './helper/helper-process.ts';
 import { endWith, type HelperStream } from './helper/stream.ts';
@@ -108,7 +109,7 @@ export class FlySession implements Session {
     return () => this.#suspectListeners.delete(listener);
   }
 
-  async dial(destination: Destination, { signal }: { readonly signal: AbortSignal }): Promise<HelperStream> {
+  async dial(destination: Destination, { signal, trace }: SessionDialOptions): Promise<HelperStream> {
     signal.throwIfAborted();
     this.signal.throwIfAborted();
     if ('socket' in destination) {
@@ -116,7 +117,7 @@ export class FlySession implements Session {
     }
     this.#streams += 1;
     try {
-      const stream = await this.#dialAny(destination, signal);
+      const stream = await this.#dialAny(destination, signal, trace);
       stream.once('close', () => (this.#streams -= 1));
       endWith(stream, this.signal);
       return stream;
@@ -133,9 +134,15 @@ export class FlySession implements Session {
     await this.#options.helper.closeDevice(this.#options.device);
   }
 
-  async #dialAny({ host, port }: Extract<Destination, { host: string }>, signal: AbortSignal): Promise<HelperStream> {
+  async #dialAny(
+    { host, port }: Extract<Destination, { host: string }>,
+    signal: AbortSignal,
+    trace: Trace = noTrace,
+  ): Promise<HelperStream> {
     const { helper, device } = this.#options;
     const addresses = await this.#addressesOf(host, signal);
+    trace.note(quoted(addresses.slice(0, maxAddresses).join(', ')));
+    trace.begin('dial');
     let failure: unknown;
     for (const address of addresses.slice(0, maxAddresses)) {
       try {
