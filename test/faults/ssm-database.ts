@@ -22,6 +22,7 @@ export class DatabaseMachine {
   readonly #release: () => void;
   readonly #faults = new Map<string, readonly Rule[]>();
   #addresses = 10;
+  #written: Promise<unknown> = Promise.resolve();
 
   /** Resolves when the database answers. Needs root. */
   static async start(): Promise<DatabaseMachine> {
@@ -93,6 +94,9 @@ export class DatabaseMachine {
 
   async #set(address: string, rules: readonly Rule[]): Promise<void> {
     this.#faults.set(address, rules);
-    await this.#namespace.faults([...this.#faults.values()].flat());
+    // One after the other: tests run side by side, and rules that were read earlier must not be written later.
+    const write = this.#written.then(() => this.#namespace.faults([...this.#faults.values()].flat()));
+    this.#written = write.catch(() => undefined);
+    await write;
   }
 }

@@ -39,6 +39,7 @@ const refusals: readonly Refusal[] = [
     most: 7,
   },
   { kind: 'an agent that is too old', host: 'db.internal', switches: { AgentVersion: '3.1.1200.0' }, most: 1 },
+  { kind: 'messages of 16 KiB not carried', host: 'localhost', switches: { LargestPayload: 4_096 }, most: 2 },
   { kind: 'encryption demanded', host: 'db.internal', switches: { KMS: true }, most: 1 },
 ];
 
