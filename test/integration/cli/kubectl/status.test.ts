@@ -7,6 +7,7 @@ import { after, before, suite, test } from 'node:test';
 import { stringify } from 'yaml';
 import { type ApiServer, startApiServer } from '../../../../lab/cluster/api-server.ts';
 import { CommandFailed } from '../../../../lab/process/command.ts';
+import { readPage } from '../../docs/markdown.ts';
 import { Plugin } from './plugin.ts';
 
 const crd = readFileSync(join(import.meta.dirname, '..', '..', '..', '..', 'crds', 'portforward.yaml'), 'utf8');
@@ -124,6 +125,38 @@ suite('kubectl portforward', () => {
       await plugin.call('status', '-n', 'default'),
       /no tunnels here: kubectl portforward status -A shows all/,
     );
+  });
+
+  test('the screen of docs/kubectl.md is what status prints; here no pod can be asked for its clients', async () => {
+    const block = readPage('docs/kubectl.md').blocks.find(({ text }) =>
+      text.startsWith('$ kubectl portforward status '),
+    );
+    const [, ...screen] = block?.text.trimEnd().split('\n') ?? [];
+    await server.kubectl(['create', 'namespace', 'page']);
+    const { spec, ...rest } = document('orders-db', 'page');
+    await server.kubectl(['apply', '-f', '-'], {
+      input: stringify({ ...rest, spec: { ...spec, ports: spec.ports.slice(0, 1) } }),
+    });
+    const [a, b] = ['bastion-a.example.com:22', 'bastion-b.example.com:22'];
+    const since = lastTransitionTime;
+    await setStatus('orders-db', 'page', {
+      conditions: [condition('Ready', 'True', 'Ready', 'Clients are carried to every destination.')],
+      address: 'orders-db.shop.svc',
+      readyPods: '2/2',
+      via: a,
+      routes: [
+        { via: a, state: 'InUse', since },
+        { via: b, state: 'Failed', since, message: screen.at(-1)?.replace(/^.* would not help: /, '') },
+      ],
+      tunnels: ['x2k4q', 'zl9wd'].map((pod) => ({
+        pod: `pf-orders-db-6d5f7c9b8-${pod}`,
+        state: 'Connected',
+        via: a,
+        since,
+      })),
+    });
+    const printed = columns(await plugin.call('status', 'orders-db', '-n', 'page'));
+    assert.deepEqual(printed, columns(screen.join('\n').replace(' 3  ', ' -  ')));
   });
 
   test('status -o json is for programs', async () => {
