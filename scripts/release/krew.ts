@@ -19,7 +19,7 @@ export interface KrewParts {
   readonly work: string;
 }
 
-/** Writes `kubectl-portforward-VERSION-linux-*.tgz` and `portforward.krew.yaml`. */
+/** Writes an archive for each architecture of Linux, and the manifest. */
 export async function writeKrew({ version, epoch, folder, licence, downloads, work }: KrewParts): Promise<void> {
   const platforms: object[] = [];
   for (const { node, oci } of architectures) {
