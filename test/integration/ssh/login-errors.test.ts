@@ -1,7 +1,9 @@
 // Logins that a real sshd refuses, accepts in part or breaks off: each cause that can be told apart has its own sentence.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { connect as connectSocket, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { generateKey, type KeyPair, type Sshd, startSshd } from '../../../lab/private-network/sshd.ts';
@@ -164,4 +166,46 @@ test('a bastion that refuses for a moment what it accepted before is asked again
   // A changed Secret is no reason to wait.
   secret.write({ known_hosts: `${sshd.knownHosts()}\n` });
   await (await connect()).close();
+});
+
+test('of two attempts at once, the one that is slower shows no credentials after the other was refused', {
+  timeout: 60_000,
+}, async (t) => {
+  const sshd = await startSshd();
+  t.after(() => sshd.stop());
+  const key = await generateKey(sshd.directory);
+  sshd.authorize([key.publicKey]);
+  /** What lets the next connection through. */
+  let gate: Promise<void> = Promise.resolve();
+  const proxy = createServer((near) => {
+    const far = connectSocket(sshd.port, sshd.host);
+    for (const socket of [near, far]) socket.on('error', () => undefined);
+    near.once('close', () => far.destroy());
+    void gate.then(() => near.pipe(far).pipe(near));
+  }).listen(0, '127.0.0.1');
+  t.after(() => proxy.close());
+  await once(proxy, 'listening');
+  const { port } = proxy.address() as { port: number };
+  const knownHosts = sshd.knownHosts({ name: `[127.0.0.1]:${port}` });
+  const secret = new SecretDirectory({ 'ssh-privatekey': key.privateKey, known_hosts: knownHosts });
+  t.after(() => secret[Symbol.dispose]());
+  const hop = hopTo({ host: '127.0.0.1', port }, secret);
+  const driver = createSshDriver(sshConfig([hop]), { podUid: 'test', log: silentLog() });
+  t.after(() => driver.close());
+  const [route] = await driver.routes({ signal: AbortSignal.timeout(10_000) });
+  assert.ok(route);
+  const connect = () => driver.connect(route, { signal: AbortSignal.timeout(30_000), log: silentLog() });
+  await (await connect()).close();
+  sshd.authorize([]);
+  const { promise, resolve: open } = Promise.withResolvers<void>();
+  gate = promise;
+  const arrived = once(proxy, 'connection');
+  const slower = assert.rejects(connect(), { code: 'LoginRefused' });
+  await arrived;
+  gate = Promise.resolve();
+  await assert.rejects(connect(), { code: 'LoginRefused' });
+  open();
+  await slower;
+  const seen = sshd.log().filter((line) => line.includes('Failed publickey'));
+  assert.equal(seen.length, 1, 'sshd saw one login');
 });

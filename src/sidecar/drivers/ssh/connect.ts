@@ -25,6 +25,8 @@ export interface HopCredentials {
   accepted(set: CredentialSet): void;
   /** Call it before the login. @throws TunnelError LoginRefused if the hop refused lately and must not be asked yet. */
   begin(): void;
+  /** Call it before they are shown. @throws TunnelError LoginRefused if the hop has refused another attempt since `begin`. */
+  check(): void;
   /** Call it if the login failed; returns the error to report. */
   failed(error: unknown): unknown;
 }
@@ -102,6 +104,7 @@ async function logInTo(
     trust: credentials.trust,
     ignoreHostKey: config.hostKeyPolicy === 'InsecureIgnore',
     credentials: credentials.sets,
+    beforeLogin: () => credentials.check(),
     signal: limit.signal,
     log,
     onAnswer: role === 'bastion' ? options.onAnswer : undefined,

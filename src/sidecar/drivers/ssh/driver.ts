@@ -73,6 +73,7 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
         login.accepted();
       },
       begin: () => login.begin(),
+      check: () => login.check(),
       failed: (error) => login.failed(error),
     };
   };

@@ -21,6 +21,8 @@ interface Refusal {
 export interface PacedLogin {
   /** Call it before the login. @throws TunnelError LoginRefused while it is too early. */
   begin(): void;
+  /** Call it before the credentials are shown. @throws TunnelError LoginRefused if another login was refused since `begin`. */
+  check(): void;
   accepted(): void;
   /** Returns the error to report. */
   failed(error: unknown): unknown;
@@ -38,8 +40,17 @@ export class LoginPace {
   /** The pace of one hop with this content of its Secret: a changed one is tried at once, whatever became of the one before. */
   of(hop: string, set: CredentialSet | undefined, store: CredentialStore): PacedLogin {
     const id = `${hop} ${set?.digest}`;
+    let known: Refusal | undefined;
     return {
-      begin: () => this.begin(id),
+      begin: () => {
+        this.begin(id);
+        known = this.#refusals.get(id);
+      },
+      // An attempt that nobody answered for a second is joined by another: both together must not be refused twice.
+      check: () => {
+        const refusal = this.#refusals.get(id);
+        if (refusal !== undefined && refusal !== known) throw refusal.error;
+      },
       accepted: () => this.forget(id),
       failed: (error) => {
         this.ended(id);

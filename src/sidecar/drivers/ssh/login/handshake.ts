@@ -36,6 +36,8 @@ export interface LoginOptions {
   readonly ignoreHostKey: boolean;
   /** In the order to try. */
   readonly credentials: readonly CredentialSet[];
+  /** Called once, before any of them is shown; what it throws ends the login. */
+  readonly beforeLogin?: () => void;
   readonly signal: AbortSignal;
   readonly log: Logger;
   /** Called at the far side's first byte. */
@@ -210,7 +212,13 @@ class Handshake {
       if (allowed !== null) this.#trace.note(`the host takes ${quoted(allowed.join(', '))}`);
     }
     if (this.#plan === undefined) {
-      const refuse = (error: TunnelError): void => this.#ready.reject(error);
+      const refuse = (error: unknown): void => this.#ready.reject(error);
+      try {
+        this.#options.beforeLogin?.();
+      } catch (error) {
+        refuse(error);
+        return false;
+      }
       this.#plan = new LoginPlan({
         hop,
         sets: credentials,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TunnelError } from '../../../../../src/contract/errors.ts';
+import { type CredentialSet, CredentialStore } from '../../../../../src/sidecar/drivers/ssh/login/credentials.ts';
+import { parseKnownHosts } from '../../../../../src/sidecar/drivers/ssh/login/known-hosts.ts';
 import { LoginPace } from '../../../../../src/sidecar/drivers/ssh/login-pace.ts';
 
 const refusal = new TunnelError('AuthenticationFailed', 'bastion a:22 does not accept user tunnel');
@@ -45,4 +47,17 @@ test('one attempt for each hop at a time, and other hops are not held back', () 
   assert.throws(() => pace.begin('a'), isRefused);
   pace.ended('a');
   pace.begin('a');
+});
+
+test('of two attempts under way at once, the refusal of one holds the other back before it shows its credentials', () => {
+  const set: CredentialSet = { secretName: 'bastion', digest: 'x', knownHosts: parseKnownHosts('') };
+  const store = new CredentialStore({ secretName: 'bastion', directory: '/nowhere' });
+  store.accept('a', set);
+  const pace = new LoginPace(() => 0);
+  const [first, second] = [pace.of('a', set, store), pace.of('a', set, store)];
+  first.begin();
+  second.begin();
+  first.check();
+  assert.equal((first.failed(refusal) as TunnelError).code, 'LoginRefused');
+  assert.throws(() => second.check(), isRefused);
 });
