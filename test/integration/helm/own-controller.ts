@@ -98,11 +98,11 @@ async function kubeConfigOf(server: ApiServer, namespace: string, account: strin
   return loadKubeConfig({ file });
 }
 
-/** Asks until the answer is true. @throws after a minute, with what was seen last. */
+/** Asks until the answer is true. @throws after two minutes, with what was seen last. */
 export async function until(what: string, ask: () => Promise<boolean>, seen: () => unknown = () => ''): Promise<void> {
-  const end = performance.now() + 60_000;
+  const end = performance.now() + 120_000;
   while (!(await ask())) {
-    assert.ok(performance.now() < end, `not within a minute: ${what} ${JSON.stringify(seen())}`);
+    assert.ok(performance.now() < end, `not within two minutes: ${what} ${JSON.stringify(seen())}`);
     await delay(50);
   }
 }
