@@ -288,12 +288,22 @@ suite('the command for a laptop', () => {
   }
 
   for (const { node, oci } of architectures) {
-    test(`linux ${node}: the helper for fly.io answers`, () => {
+    test(`linux ${node}: the helper for fly.io answers`, async () => {
       const file = join(folder, `portforward-${version}-linux-${node}-fly-helper`);
       assert.equal(elfMachine(file), elfMachines[node]);
       const [program, ...args] = [...starting(node, files(oci)), file];
-      const answer = execFileSync(program, args, { input: '{"id":1,"op":"ping"}\n', encoding: 'utf8' });
-      assert.deepEqual(JSON.parse(answer), { id: 1 });
+      // It ends with its input, also before it has answered: so the input stays open until then.
+      const helper = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+      try {
+        helper.stdin.write('{"id":1,"op":"ping"}\n');
+        const [answer] = (await once(helper.stdout, 'data')) as [Buffer];
+        assert.deepEqual(JSON.parse(answer.toString()), { id: 1 });
+        helper.stdin.end();
+        await once(helper, 'exit');
+        assert.equal(helper.exitCode, 0);
+      } finally {
+        helper.kill('SIGKILL');
+      }
     });
   }
 
