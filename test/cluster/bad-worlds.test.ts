@@ -12,6 +12,7 @@ import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-netw
 import { startRedis } from '../../lab/private-network/redis.ts';
 import { generateKey, type Sshd, startSshd } from '../../lab/private-network/sshd.ts';
 import { judge } from '../faults/budget.ts';
+import { faultInPod } from './doctor-in-pod.ts';
 import { assertNoLeaks } from './leaks.ts';
 
 const reasonBudgetSeconds = 15;
@@ -41,6 +42,8 @@ interface World {
   /** Gets a healthy bastion of its own and a Shop; breaks something, applies the PortForward `db`. */
   readonly break: (scene: Scene) => Promise<void>;
   readonly reason: string;
+  /** Where `doctor` finds it. Absent: there is no pod that could walk, or its way is not at fault. */
+  readonly step?: string;
   readonly condition?: string;
   /** The sentence must contain all of these: what is affected, and how to fix it. */
   readonly says: (scene: Scene) => readonly (string | RegExp)[];
@@ -77,6 +80,7 @@ const worlds: Readonly<Record<string, World>> = {
   'the Secret is missing': {
     break: (scene) => scene.shop.portForward('db', scene.spec()),
     reason: 'SecretNotFound',
+    step: 'credentials',
     says: () => ['bastion', 'Secret', 'create it'],
     fix: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
   },
@@ -86,6 +90,7 @@ const worlds: Readonly<Record<string, World>> = {
       await scene.shop.portForward('db', scene.spec());
     },
     reason: 'SecretKeyMissing',
+    step: 'credentials',
     says: () => ['ssh-privatekey', 'bastion', 'add one of them'],
     fix: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
   },
@@ -97,6 +102,7 @@ const worlds: Readonly<Record<string, World>> = {
       await scene.shop.portForward('db', scene.spec());
     },
     reason: 'AuthenticationFailed',
+    step: 'login',
     says: (scene) => ['tunnel', place(scene), 'authorized_keys'],
     fix: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
   },
@@ -110,6 +116,7 @@ const worlds: Readonly<Record<string, World>> = {
       await scene.shop.portForward('db', scene.spec());
     },
     reason: 'PassphraseWrong',
+    step: 'credentials',
     says: () => ['bastion', 'store its passphrase'],
     fix: (scene) => {
       secrets.set('the right passphrase', 'open sesame 7');
@@ -135,6 +142,7 @@ const worlds: Readonly<Record<string, World>> = {
       await scene.shop.portForward('db', scene.spec());
     },
     reason: 'HostKeyUnknown',
+    step: 'host key',
     says: (scene) => [scene.sshd.host, String(scene.sshd.port), 'SHA256:', 'add to knownHosts'],
     fix: (scene) => scene.shop.secret('bastion', goodSecret(scene)),
   },
@@ -144,6 +152,7 @@ const worlds: Readonly<Record<string, World>> = {
       await applyGood(scene);
     },
     reason: 'HostKeyChanged',
+    step: 'host key',
     says: (scene) => [scene.sshd.host, String(scene.sshd.port), 'SHA256:', 'replace its line'],
     fix: (scene) => scene.shop.secret('bastion', { ...goodSecret(scene), known_hosts: scene.sshd.knownHosts() }),
   },
@@ -159,6 +168,7 @@ const worlds: Readonly<Record<string, World>> = {
       );
     },
     reason: 'BastionNameNotResolved',
+    step: 'name',
     says: () => ['no-such.example.test', 'correct the host, or the DNS'],
     fix: async (scene) => {
       await cluster.registerHostDns('no-such.example.test', [scene.sshd.host]);
@@ -171,6 +181,7 @@ const worlds: Readonly<Record<string, World>> = {
       await applyGood(scene);
     },
     reason: 'BastionRefused',
+    step: 'tcp',
     says: (scene) => [place(scene), 'start sshd'],
     fix: (scene) => scene.sshd.start(),
   },
@@ -202,6 +213,7 @@ const worlds: Readonly<Record<string, World>> = {
       );
     },
     reason: 'DestinationRefused',
+    step: 'dial',
     condition: 'DestinationReachable',
     says: (scene) => [`orders.db.internal:${scene.sshd.port}`, 'start the service, or correct the port'],
     fix: async (scene) => {
@@ -233,6 +245,7 @@ const worlds: Readonly<Record<string, World>> = {
       );
     },
     reason: 'DestinationTimeout',
+    step: 'dial',
     condition: 'DestinationReachable',
     says: (scene) => [`orders.db.internal:${scene.sshd.port}`, 'allow the bastion to reach it'],
     fix: () => network.healDatabase(),
@@ -243,6 +256,7 @@ const worlds: Readonly<Record<string, World>> = {
       await applyGood(scene);
     },
     reason: 'ForwardingProhibited',
+    step: 'dial',
     condition: 'DestinationReachable',
     says: () => ['orders.db.internal:5432', /permitopen|AllowTcpForwarding/i],
     fix: async (scene) => scene.sshd.authorize([scene.key.publicKey]),
@@ -340,6 +354,9 @@ suite('bad worlds', { concurrency: 2 }, () => {
       for (const part of world.says(scene)) {
         if (typeof part === 'string') assert.ok(shown?.message.includes(part), `“${shown?.message}” names ${part}`);
         else assert.match(shown?.message ?? '', part);
+      }
+      if (world.step !== undefined) {
+        assert.equal(await faultInPod(shop, 'db', secrets), `${world.step}: ${world.reason}`);
       }
       const podsBefore = await shop.tunnelPods('db');
       await assertNoLeaks({ cluster, shop, tunnels: ['db'] }, secrets);

@@ -8,6 +8,7 @@ import { ensureOperator } from '../../lab/cluster/operator.ts';
 import { Shop } from '../../lab/cluster/shop.ts';
 import { judge } from '../faults/budget.ts';
 import type { SessionManager, Switches } from '../support/ssm/session-manager.ts';
+import { faultInPod } from './doctor-in-pod.ts';
 import { assertNoLeaks } from './leaks.ts';
 import { accepted, channelToken, Instance, instanceId, type Keys, newKeys, region } from './ssm-instance.ts';
 
@@ -24,6 +25,8 @@ interface World {
   readonly ssm?: object;
   readonly ports?: readonly object[];
   readonly reason: string;
+  /** Where `doctor` finds it. Absent: there is no pod that could walk. */
+  readonly step?: string;
   readonly condition?: string;
   /** The sentence must contain all of these. */
   readonly says: (place: Place) => readonly (string | RegExp)[];
@@ -54,6 +57,7 @@ const worlds: Readonly<Record<string, World>> = {
   'the start is denied': {
     switches: denied('ssm:StartSession'),
     reason: 'AccessDenied',
+    step: 'start session',
     says: () => ['ssm:StartSession', instanceId, region, /policy/],
     mendedBy: 'service',
   },
@@ -61,30 +65,35 @@ const worlds: Readonly<Record<string, World>> = {
     switches: denied('ssm:DescribeInstanceInformation'),
     ssm: { target: { tags } },
     reason: 'AccessDenied',
+    step: 'target',
     says: () => ['ssm:DescribeInstanceInformation', region, /policy/],
     mendedBy: 'service',
   },
   'the data channel is denied': {
     switches: denied('ssmmessages:OpenDataChannel', 403),
     reason: 'AccessDenied',
+    step: 'data channel',
     says: () => ['ssmmessages:OpenDataChannel', /policy/],
     mendedBy: 'service',
   },
   'the resume is denied': {
     switches: denied('ssm:ResumeSession'),
     reason: 'ResumeDenied',
+    step: 'resume',
     says: () => ['ssm:ResumeSession', region, /hourly/, /policy/],
     mendedBy: 'service',
   },
   'the document is unknown': {
     switches: { Errors: { StartSession: { Type: 'InvalidDocument', Message: 'Document does not exist.' } } },
     reason: 'DocumentUnknown',
+    step: 'start session',
     says: () => ['AWS-StartPortForwardingSession', region, /allow/],
     mendedBy: 'service',
   },
   'encryption is demanded': {
     switches: { KMS: true },
     reason: 'EncryptionDemanded',
+    step: 'agent',
     says: () => ['KMS', /preferences/, /TLS/],
     mendedBy: 'service',
   },
@@ -92,42 +101,49 @@ const worlds: Readonly<Record<string, World>> = {
     switches: { AgentVersion: '3.1.1080.0' },
     ports: behind,
     reason: 'AgentTooOld',
+    step: 'agent',
     says: () => ['3.1.1080.0', '3.1.1374.0', /update/],
     mendedBy: 'service',
   },
   'the clocks differ': {
     switches: { ClockMs: 600_000 },
     reason: 'ClockSkew',
+    step: 'start session',
     says: () => [/clock/, /NTP/],
     mendedBy: 'service',
   },
   'the secret key is wrong': {
     secret: (keys) => ({ ...keys, AWS_SECRET_ACCESS_KEY: `${keys.AWS_SECRET_ACCESS_KEY.slice(0, -4)}AAAA` }),
     reason: 'CredentialsRefused',
+    step: 'start session',
     says: ({ name }) => ['ssm:StartSession', region, `correct the keys in Secret ${name}`],
     mendedBy: 'Secret',
   },
   'the Secret is missing': {
     secret: () => undefined,
     reason: 'SecretNotFound',
+    step: 'identity',
     says: ({ name }) => [`Secret ${name}`, /create it/],
     mendedBy: 'Secret',
   },
   'a key is missing in the Secret': {
     secret: ({ AWS_ACCESS_KEY_ID }) => ({ AWS_ACCESS_KEY_ID }),
     reason: 'SecretKeyMissing',
+    step: 'identity',
     says: ({ name }) => [`Secret ${name}`, 'AWS_SECRET_ACCESS_KEY', /add it/],
     mendedBy: 'Secret',
   },
   'the keys have expired': {
     secret: (keys) => ({ ...keys, AWS_SESSION_TOKEN: newKeys({ temporary: true }).AWS_SESSION_TOKEN ?? '' }),
     reason: 'CredentialsExpired',
+    step: 'start session',
     says: ({ name }) => ['ssm:StartSession', region, `renew the keys in Secret ${name}`],
     mendedBy: 'Secret',
   },
   'the target is not connected': {
     switches: { Nodes: { [instanceId]: { Connected: false } } },
     reason: 'TargetNotConnected',
+    step: 'start session',
     says: () => [instanceId, region, /start it/, 'AmazonSSMManagedInstanceCore'],
     mendedBy: 'service',
   },
@@ -135,12 +151,14 @@ const worlds: Readonly<Record<string, World>> = {
     switches: { Nodes: { [instanceId]: { Connected: true, Tags: { Role: 'web' } } } },
     ssm: { target: { tags } },
     reason: 'TargetNotFound',
+    step: 'target',
     says: () => ['Role=bastion', region, 'spec.ssm.target.tags'],
     mendedBy: 'service',
   },
   'the account is throttled': {
     switches: { Errors: { StartSession: { Type: 'ThrottlingException', Message: 'Rate exceeded' } } },
     reason: 'Throttled',
+    step: 'start session',
     says: () => ['ssm:StartSession', region, /fewer/],
     mendedBy: 'service',
   },
@@ -148,12 +166,14 @@ const worlds: Readonly<Record<string, World>> = {
     secret: () => undefined,
     ssm: { secretRef: undefined },
     reason: 'CredentialsMissing',
+    step: 'identity',
     says: () => ['spec.ssm.irsaRoleArn', 'Pod Identity', 'Secret'],
     mendedBy: 'document',
   },
   'there is no such region': {
     ssm: { region: 'eu-nowhere-9', endpoints: undefined },
     reason: 'RegionWrong',
+    step: 'start session',
     says: () => ['eu-nowhere-9', 'spec.ssm.region'],
     mendedBy: 'document',
   },
@@ -256,6 +276,9 @@ suite('bad worlds through Session Manager', { concurrency: 3 }, () => {
         else assert.match(shown?.message ?? '', part);
       }
       podsOf.set(title, await uids(name));
+      if (world.step !== undefined) {
+        assert.equal(await faultInPod(shop, name, secrets), `${world.step}: ${world.reason}`);
+      }
       await assertNoLeaks({ cluster, shop, tunnels: [name] }, secrets);
 
       await service.set(healthy);
