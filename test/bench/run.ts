@@ -22,7 +22,9 @@ export interface Benchmark<N extends string> {
   readonly cases: Cases<N>;
   /** The usual peer; a case may have another. */
   readonly peer: string;
-  /** Further options, each a number, with their usage lines. */
+  /** Whether bytes are measured. Default: true. */
+  readonly carriesBytes?: boolean;
+  /** Further options, each a number, with their usage lines. `rounds` replaces the usual one. */
   readonly options?: Readonly<Record<string, { readonly usage: string; readonly default: string }>>;
   /** Fetches or builds what the run needs, while the machine's network is still there. */
   readonly prepare?: () => Promise<void>;
@@ -109,7 +111,7 @@ interface Asked<N extends string> {
 }
 
 async function inside<N extends string>(benchmark: Benchmark<N>, { numbers, json, wants }: Asked<N>): Promise<void> {
-  const { cases, measure, peer } = benchmark;
+  const { cases, measure, peer, carriesBytes = true } = benchmark;
   const directory = mkdtempSync(join(tmpdir(), 'portforward-bench-'));
   const ends: (() => unknown)[] = [() => rmSync(directory, { recursive: true, force: true })];
   try {
@@ -142,7 +144,7 @@ async function inside<N extends string>(benchmark: Benchmark<N>, { numbers, json
     }
     const loadText = (load: readonly number[]): string => load.map((one) => one.toFixed(1)).join(' ');
     console.log(table(rows, cases));
-    console.log(`\n${rounds} rounds; ${sure}; incompressible data, SHA-256 at the sink.`);
+    console.log(`\n${rounds} rounds; ${sure}${carriesBytes ? '; incompressible data, SHA-256 at the sink' : ''}.`);
     console.log(
       `${cpus().length} × ${cpus()[0]?.model}, Linux ${kernel()}, Node ${process.versions.node}, ${versions}.`,
     );

@@ -1,0 +1,239 @@
+// What the controller works on in its benchmark: a real API server, scheduler and controller-manager, nodes and pods by kwok, and one stub that
+// answers for all pods.
+// Neighbours: controller.ts measures, controller-process.ts is what is measured.
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { cachedProgram } from '../../lab/base/places.ts';
+import { type ApiServer, startApiServer } from '../../lab/cluster/api-server.ts';
+import { Child } from '../../lab/process/child.ts';
+import { command } from '../../lab/process/command.ts';
+import { ensurePrograms } from '../../lab/programs/programs.ts';
+import { group, version } from '../../src/contract/api/names.ts';
+import { portForwards, type StoredPortForward } from '../../src/controller/base/portforward.ts';
+import { kubeMetrics } from '../../src/controller/kube/base/metrics.ts';
+import type { KubeObject, Resource } from '../../src/controller/kube/base/object.ts';
+import { type Deployment, deployments } from '../../src/controller/kube/base/resources.ts';
+import { createKubeClient, type Kube } from '../../src/controller/kube/rest/kube.ts';
+import { loadKubeConfig } from '../../src/controller/kube/rest/kube-config.ts';
+import { createTransport } from '../../src/controller/kube/rest/transport.ts';
+import { silentLog } from '../../src/process/log.ts';
+import { createRegistry } from '../../src/process/metrics.ts';
+import { goProgram } from '../support/go-program.ts';
+import { portOf, startScript } from './run.ts';
+
+/** Routed to this machine: room for four million pods. */
+const podRange = '10.64.0.0/10';
+const podsPerNode = 1_000;
+const replicas = 2;
+const atOnce = 16;
+const namespace = 'bench';
+
+/** What the peers of the controller may ask the API server, so that it is measured and not they. */
+const clientRates = ['--kube-api-qps=2000', '--kube-api-burst=4000'];
+
+const controllers = [
+  'deployment-controller',
+  'replicaset-controller',
+  'endpointslice-controller',
+  'disruption-controller',
+  'garbage-collector-controller',
+  'namespace-controller',
+];
+
+const nodes: Resource = { group: '', version: 'v1', kind: 'Node', plural: 'nodes', namespaced: false };
+
+const kwok = { name: 'kwok', directory: join(import.meta.dirname, 'kwok'), package: 'sigs.k8s.io/kwok/cmd/kwok' };
+
+/** Fetches and builds what the world needs, while there is a network. */
+export async function buildWorld(): Promise<void> {
+  const log = (line: string): void => void process.stderr.write(`${line}\n`);
+  await ensurePrograms(['etcd', 'kube-apiserver', 'kubectl', 'kube-controller-manager', 'kube-scheduler'], { log });
+  await goProgram(kwok);
+}
+
+export class ControllerWorld {
+  readonly server: ApiServer;
+  readonly kube: Kube;
+  readonly #endings: (() => Promise<unknown>)[] = [];
+  /** Deployment → who waits for its next generation. */
+  readonly #waiting = new Map<string, () => void>();
+  /** Changes of templates that were seen. */
+  rollouts = 0;
+
+  private constructor(server: ApiServer, kube: Kube) {
+    this.server = server;
+    this.kube = kube;
+  }
+
+  static async start(count: number): Promise<ControllerWorld> {
+    await command('ip', ['route', 'add', 'local', podRange, 'dev', 'lo']);
+    const server = await startApiServer({
+      arguments: ['--max-requests-inflight=3000', '--max-mutating-requests-inflight=1000'],
+    });
+    const transport = createTransport({
+      config: loadKubeConfig({ file: server.kubeconfig }),
+      userAgent: 'bench',
+      metrics: kubeMetrics(createRegistry()),
+      log: silentLog(),
+    });
+    const world = new ControllerWorld(server, createKubeClient(transport));
+    world.#endings.push(
+      () => server.stop(),
+      () => transport.close(),
+    );
+    try {
+      await world.#fill(count);
+      return world;
+    } catch (error) {
+      await world.stop();
+      throw error;
+    }
+  }
+
+  async #fill(count: number): Promise<void> {
+    const { server } = this;
+    await server.kubectl(['apply', '--server-side', '-f', join(import.meta.dirname, '../../crds/portforward.yaml')]);
+    await server.untilServed('portforwards.portforward.dev');
+    for (const name of [namespace, 'operator']) await server.kubectl(['create', 'namespace', name]);
+    const stub = startScript(new URL('pod-stub.ts', import.meta.url));
+    this.#endings.push(() => stub.kill());
+    await portOf(stub);
+    const kubeconfig = `--kubeconfig=${server.kubeconfig}`;
+    const client = [kubeconfig, '--leader-elect=false', '--secure-port=0', ...clientRates];
+    this.#child('kube-scheduler', cachedProgram('kube-scheduler'), client);
+    this.#child('kube-controller-manager', cachedProgram('kube-controller-manager'), [
+      ...client,
+      `--controllers=${controllers.join(',')}`,
+      '--concurrent-deployment-syncs=20',
+      '--concurrent-replicaset-syncs=20',
+      '--concurrent-service-endpoint-syncs=20',
+    ]);
+    this.#child('kwok', await goProgram(kwok), [
+      kubeconfig,
+      '--manage-all-nodes=true',
+      `--cidr=${podRange}`,
+      `--config=${join(kwok.directory, 'stages.yaml')}`,
+    ]);
+    const most = Math.max(3, Math.ceil((1.5 * replicas * count) / podsPerNode));
+    await inParallel(most, async (index) => {
+      const node = nodeOf(index);
+      await this.kube.create(nodes, node, { signal: whole });
+      // Kubernetes' own controller of nodes, which is not here, would take the taint of a new node away.
+      await this.kube.mergePatch(nodes, node.metadata, { spec: { taints: null } }, { signal: whole });
+    });
+    await server.kubectl(['wait', '--for=condition=Ready', 'nodes', '--all', '--timeout=120s']);
+    void this.#follow();
+  }
+
+  #child(name: string, program: string, args: readonly string[]): void {
+    const child = new Child(name, program, args);
+    this.#endings.push(() => child.kill());
+  }
+
+  /** Sees each new generation of a Deployment. */
+  async #follow(): Promise<void> {
+    const outline = {
+      '*': true,
+      spec: false,
+      status: false,
+      metadata: { name: true, generation: true, resourceVersion: true },
+    };
+    const generations = new Map<string, number>();
+    const stop = new AbortController();
+    this.#endings.push(async () => stop.abort());
+    let resourceVersion: string | undefined;
+    while (!stop.signal.aborted) {
+      const from = resourceVersion === undefined ? { sendInitialEvents: true } : { resourceVersion };
+      const query = { namespace, outline, timeoutSeconds: 3_000, idleMs: 600_000, ...from };
+      try {
+        const stream = await this.kube.watch<Deployment>(deployments, query, { signal: stop.signal });
+        for await (const event of stream) {
+          if (event.type === 'ERROR') throw new Error(JSON.stringify(event.object));
+          const { name, generation = 0, resourceVersion: at } = event.object.metadata;
+          resourceVersion = at;
+          if (event.type === 'BOOKMARK' || generation <= (generations.get(name) ?? 0)) continue;
+          if (generations.has(name)) this.rollouts += 1;
+          generations.set(name, generation);
+          this.#waiting.get(name)?.();
+        }
+      } catch {
+        // The end, or a break: from the last version on.
+        await delay(1_000);
+      }
+    }
+  }
+
+  /** Creates all PortForwards. */
+  async create(count: number): Promise<void> {
+    await inParallel(count, (index) => this.kube.create(portForwards, documentOf(index), { signal: whole }));
+  }
+
+  /** Changes a port's destination; resolves with the milliseconds until the Deployment has it. */
+  async change(index: number, destinationPort: number): Promise<number> {
+    const deployment = `pf-${nameOf(index)}`;
+    const changed = Promise.withResolvers<void>();
+    this.#waiting.set(deployment, changed.resolve);
+    const started = performance.now();
+    await this.edit(index, { ports: [{ ...documentOf(index).spec.ports[0], destinationPort }] });
+    await changed.promise;
+    this.#waiting.delete(deployment);
+    return performance.now() - started;
+  }
+
+  async edit(index: number, spec: object): Promise<void> {
+    const name = { namespace, name: nameOf(index) };
+    await this.kube.mergePatch<StoredPortForward>(portForwards, name, { spec }, { signal: whole });
+  }
+
+  /** Edits all of them, so that each Deployment changes. */
+  async storm(count: number): Promise<void> {
+    const maxConnections = 500 + Math.floor(Math.random() * 400);
+    await inParallel(count, (index) => this.edit(index, { connection: { maxConnections } }));
+  }
+
+  async stop(): Promise<void> {
+    for (const end of this.#endings.reverse()) await end();
+  }
+}
+
+const whole = new AbortController().signal;
+
+async function inParallel(count: number, work: (index: number) => Promise<unknown>): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < count) await work(next++);
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+}
+
+const nameOf = (index: number): string => `orders-db-${index}`;
+
+function nodeOf(index: number): KubeObject {
+  const capacity = { cpu: '10000', memory: '100Ti', pods: String(podsPerNode) };
+  const node = {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: `kwok-${index}`, labels: { 'kubernetes.io/hostname': `kwok-${index}` } },
+    status: { capacity, allocatable: capacity },
+  };
+  return node;
+}
+
+const documentOf = (index: number) => ({
+  apiVersion: `${group}/${version}`,
+  kind: 'PortForward',
+  metadata: { namespace, name: nameOf(index) },
+  spec: {
+    replicas,
+    ports: [
+      { port: 5432, name: 'postgres', destinationHost: `orders-${index}.db.internal`, appProtocol: 'postgresql' },
+    ],
+    ssh: {
+      user: 'tunnel',
+      bastions: [{ host: 'bastion-a.example.com' }, { host: 'bastion-b.example.com' }],
+      secretRef: { name: 'orders-bastion' },
+      knownHosts:
+        'bastion-a.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ3jZJW6V6rYyV8sNfHIYnE3nRWcHnLyPhAIKc1mnvsE\n',
+    },
+  },
+});
