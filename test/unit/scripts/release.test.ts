@@ -80,7 +80,7 @@ suite('the Dockerfile', () => {
     assert.equal(config.WorkingDir, '/app');
     assert.equal(config.Labels['org.opencontainers.image.licenses'], 'Apache-2.0');
     assert.ok(config.Env.includes('NODE_ENV=production'));
-    assert.equal(config.Entrypoint[0], 'node');
+    assert.deepEqual(config.Entrypoint.slice(0, 2), ['/app/portforward-init', 'node']);
     assert.equal(config.Entrypoint.at(-1), '/app/portforward.cjs');
   });
 
