@@ -1,11 +1,12 @@
 // What the benchmark measures of a tunnel to fly.io, and of the plain client. Neighbours: fly.ts makes these visits, visit.ts says what each
 // kind is.
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../../lab/base/eventually.ts';
 import type { Figures } from './figures.ts';
 import type { FlyCase } from './fly-cases.ts';
 import type { LoadGenerator } from './load-generator.ts';
 import { memory } from './process-cost.ts';
-import type { Tunnel } from './sidecar.ts';
+import { admin, type Tunnel } from './sidecar.ts';
 import { connections, mebibyte, roundTrip, transfer, type Visit } from './visit.ts';
 
 const bulk = (upload: boolean, streams: 1 | 8): Visit<FlyCase> => {
@@ -43,7 +44,9 @@ export async function memories(load: LoadGenerator, { pid, port }: Tunnel, idleM
   await delay(settleMs);
   figures['rss-1000'] = memory(pid).rss;
   await load.order({ what: 'release' });
-  await delay(settleMs);
+  // Until then the pod carries all connections that it may.
+  const none = async (): Promise<boolean> => /_open_connections 0$/m.test((await admin('/metrics'))?.body ?? '');
+  await eventually('the connections are closed', none);
   await load.order({ what: 'stall', port, count: 1_000 });
   await delay(settleMs);
   figures['rss-1000-stalled'] = memory(pid).rss;

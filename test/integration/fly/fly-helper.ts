@@ -13,7 +13,7 @@ export function signalHelpers(signal: NodeJS.Signals): void {
   for (const pid of helperPids()) process.kill(pid, signal);
 }
 
-function helperPids(): readonly number[] {
+export function helperPids(): readonly number[] {
   const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim().split(' ').map(Number);
   return children.filter((pid) => pid > 0 && programOf(pid).includes('fly-helper'));
 }

@@ -1,15 +1,14 @@
 // One WireGuard device with its peer as a session: dials names and addresses of the organization's network, watches for silence, climbs the
 // ladder when there is one, and ends when nothing more is expected of it.
 // Neighbours: ladder.ts says what is due, helper/ does it, reasons.ts makes the sentences, driver.ts opens sessions and replaces them.
-import { isIP } from 'node:net';
 import { TunnelError } from '../../../contract/errors.ts';
 import { type Destination, destinationText } from '../../../contract/tunnel-config.ts';
-import { abortable, onAbort } from '../../../process/abort.ts';
+import { onAbort } from '../../../process/abort.ts';
 import type { Clock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { Session, SessionDialOptions } from '../../base/driver.ts';
 import { noTrace, quoted, type Trace } from '../../base/trace.ts';
-import { HelperError } from './helper/helper-error.ts';
+import { Addresses } from './addresses.ts';
 import type { HelperProcess } from './helper/helper-process.ts';
 import { endWith, type HelperStream } from './helper/stream.ts';
 import { Ladder } from './ladder.ts';
@@ -36,9 +35,8 @@ const validateMs = 2 * 60_000;
 /** Of the addresses of a name, so many are tried, each for so long. */
 const maxAddresses = 4;
 const addressMs = 3_000;
-/** One lost packet must not cost the whole time. */
-const resolveTries = 3;
-const resolveTryMs = 1_500;
+/** Nothing is won by giving up the last one early: two lost packets cost 3 s. */
+const lastAddressMs = 10_000;
 const maxStreams = 1_024;
 /** WireGuard makes no two handshakes within this time. */
 const sameHandshakeMs = 3_000;
@@ -50,6 +48,7 @@ export class FlySession implements Session {
   readonly #options: FlySessionOptions;
   readonly #ended = new AbortController();
   readonly #ladder: Ladder;
+  readonly #addresses: Addresses;
   readonly #suspectListeners = new Set<() => void>();
   readonly #watchingHelper: Disposable;
   #suspect = false;
@@ -72,6 +71,8 @@ export class FlySession implements Session {
     };
     const now = options.clock.now();
     this.#ladder = new Ladder(now, tickMs);
+    const { helper, device, clock } = options;
+    this.#addresses = new Addresses(async (host, timeoutMs) => await helper.resolve(device, host, timeoutMs), clock);
     this.#validatedAt = now;
     this.#watchingHelper = onAbort(options.helper.signal, (reason) => this.#end(lostWith(reason as TunnelError)));
     this.#plan();
@@ -141,31 +142,29 @@ export class FlySession implements Session {
   ): Promise<HelperStream> {
     const { helper, device } = this.#options;
     const addresses = await this.#addressesOf(host, signal);
-    trace.note(quoted(addresses.slice(0, maxAddresses).join(', ')));
+    const tried = addresses.slice(0, maxAddresses);
+    trace.note(quoted(tried.join(', ')));
     trace.begin('dial');
     let failure: unknown;
-    for (const address of addresses.slice(0, maxAddresses)) {
+    for (const [index, address] of tried.entries()) {
+      const timeoutMs = index < tried.length - 1 ? addressMs : lastAddressMs;
       try {
-        return await helper.dial(device, { address, port, timeoutMs: addressMs }, { signal });
+        return await helper.dial(device, { address, port, timeoutMs }, { signal });
       } catch (error) {
         signal.throwIfAborted();
         failure = error;
       }
     }
+    this.#addresses.forget(host);
     throw dialError(failure, destinationText({ host, port }), this.via);
   }
 
   async #addressesOf(host: string, signal: AbortSignal): Promise<readonly string[]> {
-    if (isIP(host) === 6) return [host];
-    const { helper, device } = this.#options;
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await abortable(helper.resolve(device, host, resolveTryMs), { signal });
-      } catch (error) {
-        signal.throwIfAborted();
-        const lost = error instanceof HelperError && error.kind === 'timeout' && attempt < resolveTries;
-        if (!lost) throw nameError(error, host, this.via);
-      }
+    try {
+      return await this.#addresses.of(host, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw nameError(error, host, this.via);
     }
   }
 

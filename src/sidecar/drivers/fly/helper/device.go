@@ -28,7 +28,7 @@ const (
 	keepaliveSeconds = 15
 	// A stream starts with little, so that a thousand whose clients do not read stay within the pod's memory. The stack lets a stream that
 	// is read grow as bandwidth and distance need.
-	initialReceiveBuffer = 32 << 10
+	initialReceiveBuffer = 16 << 10
 	initialSendBuffer    = 64 << 10
 	maxBuffer            = 4 << 20
 	// Default: 120 s. After an outage of the tunnel an open stream goes on within this time.

@@ -70,6 +70,8 @@ export class HelperStream extends Duplex {
   readonly #frames: HelperFrames;
   readonly #opening: Opening;
   readonly #clock: Clock;
+  /** Views of the bytes that are being read. */
+  readonly #arrived: Buffer[] = [];
   #cancelBreak: () => void = () => undefined;
   #answer: string | undefined = '';
   #counted = 0;
@@ -81,7 +83,7 @@ export class HelperStream extends Duplex {
     this.#opening = opening;
     this.#clock = clock;
     this.#frames = new HelperFrames({
-      data: (piece) => this.#deliver(piece),
+      data: (piece) => void this.#arrived.push(piece),
       fin: () => this.#end(),
       reset: (kind) => this.destroy(new TunnelError('DestinationUnreachable', resetSentence(kind))),
     });
@@ -143,6 +145,7 @@ export class HelperStream extends Duplex {
     try {
       const content = this.#answer === undefined ? chunk : this.#takeAnswer(chunk);
       if (content !== undefined) this.#frames.push(content);
+      this.#deliver();
     } catch (error) {
       this.#opening.reject(error);
       this.destroy(error instanceof Error ? error : undefined);
@@ -165,13 +168,16 @@ export class HelperStream extends Duplex {
     return chunk.subarray(end + 1);
   }
 
-  #deliver(piece: Buffer): void {
-    if (this.#ended || this.destroyed) return;
-    this.push(Buffer.from(piece));
+  /** Copies what one read brought as one piece: the frames of a busy stream are short, and each piece costs the reader a write. */
+  #deliver(): void {
+    const pieces = this.#arrived.splice(0);
+    if (pieces.length === 0 || this.#ended || this.destroyed) return;
+    this.push(Buffer.concat(pieces));
     this.#settleBudget();
   }
 
   #end(): void {
+    this.#deliver();
     this.#ended = true;
     this.push(null);
   }
