@@ -2,9 +2,14 @@
 // thousand clients, and a real sshd.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { after, before, test } from 'node:test';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { askTunnel } from '../../../src/cli/ask-tunnel.ts';
+import { assertEvery } from '../../support/assert-every.ts';
 import { type Pod, startPod } from './pod.ts';
 import { type Bastion, startBastion, tunnelConfig } from './sidecar-world.ts';
 
@@ -22,6 +27,8 @@ let pod: Pod;
 let port: number;
 /** MiB of the process that is ready and has carried nothing yet. */
 let base: number;
+const folder = mkdtempSync(join(tmpdir(), 'portforward-memory-'));
+const doctorSocket = join(folder, 'doctor.sock');
 
 before(async () => {
   const chunk = Buffer.alloc(65_536, 1);
@@ -52,6 +59,7 @@ before(async () => {
     forwards: [{ port: (destination.address() as AddressInfo).port }],
     connection: { maxConnections: 2_000, drainTimeoutSeconds: 0 },
   });
+  process.env['PF_TEST_DOCTOR_SOCKET'] = doctorSocket;
   pod = await startPod(config);
   [port = 0] = pod.ports;
   await pod.child.until(async () => (await pod.readiness()).status === 200, 30_000);
@@ -63,6 +71,7 @@ after(async () => {
   for (const socket of far) socket.destroy();
   destination.close();
   await bastion.stop();
+  rmSync(folder, { recursive: true });
 });
 
 async function open(first: string): Promise<Socket> {
@@ -105,6 +114,18 @@ test('a thousand open connections stay within the budget of memory', async (t) =
   await closeAll(sockets);
 });
 
+/** `doctor` walks while they all stall: every step succeeds, and none of them is lost. */
+async function walkBeside(sockets: readonly Socket[], t: TestContext): Promise<void> {
+  const before = pod.memory();
+  const complain = (line: string): void => t.diagnostic(line);
+  const lines: string[] = [];
+  const exit = await askTunnel({ path: doctorSocket, output: 'text', print: (line) => lines.push(line), complain });
+  t.diagnostic(`doctor beside them: ${before} MiB resident before, ${pod.memory()} after`);
+  assert.equal(exit, 0, lines.join('\n'));
+  assertEvery(sockets, (socket) => !socket.destroyed, 'a stalled client is still connected');
+  assert.ok((await pod.metric('portforward_tunnel_streams')) >= clients);
+}
+
 test('a thousand clients that stop reading do not kill the pod and do not stop the others', async (t) => {
   const sockets: Socket[] = [];
   for (let i = 0; i < clients; i += 50) {
@@ -133,6 +154,7 @@ test('a thousand clients that stop reading do not kill the pod and do not stop t
   // What windows may grow into, and the least that keeps each of a thousand streams moving: 16 KiB of window, 32 KiB on their way to the client.
   assert(counted <= 48 + 48, `${counted} MiB are counted`);
   assert(took < 20_000, `${Math.round(took)} ms`);
+  await walkBeside(sockets, t);
   await closeAll(sockets);
   await pod.child.until(async () => (await pod.metric('portforward_tunnel_buffered_bytes')) < 1024 * 1024, 30_000);
 });
