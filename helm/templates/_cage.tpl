@@ -26,12 +26,24 @@ spec:
   failurePolicy: Fail
   matchConditions:
   - name: the-controller
-    expression: request.userInfo.username == {{ .user | squote }}
+    expression: >-
+      {{- .user | nindent 6 }}
 {{- end }}
 
-{{- /* The user that the controller is. */ -}}
+{{- /*
+  Whether the controller asks. By its account; and because Kustomize's `namespace:` moves the account and not this text, by its account's
+  name and the right that its role alone gives (rbac.yaml).
+*/ -}}
 {{- define "portforward.cage.user" -}}
-{{ printf "system:serviceaccount:%s:%s" .Release.Namespace (include "portforward.serviceAccount" .) }}
+{{- $name := include "portforward.serviceAccount" . -}}
+request.userInfo.username == '{{ printf "system:serviceaccount:%s:%s" .Release.Namespace $name }}' ||
+(request.userInfo.username.startsWith('system:serviceaccount:') && request.userInfo.username.endsWith(':{{ $name }}') &&
+authorizer.group('portforward.dev').resource('installs').namespace(request.namespace).name('{{ include "portforward.clusterName" . }}').check('run').allowed())
+{{- end -}}
+
+{{- /* The controller's own namespace, wherever it was moved to. */ -}}
+{{- define "portforward.cage.ownNamespace" -}}
+request.userInfo.username.split(':')[2]
 {{- end -}}
 
 {{- /* What the cluster's own mutating policies add, as paths below the kind. */ -}}
@@ -94,7 +106,7 @@ spec:
 
 {{- /* On `key`: what the controller notes on each child for itself. The mark names its own install, never another. */ -}}
 {{- define "portforward.cage.ownAnnotation" -}}
-key == 'portforward.dev/applied' || (key == 'portforward.dev/install' && string(variables.new.metadata.annotations[key]).startsWith(request.userInfo.username.split(':')[2] + '/'))
+key == 'portforward.dev/applied' || (key == 'portforward.dev/install' && string(variables.new.metadata.annotations[key]).startsWith({{ include "portforward.cage.ownNamespace" . }} + '/'))
 {{- end -}}
 
 {{- /* On `key`: a label that the chart lets PortForwards set. */ -}}

@@ -89,6 +89,16 @@
     - create
     - patch
 {{- end -}}
+{{- define "portforward.installRules" -}}
+- apiGroups:
+    - portforward.dev
+  resources:
+    - installs
+  verbs:
+    - run
+  resourceNames:
+    - '{{ include "portforward.clusterName" . }}'
+{{- end -}}
 {{- define "portforward.leaseRules" -}}
 - apiGroups:
     - coordination.k8s.io

@@ -26,6 +26,14 @@ export const controllerRules: readonly PolicyRule[] = [
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
 ];
 
+/**
+ * Beside them. A right on nothing that exists: it marks the account that runs this install, so that the admission policies know it in
+ * whatever namespace Kustomize puts it.
+ */
+export const installRules = (install: string): readonly PolicyRule[] => [
+  { apiGroups: ['portforward.dev'], resources: ['installs'], verbs: ['run'], resourceNames: [install] },
+];
+
 /** In the operator's own namespace only: the Lease, which cannot be named before it exists, and Events about its own pods. */
 export const leaseRules = (leaseName: string): readonly PolicyRule[] => [
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },

@@ -11,7 +11,7 @@ import { appliedAnnotation, fieldManager } from '../../../src/controller/childre
 import { withAppliedHash } from '../../../src/controller/kube/apply/apply.ts';
 import type { KubeObject } from '../../../src/controller/kube/base/object.ts';
 import type { Deployment } from '../../../src/controller/kube/base/resources.ts';
-import { controllerRules, leaseRules } from '../../../src/controller/rbac.ts';
+import { controllerRules, installRules, leaseRules } from '../../../src/controller/rbac.ts';
 import { corpus } from '../../corpus/corpus.ts';
 import { controllerUser, namespace, renderText } from './chart.ts';
 
@@ -437,8 +437,9 @@ test('the API server’s own review of the controller’s rights is the document
       ),
     );
   };
-  assert.deepEqual(await rightsIn('shop'), flat(controllerRules));
-  assert.deepEqual(await rightsIn(namespace), flat([...controllerRules, ...leaseRules('portforward')]));
+  const rules = [...controllerRules, ...installRules('portforward-system-portforward')];
+  assert.deepEqual(await rightsIn('shop'), flat(rules));
+  assert.deepEqual(await rightsIn(namespace), flat([...rules, ...leaseRules('portforward')]));
 });
 
 /** Each right as one text. */

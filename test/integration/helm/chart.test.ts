@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.ts';
 import { command } from '../../../lab/process/command.ts';
 import { readSettings } from '../../../src/controller/base/settings.ts';
-import { controllerRules, leaseRules } from '../../../src/controller/rbac.ts';
+import { controllerRules, installRules, leaseRules } from '../../../src/controller/rbac.ts';
 import { helm, namespace, ofKind, type Rendered, render, renderText, root } from './chart.ts';
 
 let server: ApiServer;
@@ -163,10 +163,11 @@ test('the controller’s pods carry the labels by which tunnel pods let them in'
 
 test('the roles are the table of the code: cluster-wide, or in each watched namespace and nowhere else', async () => {
   const everywhere = await render();
+  const tunnelRules = [...controllerRules, ...installRules('portforward-system-portforward')];
   const cluster = ofKind(everywhere, 'ClusterRole').filter(({ metadata }) => !/-(editor|viewer)$/.test(metadata.name));
   assert.deepEqual(
     cluster.map(({ rules }) => rules),
-    [controllerRules],
+    [tunnelRules],
   );
   const own = ofKind(everywhere, 'Role');
   assert.deepEqual(
@@ -179,8 +180,8 @@ test('the roles are the table of the code: cluster-wide, or in each watched name
   assert.deepEqual(
     ofKind(limited, 'Role').map(({ metadata, rules }) => [metadata.namespace, rules]),
     [
-      ['shop', controllerRules],
-      ['stock', controllerRules],
+      ['shop', tunnelRules],
+      ['stock', tunnelRules],
       [namespace, leaseRules('portforward')],
     ],
   );

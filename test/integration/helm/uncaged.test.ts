@@ -1,9 +1,13 @@
 // An operator that its policies do not restrict notices it, on a real API server: a log line, a metric, and an Event about its own pod.
 // Neighbours: own-controller.ts, cage-world.ts (what the policies refuse).
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.ts';
-import { namespace, renderText } from './chart.ts';
+import { apiVersion, kind } from '../../../src/contract/api/names.ts';
+import { namespace, renderText, root } from './chart.ts';
 import { type OwnController, startOwnController, until } from './own-controller.ts';
 
 const policies = ['budgets', 'events', 'networkpolicies', 'owned', 'pods', 'serviceaccounts', 'services'];
@@ -25,8 +29,8 @@ after(async () => {
   await server?.stop();
 });
 
-async function start(podName: string): Promise<OwnController> {
-  const controller = await startOwnController(server, { podName, manifest, overrides: { cageTimings } });
+async function start(podName: string, installed = manifest): Promise<OwnController> {
+  const controller = await startOwnController(server, { podName, manifest: installed, overrides: { cageTimings } });
   running.push(controller);
   return controller;
 }
@@ -82,4 +86,57 @@ test('of two replicas the leader asks, and the next leader goes on', async () =>
   await first.stop();
   await second.leading;
   await untilUncaged(second, []);
+});
+
+/** The kustomization that docs/install.md shows, over the chart's manifest. */
+async function kustomized(): Promise<string> {
+  const page = readFileSync(join(root, 'docs/install.md'), 'utf8');
+  const [, kustomization = ''] = /```yaml\n(namespace: tunnels-system\n[\s\S]*?)```/.exec(page) ?? [];
+  const folder = mkdtempSync(join(tmpdir(), 'portforward-kustomize-'));
+  try {
+    writeFileSync(join(folder, 'kustomization.yaml'), kustomization);
+    writeFileSync(
+      join(folder, 'portforward.yaml'),
+      await renderText(['image.repository=registry.example.com/portforward']),
+    );
+    return await server.kubectl(['kustomize', folder]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+test('moved by Kustomize to another namespace and image, it is caged, and tunnels run the new image', async () => {
+  const [, second] = running;
+  await second?.stop();
+  await server.kubectl(['create', 'namespace', 'tunnels-system']);
+  const moved = await kustomized();
+  assert.match(moved, /--tunnel-image=mirror\.example\.com\/portforward:/);
+  await server.kubectl(['apply', '--server-side', '--force-conflicts', '--filename', '-'], { input: moved });
+  const third = await start('portforward-2', moved);
+  await third.leading;
+  await untilUncaged(third, []);
+  const spec = {
+    ports: [{ port: 5432 }],
+    ssh: { user: 'tunnel', bastions: [{ host: 'bastion.example.com' }], secretRef: { name: 'bastion' } },
+  };
+  const portForward = (where: string) => ({
+    apiVersion,
+    kind,
+    metadata: { name: 'orders-db', namespace: where },
+    spec,
+  });
+  await server.kubectl(['apply', '--filename', '-'], { input: JSON.stringify(portForward('default')) });
+  const image = 'jsonpath={.spec.template.spec.containers[0].image}';
+  const args = ['--namespace', 'default', 'get', 'deployment', 'pf-orders-db', '--ignore-not-found', '--output', image];
+  await until('there is the Deployment', async () =>
+    (await server.kubectl(args)).startsWith('mirror.example.com/portforward:'),
+  );
+  const account = 'system:serviceaccount:tunnels-system:portforward';
+  const object = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'pf-x', namespace: 'tunnels-system' } };
+  await assert.rejects(
+    server.kubectl(['create', '--as', account, '--dry-run=server', '--filename', '-'], {
+      input: JSON.stringify(object),
+    }),
+    /denied request/,
+  );
 });
