@@ -36,6 +36,7 @@ const known: Readonly<Record<string, unknown>> = {
   lifecycle: { postStart: { exec: { command: ['a'] } } },
   loadBalancerIP: '10.0.0.1',
   ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'x', uid: 'u' }],
+  matchExpressions: [{ key: 'a', operator: 'Exists' }],
   preemptionPolicy: 'Never',
   readinessGates: [{ conditionType: 'example.com/ready' }],
   recursiveReadOnly: 'Enabled',
