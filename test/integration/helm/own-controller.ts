@@ -89,7 +89,7 @@ export async function startOwnController(
 }
 
 /** Reaches the server with a token of the ServiceAccount. */
-async function kubeConfigOf(server: ApiServer, namespace: string, account: string) {
+export async function kubeConfigOf(server: ApiServer, namespace: string, account: string) {
   const token = (await server.kubectl(['create', 'token', account, '--namespace', namespace])).trim();
   const config = parse(readFileSync(server.kubeconfig, 'utf8')) as { users: { user: object }[] };
   for (const each of config.users) each.user = { token };
