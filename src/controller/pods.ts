@@ -29,7 +29,15 @@ export const podOutline: Outline = {
     message: true,
     podIP: true,
     conditions: { type: true, status: true, reason: true, message: true, lastTransitionTime: true },
-    containerStatuses: { name: true, ready: true, started: true, restartCount: true, state: true, lastState: true },
+    containerStatuses: {
+      name: true,
+      image: true,
+      ready: true,
+      started: true,
+      restartCount: true,
+      state: true,
+      lastState: true,
+    },
   },
 };
 

@@ -86,7 +86,7 @@ const asked: readonly [string, string, object][] = [
   ['ssh', 'spec.ssh.bastions', { ssh: { bastions: [...ssh.bastions, { host: 'evil.example.com' }] } }],
   ['ssh', 'spec.ssh.bastions', { ssh: { bastions: [{ ...bastion, secretRef: { name: 'second' } }] } }],
   ['ssh', 'spec.ssh.jumpHosts', { ssh: { jumpHosts: [{ host: 'evil.example.com' }] } }],
-  ['ssh', 'spec.ssh.knownHosts', { ssh: { knownHosts: 'bastion.example.com ssh-ed25519 BBBB' } }],
+  ['ssh', 'spec.ssh.knownHosts', { ssh: { knownHosts: 'bastion.example.com ssh-ed25519 AAAAC3Nz' } }],
   ['ssh', 'spec.ssh.knownHosts', { ssh: { knownHosts: null } }],
   ['ssh', 'spec.ssh.hostKeyPolicy', { ssh: { hostKeyPolicy: 'InsecureIgnore' } }],
   ['ssh', 'spec.ssh.secretRef', { ssh: { secretRef: { name: 'second' } } }],

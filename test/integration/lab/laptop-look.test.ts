@@ -2,17 +2,24 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 
-/** Runs it with a closed standard input. */
-async function look(front: readonly string[]): Promise<{ readonly code: number | null; readonly output: string }> {
+/** Runs it with a closed standard input, and `temporary` for what it makes. */
+async function look(
+  front: readonly string[],
+  temporary: string,
+): Promise<{ readonly code: number | null; readonly output: string }> {
   const words = ['exec "$@" <&-', 'sh', ...front, process.execPath, 'scripts/demo.ts', '--laptop'];
-  const child = spawn('sh', ['-c', ...words], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn('sh', ['-c', ...words], {
+    cwd: root,
+    env: { ...process.env, TMPDIR: temporary },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
   const [code] = (await once(child, 'close')) as [number | null];
@@ -23,10 +30,14 @@ for (const [who, front] of [
   ['root', []],
   ['a user without root', ['unshare', '--user', '--map-root-user', '--']],
 ] as const) {
-  test(`${who} sees the rows, and sees them again after each bastion was killed`, async () => {
-    const ours = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('portforward-network-'));
-    const before = ours();
-    const { code, output } = await look(front);
+  test(`${who} sees the rows, and sees them again after each bastion was killed`, async (t) => {
+    // A folder of its own: other tests make networks at the same time.
+    const temporary = mkdtempSync(join(tmpdir(), 'look-'));
+    // The database runs as a user of its own.
+    chmodSync(temporary, 0o755);
+    t.after(() => rmSync(temporary, { recursive: true, force: true }));
+    const ours = (): string[] => readdirSync(temporary).filter((name) => name.startsWith('portforward-network-'));
+    const { code, output } = await look(front, temporary);
     assert.equal(code, 0, output);
     const rows = '    1|Ada|120.50\n    2|Grace|80.00\n    3|Barbara|42.42\n';
     assert.equal(output.split(rows).length, 4, output);
@@ -36,6 +47,6 @@ for (const [who, front] of [
     assert.equal(new Set(killed).size, 2, output);
     assert.deepEqual(connected.slice(0, 2), killed, output);
     assert.equal(connected.at(-1), killed[0], output);
-    assert.deepEqual(ours(), before);
+    assert.deepEqual(ours(), []);
   });
 }
