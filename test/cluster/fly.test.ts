@@ -64,10 +64,7 @@ suite('main job through fly.io', () => {
   });
 
   test('the status shows app, region, gateway and transport; each replica is a peer of its own', async () => {
-    await eventually('both replicas are ready', async () => {
-      const { status } = await shop.get('orders-db');
-      return status?.tunnels?.filter(({ state }) => state === 'Connected').length === 2;
-    });
+    await shop.kubectl(['wait', '--for=jsonpath={.status.readyReplicas}=2', 'pf/orders-db', '--timeout=60s']);
     const { status } = await shop.get('orders-db');
     assert.equal(status?.via, via);
     for (const tunnel of status?.tunnels ?? []) {
