@@ -10,6 +10,9 @@ export interface Fault {
   readonly newWithinMs: number;
 }
 
+/** A dial that a session took just before it fell silent waits for it as long as any dial does: row 35 of docs/development/first-week.md. */
+const dialLimitMs = 31_000;
+
 const ssh = { driver: 'ssh', open: 'are reset' } as const;
 const ssm = { driver: 'ssm', open: 'live on' } as const;
 
@@ -31,9 +34,9 @@ export const faults = {
     ...ssh,
     open: 'live on',
     what: 'sshd is stopped for 25 s; another bastion is alive',
-    newWithinMs: 10_000,
+    newWithinMs: dialLimitMs,
   },
-  'sshd-stopped-40s': { ...ssh, what: 'sshd is stopped for 40 s; another bastion is alive', newWithinMs: 10_000 },
+  'sshd-stopped-40s': { ...ssh, what: 'sshd is stopped for 40 s; another bastion is alive', newWithinMs: dialLimitMs },
   'rekey-under-load': {
     ...ssh,
     open: 'live on',
