@@ -1,6 +1,6 @@
 // The key exchange mlkem768x25519-sha256, which ssh2 does not have (draft-ietf-sshm-mlkem-hybrid-kex; OpenSSH 10's first choice). ssh2's own
 // curve25519-sha256 runs in its place, with keys, secret and both offers replaced by those of the hybrid; host key, signature and all
-// that follows stay ssh2's. docs/decisions/0010 says why.
+// that follows stay ssh2's. docs/decisions/0011 says why.
 // Neighbours: ssh2-protocol.ts has the internals, ssh2-hardening.ts calls it, ../login/algorithms.ts has the order.
 import crypto, { createHash, createPublicKey, diffieHellman, generateKeyPairSync } from 'node:crypto';
 import { SshReader, sshString } from './ssh-string.ts';
