@@ -36,10 +36,8 @@ function addCheck(program: Command, { print }: Output): void {
     });
 }
 
-interface OpenFlags {
-  readonly filename: string[];
-  readonly address: string;
-  readonly port: string[];
+/** What a document needs on this machine. */
+interface LaptopFlags {
   readonly secret: string[];
   readonly secretsDir?: string;
   readonly context?: string;
@@ -49,26 +47,9 @@ interface OpenFlags {
   readonly verbose?: true;
 }
 
-const openDefaults = {
-  files: [],
-  address: '127.0.0.1',
-  ports: [],
-  secrets: [],
-  secretsFolder: undefined,
-  context: undefined,
-  name: undefined,
-  allowInsecureHostKeys: false,
-  allowedEndpoints: [],
-  verbose: false,
-};
-
-function addOpen(program: Command, { print, complain }: Output): void {
-  program
-    .command('open')
-    .description('the tunnel of a document on this machine, without a cluster')
-    .addOption(file())
-    .option('--address <address>', 'where to listen; 0.0.0.0 shares it with the local network', '127.0.0.1')
-    .option('--port <local:port>', 'another local port for a port of the document; may be repeated', each, [])
+/** Its options, without `--verbose`, which each command puts last. */
+function addLaptopOptions(command: Command): Command {
+  return command
     .option(
       '--secret <name=path>',
       'NAME=DIRECTORY with the files of a Secret, one per key, or NAME=FILE for a private key alone; may be repeated',
@@ -84,7 +65,40 @@ function addOpen(program: Command, { print, complain }: Output): void {
       'an address besides AWS’s own that spec.ssm.endpoints may name; may be repeated',
       each,
       [],
-    )
+    );
+}
+
+const laptopOptions = (flags: LaptopFlags) => ({
+  secrets: flags.secret,
+  secretsFolder: flags.secretsDir,
+  context: flags.context,
+  name: flags.name,
+  allowInsecureHostKeys: flags.allowInsecureHostKeys === true,
+  allowedEndpoints: flags.allowEndpoint,
+  verbose: flags.verbose === true,
+});
+
+interface OpenFlags extends LaptopFlags {
+  readonly filename: string[];
+  readonly address: string;
+  readonly port: string[];
+}
+
+const openDefaults = {
+  ...laptopOptions({ secret: [], allowEndpoint: [] }),
+  files: [],
+  address: '127.0.0.1',
+  ports: [],
+};
+
+function addOpen(program: Command, { print, complain }: Output): void {
+  const command = program
+    .command('open')
+    .description('the tunnel of a document on this machine, without a cluster')
+    .addOption(file())
+    .option('--address <address>', 'where to listen; 0.0.0.0 shares it with the local network', '127.0.0.1')
+    .option('--port <local:port>', 'another local port for a port of the document; may be repeated', each, []);
+  addLaptopOptions(command)
     .option('-v, --verbose', 'write the log to standard error')
     .action(async (flags: OpenFlags) => {
       const { open } = await import('./cli/open.ts');
@@ -92,47 +106,26 @@ function addOpen(program: Command, { print, complain }: Output): void {
         files: flags.filename,
         address: flags.address,
         ports: flags.port,
-        secrets: flags.secret,
-        secretsFolder: flags.secretsDir,
-        context: flags.context,
-        name: flags.name,
-        allowInsecureHostKeys: flags.allowInsecureHostKeys === true,
-        allowedEndpoints: flags.allowEndpoint,
-        verbose: flags.verbose === true,
+        ...laptopOptions(flags),
         print,
         complain,
       });
     });
 }
 
-interface DoctorFlags extends Omit<OpenFlags, 'address' | 'port' | 'filename'> {
+interface DoctorFlags extends LaptopFlags {
   readonly filename?: string[];
   readonly output: 'text' | 'json';
 }
 
 function addDoctor(program: Command, { print, complain }: Output): void {
-  program
+  const command = program
     .command('doctor')
     .description(
       'the way to each destination, hop by hop, until the first fault: with -f from this machine, without in a tunnel pod',
     )
-    .option('-f, --filename <file...>', 'YAML files or directories; - is standard input')
-    .option(
-      '--secret <name=path>',
-      'NAME=DIRECTORY with the files of a Secret, one per key, or NAME=FILE for a private key alone; may be repeated',
-      each,
-      [],
-    )
-    .option('--secrets-dir <directory>', 'a directory with a directory for each Secret')
-    .option('--context <name>', 'take Secrets from the cluster of this kubeconfig context')
-    .option('--name <name>', 'which PortForward, when the files hold several')
-    .option('--allow-insecure-host-keys', 'accept hostKeyPolicy: InsecureIgnore')
-    .option(
-      '--allow-endpoint <url>',
-      'an address besides AWS’s own that spec.ssm.endpoints may name; may be repeated',
-      each,
-      [],
-    )
+    .option('-f, --filename <file...>', 'YAML files or directories; - is standard input');
+  addLaptopOptions(command)
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
     .option('-v, --verbose', 'write the log to standard error')
     .action(async (flags: DoctorFlags) => {
@@ -145,14 +138,8 @@ function addDoctor(program: Command, { print, complain }: Output): void {
       const { doctor } = await import('./cli/doctor.ts');
       await doctor({
         files: flags.filename,
-        secrets: flags.secret,
-        secretsFolder: flags.secretsDir,
-        context: flags.context,
-        name: flags.name,
-        allowInsecureHostKeys: flags.allowInsecureHostKeys === true,
-        allowedEndpoints: flags.allowEndpoint,
+        ...laptopOptions(flags),
         output: flags.output,
-        verbose: flags.verbose === true,
         print,
         complain,
       });

@@ -16,7 +16,7 @@ let home: Home;
 
 before(() => {
   home = new Home();
-  home.write('work/ssh_config', 'Host work\n HostName bastion.work.example.com\n User ops\n IdentityFile ~/.ssh/%h\n');
+  home.write('job/ssh_config', 'Host work\n HostName bastion.work.example.com\n User ops\n IdentityFile ~/.ssh/%h\n');
   home.write('.ssh/bastion.pem', 'a key');
   home.write('.aws/config', '[default]\nregion = us-west-2\n[profile prod]\nregion = eu-central-1\nrole_arn = x\n');
   home.write('params.json', '{"host":["orders.db"],"portNumber":["5432"]}');
@@ -148,7 +148,7 @@ const lines: readonly (readonly [line: string, meaning: string, lost?: string])[
   ],
   ['ssh -NL 5432:orders.db:5432 bastion', 'orders-db: 5432→orders.db:5432 by ada@bastion:22'],
   [
-    `ssh -F ~/work/ssh_config ${db} work`,
+    `ssh -F ~/job/ssh_config ${db} work`,
     'orders-db: 5432→orders.db:5432 by ops@bastion.work.example.com:22',
     'IdentityFile ~/.ssh/%h',
   ],
