@@ -29,13 +29,9 @@ if (!native) {
   };
 }
 // Loaded only now: ssh2 chooses its crypto when it is loaded.
-const { login } = await import('../../../src/sidecar/drivers/ssh/login/handshake.ts');
-const { SshSession } = await import('../../../src/sidecar/drivers/ssh/channels/session.ts');
+const { countedSession } = await import('./counted-session.ts');
 const { CredentialStore } = await import('../../../src/sidecar/drivers/ssh/login/credentials.ts');
-const { parseKnownHosts } = await import('../../../src/sidecar/drivers/ssh/login/known-hosts.ts');
 const { nativeCrypto } = await import('../../../src/sidecar/drivers/ssh/base/ssh2-protocol.ts');
-const { ByteBudget } = await import('../../../src/sidecar/base/byte-budget.ts');
-const { silentLog } = await import('../../../src/process/log.ts');
 
 const bytesEachWay = 256 * 1024;
 const hop = { host: '127.0.0.1', port, user: 'tunnel' };
@@ -64,29 +60,7 @@ async function visit(): Promise<Visit> {
   await once(socket, 'connect');
   const longestTurn = watchTurns();
   const signal = AbortSignal.timeout(30_000);
-  const log = silentLog();
-  const trust = parseKnownHosts(knownHosts);
-  const done = await login({
-    socket,
-    hop,
-    role: 'bastion',
-    trust,
-    ignoreHostKey: false,
-    credentials,
-    signal,
-    log,
-  });
-  let keyExchanges = 1;
-  done.client.on('handshake', () => keyExchanges++);
-  const session = new SshSession({
-    hop,
-    role: 'bastion',
-    transport: socket,
-    login: done,
-    budget: new ByteBudget(),
-    serverAliveIntervalMs: 2000,
-    log,
-  });
+  const { session, login, keyExchanges } = await countedSession({ socket, hop, knownHosts, credentials, signal });
   const stream = await session.dial({ host: '127.0.0.1', port: echoPort }, { signal });
   const sent = randomBytes(bytesEachWay);
   stream.end(sent);
@@ -94,7 +68,7 @@ async function visit(): Promise<Visit> {
   for await (const chunk of stream) received.push(chunk as Buffer);
   assert.ok(Buffer.concat(received).equals(sent), 'the bytes that came back differ');
   await session.close();
-  return { cipher: done.cipher, native: nativeCrypto, keyExchanges, longestTurnMs: longestTurn() };
+  return { cipher: login.cipher, native: nativeCrypto, keyExchanges: keyExchanges(), longestTurnMs: longestTurn() };
 }
 
 parentPort?.on('message', () => {

@@ -8,16 +8,12 @@ import { describe, test } from 'node:test';
 import { progressOn } from '../../../lab/base/progress.ts';
 import { generateKey, type Sshd, startSshd } from '../../../lab/private-network/sshd.ts';
 import { ensureOpensshTen } from '../../../lab/programs/openssh-ten.ts';
-import { silentLog } from '../../../src/process/log.ts';
-import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
 import { agreedOn } from '../../../src/sidecar/drivers/ssh/base/ssh2-hardening.ts';
-import { SshSession } from '../../../src/sidecar/drivers/ssh/channels/session.ts';
 import { CredentialStore } from '../../../src/sidecar/drivers/ssh/login/credentials.ts';
-import { login } from '../../../src/sidecar/drivers/ssh/login/handshake.ts';
-import { parseKnownHosts } from '../../../src/sidecar/drivers/ssh/login/known-hosts.ts';
 import { closedPort, echo, serve } from '../../driver-suite/destinations.ts';
 import { type OtherBastion, type OtherKind, startOtherBastion } from '../../support/bastions/bastions.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
+import { countedSession } from './counted-session.ts';
 import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
 
 const mebibyte = 1024 * 1024;
@@ -120,11 +116,7 @@ for (const kind of kinds) {
       const service = await serve(echo);
       t.after(() => service.stop());
       using secret = await secretFor(bastion);
-      const { session, agreed, keyExchanges } = await countedSession(
-        bastion,
-        secret,
-        kind.rekeys ? undefined : rekeyBytes,
-      );
+      const { session, agreed, keyExchanges } = await sessionTo(bastion, secret, kind.rekeys ? undefined : rekeyBytes);
       assert.equal(agreed(), kind.keyExchange);
       const signal = AbortSignal.timeout(240_000);
       const stream = await session.dial({ host: '127.0.0.1', port: service.port }, { signal });
@@ -162,33 +154,16 @@ async function secretFor(bastion: OtherBastion): Promise<SecretDirectory> {
   return secret;
 }
 
-/** As the driver opens it, and counts the key exchanges, which the driver does not tell. */
-async function countedSession(bastion: OtherBastion, secret: SecretDirectory, own: number | undefined) {
+async function sessionTo(bastion: OtherBastion, secret: SecretDirectory, own: number | undefined) {
   const socket = connect(bastion.port, bastion.host);
   await once(socket, 'connect');
-  const hop = hopTo(bastion, secret);
-  const log = silentLog();
-  const done = await login({
+  const { session, login, keyExchanges } = await countedSession({
     socket,
-    hop,
-    role: 'bastion',
-    trust: parseKnownHosts(bastion.knownHosts),
-    ignoreHostKey: false,
+    hop: hopTo(bastion, secret),
+    knownHosts: bastion.knownHosts,
     credentials: [await new CredentialStore({ directory: secret.directory, secretName: 'bastion' }).current()],
     signal: AbortSignal.timeout(30_000),
-    log,
+    rekeyBytes: own,
   });
-  let keyExchanges = 1;
-  done.client.on('handshake', () => keyExchanges++);
-  const session = new SshSession({
-    hop,
-    role: 'bastion',
-    transport: socket,
-    login: done,
-    budget: new ByteBudget(),
-    serverAliveIntervalMs: 2000,
-    log,
-    ...(own === undefined ? {} : { rekeyBytes: own }),
-  });
-  return { session, keyExchanges: () => keyExchanges, agreed: () => agreedOn(done.client).kex };
+  return { session, keyExchanges, agreed: () => agreedOn(login.client).kex };
 }
