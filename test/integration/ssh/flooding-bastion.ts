@@ -1,10 +1,10 @@
 // A bastion that lets everybody in, then floods the session without reading: what the flood is made of is its argument. A process of its
 // own, so that its memory is not the tunnel's. Prints its port. Neighbour: test/integration/sidecar/flood.test.ts runs it.
-import { generateKeyPairSync } from 'node:crypto';
 import type { Socket } from 'node:net';
 import ssh2, { type Connection } from 'ssh2';
 import protocolUtils from 'ssh2/lib/protocol/utils.js';
 import { sshString } from '../../../src/sidecar/drivers/ssh/base/ssh-string.ts';
+import { rsaPrivateKey } from './ssh-world.ts';
 
 interface Inside {
   readonly _sock: Socket;
@@ -49,8 +49,8 @@ function flood({ _sock: socket, _protocol: protocol }: Inside, message: Buffer):
   fill();
 }
 
-const hostKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs1', format: 'pem' });
-const server = new ssh2.Server({ hostKeys: [hostKey.toString()] }, (connection: Connection) => {
+const hostKey = rsaPrivateKey();
+const server = new ssh2.Server({ hostKeys: [hostKey] }, (connection: Connection) => {
   const inside = connection as unknown as Inside;
   connection.on('error', () => undefined);
   connection.on('authentication', (context) => context.accept());

@@ -1,7 +1,7 @@
 // A far side that breaks the protocol, or does what sshd hardly ever does, played by an ssh2 server in this process. Nothing that it does
 // may fill memory, hang, crash, or look like a clean end.
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -11,7 +11,7 @@ import ssh2, { type Connection, type ServerChannel } from 'ssh2';
 import { TunnelError } from '../../../src/contract/errors.ts';
 import type { Session } from '../../../src/sidecar/base/driver.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
-import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
+import { connectOnce, hopTo, rsaPrivateKey, SecretDirectory } from './ssh-world.ts';
 
 /** The server's side of a channel, below ssh2's own rules. */
 interface Wire {
@@ -35,10 +35,8 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-const generateKey = (): string =>
-  generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
 /** Generated once: each takes up to seconds. */
-const [hostKey, otherHostKey, userKey] = [generateKey(), generateKey(), generateKey()];
+const [hostKey, otherHostKey, userKey] = [rsaPrivateKey(), rsaPrivateKey(), rsaPrivateKey()];
 
 interface Hostility {
   /** Called for each channel that was opened and accepted. */

@@ -1,14 +1,13 @@
 // A far side that misbehaves before the session is open, played by an ssh2 server in this process: how far it let us come decides what is
 // said, and nothing that it asks is answered without end.
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { afterEach, test } from 'node:test';
 import ssh2, { type AuthContext, type Connection, type ParsedKey, type PublicKeyAuthContext } from 'ssh2';
 import type { Code } from '../../../src/contract/errors.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
-import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
+import { connectOnce, hopTo, rsaPrivateKey, SecretDirectory } from './ssh-world.ts';
 
 interface Inside {
   readonly _sock: Socket;
@@ -25,9 +24,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-const rsaKey = (): string =>
-  generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
-const [hostKey, otherKey, userKey] = [rsaKey(), rsaKey(), rsaKey()];
+const [hostKey, otherKey, userKey] = [rsaPrivateKey(), rsaPrivateKey(), rsaPrivateKey()];
 
 interface Behaviour {
   readonly greeting?: string;

@@ -1,4 +1,5 @@
 // A real sshd, a Secret's files and an ssh driver, for every test of this folder.
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,3 +60,7 @@ export async function connectOnce(config: SshConfig, signal = AbortSignal.timeou
     throw error;
   }
 }
+
+/** A private key for a server or a user of the test's own, as ssh2 takes it. Each takes up to seconds. */
+export const rsaPrivateKey = (): string =>
+  generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
