@@ -68,9 +68,9 @@ export class SocketOpener {
    * resumed, or the signal's reason.
    */
   async reopen(events: SocketEvents, failures: number, signal: AbortSignal): Promise<DataSocket | undefined> {
-    const { api, log } = this.#options;
+    const { api, log, clock } = this.#options;
     for (let attempt = failures; ; attempt += 1) {
-      if (attempt > 0) await sleep(backoffDelay(attempt - 1, openRetries), { signal });
+      if (attempt > 0) await sleep(backoffDelay(attempt - 1, openRetries), { signal, clock });
       try {
         const ticket = await api.resumeSession(this.#sessionId, signal);
         if (ticket === undefined) return undefined;
