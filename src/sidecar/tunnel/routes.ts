@@ -82,6 +82,13 @@ export class Routes {
     return now + queryAgainLaterMs;
   }
 
+  /** A session runs over that route; if the driver had not named it, such as the gateway of a new peer, it is asked for its routes. */
+  follow(via: string): void {
+    if (this.get(via) !== undefined || this.#isQuerying) return;
+    this.#isQuerying = true;
+    void this.#query(this.#options.clock.now());
+  }
+
   /** A session takes dials. */
   endOutage(): void {
     this.#outageSince = undefined;

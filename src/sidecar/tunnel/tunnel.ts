@@ -161,6 +161,7 @@ export class Tunnel {
     route.works();
     route.cancelUnanswered();
     const entry = this.#pool.add(session, role, credentialsGeneration);
+    this.#routes.follow(session.via);
     observer.sessionOpened();
     log.info({ via: session.via, role, ...session.facts }, 'session opened');
     if (role === 'trial') void judgeTrial(entry, this.#trials);

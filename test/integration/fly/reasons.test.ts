@@ -5,6 +5,7 @@ import { suite, test } from 'node:test';
 import type { Code } from '../../../src/contract/errors.ts';
 import { assertSome } from '../../support/assert-every.ts';
 import { client, until, untilConnected } from '../sidecar/sidecar-world.ts';
+import { echoed } from './echoed.ts';
 import { type FlyPlace, flyPlace, type OpenOptions, token } from './fly-sidecar.ts';
 
 interface BadWorld {
@@ -92,6 +93,43 @@ suite('the reason', () => {
     assert.equal(sidecar.status().state, 'Connected');
     socket.destroy();
   });
+});
+
+test('a new token is tried by a peer of its own: refused it ends nothing, accepted it takes the new connections', async (t) => {
+  const { world, open, secret } = await flyPlace(t);
+  const sidecar = await open();
+  await untilConnected(sidecar);
+  const socket = await client(sidecar);
+  await echoed(socket);
+  const [first] = world.api.peers;
+  assert.deepEqual(sidecar.status().credentials, { current: true });
+
+  secret.write({ FLY_API_TOKEN: 'fo1_wrong' });
+  await until(sidecar, () => sidecar.status().credentials?.current === false);
+  assert.equal(sidecar.status().credentials?.reason, 'TokenRefused');
+  assert.equal(sidecar.status().state, 'Connected');
+  await echoed(socket);
+
+  // The same gateway by another name, as fly.io may give the next peer.
+  world.api.endpoint = 'localhost';
+  secret.write({ FLY_API_TOKEN: token });
+  await until(sidecar, () => sidecar.status().via === 'localhost (fra)');
+  await until(sidecar, () => sidecar.status().credentials?.current === true);
+  await until(
+    sidecar,
+    () =>
+      sidecar
+        .status()
+        .routes?.map(({ via }) => via)
+        .join() === 'localhost (fra)',
+  );
+  assert.equal(world.api.peers.length, 2);
+  await echoed(socket);
+  await echoed(await client(sidecar));
+  socket.destroy();
+  await until(sidecar, () => world.api.peers.length === 1);
+  assert.notEqual(world.api.peers[0]?.name, first?.name);
+  assert.equal(world.api.operations.filter((operation) => operation === 'PortForwardAddPeer').length, 2);
 });
 
 suite('a name', () => {

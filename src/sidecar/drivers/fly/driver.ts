@@ -8,7 +8,8 @@ import { abortable, anyOf } from '../../../process/abort.ts';
 import { type Clock, sleep, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../base/byte-budget.ts';
-import type { ConnectOptions, Driver, Route, RouteOptions, Session } from '../../base/driver.ts';
+import { CredentialsRecord } from '../../base/credentials-record.ts';
+import type { ConnectOptions, CredentialsVerdict, Driver, Route, RouteOptions, Session } from '../../base/driver.ts';
 import { watchSecretFiles } from '../../base/secret-files.ts';
 import { Graphql } from './api/graphql.ts';
 import { createFlyApi, type FlyApi } from './api/operations.ts';
@@ -39,6 +40,14 @@ export interface FlyDriverOptions {
 }
 
 const flyApiUrl = 'https://api.fly.io';
+/** What says that the token is wrong, or is not for what the document names. */
+export const tokenCodes = [
+  'TokenMissing',
+  'TokenRefused',
+  'TokenExpired',
+  'AppNotFound',
+  'OrganizationNotFound',
+] as const;
 /** How often a session that may still recover is looked at. */
 const lookMs = 250;
 
@@ -53,6 +62,7 @@ class FlyDriver implements Driver {
   readonly #token: TokenFile;
   readonly #api: FlyApi;
   readonly #peers: OwnPeers;
+  readonly #record: CredentialsRecord;
   readonly #closed = new AbortController();
   readonly #unwatch = new Set<() => void>();
   #helper: HelperProcess | undefined;
@@ -75,7 +85,8 @@ class FlyDriver implements Driver {
       clock,
     });
     this.#api = createFlyApi(graphql, token);
-    this.#peers = new OwnPeers({ api: this.#api, config, owner: options, clock, log });
+    this.#record = new CredentialsRecord(tokenCodes, log);
+    this.#peers = new OwnPeers({ api: this.#api, config, owner: options, record: this.#record, clock, log });
   }
 
   /** The gateway of this pod's peer, which is made if there is none. */
@@ -98,13 +109,18 @@ class FlyDriver implements Driver {
     const { credentials } = this.#config;
     const stop = watchSecretFiles(credentials.directory, secretKeys.fly, () => {
       this.#peers.credentialsChanged();
-      listener();
+      this.#record.forget(listener);
     });
     this.#unwatch.add(stop);
     return () => {
       stop();
       this.#unwatch.delete(stop);
     };
+  }
+
+  /** The token is tried by a peer that it makes, and by each check of the peer in use. */
+  credentialsVerdict(): CredentialsVerdict {
+    return this.#record.verdict;
   }
 
   /** Removes the peers where the token may, and ends the helper. */
@@ -131,7 +147,7 @@ class FlyDriver implements Driver {
 
   async #open({ signal, log, onAnswer, trace }: ConnectOptions): Promise<Session> {
     const replaced = this.#session;
-    if (replaced !== undefined) await this.#replaceable(replaced, signal);
+    if (replaced?.signal.aborted === false) await this.#replaceable(replaced, signal);
     trace?.begin('helper');
     const helper = await this.#runningHelper(signal);
     // The tunnel of a session that may still recover keeps its peer.
@@ -168,9 +184,11 @@ class FlyDriver implements Driver {
     return new Way({ helper, device, endpoint, allowed: this.#config.transport, gateways, clock: this.#clock, log });
   }
 
-  /** While a session may still recover, another one would only cost a peer. */
+  /** While a silent session may still recover, another one would only cost a peer. Beside one that carries, it is wanted: a token is to be tried. */
   async #replaceable(session: FlySession, signal: AbortSignal): Promise<void> {
-    while (!session.replaceable) await sleep(lookMs, { signal, clock: this.#clock });
+    // At least once: an attempt that waited for the one before it is cancelled when that has opened this session.
+    do await sleep(lookMs, { signal, clock: this.#clock });
+    while (session.suspect && !session.replaceable);
   }
 
   async #runningHelper(signal: AbortSignal): Promise<HelperProcess> {

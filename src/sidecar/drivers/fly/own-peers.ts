@@ -1,11 +1,13 @@
 // The peers of this pod at fly.io: which one is in use, when another is made, and that none is left behind. fly.io keeps a peer until
 // somebody removes it.
 // Neighbours: peer.ts (one peer), api/operations.ts (the requests), driver.ts asks for a peer for each device.
+import { TunnelError } from '../../../contract/errors.ts';
 import type { FlyConfig } from '../../../contract/tunnel-config.ts';
 import { onAbort } from '../../../process/abort.ts';
 import type { Clock } from '../../../process/clock.ts';
 import { deadline } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
+import type { CredentialsRecord } from '../../base/credentials-record.ts';
 import { noTrace, quoted, type Trace } from '../../base/trace.ts';
 import type { FlyApi, Network } from './api/operations.ts';
 import { forgetPeer, keepPeer, keptPeer, makePeer, type Peer, peerNames } from './peer.ts';
@@ -14,12 +16,17 @@ export interface OwnPeersOptions {
   readonly api: FlyApi;
   readonly config: FlyConfig;
   readonly owner: { readonly namespace: string; readonly name: string; readonly podUid: string };
+  /** Hears what each request shows of the token. */
+  readonly record: CredentialsRecord;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 /** A request that nobody waits for is given up after this long. */
 const requestMs = 5_000;
+/** Kept apart in the record: a token may allow one and not the other. */
+const making = 'a new peer';
+const checking = 'the peer in use';
 
 export class OwnPeers {
   readonly #options: OwnPeersOptions;
@@ -78,9 +85,10 @@ export class OwnPeers {
 
   /** Undefined if fly.io cannot be asked now. Never throws. */
   async isValid(peer: Peer): Promise<boolean | undefined> {
-    const { api, clock } = this.#options;
+    const { api, clock, record } = this.#options;
     using limit = deadline(requestMs, { signal: this.#closed.signal, clock, what: 'validating the peer' });
-    return await api.isValid(peer.address, { signal: limit.signal }).catch(() => undefined);
+    const asked = record.note(checking, async () => await api.isValid(peer.address, { signal: limit.signal }));
+    return await asked.catch(() => undefined);
   }
 
   /** A new token may see another organization. */
@@ -102,6 +110,17 @@ export class OwnPeers {
   }
 
   async #make(signal: AbortSignal, trace: Trace = noTrace): Promise<Peer> {
+    const made = this.#request(signal, trace);
+    // A name that no token ever found may be misspelt, which says nothing of the token.
+    const error: unknown = await made.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    if (this.#current === undefined && isNotFound(error)) throw error;
+    return await this.#options.record.note(making, async () => await made);
+  }
+
+  async #request(signal: AbortSignal, trace: Trace): Promise<Peer> {
     const { api, config, log } = this.#options;
     trace.begin(config.app === undefined ? 'organization' : 'app');
     const network = await this.#ownNetwork(signal);
@@ -183,4 +202,8 @@ export class OwnPeers {
       return false;
     }
   }
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof TunnelError && (error.code === 'AppNotFound' || error.code === 'OrganizationNotFound');
 }

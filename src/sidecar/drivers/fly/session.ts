@@ -37,7 +37,8 @@ const maxAddresses = 4;
 const addressMs = 3_000;
 /** Nothing is won by giving up the last one early: two lost packets cost 3 s. */
 const lastAddressMs = 10_000;
-const maxStreams = 1_024;
+/** More than `connection.maxConnections` allows; the stack has some 50,000 local ports. */
+const maxStreams = 16_384;
 /** WireGuard makes no two handshakes within this time. */
 const sameHandshakeMs = 3_000;
 

@@ -46,6 +46,8 @@ export class MemoryDriver implements Driver {
   /** What became of them. Default: every bastion accepts them. */
   verdict: CredentialsVerdict = { isTried: true, refused: new Map() };
   room = 500;
+  /** A session runs over this route, whichever was asked for. Default: over that one. */
+  movedTo: string | undefined;
   readonly #listeners = new Set<() => void>();
 
   constructor(clock: FakeClock, vias: readonly string[]) {
@@ -66,7 +68,7 @@ export class MemoryDriver implements Driver {
     } finally {
       attempt.ended = true;
     }
-    const session = new MemorySession(this, route.via);
+    const session = new MemorySession(this, this.movedTo ?? route.via);
     this.sessions.push(session);
     return session;
   }

@@ -51,6 +51,22 @@ test('changed credentials that are refused end nothing, and are tried again ever
   );
 });
 
+test('a session that runs over a route which the driver had not named is no worse than the named one', async () => {
+  await using w = await world(['gateway-1'], { sessionsWanted: 1 });
+  w.tunnel.start();
+  await w.clock.advance(0);
+  // As with fly.io: the new peer of new credentials is given another gateway.
+  w.driver.movedTo = 'gateway-2';
+  w.driver.vias.splice(0, 1, 'gateway-2');
+  w.driver.changeCredentials();
+  await w.clock.advance(180_000);
+  assert.equal(w.driver.attempts.length, 2, 'no session is opened to return to the old one');
+  assert.deepEqual(
+    w.tunnel.snapshot.routes.map(({ via, state }) => ({ via, state })),
+    [{ via: 'gateway-2', state: 'InUse' }],
+  );
+});
+
 /** The only session, while it carries the one stream of its life. */
 
 async function spendOnly(w: World) {

@@ -1,0 +1,101 @@
+// What the requests for peers show of the token in the Secret.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Code, TunnelError } from '../../../../../src/contract/errors.ts';
+import { silentLog } from '../../../../../src/process/log.ts';
+import { CredentialsRecord } from '../../../../../src/sidecar/base/credentials-record.ts';
+import type { FlyApi } from '../../../../../src/sidecar/drivers/fly/api/operations.ts';
+import { tokenCodes } from '../../../../../src/sidecar/drivers/fly/driver.ts';
+import { OwnPeers } from '../../../../../src/sidecar/drivers/fly/own-peers.ts';
+import { FakeClock } from '../../../../support/fake-clock.ts';
+
+const { signal } = new AbortController();
+const gatewayKey = 'A'.repeat(43).concat('=');
+
+/** Peers of an API that refuses these operations, and what is known of the token. */
+function setting() {
+  const refuses = new Map<keyof FlyApi, Code>();
+  const answer = <T>(operation: keyof FlyApi, value: T) => {
+    return async (): Promise<T> => {
+      const code = refuses.get(operation);
+      if (code !== undefined) throw new TunnelError(code, `${operation} is refused`);
+      return value;
+    };
+  };
+  const api: FlyApi = {
+    networkOfApp: answer('networkOfApp', { organizationId: 'id-1', organization: 'shop-inc', network: '' }),
+    organization: answer('organization', { organizationId: 'id-1', organization: 'shop-inc', network: '' }),
+    nearestRegion: answer('nearestRegion', 'fra'),
+    addPeer: answer('addPeer', { address: 'fdaa:0:18:a7b:35c:0:1:102', endpoint: 'gateway.test', gatewayKey }),
+    isValid: answer('isValid', true),
+    peerNames: answer('peerNames', []),
+    removePeer: answer('removePeer', undefined),
+    close: async () => undefined,
+  };
+  const record = new CredentialsRecord(tokenCodes, silentLog());
+  const peers = new OwnPeers({
+    api,
+    config: {
+      app: 'orders-db',
+      network: '',
+      region: '',
+      transport: 'Auto',
+      directory: '',
+      credentials: { secretName: 'fly', directory: '' },
+    },
+    owner: { namespace: 'shop', name: 'orders-db', podUid: 'uid' },
+    record,
+    clock: new FakeClock(),
+    log: silentLog(),
+  });
+  const refused = (): string[] => [...record.verdict.refused.values()].map(({ code }) => code);
+  return { refuses, peers, record, refused };
+}
+
+test('a token that made a peer is current, one that is refused is not', async () => {
+  const { refuses, peers, record, refused } = setting();
+  assert.equal(record.verdict.isTried, false);
+  refuses.set('networkOfApp', 'TokenRefused');
+  await assert.rejects(peers.current(signal));
+  assert.deepEqual(refused(), ['TokenRefused']);
+  refuses.clear();
+  await peers.current(signal);
+  assert.deepEqual(record.verdict, { isTried: true, refused: new Map() });
+});
+
+test('a check of the peer that the token no longer allows shows that it has expired, and one that passes that it is valid again', async () => {
+  const { refuses, peers, refused } = setting();
+  const peer = await peers.current(signal);
+  refuses.set('isValid', 'TokenExpired');
+  assert.equal(await peers.isValid(peer), undefined);
+  assert.deepEqual(refused(), ['TokenExpired']);
+  refuses.set('isValid', 'FlyApiFailed');
+  await peers.isValid(peer);
+  assert.deepEqual(refused(), ['TokenExpired'], 'an API that is down shows nothing');
+  refuses.clear();
+  assert.equal(await peers.isValid(peer), true);
+  assert.deepEqual(refused(), []);
+});
+
+test('a check does not excuse a token that may make no peer', async () => {
+  const { refuses, peers, record, refused } = setting();
+  const peer = await peers.current(signal);
+  record.forget(() => peers.credentialsChanged());
+  refuses.set('addPeer', 'TokenRefused');
+  await assert.rejects(peers.another(signal));
+  assert.equal(await peers.isValid(peer), true);
+  assert.deepEqual(refused(), ['TokenRefused']);
+});
+
+test('an app that was never found says nothing of the token; one that an earlier token found does', async () => {
+  const { refuses, peers, record, refused } = setting();
+  refuses.set('networkOfApp', 'AppNotFound');
+  await assert.rejects(peers.current(signal));
+  assert.equal(record.verdict.isTried, false);
+  refuses.clear();
+  await peers.current(signal);
+  record.forget(() => peers.credentialsChanged());
+  refuses.set('networkOfApp', 'AppNotFound');
+  await assert.rejects(peers.another(signal));
+  assert.deepEqual(refused(), ['AppNotFound']);
+});
