@@ -23,6 +23,8 @@ export interface Tunnel {
   readonly startMs: number;
   /** Number of sessions that carry its streams. */
   links(): Promise<number>;
+  /** The last that it printed, for a run that fails. */
+  log?(): readonly string[];
   stop(): Promise<void>;
 }
 
@@ -80,7 +82,8 @@ export async function startSidecar(
   const startMs = performance.now() - began;
   const links = async (): Promise<number> =>
     Number(/portforward_tunnel_sessions\{part="live"\} (\d+)/.exec((await admin('/metrics'))?.body ?? '')?.[1] ?? 0);
-  return { port, pid: child.pid, startMs, links, stop: async () => await child.kill() };
+  const log = (): readonly string[] => child.log().slice(-20);
+  return { port, pid: child.pid, startMs, links, log, stop: async () => await child.kill() };
 }
 
 /** Asks every 5 ms, which is the resolution of the start time. */

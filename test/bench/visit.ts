@@ -80,7 +80,14 @@ export async function inTurn<N extends string>(
     onRound(round);
     const order = round % 2 === 1 ? tunnels : tunnels.toReversed();
     for (const { measure } of visits) {
-      for (const [who, tunnel] of order) results.add(who, await measure(load, tunnel, who));
+      for (const [who, tunnel] of order) {
+        try {
+          results.add(who, await measure(load, tunnel, who));
+        } catch (cause) {
+          const said = tunnel.log?.() ?? [];
+          throw new Error([`round ${round}, ${who}: ${String(cause)}`, ...said].join('\n'), { cause });
+        }
+      }
     }
   }
 }

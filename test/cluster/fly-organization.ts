@@ -37,7 +37,7 @@ interface Parts {
 export class FlyOrganization {
   readonly #parts: Parts;
 
-  /** Resolves when API, gateway and both Machines answer. Apps: `orders-db` (PostgreSQL) and `web` (HTTP on 8080). */
+  /** Resolves when API, gateway and both Machines answer. Apps: `orders-db` (PostgreSQL), `web` and `batch` (HTTP on 8080, one page). */
   static async start(cluster: Cluster): Promise<FlyOrganization> {
     const directory = mkdtempSync(join(tmpdir(), 'portforward-fly-'));
     const network = await startPrivateNetwork();
@@ -62,7 +62,7 @@ export class FlyOrganization {
       await world.gateway.addMachine(firstMachine, 5432, '127.0.0.1:5432');
       await world.gateway.addMachine(webMachine, 8080, `${hostAddress}:${port}`);
       const organization = new FlyOrganization({ cluster, directory, network, postgres, web, world });
-      world.api.apps.push({ name: 'web', network: null });
+      world.api.apps.push({ name: 'web', network: null }, { name: 'batch', network: null });
       world.api.endpoint = gatewayName;
       await organization.startMachines();
       return organization;
@@ -108,13 +108,10 @@ export class FlyOrganization {
     };
   }
 
-  /** Both apps run; `stopMachines` leaves none of them. */
-  async startMachines(): Promise<void> {
-    await this.gateway.setNames({ 'orders-db.internal': [firstMachine], 'web.internal': [webMachine] });
-  }
-
-  async stopMachines(): Promise<void> {
-    await this.gateway.setNames({});
+  /** All apps run, or all but `batch`. */
+  async startMachines({ batch = true }: { readonly batch?: boolean } = {}): Promise<void> {
+    const names = { 'orders-db.internal': [firstMachine], 'web.internal': [webMachine] };
+    await this.gateway.setNames(batch ? { ...names, 'batch.internal': [webMachine] } : names);
   }
 
   /** Puts the certificate that tunnels trust where the chart expects it. */

@@ -1,18 +1,26 @@
 // The main job through fly.io: a database and a web page in an organization's private network are reached by their Services, and by
 // `portforward open`, although nothing else leads to them; the status names app, region and gateway; nothing is left at fly.io.
 import assert from 'node:assert/strict';
-import { after, before, suite, test } from 'node:test';
+import { after, before, suite, type TestContext, test } from 'node:test';
 import { stringify } from 'yaml';
 import { eventually } from '../../lab/base/eventually.ts';
 import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
 import { ensureOperator } from '../../lab/cluster/operator.ts';
 import { Shop } from '../../lab/cluster/shop.ts';
+import { judge } from '../faults/budget.ts';
 import { customers, Folder, localPort, portforward } from '../integration/cli/laptop.ts';
 import { flyHelper } from '../integration/fly/fly-helper.ts';
 import { FlyOrganization, gatewayName, page } from './fly-organization.ts';
 import { assertNoLeaks } from './leaks.ts';
 
 const token = 'fo1_c1u2s3t4e5r6c1u2s3t4e5r6c1u2s3t4e5r6';
+/** Never accepted. */
+const wrongToken = 'fo1_w1r2o3n4g5w1r2o3n4g5w1r2o3n4g5w1r2o3n4g5';
+/** Accepted at first, then no more, and what follows it. */
+const endingToken = 'fo1_e1n2d3s4e5n6d7s8e1n2d3s4e5n6d7s8e1n2d3s4';
+const nextToken = 'fo1_n1e2x3t4n1e2x3t4n1e2x3t4n1e2x3t4n1e2x3t4';
+const reasonBudgetMs = 15_000;
+const healLimitSeconds = 135;
 const rows = 'select customer from orders order by id';
 const via = `${gatewayName} (fra)`;
 
@@ -25,7 +33,8 @@ suite('main job through fly.io', () => {
     cluster = await ensureCluster();
     await cluster.clientImage();
     organization = await FlyOrganization.start(cluster);
-    organization.api.tokens.add(token);
+    for (const each of [token, endingToken]) organization.api.tokens.add(each);
+    await organization.startMachines({ batch: false });
     await ensureOperator(cluster, { values: organization.chartValues });
     shop = await Shop.create(cluster, 'fly');
     await organization.trustedIn(shop);
@@ -47,6 +56,11 @@ suite('main job through fly.io', () => {
     fly: { app: 'web', region: 'fra', secretRef: { name: 'fly' } },
   };
 
+  const untilCarried = async (name: string): Promise<void> => {
+    const curl = ['curl', '--silent', '--show-error', '--max-time', '10', `http://${name}`];
+    await eventually('curl is carried', async () => (await shop.exec(curl).catch(String)) === page);
+  };
+
   test('psql prints rows of the database, curl the page of the web server', async (t) => {
     await shop.secret('fly', { FLY_API_TOKEN: token });
     const begun = performance.now();
@@ -59,8 +73,7 @@ suite('main job through fly.io', () => {
     // The endpoints lag behind the pods: until then the Service still leads to pods that only tell why they cannot serve.
     await eventually('psql is carried', async () => (await shop.psql('orders-db', 'select 1').catch(String)) === '1\n');
     assert.equal(await shop.psql('orders-db', rows), 'Ada\nGrace\nBarbara\n');
-    const curl = ['curl', '--silent', '--show-error', '--max-time', '10', 'http://web'];
-    await eventually('curl is carried', async () => (await shop.exec(curl).catch(String)) === page);
+    await untilCarried('web');
   });
 
   test('the status shows app, region, gateway and transport; each replica is a peer of its own', async () => {
@@ -118,9 +131,128 @@ suite('main job through fly.io', () => {
     assert.equal(organization.api.peers.length, before);
   });
 
+  /** One broken world beside the others: what is wrong, what it must say, and what fixes it. */
+  interface World {
+    /** What its Secret, of its own name, holds in the meantime. Undefined: there is none. */
+    readonly token: string | undefined;
+    readonly app?: string;
+    readonly reason: string;
+    readonly condition?: string;
+    readonly says: RegExp;
+    /** Afterwards the Secret has the right token. */
+    readonly repairs?: () => Promise<void>;
+  }
+
+  const webOf = (name: string, app = 'web'): object => ({ ...web, fly: { ...web.fly, app, secretRef: { name } } });
+  const worlds: Readonly<Record<string, World>> = {
+    'no-token': {
+      token: undefined,
+      reason: 'TokenMissing',
+      says: /Secret no-token does not exist or has no key FLY_API_TOKEN: create it/,
+    },
+    refused: { token: wrongToken, reason: 'TokenRefused', says: /fly\.io refuses the token/ },
+    'no-app': {
+      token,
+      app: 'wbe',
+      reason: 'AppNotFound',
+      says: /no app wbe/,
+      repairs: async () => await shop.portForward('no-app', webOf('no-app')),
+    },
+    stopped: {
+      token,
+      app: 'batch',
+      reason: 'NoRunningMachines',
+      condition: 'DestinationReachable',
+      says: /batch\.internal has no address.*start a Machine.*\.flycast/,
+      repairs: async () => await organization.startMachines(),
+    },
+  };
+
+  suite('bad worlds: each gives its reason and recovers by itself', { concurrency: true }, () => {
+    const podUids = async (name: string): Promise<string[]> =>
+      (await shop.tunnelPods(name)).map(({ metadata }) => metadata.uid);
+    const untilSaid = async (t: TestContext, name: string, condition: string, reason: string): Promise<string> => {
+      judge(t, reason, 1_000 * (await shop.reason(name, condition, reason)), reasonBudgetMs);
+      return (await shop.condition(name, condition))?.message ?? '';
+    };
+
+    for (const [name, { token: held, app, reason, condition = 'Connected', says, repairs }] of Object.entries(worlds)) {
+      test(reason, async (t) => {
+        if (held !== undefined) await shop.secret(name, { FLY_API_TOKEN: held });
+        await shop.portForward(name, webOf(name, app));
+        assert.match(await untilSaid(t, name, condition, reason), says);
+        assert.equal((await shop.condition(name, 'Ready'))?.reason, reason);
+        const before = await podUids(name);
+        await repairs?.();
+        if (held !== token) await shop.secret(name, { FLY_API_TOKEN: token });
+        t.diagnostic(`Ready ${(await shop.ready(name, healLimitSeconds)).toFixed(1)} s after the fix`);
+        if (app !== 'wbe') assert.deepEqual(await podUids(name), before, 'the same pod');
+        await untilCarried(name);
+      });
+    }
+
+    test('TokenExpired: a rotation brings the tunnel back', async (t) => {
+      await shop.secret('ending', { FLY_API_TOKEN: endingToken });
+      await shop.portForward('ending', webOf('ending'));
+      await shop.ready('ending');
+      const before = await podUids('ending');
+      const peer = organization.api.peers.find(({ name }) => name.includes(before[0] ?? '-'));
+      assert.ok(peer !== undefined);
+      organization.api.tokens.delete(endingToken);
+      await untilCarried('ending');
+      // Without the API a tunnel is up until it needs another peer.
+      await organization.api.invalidate(peer);
+      assert.match(await untilSaid(t, 'ending', 'Connected', 'TokenExpired'), /it was accepted before.*Secret ending/);
+      organization.api.tokens.add(nextToken);
+      await shop.secret('ending', { FLY_API_TOKEN: nextToken });
+      t.diagnostic(`Ready ${(await shop.ready('ending', healLimitSeconds)).toFixed(1)} s after the rotation`);
+      assert.deepEqual(await podUids('ending'), before, 'the same pod');
+    });
+
+    test('CredentialsCurrent: a refused rotation ends nothing', async (t) => {
+      await shop.secret('rotated', { FLY_API_TOKEN: token });
+      await shop.portForward('rotated', webOf('rotated'));
+      await shop.ready('rotated');
+      await shop.secret('rotated', { FLY_API_TOKEN: wrongToken });
+      assert.match(await untilSaid(t, 'rotated', 'CredentialsCurrent', 'TokenRefused'), /refuses the token/);
+      assert.equal((await shop.condition('rotated', 'Ready'))?.status, 'True');
+      await untilCarried('rotated');
+      await shop.secret('rotated', { FLY_API_TOKEN: token });
+      await shop.reason('rotated', 'CredentialsCurrent', 'Current', healLimitSeconds);
+    });
+  });
+
+  suite('a world that turns bad', { concurrency: true }, () => {
+    test('UDP is blocked: the tunnels go on by web socket, and say so', async () => {
+      await organization.gateway.set({ dropUdp: true });
+      const path = '--for=jsonpath={.status.tunnels[0].transport}=WebSocket';
+      await shop.kubectl(['wait', path, 'pf/orders-db', 'pf/web', '--timeout=60s']);
+      await untilCarried('web');
+    });
+
+    test('the API is down: a working tunnel stays up, a new one says why it waits', async (t) => {
+      organization.api.fail({ status: 503 });
+      await shop.portForward('late', webOf('fly'));
+      judge(t, 'FlyApiFailed', 1_000 * (await shop.reason('late', 'Connected', 'FlyApiFailed')), reasonBudgetMs);
+      assert.equal((await shop.condition('rotated', 'Connected'))?.status, 'True');
+      organization.api.heal();
+      await shop.ready('late');
+    });
+  });
+
+  test('the gateway is silent: TunnelDown, until it answers', async (t) => {
+    await organization.gateway.set({ dropUdp: false, silent: true });
+    judge(t, 'TunnelDown', 1_000 * (await shop.reason('orders-db', 'Connected', 'TunnelDown')), reasonBudgetMs);
+    await organization.gateway.set({ silent: false });
+    t.diagnostic(`Ready ${(await shop.ready('orders-db')).toFixed(1)} s after the gateway answers`);
+    assert.equal(await shop.psql('orders-db', rows), 'Ada\nGrace\nBarbara\n');
+    const secrets = new Map(Object.entries({ token, wrongToken, endingToken, nextToken }));
+    await assertNoLeaks({ cluster, shop, tunnels: ['orders-db', 'ending', 'refused', 'rotated'] }, secrets);
+  });
+
   test('deleting leaves nothing in the cluster and no peer at fly.io', async (t) => {
     const begun = performance.now();
-    await shop.kubectl(['delete', 'portforward', 'orders-db', 'web', '--timeout=60s']);
+    await shop.kubectl(['delete', 'portforward', '--all', '--timeout=60s']);
     await eventually('no peer is left', () => organization.api.peers.length === 0, 60_000);
     t.diagnostic(`every peer is removed ${((performance.now() - begun) / 1000).toFixed(1)} s after the deletion`);
     const kinds = 'deployments,replicasets,pods,services,networkpolicies,serviceaccounts,poddisruptionbudgets';

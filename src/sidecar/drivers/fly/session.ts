@@ -87,6 +87,13 @@ export class FlySession implements Session {
     return this.#suspect;
   }
 
+  get suspectBecause(): TunnelError {
+    const { way } = this.#options;
+    const port = way.transport === 'udp' ? 'UDP 51820' : 'TCP 443';
+    const sentence = `the gateway ${this.via} is silent and is tried again: if this lasts, allow the tunnel to reach it by ${port}`;
+    return new TunnelError('TunnelDown', sentence);
+  }
+
   get hasRoom(): boolean {
     return this.#streams < maxStreams;
   }

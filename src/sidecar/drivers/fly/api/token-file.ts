@@ -22,17 +22,14 @@ export class TokenFile {
   /** The Authorization header for the token as it is now. @throws TunnelError TokenMissing */
   async authorization(): Promise<string> {
     const { directory, secretName } = this.#credentials;
-    const { exists, files, digest } = await readSecretFiles(directory, secretKeys.fly);
+    const { files, digest } = await readSecretFiles(directory, secretKeys.fly);
     this.#asked = digest;
-    if (!exists) {
-      throw new TunnelError(
-        'TokenMissing',
-        `Secret ${secretName} does not exist: create it with the key FLY_API_TOKEN`,
-      );
-    }
     const text = files.FLY_API_TOKEN;
-    if (text === undefined)
-      throw new TunnelError('TokenMissing', `Secret ${secretName} has no key FLY_API_TOKEN: add it`);
+    if (text === undefined) {
+      // A pod mounts both alike.
+      const sentence = `Secret ${secretName} does not exist or has no key FLY_API_TOKEN: create it in the PortForward’s namespace`;
+      throw new TunnelError('TokenMissing', sentence);
+    }
     const header = authorization(text);
     if (header === undefined) {
       throw new TunnelError(
