@@ -1,6 +1,7 @@
 // Sessions that end or should end: an agent that falls silent, an account's limits on duration and idle time, a refused resume, a throttled
 // start. Every test has a service of its own, so they run side by side; each prints its figures.
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../lab/base/eventually.ts';
@@ -9,6 +10,8 @@ import { endOf, portOf, until, untilConnected } from '../integration/sidecar/sid
 import { judge } from './budget.ts';
 import { answers, client, connectionsFor, hears, openToEcho } from './ssm-echo.ts';
 import { SsmTunnel } from './ssm-tunnel.ts';
+
+const lostBytes = 250 * 1024;
 
 suite('sessions that end', { concurrency: true }, () => {
   test('a silent agent: others carry at 8 s, resumed at once, ended with a reset once its node has answered elsewhere', async (t) => {
@@ -46,6 +49,45 @@ suite('sessions that end', { concurrency: true }, () => {
     assert.ok(tookMs > 8_000 && tookMs < 40_000, 'an agent has 6 s to speak after its node has answered elsewhere');
     await answers(tunnel.port);
     await eventually('the zombie ended at the service', async () => (await tunnel.sessions()).length === 1);
+  });
+
+  test('an agent loses its connection while it sends: it repeats for long, others carry meanwhile, and no byte is lost', async (t) => {
+    const far: Socket[] = [];
+    const service = await serve((socket) => {
+      far.push(socket);
+      echo(socket);
+    });
+    try {
+      await using tunnel = await SsmTunnel.open({ forwards: [{ port: service.port }] });
+      const [listening, talking] = [await client(tunnel.port), await client(tunnel.port)];
+      await hears(listening);
+      const [listened] = far;
+      await hears(talking);
+      let received = 0;
+      listening.on('data', (bytes: Buffer) => {
+        received += bytes.length;
+      });
+      await tunnel.service.order('reconnect', 3_000);
+      const backAt = performance.now() + 3_000;
+      // 250 messages into the void, of which the agent repeats ten a second.
+      listened?.write(Buffer.alloc(lostBytes));
+      const echoed = hears(talking, 60_000);
+      const carries = (): Promise<boolean> =>
+        answers(tunnel.port, 1_000).then(
+          () => performance.now() > backAt,
+          () => false,
+        );
+      await eventually('a new connection', carries, 30_000);
+      assert.ok(received < lostBytes, 'meanwhile the agent repeats');
+      judge(t, 'new connections carried after the agent’s return', performance.now() - backAt, 5_000);
+      await eventually('every byte', () => received === lostBytes, 60_000);
+      t.diagnostic(`every byte was here ${Math.round(performance.now() - backAt)} ms after the agent’s return`);
+      await echoed;
+      await hears(listening);
+      assert.equal(await tunnel.calls('StartSession'), 2);
+    } finally {
+      await service.stop();
+    }
   });
 
   test('a session is replaced before its maximum duration: no connection fails', async (t) => {

@@ -77,6 +77,7 @@ export class DataChannel {
           this.#trial?.acknowledged();
         },
         judged: (verdict, before) => this.#judged(verdict, before),
+        behindChanged: options.onChange,
         down: (why) => this.#down(why),
         channelClosed: (output) => this.#endedByService(closedReason(output, options)),
         gone: () => this.#endedByService(closedReason('', options)),
@@ -108,16 +109,18 @@ export class DataChannel {
     return this.#use().multiplexer;
   }
 
-  /** True if the agent is silent, takes no new stream or hangs while it connects: new streams should go elsewhere. */
+  /** True if the agent is silent or far behind, takes no new stream or hangs while it connects: new streams should go elsewhere. */
   get suspect(): boolean {
     const { connectHangs = false, openingStuck = false } = this.#established?.multiplexer ?? {};
-    return this.#transport.verdict !== 'alive' || connectHangs || openingStuck;
+    const { verdict, behind } = this.#transport;
+    return verdict !== 'alive' || behind || connectHangs || openingStuck;
   }
 
   /** True if the agent lives but hangs while it connects to the destination. */
   get connectHangs(): boolean {
-    const { verdict, acknowledgedAt, outstanding } = this.#transport;
-    if (verdict !== 'alive' || this.#established?.multiplexer.connectHangs !== true) return false;
+    const { verdict, behind, acknowledgedAt, outstanding } = this.#transport;
+    // Behind a gap its answer may be here already.
+    if (verdict !== 'alive' || behind || this.#established?.multiplexer.connectHangs !== true) return false;
     // If messages of ours wait as well, the agent is more likely silent.
     return !outstanding || this.#options.clock.now() - acknowledgedAt < probeMs + 500;
   }

@@ -131,7 +131,10 @@ export class RenewingChannel {
     if (current === undefined) throw this.#whyNone();
     if (current.connectHangs) throw connectHangsError(this.#options.destination);
     if (current.suspect) {
-      throw new TunnelError('NotConnected', 'the session to the destination is silent: it is being replaced');
+      throw new TunnelError(
+        'NotConnected',
+        'the session to the destination is silent or far behind: it is being replaced',
+      );
     }
     if (!current.multiplexer.hasRoom) {
       throw new TunnelError('NotConnected', 'the session takes no more streams at the moment');

@@ -25,6 +25,8 @@ export interface ChannelTransportEvents extends Pick<ReconnectingSocketEvents, '
   payload(type: number, payload: Buffer): void;
   /** The agent acknowledged something outstanding. */
   acknowledged(): void;
+  /** `behind` has changed. */
+  behindChanged(): void;
   /** The service closed the channel for good. */
   channelClosed(output: string): void;
   /** The verdict on the agent has changed from `before`. */
@@ -46,6 +48,7 @@ export class ChannelTransport implements ByteChannel {
         this.#sendLoop.acknowledged();
         events.acknowledged();
       },
+      behindChanged: () => events.behindChanged(),
       channelClosed: (output) => events.channelClosed(output),
     });
     this.#outbox = outbox;
@@ -142,6 +145,11 @@ export class ChannelTransport implements ByteChannel {
   /** True while messages of ours wait for their acknowledgement. */
   get outstanding(): boolean {
     return this.#link.outstanding;
+  }
+
+  /** True while the agent's answers arrive seconds late, because it repeats what was lost. */
+  get behind(): boolean {
+    return this.#link.behind;
   }
 
   get connected(): boolean {

@@ -15,6 +15,8 @@ const socketBusy = 256 * 1024;
 /** From this on acknowledgements are not sent either: the agent repeats, and gets them then. */
 const socketFull = 1024 * 1024;
 const acknowledgeFlags = 3;
+/** So long a message waits at most for a gap to be filled before new streams should go elsewhere, in milliseconds. */
+const behindMs = 3_000;
 /** While the pod's byte budget is used up, no more than this may be unacknowledged, in bytes. */
 const scarceBytes = 64 * 1024;
 
@@ -38,6 +40,8 @@ export interface LinkEvents {
   heard(): void;
   /** The agent acknowledged something outstanding: it lives, and there may be room for more. */
   acknowledged(): void;
+  /** `behind` has changed. */
+  behindChanged(): void;
   /** The service closed the channel for good. */
   channelClosed(output: string): void;
 }
@@ -53,6 +57,7 @@ export class MessageLink {
   #paused = false;
   #inputPausedUntil = 0;
   #sentAt: number;
+  #behind = false;
   #counted = 0;
   #closed = false;
   /** The service says on this socket that the agent has no connection. */
@@ -112,6 +117,14 @@ export class MessageLink {
   /** When it was last inputPaused, in milliseconds of the clock. */
   get inputPausedUntil(): number {
     return this.#inputPausedUntil;
+  }
+
+  /**
+   * True if messages have waited 3 s for a gap to be filled. The agent sends on while it has no connection of its own, and repeats only its oldest
+   * message, every 100 ms: after 4 s of a download the gap is filled after minutes, and so long every answer on this channel waits.
+   */
+  get behind(): boolean {
+    return this.#behind;
   }
 
   /** Stops reading, from this socket and the next; the only way to slow the agent down. */
@@ -203,8 +216,10 @@ export class MessageLink {
 
   #output(message: Message): void {
     this.#events.heard();
-    const { acknowledge, deliver } = this.#receiver.receive(message);
+    const now = this.#clock.now();
+    const { acknowledge, deliver } = this.#receiver.receive(message, now);
     this.#count();
+    this.#judgeGap(now);
     for (const { payloadType, payload } of deliver) this.#events.deliver(payloadType, payload);
     // Delivery may have ended the channel.
     const socket = this.#socket;
@@ -212,6 +227,16 @@ export class MessageLink {
     socket.send(
       this.#encode(messageType.acknowledge, 0, { type: 0, payload: acknowledgement(message) }, acknowledgeFlags),
     );
+  }
+
+  /** Looked at when something arrives: if nothing does, the agent is silent, or we do not read. */
+  #judgeGap(now: number): void {
+    const { heldSince = Number.POSITIVE_INFINITY } = this.#receiver;
+    const behind = now - Math.max(heldSince, this.#inputPausedUntil) >= behindMs;
+    if (behind === this.#behind) return;
+    this.#behind = behind;
+    if (behind) this.#log.info('the agent repeats what was lost, slowly: new connections use another session');
+    this.#events.behindChanged();
   }
 
   get #scarce(): boolean {

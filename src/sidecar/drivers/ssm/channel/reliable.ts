@@ -222,7 +222,8 @@ export interface Received {
  */
 export class ReliableReceiver {
   #expected = 0;
-  readonly #early = new Map<number, Message>();
+  /** What waits for a gap to be filled, in the order in which it came. */
+  readonly #early = new Map<number, { readonly message: Message; readonly at: number }>();
   #earlyBytes = 0;
 
   /** Bytes that wait for a gap to be filled. */
@@ -230,7 +231,12 @@ export class ReliableReceiver {
     return this.#earlyBytes;
   }
 
-  receive(message: Message): Received {
+  /** Since when the message has waited that has waited longest for a gap to be filled; undefined: none waits. */
+  get heldSince(): number | undefined {
+    return this.#early.values().next().value?.at;
+  }
+
+  receive(message: Message, now: number): Received {
     const { sequenceNumber, payload } = message;
     if (sequenceNumber < this.#expected || this.#early.has(sequenceNumber)) return { acknowledge: true, deliver: [] };
     if (sequenceNumber > this.#expected) {
@@ -238,7 +244,7 @@ export class ReliableReceiver {
         return { acknowledge: false, deliver: [] };
       }
       // A copy: the payload is a view that would keep a whole socket read alive.
-      this.#early.set(sequenceNumber, { ...message, payload: Buffer.from(payload) });
+      this.#early.set(sequenceNumber, { message: { ...message, payload: Buffer.from(payload) }, at: now });
       this.#earlyBytes += payload.length;
       return { acknowledge: true, deliver: [] };
     }
@@ -246,9 +252,9 @@ export class ReliableReceiver {
     this.#expected += 1;
     for (let next = this.#early.get(this.#expected); next !== undefined; next = this.#early.get(this.#expected)) {
       this.#early.delete(this.#expected);
-      this.#earlyBytes -= next.payload.length;
+      this.#earlyBytes -= next.message.payload.length;
       this.#expected += 1;
-      deliver.push(next);
+      deliver.push(next.message);
     }
     return { acknowledge: true, deliver };
   }

@@ -109,6 +109,52 @@ test('an agent that reconnects for 10 s keeps its streams', async () => {
   await eventually('it is judged anew', () => !channel.suspect);
 });
 
+test('while the agent repeats what was lost, slowly, new streams go elsewhere, and the open ones get every byte', async () => {
+  const fake = await service();
+  const clock = new FakeClock();
+  const { channel, budget, changes } = await open(fake, { clock });
+  const stream = channel.multiplexer.open();
+  let got = '';
+  stream.on('data', (bytes: Buffer) => {
+    got += String(bytes);
+  });
+  const frame = 8;
+  let held = 0;
+  /** The agent has acknowledged, and so many bytes more of it wait for the gap. */
+  const waits = async (bytes: number): Promise<void> => {
+    held += bytes;
+    await eventually('its answer waits', () => budget.used === held);
+  };
+  stream.write('a');
+  await eventually('it is carried', () => got === 'a');
+  fake.agent.repeats = false;
+  fake.silent = true;
+  fake.agent.say(Buffer.from([1, 3, 0, 0, 0, 0, 0, 0]));
+  fake.silent = false;
+  stream.write('b');
+  await waits(frame + 1);
+  await pass(clock, 2_500);
+  stream.write('c');
+  await waits(frame + 1);
+  assert.equal(channel.suspect, false);
+  const asked = channel.multiplexer.open();
+  assert.equal(await channel.multiplexer.opened(asked), true);
+  asked.destroy();
+  await waits(frame);
+  const before = changes();
+  await pass(clock, 6_000);
+  stream.write('d');
+  await waits(frame + 1);
+  assert.equal(channel.suspect, true);
+  assert.ok(changes() > before);
+  assert.equal(channel.connectHangs, false, 'what the agent has answered waits here');
+  assert.equal(got, 'a');
+  fake.agent.repeats = true;
+  await eventually('every byte is here', () => got === 'abcd');
+  assert.equal(channel.suspect, false);
+  assert.equal(fake.count('resume'), 0);
+});
+
 test('an idle channel that nobody watches sends nothing', async () => {
   const fake = await service();
   const clock = new FakeClock();

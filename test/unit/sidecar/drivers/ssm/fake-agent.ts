@@ -44,6 +44,8 @@ export class FakeAgent {
   silent = false;
   /** It goes on sending, but takes nothing of the client: its input stands still in one stream. */
   takesNothing = false;
+  /** It repeats what was not acknowledged. */
+  repeats = true;
   /** What it acknowledges is lost on the way. */
   losesAcknowledgements = false;
   readonly #switches: Switches;
@@ -63,7 +65,7 @@ export class FakeAgent {
     // The agent looks at its oldest message only, every 100 ms.
     this.#resend = setInterval(() => {
       const [oldest] = this.#unacknowledged.values();
-      if (oldest !== undefined && !this.#isSilent) this.#transmit(oldest);
+      if (oldest !== undefined && this.repeats && !this.#isSilent) this.#transmit(oldest);
     }, 100);
   }
 

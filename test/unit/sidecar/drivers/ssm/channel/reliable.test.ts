@@ -262,7 +262,7 @@ test('messages in any order and any number of copies are delivered once and in o
       const receiver = new ReliableReceiver();
       const delivered: number[] = [];
       for (const sequence of order) {
-        const { acknowledge, deliver } = receiver.receive(message(sequence));
+        const { acknowledge, deliver } = receiver.receive(message(sequence), 0);
         assert.equal(acknowledge, true);
         delivered.push(...deliver.map((one) => one.sequenceNumber));
       }
@@ -275,12 +275,12 @@ test('a message that does not fit while a gap is open is not acknowledged; once 
   const receiver = new ReliableReceiver();
   const large = Buffer.alloc(1024 * 1024);
   for (let sequence = 1; sequence <= 8; sequence += 1) {
-    assert.equal(receiver.receive(message(sequence, large)).acknowledge, true);
+    assert.equal(receiver.receive(message(sequence, large), 0).acknowledge, true);
   }
-  assert.equal(receiver.receive(message(9, large)).acknowledge, false);
-  assert.equal(receiver.receive(message(0)).deliver.length, 9);
+  assert.equal(receiver.receive(message(9, large), 0).acknowledge, false);
+  assert.equal(receiver.receive(message(0), 0).deliver.length, 9);
   assert.deepEqual(
-    receiver.receive(message(9, large)).deliver.map((one) => one.sequenceNumber),
+    receiver.receive(message(9, large), 0).deliver.map((one) => one.sequenceNumber),
     [9],
   );
 });
