@@ -5,7 +5,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { type Dispatcher, request as send } from 'undici';
 import { defined } from '../../../contract/defined.ts';
 import { abortable, onAbort } from '../../../process/abort.ts';
-import { sleep } from '../../../process/clock.ts';
+import { type Clock, sleep, systemClock } from '../../../process/clock.ts';
 import { DeadlineExceeded, deadline } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
 import { ApiError, ApiUnreachable, ResponseTooLarge, type StatusBody } from '../base/api-error.ts';
@@ -22,6 +22,8 @@ export interface TransportOptions {
   readonly userAgent: string;
   readonly metrics: KubeMetrics;
   readonly log: Logger;
+  /** For deadlines and the pauses between tries. Default: the system's. */
+  readonly clock?: Clock;
   /** Called once per request that is sent, tries included. For tests and benchmarks that count. */
   readonly onRequest?: (request: { readonly method: string; readonly path: string }) => void;
 }
@@ -90,6 +92,7 @@ export function createTransport(options: TransportOptions): KubeTransport {
 
 class HttpTransport implements KubeTransport {
   readonly #options: TransportOptions;
+  readonly #clock: Clock;
   readonly #server: URL;
   readonly #credentials: KubeCredentialSource;
   readonly #warnings: Warnings;
@@ -100,14 +103,17 @@ class HttpTransport implements KubeTransport {
     const cluster = options.config.getCurrentCluster();
     if (cluster === null) throw new Error('the kubeconfig has no current cluster');
     this.#options = options;
+    this.#clock = options.clock ?? systemClock;
     this.#server = new URL(cluster.server);
-    this.#credentials = new KubeCredentialSource(options.config);
+    this.#credentials = new KubeCredentialSource(options.config, this.#clock);
     this.#warnings = new Warnings(options.log, options.metrics, this.#server.host);
   }
 
   async request(request: ApiRequest): Promise<unknown> {
-    using limit = deadline(request.deadlineMs, { signal: request.signal, what: `${request.method} ${request.path}` });
-    const started = performance.now();
+    const clock = this.#clock;
+    const what = `${request.method} ${request.path}`;
+    using limit = deadline(request.deadlineMs, { signal: request.signal, clock, what });
+    const started = clock.now();
     if (request.waitedMs !== undefined) {
       const labels = { verb: request.method, host: this.#server.host };
       this.#options.metrics.rateLimiterDuration.observe(labels, request.waitedMs / 1_000);
@@ -121,8 +127,8 @@ class HttpTransport implements KubeTransport {
         const failure = explain(request, error, limit.signal);
         const wait = retryDelay(failure, request.repeat, attempt);
         // To wait past the deadline only delays the news.
-        if (wait === undefined || performance.now() - started + wait >= request.deadlineMs) throw failure;
-        await sleep(wait, { signal: limit.signal });
+        if (wait === undefined || clock.now() - started + wait >= request.deadlineMs) throw failure;
+        await sleep(wait, { signal: limit.signal, clock });
       }
     }
   }
@@ -132,7 +138,7 @@ class HttpTransport implements KubeTransport {
     const cut = new AbortController();
     const listening = onAbort(request.signal, (reason) => cut.abort(reason));
     try {
-      using head = deadline(request.deadlineMs, { what: `${request.method} ${request.path}` });
+      using head = deadline(request.deadlineMs, { clock: this.#clock, what: `${request.method} ${request.path}` });
       using _ = onAbort(head.signal, (reason) => cut.abort(reason));
       const { body } = await this.#send(request, cut.signal);
       body.once('close', () => listening[Symbol.dispose]());
@@ -147,7 +153,7 @@ class HttpTransport implements KubeTransport {
     this.#closed = true;
     const open = this.#connections?.open;
     if (open === undefined) return;
-    using limit = deadline(withinMs, { what: 'closing the connections' });
+    using limit = deadline(withinMs, { clock: this.#clock, what: 'closing the connections' });
     await abortable(open.close(), limit).catch(() => undefined);
     await open.destroy();
   }

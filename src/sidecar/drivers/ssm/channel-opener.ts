@@ -65,7 +65,7 @@ export class ChannelOpener {
 
   constructor(options: ChannelOpenerOptions) {
     this.#options = options;
-    this.#throttle = new StartThrottle(options.random);
+    this.#throttle = new StartThrottle(options.clock, options.random);
     this.#pace = new StartPace(options);
     this.#limits = new LifetimeLimits(options.maxSessionMinutes);
     this.#sizes = new MessageSizes(options.clock);

@@ -9,7 +9,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { type KubeMetrics, kubeMetrics } from '../../../../src/controller/kube/base/metrics.ts';
 import { createKubeClient, type Kube, type WritePolicy } from '../../../../src/controller/kube/rest/kube.ts';
 import { createTransport, type KubeTransport } from '../../../../src/controller/kube/rest/transport.ts';
-import type { Clock } from '../../../../src/process/clock.ts';
+import { type Clock, systemClock } from '../../../../src/process/clock.ts';
 import { createLog } from '../../../../src/process/log.ts';
 import { Registry } from '../../../../src/process/metrics.ts';
 
@@ -161,7 +161,7 @@ export function configOf(server: string, user: object = {}): KubeConfig {
 }
 
 /** A client of a scripted (or any) server. */
-export function clientOf(config: KubeConfig, writes: WritePolicy = {}): Client {
+export function clientOf(config: KubeConfig, writes: WritePolicy = {}, clock: Clock = systemClock): Client {
   const registry = new Registry();
   const metrics = kubeMetrics(registry);
   const lines: Record<string, unknown>[] = [];
@@ -169,7 +169,7 @@ export function clientOf(config: KubeConfig, writes: WritePolicy = {}): Client {
     level: 'debug',
     destination: { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
   });
-  const transport = createTransport({ config, userAgent: 'portforward-test', metrics, log });
+  const transport = createTransport({ config, userAgent: 'portforward-test', metrics, log, clock });
   return {
     kube: createKubeClient(transport, writes),
     transport,

@@ -2,7 +2,7 @@
 // If it throttles anyway, the pause grows until it stops. Neighbour: channel-opener.ts has one for all its starts.
 import { TunnelError } from '../../../../contract/errors.ts';
 import { abortable } from '../../../../process/abort.ts';
-import { sleep } from '../../../../process/clock.ts';
+import { type Clock, sleep } from '../../../../process/clock.ts';
 
 const initialPauseMs = 100;
 const maxPauseMs = 3_200;
@@ -14,9 +14,11 @@ const easing = 0.9;
 export class StartThrottle {
   #last: Promise<unknown> = Promise.resolve();
   #pauseMs = initialPauseMs;
+  readonly #clock: Clock;
   readonly #random: () => number;
 
-  constructor(random: () => number = Math.random) {
+  constructor(clock: Clock, random: () => number) {
+    this.#clock = clock;
     this.#random = random;
   }
 
@@ -49,6 +51,6 @@ export class StartThrottle {
   }
 
   async #pause(signal: AbortSignal): Promise<void> {
-    await sleep(this.#pauseMs * (0.5 + this.#random()), { signal });
+    await sleep(this.#pauseMs * (0.5 + this.#random()), { signal, clock: this.#clock });
   }
 }

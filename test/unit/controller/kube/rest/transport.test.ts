@@ -11,7 +11,8 @@ import { type Service, services } from '../../../../../src/controller/kube/base/
 import { TokenBucket } from '../../../../../src/controller/kube/base/token-bucket.ts';
 import { createKubeClient } from '../../../../../src/controller/kube/rest/kube.ts';
 import { DeadlineExceeded } from '../../../../../src/process/deadline.ts';
-import { clientOf, configOf, ScriptedServer } from '../scripted-server.ts';
+import { FakeClock } from '../../../../support/fake-clock.ts';
+import { clientOf, configOf, ScriptedServer, until } from '../scripted-server.ts';
 
 const timeout = 60_000;
 const name = { namespace: 'ns', name: 'a' };
@@ -74,13 +75,19 @@ test('a name without a namespace is a mistake, not a request for the whole colle
 
 test('a busy server is asked again after the time it names, and every try is counted', { timeout }, async () => {
   await using server = await new ScriptedServer().start();
-  await using client = clientOf(configOf(server.url));
-  const started = performance.now();
+  const clock = new FakeClock();
+  await using client = clientOf(configOf(server.url), {}, clock);
   const got = client.kube.get(services, name, { signal });
+  // Of the call, only its deadline runs.
+  await until(() => clock.pending === 1);
   (await server.next()).refuse(429, 'TooManyRequests', 'slow down', { 'retry-after': '1' });
+  await until(() => clock.pending === 2);
+  await clock.advance(999);
+  assert.equal(clock.pending, 2, 'it still waits');
+  await clock.advance(1_000);
   (await server.next()).answer(200, { metadata: name });
   assert.equal((await got)?.metadata.name, 'a');
-  assert.ok(performance.now() - started >= 1_000);
+  assert.equal(clock.pending, 0);
   const host = new URL(server.url).host;
   const printed = await client.registry.metrics();
   assert.ok(printed.includes(`rest_client_requests_total{code="429",method="GET",host="${host}"} 1`));

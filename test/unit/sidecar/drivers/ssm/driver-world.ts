@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { afterEach } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../../../../../lab/base/eventually.ts';
 import type { SsmConfig } from '../../../../../src/contract/tunnel-config.ts';
 import { ByteBudget } from '../../../../../src/sidecar/base/byte-budget.ts';
 import type { Destination, Driver, Session } from '../../../../../src/sidecar/base/driver.ts';
@@ -65,11 +66,28 @@ export async function setting(
   return { fake, driver, destinations: more.destinations ?? [database], clock };
 }
 
+/** The pause between two starts, with the smallest random part. */
+const startPauseMs = 50;
+
+/** A session as the driver opens it; on a virtual clock the pauses between its starts pass. */
+export async function opened({ fake, driver, destinations, clock }: Setting): Promise<Session> {
+  let started = fake.count('start');
+  const all = started + destinations.length;
+  const session = driver.connect(route, { signal: new AbortController().signal, log: silentLog });
+  session.catch(() => undefined);
+  while (clock !== undefined && (started += 1) < all) {
+    await eventually('the next start', () => fake.count('start') >= started);
+    await clock.advance(startPauseMs);
+  }
+  return await session;
+}
+
 /** A session whose streams work. */
-export async function connect({ fake, driver, destinations, clock }: Setting): Promise<Session> {
+export async function connect(the: Setting): Promise<Session> {
+  const { fake, destinations, clock } = the;
   // So long lies between two starts for one destination.
   if (fake.agents.length > 0) await clock?.advance(5_000);
-  const session = await driver.connect(route, { signal: new AbortController().signal, log: silentLog });
+  const session = await opened(the);
   endings.push(async () => {
     fake.silent = false;
     let closed = false;

@@ -7,7 +7,7 @@ import { TunnelError } from '../../../../../src/contract/errors.ts';
 import { abortable } from '../../../../../src/process/abort.ts';
 import type { SsmApi } from '../../../../../src/sidecar/drivers/ssm/aws/api.ts';
 import { FakeClock } from '../../../../support/fake-clock.ts';
-import { cache, connect, database, dial, endings, pass, route, setting, works } from './driver-world.ts';
+import { cache, connect, database, dial, endings, opened, pass, route, setting, works } from './driver-world.ts';
 import { silentLog } from './silent-log.ts';
 
 test('a channel is opened for each destination, for the node’s own ports with the document for them', async () => {
@@ -90,7 +90,7 @@ test('a destination that cannot be opened leaves the others alone, its own clien
   const clock = new FakeClock();
   const the = await setting({ destinations: [cache, database], clock });
   the.fake.agentVersion = '3.1.1200.0';
-  const session = await the.driver.connect(route, { signal: new AbortController().signal, log: silentLog });
+  const session = await opened(the);
   endings.push(() => session.close());
   await works(session, cache);
   await assert.rejects(

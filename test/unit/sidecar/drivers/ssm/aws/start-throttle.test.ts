@@ -1,40 +1,37 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TunnelError } from '../../../../../../src/contract/errors.ts';
+import { sleep } from '../../../../../../src/process/clock.ts';
 import { StartThrottle } from '../../../../../../src/sidecar/drivers/ssm/aws/start-throttle.ts';
+import { FakeClock } from '../../../../../support/fake-clock.ts';
 
 const never = new AbortController().signal;
 
 test('sessions are started one after the other, with a pause between, whether each succeeds or not', async () => {
-  const gate = new StartThrottle(() => 0);
+  const clock = new FakeClock();
+  const gate = new StartThrottle(clock, () => 0);
   const order: string[] = [];
-  const ends: number[] = [];
   const start = (name: string, fails: boolean) => async (): Promise<string> => {
-    order.push(`${name} begins`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    order.push(`${name} ends`);
-    ends.push(performance.now());
+    order.push(`${name} begins at ${clock.now()}`);
+    await sleep(10, { clock });
+    order.push(`${name} ends at ${clock.now()}`);
     if (fails) throw new Error(name);
     return name;
   };
-  const first = gate.pass(start('first', true), never);
+  const first = assert.rejects(gate.pass(start('first', true), never), /first/);
   const second = gate.pass(start('second', false), never);
-  await assert.rejects(first, /first/);
+  await clock.advance(200);
+  await first;
   assert.equal(await second, 'second');
-  assert.deepEqual(order, ['first begins', 'first ends', 'second begins', 'second ends']);
-  assert.ok((ends[1] ?? 0) - (ends[0] ?? 0) >= 50);
+  assert.deepEqual(order, ['first begins at 0', 'first ends at 10', 'second begins at 60', 'second ends at 70']);
+  assert.equal(clock.pending, 0);
 });
 
 test('an aborted start leaves the queue at once and holds up nobody', async () => {
-  const gate = new StartThrottle(() => 0);
-  let release: () => void = () => undefined;
-  const first = gate.pass(
-    () =>
-      new Promise<void>((resolve) => {
-        release = resolve;
-      }),
-    never,
-  );
+  const clock = new FakeClock();
+  const gate = new StartThrottle(clock, () => 0);
+  const { promise, resolve: release } = Promise.withResolvers<void>();
+  const first = gate.pass(() => promise, never);
   const stop = new AbortController();
   const second = gate.pass(async () => assert.fail('it was started after all'), stop.signal);
   const third = gate.pass(async () => 'third', never);
@@ -42,33 +39,39 @@ test('an aborted start leaves the queue at once and holds up nobody', async () =
   await assert.rejects(second, /not wanted/);
   release();
   await first;
+  await clock.advance(50);
   assert.equal(await third, 'third');
 });
 
-test('while AWS throttles the pause grows, and no start fails', async (t) => {
-  const gate = new StartThrottle(() => 0.5);
+test('while AWS throttles the pause grows, and no start fails', async () => {
+  const clock = new FakeClock();
+  const gate = new StartThrottle(clock, () => 0.5);
   let lastAt = Number.NEGATIVE_INFINITY;
   let throttled = 0;
   const start = async (): Promise<void> => {
-    const gap = performance.now() - lastAt;
-    lastAt = performance.now();
+    const gap = clock.now() - lastAt;
+    lastAt = clock.now();
     if (gap >= 300) return;
     throttled += 1;
     throw new TunnelError('Throttled', 'too soon');
   };
-  await Promise.all(Array.from({ length: 5 }, () => gate.pass(start, never)));
-  // With the initial pause no start would come late enough, except on a busy machine.
-  t.diagnostic(`${throttled} throttled`);
-  assert.ok(throttled <= 4, `${throttled} throttled`);
+  const all = Promise.all(Array.from({ length: 5 }, () => gate.pass(start, never)));
+  await clock.advance(5_000);
+  await all;
+  // 100 ms after the first, and 200 after that; then 400, 360 and 324 are enough, and 291 are not.
+  assert.equal(throttled, 3);
 });
 
-test('a start that is throttled again and again fails with that reason', async () => {
-  const gate = new StartThrottle(() => -0.49);
-  let starts = 0;
+test('a start that is throttled again and again fails with that reason, after 1.4 s of pauses', async () => {
+  const clock = new FakeClock();
+  const gate = new StartThrottle(clock, () => 0.5);
+  const starts: number[] = [];
   const throttled = async (): Promise<void> => {
-    starts += 1;
+    starts.push(clock.now());
     throw new TunnelError('Throttled', 'too soon');
   };
-  await assert.rejects(gate.pass(throttled, never), /too soon/);
-  assert.equal(starts, 4);
+  const refused = assert.rejects(gate.pass(throttled, never), /too soon/);
+  await clock.advance(1_400);
+  await refused;
+  assert.deepEqual(starts, [0, 200, 600, 1_400]);
 });
