@@ -23,8 +23,12 @@ const root = join(import.meta.dirname, '..');
 
 interface Tier {
   readonly files: readonly string[];
-  /** Files at once: two cores, so never more than two; one where a file needs the machine for itself. */
+  /** Files at once: as many as two cores carry. Three where most of them wait for outages and time limits to pass. */
   readonly concurrency: number;
+  /** The longest files: they begin first, so that none of them runs on by itself at the end. */
+  readonly first?: readonly string[];
+  /** Files that use both cores all the time: they run after the others, one at a time, so that they starve nobody's promised time. */
+  readonly alone?: readonly string[];
   readonly fileLimitMs: number;
   /** Brings what the tier's tests need. */
   readonly prepare?: (signal: AbortSignal) => Promise<void>;
@@ -56,7 +60,14 @@ const tiers: Readonly<Record<string, Tier>> = {
     prepare: bringPeers,
   },
   cluster: { files: ['test/cluster/**/*.test.ts'], concurrency: 1, fileLimitMs: minutes(30), prepare: bringCluster },
-  faults: { files: ['test/faults/**/*.test.ts'], concurrency: 1, fileLimitMs: minutes(60), prepare: bringCluster },
+  faults: {
+    files: ['test/faults/**/*.test.ts'],
+    concurrency: 3,
+    first: ['test/faults/ssm-sockets.test.ts', 'test/faults/every-fault.test.ts'],
+    alone: ['test/faults/*-bulk.test.ts'],
+    fileLimitMs: minutes(60),
+    prepare: bringCluster,
+  },
 };
 const order = ['check', ...Object.keys(tiers)];
 
@@ -125,8 +136,14 @@ async function runTier(name: string, only: readonly string[], signal: AbortSigna
     const { status } = spawnSync(process.execPath, ['scripts/check.ts'], { stdio: 'inherit' });
     return status === 0 ? { passed: 1, failures: [], skipped: [] } : failure('check: see what it printed');
   }
-  const all = globSync(tier.files).map((file) => resolve(file));
-  const files = all.filter((file) => only.length === 0 || only.includes(file)).toSorted();
+  const find = (patterns: readonly string[] = []): string[] =>
+    globSync(patterns)
+      .map((file) => resolve(file))
+      .filter((file) => only.length === 0 || only.includes(file));
+  const alone = find(tier.alone).toSorted();
+  // In the order of the list.
+  const first = (tier.first ?? []).flatMap((file) => find([file]));
+  const files = [...new Set([...first, ...find(tier.files).toSorted()])];
   if (files.length === 0) {
     return failure(`the tier ${name} has no such test file (${tier.files.join(', ')})`);
   }
@@ -135,7 +152,16 @@ async function runTier(name: string, only: readonly string[], signal: AbortSigna
   } catch (error) {
     return failure(`${name} could not begin: ${sentenceOf(error)}`);
   }
-  return runFiles(files, { ...tier, signal });
+  const beside = files.filter((file) => !alone.includes(file));
+  // What runs by itself shows its output as it comes.
+  const concurrency = Math.max(1, Math.min(tier.concurrency, beside.length));
+  const counts = await runFiles(beside, { ...tier, concurrency, signal });
+  const { passed, failures, skipped } = await runFiles(alone, { ...tier, concurrency: 1, signal });
+  return {
+    passed: counts.passed + passed,
+    failures: [...counts.failures, ...failures],
+    skipped: [...counts.skipped, ...skipped],
+  };
 }
 
 function failure(sentence: string): Counts {

@@ -7,80 +7,96 @@ import { eventually } from '../../lab/base/eventually.ts';
 import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
 import { ensureOperator } from '../../lab/cluster/operator.ts';
 import { Shop } from '../../lab/cluster/shop.ts';
-import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
+import { type Bastion, type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
 
 const outageMs = 60_000;
 const budgetSeconds = 2;
 
-let cluster: Cluster;
-let network: PrivateNetwork;
-let shop: Shop;
+interface Outage {
+  readonly begin: (bastion: Bastion) => Promise<unknown>;
+  readonly end: (bastion: Bastion) => Promise<unknown>;
+}
 
-suite('recovery on the cluster', () => {
+/** Each in a network of its own, at the same time; the name is the Service's. */
+const outages: Readonly<Record<string, Outage & { readonly what: string }>> = {
+  refused: {
+    what: 'sshd killed, its port refusing',
+    begin: (bastion) => bastion.kill(),
+    end: (bastion) => bastion.start(),
+  },
+  silent: {
+    what: 'a black hole',
+    begin: (bastion) => bastion.blackHole(),
+    end: (bastion) => bastion.heal(),
+  },
+};
+
+let cluster: Cluster;
+let shop: Shop;
+const networks = new Map<string, PrivateNetwork>();
+
+async function open(name: string): Promise<void> {
+  const network = await startPrivateNetwork();
+  networks.set(name, network);
+  await shop.secret(`bastion-${name}`, { 'ssh-privatekey': network.key.privateKey });
+  const { a, b } = network.bastions;
+  await shop.portForward(name, {
+    replicas: 2,
+    ports: [{ port: 5432, destinationHost: 'orders.db.internal', appProtocol: 'postgresql' }],
+    ssh: {
+      user: 'tunnel',
+      bastions: [{ host: a.address }, { host: b.address }],
+      secretRef: { name: `bastion-${name}` },
+      knownHosts: a.knownHosts({ name: a.address }) + b.knownHosts({ name: b.address }),
+    },
+  });
+  await shop.ready(name);
+  await eventually('a client is carried', async () => (await shop.psql(name, 'select 1').catch(String)) === '1\n');
+}
+
+const onBastions = (name: string, act: (bastion: Bastion) => Promise<unknown>): Promise<unknown> =>
+  Promise.all(Object.values(networks.get(name)?.bastions ?? {}).map(act));
+
+/** Resolves with the time at which psql in the pod has printed a row; each try takes as long as psql takes. */
+async function rowAt(name: string): Promise<number> {
+  // One process in the pod retries, so that the start of an exec is not counted with each try.
+  const target = `host=${name} user=orders dbname=orders password=correct-horse connect_timeout=2`;
+  const loop = `until psql --no-psqlrc -At -c 'select 1' '${target}' 2>/dev/null; do :; done`;
+  await shop.exec(['timeout', '60', 'sh', '-c', loop]);
+  return performance.now();
+}
+
+suite('recovery on the cluster', { concurrency: true }, () => {
   before(async () => {
     cluster = await ensureCluster();
     await ensureOperator(cluster);
-    network = await startPrivateNetwork();
     shop = await Shop.create(cluster, 'recovery');
     await shop.client();
-    await shop.secret('bastion', { 'ssh-privatekey': network.key.privateKey });
-    const { a, b } = network.bastions;
-    await shop.portForward('db', {
-      replicas: 2,
-      ports: [{ port: 5432, destinationHost: 'orders.db.internal', appProtocol: 'postgresql' }],
-      ssh: {
-        user: 'tunnel',
-        bastions: [{ host: a.address }, { host: b.address }],
-        secretRef: { name: 'bastion' },
-        knownHosts: a.knownHosts({ name: a.address }) + b.knownHosts({ name: b.address }),
-      },
-    });
-    await shop.ready('db');
-    await eventually('a client is carried', async () => (await shop.psql('db', 'select 1').catch(String)) === '1\n');
+    await Promise.all(Object.keys(outages).map(open));
   });
   after(async () => {
     await shop?.delete();
-    await network?.stop();
+    await Promise.all([...networks.values()].map((network) => network.stop()));
   });
 
-  /** Resolves with the time at which psql in the pod has printed a row; each try takes as long as psql takes. */
-  async function rowAt(): Promise<number> {
-    // One process in the pod retries, so that the start of an exec is not counted with each try.
-    const target = 'host=db user=orders dbname=orders password=correct-horse connect_timeout=2';
-    const loop = `until psql --no-psqlrc -At -c 'select 1' '${target}' 2>/dev/null; do :; done`;
-    await shop.exec(['timeout', '60', 'sh', '-c', loop]);
-    return performance.now();
-  }
-
-  const outages = {
-    'sshd killed, its port refusing': {
-      begin: () => Promise.all(Object.values(network.bastions).map((bastion) => bastion.kill())),
-      end: () => Promise.all(Object.values(network.bastions).map((bastion) => bastion.start())),
-    },
-    'a black hole': {
-      begin: () => Promise.all(Object.values(network.bastions).map((bastion) => bastion.blackHole())),
-      end: () => Promise.all(Object.values(network.bastions).map((bastion) => bastion.heal())),
-    },
-  };
-
-  for (const [name, outage] of Object.entries(outages)) {
-    test(`${name} for a minute: psql works within ${budgetSeconds} s of the return`, async (t) => {
+  for (const [name, { what, begin, end }] of Object.entries(outages)) {
+    test(`${what} for a minute: psql works within ${budgetSeconds} s of the return`, async (t) => {
       let row: Promise<number> | undefined;
       try {
-        await outage.begin();
+        await onBastions(name, begin);
         await delay(outageMs);
         // Started before the return: the time in which an exec starts is not part of the promise.
-        row = rowAt();
+        row = rowAt(name);
         row.catch(() => undefined);
-        await assert.rejects(shop.psql('db', 'select 1', { timeoutSeconds: 3 }), 'the outage is one');
+        await assert.rejects(shop.psql(name, 'select 1', { timeoutSeconds: 3 }), 'the outage is one');
       } finally {
-        await outage.end();
+        await onBastions(name, end);
       }
       const returnedAt = performance.now();
       const seconds = Math.max(0, (await row) - returnedAt) / 1000;
-      t.diagnostic(`${name}: a row ${seconds.toFixed(2)} s after the return (budget ${budgetSeconds} s)`);
+      t.diagnostic(`${what}: a row ${seconds.toFixed(2)} s after the return (budget ${budgetSeconds} s)`);
       assert.ok(seconds < 3 * budgetSeconds, `${seconds} s`);
-      await shop.ready('db', 60);
+      await shop.ready(name, 60);
     });
   }
 });

@@ -27,6 +27,8 @@ export interface FaultFigures {
 
 const steady = 8;
 const pollMs = 50;
+/** After that time a fault that lasts has begun. */
+const faultBeginsMs = 500;
 
 /** Makes the fault under load, and judges what became of the clients. */
 export async function measure(
@@ -37,12 +39,17 @@ export async function measure(
 ): Promise<void> {
   const fault: Fault = faults[name];
   const load = new Load(portOf(sidecar), { steady, downloaders: 1, downloadBytes: 512 * 1024 });
+  const begun = Promise.withResolvers<void>();
   try {
     await eventually('every client is carried', () => load.counts.echoes >= 3 * steady && load.counts.downloads >= 1);
+    if (fault.betweenDownloads === true) await load.holdDownloads(begun.promise);
     const notice = await Notice.begin(sidecar);
     load.startWaits();
     const before = { ...load.counts };
-    await make();
+    const made = make();
+    await Promise.race([made, delay(faultBeginsMs)]);
+    begun.resolve();
+    await made;
     await eventually('new connections are carried', () => load.carries, 60_000);
     const { echoes, connections, downloads } = load.counts;
     const isCarried = (): boolean =>
@@ -68,7 +75,8 @@ export async function measure(
     else assert.ok(figures.lost > 0, 'they lived on: the page promises less than is so');
     assert.ok(longestWaitMs <= 3 * fault.newWithinMs, `a new connection waited ${longestWaitMs} ms`);
   } finally {
-    await Promise.race([load.stop(), delay(10_000)]);
+    begun.resolve();
+    await load.abandon();
   }
 }
 

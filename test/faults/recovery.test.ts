@@ -1,7 +1,7 @@
 // The limits of recovery (docs/promises.md, promise 4) on a private network of its own with real packet loss. Each test asserts three
 // times its budget and prints the exact figure, so that a busy machine fails nothing and a regression is still seen.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Bastion, type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
 import { type Sidecar } from '../../src/sidecar/sidecar.ts';
@@ -70,36 +70,39 @@ async function untilQuery(sidecar: Sidecar, limitMs: number): Promise<number> {
 
 const outageMs = 60_000;
 
-test('sshd killed and refused for 60 s: psql works within 2 s of its return', async (t) => {
-  const { a } = network.bastions;
-  const sidecar = await openThrough([a]);
-  try {
-    await a.kill();
-    await until(sidecar, () => sidecar.status().state === 'Failed');
-    await delay(outageMs);
-    assert.equal(sidecar.status().reason, 'BastionRefused');
-    await a.start();
-    judge(t, 'psql after the return of sshd', await untilQuery(sidecar, 10_000), 2_000);
-  } finally {
-    await sidecar.stop();
-  }
-});
+// Each has a bastion of its own.
+suite('outages of a minute', { concurrency: true }, () => {
+  test('sshd killed and refused for 60 s: psql works within 2 s of its return', async (t) => {
+    const { a } = network.bastions;
+    const sidecar = await openThrough([a]);
+    try {
+      await a.kill();
+      await until(sidecar, () => sidecar.status().state === 'Failed');
+      await delay(outageMs);
+      assert.equal(sidecar.status().reason, 'BastionRefused');
+      await a.start();
+      judge(t, 'psql after the return of sshd', await untilQuery(sidecar, 10_000), 2_000);
+    } finally {
+      await sidecar.stop();
+    }
+  });
 
-test('60 s of black hole: psql works within 2 s of its end', async (t) => {
-  const { a } = network.bastions;
-  const sidecar = await openThrough([a]);
-  try {
-    await a.blackHole();
-    const from = performance.now();
-    await until(sidecar, () => sidecar.status().state === 'Failed');
-    t.diagnostic(`the outage was reported after ${Math.round(performance.now() - from)} ms`);
-    await delay(outageMs - (performance.now() - from));
-    await a.heal();
-    judge(t, 'psql after the end of the black hole', await untilQuery(sidecar, 10_000), 2_000);
-  } finally {
-    await a.heal();
-    await sidecar.stop();
-  }
+  test('60 s of black hole: psql works within 2 s of its end', async (t) => {
+    const { b } = network.bastions;
+    const sidecar = await openThrough([b]);
+    try {
+      await b.blackHole();
+      const from = performance.now();
+      await until(sidecar, () => sidecar.status().state === 'Failed');
+      t.diagnostic(`the outage was reported after ${Math.round(performance.now() - from)} ms`);
+      await delay(outageMs - (performance.now() - from));
+      await b.heal();
+      judge(t, 'psql after the end of the black hole', await untilQuery(sidecar, 10_000), 2_000);
+    } finally {
+      await b.heal();
+      await sidecar.stop();
+    }
+  });
 });
 
 test('a black hole shorter than the limit of a session drops no connection', async () => {

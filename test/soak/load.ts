@@ -4,6 +4,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { eventually } from '../../lab/base/eventually.ts';
 import { digestOf, header } from '../bench/content.ts';
 
 export interface Counts {
@@ -28,6 +29,9 @@ export interface LoadOptions {
   readonly downloadBytes: number;
 }
 
+/** So long the next short connection waits for the end of the last, in milliseconds. */
+const shortCloseMs = 500;
+
 export class Load {
   readonly counts: Counts = { echoes: 0, connections: 0, downloads: 0, lost: 0, steadyLost: 0, truncated: 0, wrong: 0 };
   readonly #port: number;
@@ -35,6 +39,12 @@ export class Load {
   readonly #digest: Buffer;
   readonly #stopping = new AbortController();
   readonly #clients: Promise<void>[];
+  readonly #open = new Set<Connection>();
+  /** The ends of short connections: a tunnel without half-close takes 2 s for each, and the next need not wait for it. */
+  readonly #closing = new Set<Promise<void>>();
+  /** Downloads that are not over yet. */
+  #downloading = 0;
+  #held = Promise.resolve();
   #longestWaitMs = 0;
   /** Since when a new connection has been tried without an answer. */
   #waitsSince: number | undefined;
@@ -66,10 +76,32 @@ export class Load {
     return this.#waitsSince === undefined || performance.now() - this.#waitsSince < 1_000;
   }
 
+  /** No download is begun before `until`; resolves when none is under way. */
+  async holdDownloads(until: Promise<void>): Promise<void> {
+    this.#held = until;
+    await eventually('the downloads are over', () => this.#downloading === 0, 60_000);
+  }
+
   /** Ends every client; resolves when the last connection is closed. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#clients);
+    await Promise.all(this.#closing);
+  }
+
+  /** The same at once, by a reset of every connection. */
+  async abandon(): Promise<void> {
+    this.#stopping.abort();
+    for (const connection of this.#open) connection.reset();
+    await this.stop();
+  }
+
+  #connect(opening: Buffer): Connection {
+    const connection = new Connection(this.#port, opening);
+    this.#open.add(connection);
+    void connection.closed.then(() => this.#open.delete(connection));
+    if (this.#stopping.signal.aborted) connection.reset();
+    return connection;
   }
 
   async #repeat(once: () => Promise<void>, pauseMs: number): Promise<void> {
@@ -81,7 +113,7 @@ export class Load {
 
   /** One connection and one word after the other, until it breaks or the load stops. */
   async #steady(): Promise<void> {
-    const connection = new Connection(this.#port, header('E'));
+    const connection = this.#connect(header('E'));
     let carried = false;
     while (!this.#stopping.signal.aborted) {
       const word = randomBytes(64);
@@ -100,20 +132,27 @@ export class Load {
 
   async #short(): Promise<void> {
     this.#waitsSince ??= performance.now();
-    const connection = new Connection(this.#port, header('E'));
+    const connection = this.#connect(header('E'));
     const got = await connection.exchange(Buffer.of(7), 1);
     if (!this.#judge(connection, got, 1)) return;
     this.#longestWaitMs = Math.max(this.#longestWaitMs, performance.now() - this.#waitsSince);
     this.#waitsSince = undefined;
     if (got?.[0] === 7) this.counts.connections += 1;
     else this.counts.wrong += 1;
-    await connection.close();
+    const closing = connection.close();
+    this.#closing.add(closing);
+    void closing.then(() => this.#closing.delete(closing));
+    await Promise.race([closing, delay(shortCloseMs)]);
   }
 
   async #download(): Promise<void> {
+    await this.#held;
+    if (this.#stopping.signal.aborted) return;
     const { downloadBytes } = this.#options;
-    const connection = new Connection(this.#port, header('D', downloadBytes));
+    this.#downloading += 1;
+    const connection = this.#connect(header('D', downloadBytes));
     const got = await connection.exchange(Buffer.alloc(0), downloadBytes);
+    this.#downloading -= 1;
     if (!this.#judge(connection, got, downloadBytes)) return;
     if (got !== undefined && createHash('sha256').update(got).digest().equals(this.#digest)) this.counts.downloads += 1;
     else this.counts.wrong += 1;
@@ -132,7 +171,7 @@ export class Load {
 /** A client's connection: bytes out, bytes in, and how it ended. */
 class Connection {
   readonly #socket: Socket;
-  readonly #closed: Promise<void>;
+  readonly closed: Promise<void>;
   #chunks: Buffer[] = [];
   #received = 0;
   #wake: () => void = () => undefined;
@@ -140,7 +179,7 @@ class Connection {
 
   constructor(port: number, opening: Buffer) {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#closed = promise;
+    this.closed = promise;
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
     this.#socket.write(opening);
     this.#socket.on('data', (chunk: Buffer) => {
@@ -177,6 +216,10 @@ class Connection {
 
   async close(): Promise<void> {
     this.#socket.end();
-    await this.#closed;
+    await this.closed;
+  }
+
+  reset(): void {
+    this.#socket.resetAndDestroy();
   }
 }
