@@ -45,6 +45,9 @@ export class Load {
   /** Downloads that are not over yet. */
   #downloading = 0;
   #held = Promise.resolve();
+  /** While new connections are held: resolves when they may begin. */
+  #newHeld: Promise<void> | undefined;
+  #isShortOpen = false;
   #longestWaitMs = 0;
   /** Since when a new connection has been tried without an answer. */
   #waitsSince: number | undefined;
@@ -64,6 +67,14 @@ export class Load {
   /** The longest that a new connection took from its first try to its answer, in milliseconds; it is tried again until it has one. */
   get longestWaitMs(): number {
     return Math.max(this.#longestWaitMs, this.#waitsSince === undefined ? 0 : performance.now() - this.#waitsSince);
+  }
+
+  /** Begins no new connection until what it returns is called; resolves when none is open but the steady ones and downloads. */
+  async holdNew(): Promise<() => void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#newHeld = promise;
+    while (this.#isShortOpen) await delay(5);
+    return resolve;
   }
 
   /** Forgets the longest wait so far. */
@@ -131,6 +142,16 @@ export class Load {
   }
 
   async #short(): Promise<void> {
+    await this.#newHeld;
+    this.#isShortOpen = true;
+    try {
+      await this.#openShort();
+    } finally {
+      this.#isShortOpen = false;
+    }
+  }
+
+  async #openShort(): Promise<void> {
     this.#waitsSince ??= performance.now();
     const connection = this.#connect(header('E'));
     const got = await connection.exchange(Buffer.of(7), 1);

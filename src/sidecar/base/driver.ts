@@ -80,6 +80,13 @@ export interface Session {
   readonly signal: AbortSignal;
   /** True while the far side is silent for too long: open streams stay, but no new ones are dialled here. */
   readonly suspect: boolean;
+  /**
+   * Milliseconds since the far side's last sign of life. Absent: silence is not judged, or no dial waits for the far side (ssm: its streams
+   * open without an answer, and one that cannot leave fails after 2 s).
+   */
+  readonly silentMs?: number | undefined;
+  /** Asks the far side for a sign of life. */
+  askForLife?(): void;
   /** Why it is suspect, if more is known than silence. */
   readonly suspectBecause?: TunnelError | undefined;
   /** Calls back whenever `suspect` changes; returns the unsubscribe. */

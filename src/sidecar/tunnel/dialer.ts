@@ -1,14 +1,16 @@
 // One client's way to a stream: waits a little for a session, dials, and tries what else could carry the client before it is failed:
-// another session if one was lost, the next bastion if the failure lies beyond this one. Until a stream is handed out, no byte of the
-// client has been sent, so trying again is always safe. Neighbours: session-source.ts gives sessions, listener.ts and health/ dial.
+// another session if one was lost or is silent, the next bastion if the failure lies beyond this one. Until a stream is handed out, no byte
+// of the client has been sent, so trying again is always safe. Neighbours: session-source.ts gives sessions, silence-watch.ts says which are
+// silent, listener.ts and health/ dial.
 import type { Duplex } from 'node:stream';
 import { type Code, TunnelError } from '../../contract/errors.ts';
 import { destinationText, type Forward } from '../../contract/tunnel-config.ts';
-import { onAbort } from '../../process/abort.ts';
+import { anyOf, onAbort } from '../../process/abort.ts';
 import type { Clock } from '../../process/clock.ts';
 import { deadline } from '../../process/deadline.ts';
 import { asTunnelError } from './route-attempts.ts';
 import type { PooledSession } from './session-pool.ts';
+import { isSilent, untilSilent } from './silence-watch.ts';
 
 /** A stream to a destination, with the signal of the session that carries it: it aborts before the stream ends. */
 export interface Dialled {
@@ -78,7 +80,7 @@ export class Dialer {
       const entry = preferred ?? this.#source.pick(lost) ?? (await this.#waitForSession(lost, holdMs, signal));
       if (entry === undefined) throw failure ?? this.#source.unavailableReason();
       try {
-        return await this.#dialOver(entry, forward, signal);
+        return await this.#dialOrSecond(entry, lost, forward, signal);
       } catch (cause) {
         signal.throwIfAborted();
         failure = asTunnelError(cause, entry.via);
@@ -121,6 +123,66 @@ export class Dialer {
     } finally {
       unsubscribe();
     }
+  }
+
+  /** The dial over that session and, if it is silent meanwhile, over one other as well: the first stream wins. */
+  async #dialOrSecond(
+    entry: PooledSession,
+    avoid: ReadonlySet<PooledSession>,
+    forward: Forward,
+    signal: AbortSignal,
+  ): Promise<Dialled> {
+    // A server of MySQL counts handshakes that are broken off, and in the end blocks the bastion.
+    if (entry.session.silentMs === undefined || forward.appProtocol === 'mysql') {
+      return await this.#dialOver(entry, forward, signal);
+    }
+    const decided = new AbortController();
+    using either = anyOf(signal, decided.signal);
+    let isSecondUnderWay = false;
+    const first = this.#dialOver(entry, forward, either.signal).catch((failure: unknown) => {
+      if (!isSecondUnderWay) decided.abort(failure);
+      throw failure;
+    });
+    const second = this.#otherThanSilent(entry, avoid, either.signal).then(async (other) => {
+      isSecondUnderWay = true;
+      return await this.#dialOver(other, forward, either.signal);
+    });
+    let winner: Dialled | undefined;
+    try {
+      winner = await Promise.any([first, second]);
+      return winner;
+    } catch {
+      // The second's failure says less.
+      return await first;
+    } finally {
+      decided.abort();
+      const endUnlessWinner = (dialled: Dialled): void => void (dialled !== winner && dialled.stream.destroy());
+      for (const dial of [first, second]) dial.then(endUnlessWinner, () => undefined);
+    }
+  }
+
+  /** Once the session is silent: another that is not. @throws the signal's reason, or TunnelError if there is none */
+  async #otherThanSilent(
+    silent: PooledSession,
+    avoid: ReadonlySet<PooledSession>,
+    signal: AbortSignal,
+  ): Promise<PooledSession> {
+    const source = this.#source;
+    const notThese = new Set([...avoid, silent]);
+    const ask = (): void => {
+      silent.session.askForLife?.();
+      source.pick(notThese)?.session.askForLife?.();
+    };
+    await untilSilent(silent.session, { clock: this.#clock, signal, ask });
+    for (let twin = source.pick(notThese); twin !== undefined; twin = source.pick(notThese)) {
+      if (!isSilent(twin.session)) return twin;
+      notThese.add(twin);
+    }
+    const other =
+      (await source.pickOther(silent.via, { signal })) ??
+      (await this.#waitForSession(notThese, this.#dialTimeoutMs, signal));
+    if (other === undefined) throw source.unavailableReason();
+    return other;
   }
 
   async #dialOver(entry: PooledSession, forward: Forward, signal: AbortSignal): Promise<Dialled> {

@@ -94,6 +94,16 @@ export class FlySession implements Session {
     return new TunnelError('TunnelDown', sentence);
   }
 
+  get silentMs(): number {
+    return this.#ladder.silentMs(this.#options.clock.now());
+  }
+
+  askForLife(): void {
+    const { helper, device, clock } = this.#options;
+    const heard = (): void => this.#ladder.heard(clock.now());
+    void helper.echo(device, echoMs).then(heard, () => undefined);
+  }
+
   get hasRoom(): boolean {
     return this.#streams < maxStreams;
   }

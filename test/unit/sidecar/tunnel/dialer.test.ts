@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { TunnelError } from '../../../../src/contract/errors.ts';
 import { assertEvery } from '../../../support/assert-every.ts';
 import { settle } from '../../../support/fake-clock.ts';
-import { down, noLogin, orders, refused, type World, world } from './memory-driver.ts';
+import { down, type MemorySession, noLogin, orders, refused, type World, world } from './memory-driver.ts';
 
 const never = new AbortController().signal;
 const outcome = async (dial: Promise<{ readonly via: string }>): Promise<string> =>
@@ -135,6 +135,120 @@ test('a dial that ends with the session’s silence is no verdict on the destina
   await w.clock.advance(6_000);
   assert.equal(await dial, 'a:22');
   assert(!w.counted.includes('dialled DestinationTimeout'));
+});
+
+/** Every session of the bastion stands still from now on: it answers neither dials nor questions. */
+function stall(w: World, via: string): void {
+  w.driver.destinations.set(`${via} orders.db:5432`, 'silent');
+  for (const session of w.driver.open) if (session.via === via) session.silentSince = w.clock.now();
+}
+
+const dialledOver = (session: MemorySession | undefined): number => session?.dials.length ?? 0;
+
+test('a dial on a session that is silent for 2 s goes over its twin as well, and the first is given up', async () => {
+  await using w = await world(['a:22']);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  const [first, twin] = w.driver.open;
+  assert(first !== undefined && twin !== undefined);
+  w.driver.destinations.set('orders.db:5432', 'silent');
+  const dial = w.tunnel.dial(orders, never);
+  await w.clock.advance(0);
+  const [silent, other] = dialledOver(first) === 1 ? [first, twin] : [twin, first];
+  silent.silentSince = w.clock.now();
+  w.driver.destinations.clear();
+  await w.clock.advance(1_900);
+  assert.equal(dialledOver(other), 0);
+  assert.deepEqual([silent.asked, other.asked], [1, 1], 'both were asked for a sign of life');
+  await w.clock.advance(200);
+  const { stream, signal } = await dial;
+  assert.equal(signal, other.signal);
+  assert.equal(w.tunnel.sessions.find(({ session }) => session === silent)?.carried, 0);
+  assert.deepEqual(w.counted.filter((event) => event.startsWith('dialled')).length, 1);
+  stream.destroy();
+});
+
+test('where every session of a bastion is silent the dial goes over the next bastion', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.driver.answers.set('b:22', { afterMs: 300 });
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  stall(w, 'a:22');
+  const dial = outcome(w.tunnel.dial(orders, never));
+  await w.clock.advance(2_400);
+  assert.equal(await dial, 'b:22');
+});
+
+test('a server of MySQL counts broken-off dials: its dial on a silent session has no second', async () => {
+  await using w = await world(['a:22', 'b:22'], { forwards: [{ ...orders, appProtocol: 'mysql' }] });
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  stall(w, 'a:22');
+  const dial = outcome(w.tunnel.dial({ ...orders, appProtocol: 'mysql' }, never));
+  await w.clock.advance(9_000);
+  assert.equal(w.driver.sessions.filter(({ dials }) => dials.length > 0).length, 1);
+  w.driver.destinations.clear();
+  for (const session of w.driver.open) session.suspect = true;
+  await w.clock.advance(2_000);
+  await dial;
+});
+
+test('a session that answers when it is asked is not silent: a slow destination is dialled once', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  w.driver.destinations.set('orders.db:5432', { afterMs: 8_000 });
+  for (const session of w.driver.open) {
+    session.silentSince = w.clock.now() - 1_800;
+    session.askForLife = () => (session.silentSince = w.clock.now() - 20);
+  }
+  const dial = outcome(w.tunnel.dial(orders, never));
+  await w.clock.advance(8_100);
+  assert.equal(await dial, 'a:22');
+  assert.equal(
+    w.driver.sessions.reduce((sum, { dials }) => sum + dials.length, 0),
+    1,
+  );
+});
+
+test('the first dial wins if the silent session answers before the other', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  stall(w, 'a:22');
+  w.driver.destinations.set('a:22 orders.db:5432', { afterMs: 3_000 });
+  w.driver.destinations.set('b:22 orders.db:5432', 'silent');
+  const dial = outcome(w.tunnel.dial(orders, never));
+  await w.clock.advance(3_100);
+  assert.equal(await dial, 'a:22');
+  const other = w.tunnel.sessions.find(({ via }) => via === 'b:22');
+  assert.equal(other?.session.streams, 0);
+  assert.equal(other?.carried, 0);
+});
+
+test('a failure of the second dial is not the client’s: the silent session may still answer', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  stall(w, 'a:22');
+  w.driver.destinations.set('a:22 orders.db:5432', { afterMs: 6_000 });
+  w.driver.destinations.set('b:22 orders.db:5432', down('orders.db:5432'));
+  const dial = outcome(w.tunnel.dial(orders, never));
+  await w.clock.advance(6_100);
+  assert.equal(await dial, 'a:22');
+});
+
+test('with one bastion the dial on a silent session goes over the session that replaces it', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  stall(w, 'a:22');
+  const dial = outcome(w.tunnel.dial(orders, never));
+  await w.clock.advance(4_000);
+  w.driver.destinations.clear();
+  for (const session of w.driver.open) session.suspect = true;
+  await w.clock.advance(100);
+  assert.equal(await dial, 'a:22');
 });
 
 test('a client that leaves while it is held, or while it is dialled for, leaves nothing behind', async () => {

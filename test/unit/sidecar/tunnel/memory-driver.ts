@@ -116,6 +116,10 @@ export class MemorySession implements Session {
   closed = false;
   /** It takes no more streams, although it carries none. */
   spent = false;
+  /** Since when it has been silent; undefined: it shows signs of life. */
+  silentSince: number | undefined;
+  /** How often it was asked for a sign of life. */
+  asked = 0;
   #suspect = false;
   readonly #driver: MemoryDriver;
   readonly #abort = new AbortController();
@@ -144,6 +148,14 @@ export class MemorySession implements Session {
   onSuspectChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  get silentMs(): number {
+    return this.silentSince === undefined ? 0 : this.#driver.clock.now() - this.silentSince;
+  }
+
+  askForLife(): void {
+    this.asked += 1;
   }
 
   get hasRoom(): boolean {

@@ -51,6 +51,11 @@ export class Liveness {
     return this.#suspect;
   }
 
+  /** Milliseconds since a byte arrived, up to half a second too few: its arrival is noticed by `tick`, or here. */
+  silentMs(now: number, bytes: number): number {
+    return bytes === this.#bytes ? now - this.#silentSince : 0;
+  }
+
   tick(now: number, bytes: number): LivenessAction {
     const late = now - this.#lastTick - this.tickMs;
     this.#lastTick = now;

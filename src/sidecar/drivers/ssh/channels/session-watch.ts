@@ -71,6 +71,17 @@ export class SessionWatch {
     return this.#suspect;
   }
 
+  /** Milliseconds since the last byte of the far side; undefined if silence is never acted on. */
+  get silentMs(): number | undefined {
+    return this.#liveness?.silentMs(performance.now(), this.#options.transport.bytesRead);
+  }
+
+  /** Asks for a sign of life now. */
+  ask(): void {
+    // During a key exchange the question would wait in our own queue; the exchange itself is a question.
+    if (!this.#stopped && !this.#options.messages.exchangingKeys) this.#ping();
+  }
+
   stop(): void {
     this.#stopped = true;
     clearInterval(this.#timer);

@@ -110,6 +110,14 @@ export class SshSession implements Session {
     return this.#watch.suspect;
   }
 
+  get silentMs(): number | undefined {
+    return this.#watch.silentMs;
+  }
+
+  askForLife(): void {
+    this.#watch.ask();
+  }
+
   get hasRoom(): boolean {
     return this.#channels.size < maxChannels;
   }

@@ -45,6 +45,16 @@ describe('liveness', () => {
     assert.deepEqual(simulation.actions, []);
   });
 
+  test('tells how long it has been silent, and hears a byte before the next tick does', () => {
+    const simulation = new Simulation();
+    simulation.run(3000);
+    assert.equal(simulation.liveness.silentMs(3400, 0), 3400);
+    assert.equal(simulation.liveness.silentMs(3400, 1), 0);
+    simulation.bytes = 1;
+    simulation.run(3500);
+    assert.equal(simulation.liveness.silentMs(4000, 1), 500);
+  });
+
   test('is suspect after two silent intervals, and no longer after one byte', () => {
     const simulation = new Simulation();
     simulation.run(3500);
