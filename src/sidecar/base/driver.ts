@@ -42,6 +42,11 @@ export interface Driver<R extends Route = Route> {
   routes(options: RouteOptions): Promise<readonly R[]>;
   /** Opens an authenticated session over the route. @throws TunnelError with a code of layer `bastion`; never another error. */
   connect(route: R, options: ConnectOptions): Promise<Session>;
+  /**
+   * Asks whether the route could carry, without a trace at the far side. Absent: a session is opened for that and closed again.
+   * @throws TunnelError if it could not, or cannot be asked now
+   */
+  checkStandby?(route: R, options: { readonly signal: AbortSignal }): Promise<void>;
   /** Calls back (debounced) after credentials or trust on disk changed; returns the unsubscribe. */
   onCredentialsChange(listener: () => void): () => void;
   /** What became of the credentials that are on disk now. Absent: the driver uses none of ours. */

@@ -15,7 +15,7 @@ export interface OpenedDriver {
   readonly connectTimeoutMs: number;
   /** The limit of one attempt to connect, where it is more than one step. */
   readonly attemptTimeoutMs?: number;
-  /** Whether a login shows that a route works, and ends without a trace: routes that are not in use are then logged in to now and then. */
+  /** Whether a route that is not in use can be judged without harm, by a login or by `checkStandby`: then it is, now and then. */
   readonly checksStandbys?: boolean;
   /** Whether its ciphers run natively; absent where it has none of its own. */
   readonly nativeCrypto?: boolean;
@@ -60,7 +60,14 @@ const drivers: { readonly [N in DriverName]: Open<N> } = {
       drainTimeoutMs: connection.drainTimeoutSeconds * 1000,
       reason: `portforward/${namespace}/${name}/${surroundings.podUid}`,
     });
-    return { driver, sessionsWanted: ssm.sessions, connectTimeoutMs: ssmConnectMs, optimisticDials: true };
+    const checksStandbys = driver.checkStandby !== undefined;
+    return {
+      driver,
+      sessionsWanted: ssm.sessions,
+      checksStandbys,
+      connectTimeoutMs: ssmConnectMs,
+      optimisticDials: true,
+    };
   },
   fly: async ({ fly, namespace, name }, surroundings) => {
     const { createFlyDriver } = await import('./fly/driver.ts');

@@ -16,6 +16,8 @@ const maxInFlight = 3;
 interface Attempt {
   readonly startedAt: number;
   readonly credentialsGeneration: number;
+  /** It only asks whether the route could carry, where the driver can ask that. */
+  readonly asksOnly: boolean;
   readonly abort: AbortController;
   answered: boolean;
 }
@@ -36,6 +38,8 @@ export interface RouteAttemptsOptions {
   readonly random?: (() => number) | undefined;
   readonly log: Logger;
   readonly onSession: (session: Session, outcome: AttemptOutcome) => void;
+  /** The route could carry; no session was opened. */
+  readonly onStandsBy: (outcome: AttemptOutcome) => void;
   readonly onFailure: (error: TunnelError, outcome: AttemptOutcome) => void;
   readonly onAnswer: () => void;
 }
@@ -103,13 +107,14 @@ export class RouteAttempts {
     return Math.max(this.schedule.nextAt, newest.startedAt + joinAfterMs);
   }
 
-  /** Reports its outcome later, never within this call. */
-  start(credentialsGeneration: number): void {
+  /** Reports its outcome later, never within this call. `isCheck`: nobody needs the session. */
+  start(credentialsGeneration: number, isCheck = false): void {
     // The second oldest goes: the oldest has the best chance with a slow bastion, the newest with a network that returned.
     if (this.#inFlight.length >= maxInFlight) this.#inFlight.splice(1, 1)[0]?.abort.abort();
     const attempt: Attempt = {
       startedAt: this.#options.clock.now(),
       credentialsGeneration,
+      asksOnly: isCheck && this.#options.driver.checkStandby !== undefined,
       abort: new AbortController(),
       answered: false,
     };
@@ -140,9 +145,11 @@ export class RouteAttempts {
     const session = await this.#connect(attempt);
     if (!this.#take(attempt)) {
       // Cancelled meanwhile: the outcome no longer counts.
-      if (!(session instanceof TunnelError)) await session.close();
+      if (!(session instanceof TunnelError)) await session?.close();
     } else if (session instanceof TunnelError) {
       this.#options.onFailure(session, attempt);
+    } else if (session === undefined) {
+      this.#options.onStandsBy(attempt);
     } else if (session.signal.aborted) {
       // Ended before anyone could use it: the bastion may do so each time, and only a failure is followed by a pause.
       this.#options.onFailure(asTunnelError(session.signal.reason, via), attempt);
@@ -152,7 +159,8 @@ export class RouteAttempts {
     }
   }
 
-  async #connect(attempt: Attempt): Promise<Session | TunnelError> {
+  /** Undefined where the route was only asked about. */
+  async #connect(attempt: Attempt): Promise<Session | TunnelError | undefined> {
     const { driver, route, deadlineMs, clock, log } = this.#options;
     const seconds = Math.round(deadlineMs / 1000);
     const late = new TunnelError('BastionTimeout', `${route.via} did not answer within ${seconds} s`);
@@ -167,6 +175,10 @@ export class RouteAttempts {
       // Not within the call of `start`: whoever starts attempts is in the middle of a decision.
       await Promise.resolve();
       signal.throwIfAborted();
+      if (attempt.asksOnly) {
+        await driver.checkStandby?.(route, { signal });
+        return undefined;
+      }
       return await driver.connect(route, { signal, log, onAnswer });
     } catch (cause) {
       return limit.expired ? late : asTunnelError(cause, route.via);

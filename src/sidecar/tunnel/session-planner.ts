@@ -193,10 +193,12 @@ export class SessionPlanner {
     if (!isOutage) routes.endOutage();
     const wanted = this.wanted(now);
     for (const route of routes.list) if (!wanted.some(({ via }) => via === route.via)) route.cancel();
-    for (const { via, from } of wanted) {
+    for (const { via, from, purpose } of wanted) {
       const route = routes.get(via);
       if (route === undefined) continue;
-      if (Math.max(from, route.dueAt(now, isOutage)) <= now) route.start(this.#credentialsGeneration);
+      if (Math.max(from, route.dueAt(now, isOutage)) <= now) {
+        route.start(this.#credentialsGeneration, purpose === 'check');
+      }
       nextAt = Math.min(nextAt, Math.max(from, route.dueAt(now, isOutage)));
     }
     return nextAt;

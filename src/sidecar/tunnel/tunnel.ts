@@ -65,6 +65,7 @@ export class Tunnel {
           route,
           deadlineMs: attemptMs,
           onSession: (session, outcome) => this.#opened(attempts, session, outcome),
+          onStandsBy: () => this.#standsBy(attempts, true),
           onFailure: (error, outcome) => this.#failed(attempts, error, outcome),
           onAnswer: decide,
         });
@@ -75,7 +76,8 @@ export class Tunnel {
     this.#planner = new SessionPlanner({
       ...parts,
       spareTimeoutMs: attemptMs + graceMs,
-      isRefused: (via) => this.#verdict?.refused.has(via) === true,
+      // Only a login shows that what was refused is accepted now.
+      isRefused: (via) => driver.checkStandby === undefined && this.#verdict?.refused.has(via) === true,
       onRequest: decide,
     });
     this.#trials = { ...parts, recheck: this.#recheck };
@@ -149,15 +151,12 @@ export class Tunnel {
     const { clock, log, observer } = this.#options;
     const now = clock.now();
     const role = this.#planner.purposeOf(route.via, now);
-    route.check.done(now, this.#verdict?.refused.has(route.via));
     if (role === undefined || role === 'check') {
-      if (role === 'check') route.standsBy();
-      else route.schedule.unneeded(now);
-      log.debug({ via: session.via }, role === 'check' ? 'standing by' : 'session opened, but not needed any more');
       this.#pool.close(session);
-      this.#decide();
-      return;
+      if (role === undefined) route.schedule.unneeded(now);
+      return this.#standsBy(route, role === 'check');
     }
+    route.check.done(now, this.#verdict?.refused.has(route.via));
     route.works();
     route.cancelUnanswered();
     const entry = this.#pool.add(session, role, credentialsGeneration);
@@ -165,6 +164,14 @@ export class Tunnel {
     observer.sessionOpened();
     log.info({ via: session.via, role, ...session.facts }, 'session opened');
     if (role === 'trial') void judgeTrial(entry, this.#trials);
+    this.#decide();
+  }
+
+  /** The route could carry. `isCheck`: that was the question, else nobody asked any more. */
+  #standsBy(route: RouteAttempts, isCheck: boolean): void {
+    route.check.done(this.#options.clock.now(), this.#verdict?.refused.has(route.via));
+    if (isCheck) route.standsBy();
+    this.#options.log.debug({ via: route.via }, isCheck ? 'standing by' : 'session opened, but not needed any more');
     this.#decide();
   }
 
@@ -190,22 +197,14 @@ export class Tunnel {
     return this.#options.driver.credentialsVerdict?.();
   }
 
-  #lost(entry: PooledSession, reason: unknown): void {
+  #lost(entry: PooledSession, cause: unknown): void {
     const { clock, log, observer } = this.#options;
     const now = clock.now();
     const lived = now - entry.openedAt;
-    const error = asTunnelError(reason, entry.via);
+    const error = asTunnelError(cause, entry.via);
     observer.sessionLost(error.code);
-    log.info(
-      {
-        via: entry.via,
-        reason: error.code,
-        message: error.message,
-        streams: entry.carried,
-        livedMs: Math.round(lived),
-      },
-      'session lost',
-    );
+    const { code: reason, message } = error;
+    log.info({ via: entry.via, reason, message, streams: entry.carried, livedMs: Math.round(lived) }, 'session lost');
     // Ignore the loss of a suspect session whose route already has a healthy one.
     if (entry.role !== 'retired' && !(entry.session.suspect && this.#pool.isUp(entry.via))) {
       const route = this.#routes.get(entry.via);
@@ -226,9 +225,8 @@ export class Tunnel {
       suspect ? 'session fell silent' : 'session answers again',
     );
     if (suspect) this.#routes.endPauses();
-    if (!suspect) {
-      this.#routes.get(entry.via)?.works();
-    } else if (entry.role !== 'retired' && !this.#pool.isUp(entry.via)) {
+    else this.#routes.get(entry.via)?.works();
+    if (suspect && entry.role !== 'retired' && !this.#pool.isUp(entry.via)) {
       this.#markFailed(entry.via, whySuspect(entry.session));
       if (this.#pool.usable().length === 0) this.#routes.startNewOutage(this.#options.clock.now());
     }

@@ -110,6 +110,8 @@ class SsmDriver implements Driver<SsmRoute> {
   readonly #parts: Parts;
   readonly #record: CredentialsRecord;
   readonly credentialsVerdict: Driver['credentialsVerdict'];
+  /** A session would cost the account's list an entry, and the node a slot. Only managed nodes can be asked about, and only tags name several. */
+  readonly checkStandby?: NonNullable<Driver<SsmRoute>['checkStandby']>;
   readonly #closed = new AbortController();
   /** True once a channel was resumed with the present credentials. */
   #resumeProved = false;
@@ -119,6 +121,7 @@ class SsmDriver implements Driver<SsmRoute> {
     this.#parts = parts;
     this.#record = new CredentialsRecord(credentialCodes, parts.log);
     this.credentialsVerdict = config.credentials && (() => this.#record.verdict);
+    if ('tags' in config.target) this.checkStandby = (route, { signal }) => parts.targets.check(route, signal);
   }
 
   async routes({ signal, trace }: RouteOptions): Promise<readonly SsmRoute[]> {

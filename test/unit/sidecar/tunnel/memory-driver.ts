@@ -48,6 +48,8 @@ export class MemoryDriver implements Driver {
   room = 500;
   /** A session runs over this route, whichever was asked for. Default: over that one. */
   movedTo: string | undefined;
+  /** By route, where it can be asked about without a session. */
+  checkStandby?: NonNullable<Driver['checkStandby']>;
   readonly #listeners = new Set<() => void>();
 
   constructor(clock: FakeClock, vias: readonly string[]) {

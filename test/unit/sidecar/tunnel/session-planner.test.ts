@@ -146,6 +146,7 @@ async function planned(): Promise<Planned> {
         log,
         deadlineMs: 10_000,
         onSession: unused,
+        onStandsBy: unused,
         onFailure: unused,
         onAnswer: unused,
       }),

@@ -53,6 +53,28 @@ test('a standby that would not help is reported with its reason while another ca
   assert.deepEqual(states(w), ['a:22 InUse', 'b:22 StandingBy']);
 });
 
+test('where the far side can be asked about a standby no session is opened for that', async () => {
+  await using w = await world(['i-a', 'i-b'], checked);
+  const asked: string[] = [];
+  let answer: TunnelError | undefined;
+  w.driver.checkStandby = async ({ via }) => {
+    asked.push(via);
+    if (answer !== undefined) throw answer;
+  };
+  w.tunnel.start();
+  await w.clock.advance(15_000);
+  assert.deepEqual(states(w), ['i-a InUse', 'i-b StandingBy']);
+  answer = new TunnelError('TargetNotConnected', 'i-b is not connected');
+  await w.clock.advance(12 * minutes);
+  assert.deepEqual(states(w), ['i-a InUse', 'i-b Failed TargetNotConnected']);
+  assert.deepEqual(asked, ['i-b', 'i-b']);
+  assert.deepEqual(w.driver.attemptsTo('i-b'), []);
+  // Whatever the answers were: it is opened when it is needed.
+  w.driver.lose('i-a');
+  await w.clock.advance(2_000);
+  assert.equal(w.tunnel.snapshot.via, 'i-b');
+});
+
 test('a change of the files tries every route once, at once', async () => {
   await using w = await world(['a:22', 'b:22', 'c:22'], checked);
   w.tunnel.start();

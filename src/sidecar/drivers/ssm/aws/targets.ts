@@ -68,6 +68,18 @@ export class Targets {
     );
   }
 
+  /** Whether the node is connected to the service now. @throws TunnelError if it is not or cannot be asked, or the signal's reason */
+  async check(route: SsmRoute, signal: AbortSignal): Promise<void> {
+    const { region, api } = this.#options;
+    if (await api.isConnected(route.target, signal)) return;
+    const error = new TunnelError(
+      'TargetNotConnected',
+      `node ${route.target} is not connected to Session Manager in ${region}: start it and its SSM agent`,
+    );
+    this.failed(route, error);
+    throw error;
+  }
+
   /** The route failed: if the error is the route's, the others come before it for ten minutes. */
   failed(route: SsmRoute, error: unknown): void {
     if (!(error instanceof TunnelError) || !againstRoute.has(error.code)) return;

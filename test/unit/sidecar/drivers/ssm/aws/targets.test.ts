@@ -53,6 +53,22 @@ function task(taskId: string, more: Partial<RunningTask> = {}): RunningTask {
   return { ...facts, runtimeId: `${taskId}-1`, ...more };
 }
 
+test('a node that is not in use is asked about without a session; one that has lost its connection goes last', async () => {
+  const world = new World();
+  for (const node of ['i-a', 'i-b']) world.nodes.set(node, true);
+  const targets = world.targets(tags);
+  const [first, second] = await targets.routes(signal);
+  assert(first !== undefined && second !== undefined);
+  await targets.check(first, signal);
+  world.nodes.set(first.via, false);
+  await assert.rejects(
+    targets.check(first, signal),
+    (error) => error instanceof TunnelError && error.code === 'TargetNotConnected' && error.message.includes(first.via),
+  );
+  world.nodes.set(first.via, true);
+  assert.deepEqual(await order(targets), [second.via, first.via]);
+});
+
 async function order(targets: Targets): Promise<string[]> {
   return (await targets.routes(signal)).map(({ via }) => via);
 }
