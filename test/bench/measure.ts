@@ -22,7 +22,7 @@ export const visits: ReadonlyMap<number, readonly Visit<SshCase>[]> = new Map([
       bulk(false, 8),
       bulk(true, 8),
       roundTrip('round-trip', 2_000),
-      connections('connections', 1_500),
+      connections('connections', 1_500, 'cpu-connections'),
       links('links'),
     ],
   ],

@@ -12,6 +12,7 @@ export const cases = {
   'cpu-upload-8': cpu,
   'round-trip': { unit: 'ms p50', better: 'less', budget: { differenceAtMost: 0.15 } },
   connections: { unit: 'per s', better: 'more', budget: { ratioAtLeast: 1 } },
+  'cpu-connections': { unit: 'CPU µs', better: 'less' },
   links: { unit: 'ssh connections', better: 'less' },
   'round-trip-1ms': { unit: 'ms p50', better: 'less', budget: { ratioAtMost: 1.05 } },
   'download-1-20ms': speed(1.5),
