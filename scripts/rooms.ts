@@ -60,7 +60,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   [ssh]: [...driverGround, `${ssh}/login`, `${ssh}/channels`, `${ssh}/base`],
   [`${ssh}/login`]: [...driverGround, `${ssh}/base`],
   [`${ssh}/channels`]: [...driverGround, `${ssh}/base`],
-  [`${ssh}/base`]: contract,
+  [`${ssh}/base`]: [...contract, `${sidecar}/base`],
   [ssm]: [...ssmGround, `${ssm}/aws`, `${ssm}/channel`, `${ssm}/streams`, `${ssm}/streams/smux`],
   [`${ssm}/streams`]: [...ssmGround, `${ssm}/channel`],
   [`${ssm}/streams/smux`]: ssmGround,

@@ -6,7 +6,8 @@
 // - The bytes that wait for a slow side are bounded per connection and counted against the pod's byte budget.
 //
 // Uses 'data' events instead of `pipeline`, which ends the client with FIN when the far side breaks (measured) and costs more per chunk.
-// Neighbours: listener.ts calls it, dialer.ts opens the stream, kernel-table.ts knows what a slow client has not taken.
+// Neighbours: listener.ts calls it, dialer.ts opens the stream, one-way.ts carries one direction, kernel-table.ts knows what a slow client
+// has not taken.
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TunnelError } from '../../contract/errors.ts';
@@ -14,6 +15,7 @@ import { onAbort } from '../../process/abort.ts';
 import type { ByteBudget } from '../base/byte-budget.ts';
 import { kernelRow } from '../base/kernel-table.ts';
 import { reset } from '../base/reset.ts';
+import { OneWay } from './one-way.ts';
 import { ReplayBuffer } from './replay-buffer.ts';
 
 /** Bytes carried so far by all connections of one forward, for metrics. */
@@ -191,102 +193,4 @@ async function hasToTake(client: Socket): Promise<boolean> {
   if (!client.writableFinished) return true;
   const row = await kernelRow(client);
   return row !== undefined && row.unacknowledged > 0;
-}
-
-interface OneWayObserver {
-  /** Called before the chunk is passed on, or dropped because nobody takes it. */
-  onChunk(chunk: Buffer): void;
-  onCarried(bytes: number): void;
-}
-
-/** One direction: passes chunks on as they arrive and stops reading while the other side is slow. */
-class OneWay {
-  bytes = 0;
-  readonly #from: Duplex;
-  readonly #to: Duplex;
-  readonly #budget: ByteBudget;
-  readonly #observer: OneWayObserver;
-  /** Bytes that wait at `to` and are counted against the budget. */
-  #counted = 0;
-  #corked = false;
-  #stopped = false;
-
-  constructor(from: Duplex, to: Duplex, budget: ByteBudget, observer: OneWayObserver) {
-    this.#observer = observer;
-    this.#from = from;
-    this.#to = to;
-    this.#budget = budget;
-  }
-
-  start(): void {
-    this.#from.on('data', this.#onData);
-    this.#from.once('end', this.#onEnd);
-    this.#to.on('drain', this.#onDrain);
-    this.#from.resume();
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#from.off('data', this.#onData);
-    this.#from.off('end', this.#onEnd);
-    this.#to.off('drain', this.#onDrain);
-    this.#count(0);
-  }
-
-  /** The destination takes no more: whatever still arrives is read and dropped. */
-  discard(): void {
-    this.stop();
-    this.#from.on('data', () => undefined);
-    this.#from.resume();
-  }
-
-  readonly #onData = (chunk: Buffer): void => {
-    const to = this.#to;
-    this.#observer.onChunk(chunk);
-    if (to.destroyed || to.writableEnded) {
-      // Its 'close' event ends the bridge; until then nothing more is read for it.
-      this.#from.pause();
-      return;
-    }
-    this.bytes += chunk.length;
-    this.#observer.onCarried(chunk.length);
-    if (!this.#corked) {
-      // Sends the chunks of one turn in one system call.
-      this.#corked = true;
-      to.cork();
-      process.nextTick(this.#uncork);
-    }
-    if (this.#budget.spare > 0) {
-      // False: the buffer is full, which is enough for one system call. A source that never lets the turn end would otherwise fill it
-      // without limit.
-      if (!to.write(chunk)) this.#uncork();
-    } else {
-      // The pod's memory is scarce: nothing more is read before this chunk has left.
-      this.#from.pause();
-      to.write(chunk, this.#onDrain);
-    }
-  };
-
-  readonly #uncork = (): void => {
-    if (!this.#corked) return;
-    this.#corked = false;
-    this.#to.uncork();
-    if (this.#to.writableLength === 0) return;
-    if (this.#to.writableNeedDrain) this.#from.pause();
-    if (this.#from.isPaused()) this.#count(this.#to.writableLength);
-  };
-
-  readonly #onDrain = (): void => {
-    this.#count(0);
-    if (!this.#stopped) this.#from.resume();
-  };
-
-  readonly #onEnd = (): void => {
-    if (!this.#to.destroyed) this.#to.end();
-  };
-
-  #count(waiting: number): void {
-    this.#budget.take(waiting - this.#counted);
-    this.#counted = waiting;
-  }
 }

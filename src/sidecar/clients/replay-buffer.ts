@@ -27,7 +27,8 @@ export class ReplayBuffer {
       this.forget();
       return;
     }
-    this.#chunks.push(chunk);
+    // The chunk may lie in memory that the next read fills.
+    this.#chunks.push(Buffer.from(chunk));
     this.#bytes += chunk.length;
     this.#budget.take(chunk.length);
   }

@@ -2,8 +2,6 @@
 // Neighbour: algorithms.test.ts starts it and changes the bastion between the visits.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
 
 export interface Visitor {
@@ -31,6 +29,7 @@ if (!native) {
 // Loaded only now: ssh2 chooses its crypto when it is loaded.
 const { countedSession } = await import('./counted-session.ts');
 const { CredentialStore } = await import('../../../src/sidecar/drivers/ssh/login/credentials.ts');
+const { connectTcp } = await import('../../../src/sidecar/drivers/ssh/login/tcp-connect.ts');
 const { nativeCrypto } = await import('../../../src/sidecar/drivers/ssh/base/ssh2-protocol.ts');
 
 const bytesEachWay = 256 * 1024;
@@ -56,10 +55,9 @@ function watchTurns(): () => number {
 }
 
 async function visit(): Promise<Visit> {
-  const socket = connect(port, hop.host);
-  await once(socket, 'connect');
-  const longestTurn = watchTurns();
   const signal = AbortSignal.timeout(30_000);
+  const socket = await connectTcp(hop, 'bastion', signal);
+  const longestTurn = watchTurns();
   const { session, login, keyExchanges } = await countedSession({ socket, hop, knownHosts, credentials, signal });
   const stream = await session.dial({ host: '127.0.0.1', port: echoPort }, { signal });
   const sent = randomBytes(bytesEachWay);

@@ -10,6 +10,7 @@ import { generateKey, type Sshd, startSshd } from '../../../lab/private-network/
 import { ensureOpensshTen } from '../../../lab/programs/openssh-ten.ts';
 import { agreedOn } from '../../../src/sidecar/drivers/ssh/base/ssh2-hardening.ts';
 import { CredentialStore } from '../../../src/sidecar/drivers/ssh/login/credentials.ts';
+import { connectTcp } from '../../../src/sidecar/drivers/ssh/login/tcp-connect.ts';
 import { closedPort, echo, serve } from '../../driver-suite/destinations.ts';
 import { type OtherBastion, type OtherKind, startOtherBastion } from '../../support/bastions/bastions.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
@@ -155,11 +156,10 @@ async function secretFor(bastion: OtherBastion): Promise<SecretDirectory> {
 }
 
 async function sessionTo(bastion: OtherBastion, secret: SecretDirectory, own: number | undefined) {
-  const socket = connect(bastion.port, bastion.host);
-  await once(socket, 'connect');
+  const hop = hopTo(bastion, secret);
   const { session, login, keyExchanges } = await countedSession({
-    socket,
-    hop: hopTo(bastion, secret),
+    socket: await connectTcp(hop, 'bastion', AbortSignal.timeout(30_000)),
+    hop,
     knownHosts: bastion.knownHosts,
     credentials: [await new CredentialStore({ directory: secret.directory, secretName: 'bastion' }).current()],
     signal: AbortSignal.timeout(30_000),

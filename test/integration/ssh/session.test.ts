@@ -22,6 +22,7 @@ import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
 import { CredentialStore } from '../../../src/sidecar/drivers/ssh/login/credentials.ts';
 import { login } from '../../../src/sidecar/drivers/ssh/login/handshake.ts';
 import { parseKnownHosts } from '../../../src/sidecar/drivers/ssh/login/known-hosts.ts';
+import { connectTcp } from '../../../src/sidecar/drivers/ssh/login/tcp-connect.ts';
 import { echo, flood, type Service, serve } from '../../driver-suite/destinations.ts';
 import { assertEvery } from '../../support/assert-every.ts';
 import { liveMemory } from '../../support/live-memory.ts';
@@ -87,8 +88,7 @@ describe('a session', () => {
     const { sshd, secret } = await bastion({ config: ['LogLevel DEBUG1'] });
     const hop = hopTo(sshd, secret);
     const credentials = await new CredentialStore({ secretName: 's', directory: secret.directory }).current();
-    const transport = connect(sshd.port, sshd.host);
-    await once(transport, 'connect');
+    const transport = await connectTcp(hop, 'bastion', soon());
     const log = silentLog();
     const done = await login({
       socket: transport,

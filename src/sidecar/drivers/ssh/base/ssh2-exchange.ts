@@ -15,6 +15,7 @@ export function allowDuringExchange(protocol: Protocol): void {
   decipher._onPayload = (payload) => {
     const type = payload[0] ?? 0;
     const isMeaningless = type >= 2 && type <= 4;
-    return isMeaningless || type >= 80 ? protocol._onPayload(payload) : exchange(payload);
+    // An exchange keeps what it gets until its end, when the memory that was read into is used again (lent-reads.ts).
+    return isMeaningless || type >= 80 ? protocol._onPayload(payload) : exchange(Buffer.from(payload));
   };
 }

@@ -1,12 +1,12 @@
 // Hardens an ssh2 client from outside. ssh2 keeps key exchange, ciphers and authentication; its channel layer is replaced by our own
 // handlers of channel messages, so that session.ts and channel-stream.ts decide about windows, back-pressure, endings and errors.
 // Neighbours: ssh2-protocol.ts has the internals; only the files ssh2-*.ts touch them.
-import { randomFillSync } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import type { Client } from 'ssh2';
 import { allowDuringExchange, keyExchangeInit } from './ssh2-exchange.ts';
+import { packInSlab } from './ssh2-packets.ts';
 import { offerPostQuantum, takeExchange } from './ssh2-post-quantum.ts';
-import { type AgreedAlgorithms, type Cipher, exchangeOf, protocolOf } from './ssh2-protocol.ts';
+import { type AgreedAlgorithms, exchangeOf, protocolOf } from './ssh2-protocol.ts';
 
 /** RFC 4253 §6.1: the payload of one packet that every implementation must accept, and that we ask for. */
 export const maxPacketBytes = 32 * 1024;
@@ -93,7 +93,7 @@ export function takeChannels(client: Client, events: ChannelEvents): ChannelMess
  * Call it once, right after `client.connect`. Refuses global requests (for hostkeys-00@openssh.com, ssh2 would ask sshd to prove every
  * host key, and end the connection because of an unknown key type), pads packets from a pool, and offers the post-quantum key exchange first.
  */
-export function hardenClient(client: Client): void {
+export function hardenClient(client: Client, socket: Duplex): void {
   const protocol = protocolOf(client);
   offerPostQuantum(protocol);
   protocol._handlers['GLOBAL_REQUEST'] = (_: unknown, _name: string, wantReply: boolean) => {
@@ -106,7 +106,7 @@ export function hardenClient(client: Client): void {
     extensions(from, list);
   };
   client.on('handshake', (negotiated) => {
-    if (negotiated.cs.cipher.includes('gcm')) padFromPool(protocol._cipher);
+    if (negotiated.cs.cipher.includes('gcm')) packInSlab(protocol._cipher, socket);
   });
 }
 
@@ -116,6 +116,9 @@ const signatureAlgorithms = new WeakMap<Client, readonly string[]>();
 export function acceptedSignatures(client: Client): readonly string[] | undefined {
   return signatureAlgorithms.get(client);
 }
+
+/** SSH_MSG_CHANNEL_DATA. */
+const channelData = 94;
 
 /** More than our own bytes can be: streams wait at a quarter of it (transmit-gate.ts). */
 const maxUnsentBytes = 1024 * 1024;
@@ -139,7 +142,8 @@ export function boundUnsent(client: Client, socket: Duplex, onExcess: () => void
     const type = payload[0] ?? 0;
     if (type >= 80 && type <= 100) idle = 0;
     else if (++idle === 1) idleSince = performance.now();
-    const taken = takeExchange(protocol, payload, take);
+    // Bytes of a channel are passed on at once; all else may be kept until the memory that was read into is used again (lent-reads.ts).
+    const taken = takeExchange(protocol, type === channelData ? payload : Buffer.from(payload), take);
     if (type === keyExchangeInit) allowDuringExchange(protocol);
     return taken;
   };
@@ -163,30 +167,4 @@ export const agreedOn = (client: Client): AgreedAlgorithms => exchangeOf(protoco
 /** Whether both ends run the strict key exchange that closes Terrapin (CVE-2023-48795). */
 export function strictKeyExchange(client: Client): boolean {
   return protocolOf(client)._strictMode === true;
-}
-
-const gcmBlockBytes = 16;
-const pool = Buffer.allocUnsafe(16 * 1024);
-let poolUsed = pool.length;
-
-/** One system call per thousand packets instead of one per packet (2.6 µs each, measured). RFC 5647 §7.2, RFC 4253 §6. */
-function padFromPool(cipher: Cipher): void {
-  const probe = cipher.allocPacket(0);
-  // The native cipher writes its tag after the packet, into the same buffer; the JavaScript one does not.
-  const tagBytes = probe.length - 4 - probe.readUInt32BE(0);
-  cipher.allocPacket = (payloadBytes) => {
-    let padding = gcmBlockBytes - ((1 + payloadBytes) % gcmBlockBytes);
-    if (padding < 4) padding += gcmBlockBytes;
-    const length = 1 + payloadBytes + padding;
-    const packet = Buffer.allocUnsafe(4 + length + tagBytes);
-    packet.writeUInt32BE(length, 0);
-    packet[4] = padding;
-    if (poolUsed + padding > pool.length) {
-      randomFillSync(pool);
-      poolUsed = 0;
-    }
-    pool.copy(packet, 5 + payloadBytes, poolUsed, poolUsed + padding);
-    poolUsed += padding;
-    return packet;
-  };
 }

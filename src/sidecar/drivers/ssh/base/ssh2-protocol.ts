@@ -25,6 +25,16 @@ export interface Cipher {
   encrypt(packet: Buffer): void;
 }
 
+export interface Decipher {
+  _onPayload: (payload: Buffer) => unknown;
+  /** Only the native ciphers have it. */
+  readonly _instance?: unknown;
+  /** Only AES-GCM has it. */
+  readonly _tag?: Buffer;
+  /** AES-GCM: how many bytes of a packet's length are here; 0 between packets. */
+  readonly _lenBytes?: number;
+}
+
 /** One exchange, until the next begins. */
 export interface KeyExchange {
   readonly sessionID: Buffer;
@@ -50,7 +60,7 @@ export interface Protocol {
   _onHeader: (header: unknown) => void;
   _cipher: Cipher;
   /** Made anew by each key exchange; while one runs, its messages go to the exchange alone. */
-  _decipher: { _onPayload: (payload: Buffer) => unknown } | undefined;
+  _decipher: Decipher | undefined;
   _packetRW: {
     write: {
       allocStart: number;

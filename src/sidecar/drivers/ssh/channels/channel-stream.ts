@@ -4,6 +4,7 @@
 import { Duplex } from 'node:stream';
 import type { TunnelError } from '../../../../contract/errors.ts';
 import type { ByteBudget } from '../../../base/byte-budget.ts';
+import { type Borrower, type Lending, slabOf } from '../../../base/slab.ts';
 import type { ChannelMessages } from '../base/ssh2-hardening.ts';
 import type { InboundWindow } from './inbound-window.ts';
 import type { TransmitGate } from './transmit-gate.ts';
@@ -27,7 +28,7 @@ export interface ChannelOptions {
 /** A slice keeps the whole allocation behind it in memory; a waiting chunk is copied if that is more than this many times its size. */
 const wasteFactor = 4;
 
-export class ChannelStream extends Duplex {
+export class ChannelStream extends Duplex implements Lending {
   readonly #options: ChannelOptions;
   #outboundWindow: number;
   #parked: { chunk: Buffer; readonly done: (error?: Error | null) => void } | undefined;
@@ -37,6 +38,7 @@ export class ChannelStream extends Duplex {
   #farSideEnded = false;
   #farSideClosed = false;
   #closeSent = false;
+  #borrower: Borrower | undefined;
 
   constructor(options: ChannelOptions) {
     super({ allowHalfOpen: true, readableHighWaterMark: 64 * 1024, writableHighWaterMark: 64 * 1024 });
@@ -58,9 +60,23 @@ export class ChannelStream extends Duplex {
     if (!this.#options.inbound.received(bytes.length)) return false;
     this.#received += bytes.length;
     const waits = this.readableLength > 0 || !this.readableFlowing;
-    this.push(waits && bytes.length * wasteFactor < bytes.buffer.byteLength ? Buffer.from(bytes) : bytes);
+    const slab = slabOf(bytes);
+    if (slab === undefined) {
+      this.push(waits && bytes.length * wasteFactor < bytes.buffer.byteLength ? Buffer.from(bytes) : bytes);
+    } else if (waits || this.#borrower === undefined || !slab.mayPin) this.push(Buffer.from(bytes));
+    else this.#borrower(bytes, slab);
     this.#credit();
     return true;
+  }
+
+  lendTo(borrower: Borrower): void {
+    this.#borrower = borrower;
+  }
+
+  writeLent(bytes: Buffer): boolean {
+    const isNext = this.writable && this.writableLength === 0 && !this.#farSideClosed && this.#options.alive();
+    const sent = isNext ? this.#sendNow(bytes) : 0;
+    return sent === bytes.length || this.write(Buffer.from(bytes.subarray(sent)));
   }
 
   receiveExtended(length: number): boolean {
@@ -143,14 +159,7 @@ export class ChannelStream extends Duplex {
   readonly #send = (): void => {
     const parked = this.#parked;
     if (parked === undefined || this.destroyed) return;
-    const { gate, messages, remote, outbound } = this.#options;
-    let sent = 0;
-    while (sent < parked.chunk.length && this.#outboundWindow > 0 && gate.open) {
-      const size = Math.min(parked.chunk.length - sent, this.#outboundWindow, outbound.maxPacket);
-      messages.data(remote, parked.chunk.subarray(sent, sent + size));
-      this.#outboundWindow -= size;
-      sent += size;
-    }
+    const sent = this.#sendNow(parked.chunk);
     if (sent === parked.chunk.length) {
       this.#parked = undefined;
       this.#accountParked(0);
@@ -160,8 +169,21 @@ export class ChannelStream extends Duplex {
     parked.chunk = parked.chunk.subarray(sent);
     this.#accountParked(parked.chunk.length);
     // The far side's adjustment reopens a closed window; only for a closed gate we wait in line.
-    if (this.#outboundWindow > 0) gate.wait(this.#send);
+    if (this.#outboundWindow > 0) this.#options.gate.wait(this.#send);
   };
+
+  /** Sends what window and gate permit. Returns how many bytes that is. */
+  #sendNow(chunk: Buffer): number {
+    const { gate, messages, remote, outbound } = this.#options;
+    let sent = 0;
+    while (sent < chunk.length && this.#outboundWindow > 0 && gate.open) {
+      const size = Math.min(chunk.length - sent, this.#outboundWindow, outbound.maxPacket);
+      messages.data(remote, chunk.subarray(sent, sent + size));
+      this.#outboundWindow -= size;
+      sent += size;
+    }
+    return sent;
+  }
 
   #accountParked(bytes: number): void {
     this.#options.budget.giveBack(this.#parkedBytes - bytes);

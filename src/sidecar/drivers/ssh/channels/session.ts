@@ -12,9 +12,11 @@ import type { Session, SessionDialOptions } from '../../../base/driver.ts';
 import { noTrace, quoted } from '../../../base/trace.ts';
 import { fingerprint } from '../base/fingerprint.ts';
 import { type HopRole, hopName } from '../base/hop-name.ts';
+import { lendReads } from '../base/lent-reads.ts';
 import type { LoggedIn } from '../base/logged-in.ts';
 import { isOwnFault, ownFault } from '../base/own-fault.ts';
 import { type ChannelMessages, maxPacketBytes, takeChannels } from '../base/ssh2-hardening.ts';
+import { packetEnds } from '../base/ssh2-packets.ts';
 import type { Channel, Opening } from './channel-state.ts';
 import { type ChannelOptions, ChannelStream } from './channel-stream.ts';
 import { dialTimedOut, openFailure } from './dial-error.ts';
@@ -75,6 +77,7 @@ export class SshSession implements Session {
     this.#messages = takeChannels(login.client, this.#events());
     this.#gate = new TransmitGate(transport, () => this.#messages.exchangingKeys);
     joinWrites(transport);
+    lendReads(transport, packetEnds(login.client), options.budget);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#closed = promise;
     transport.once('close', () => {

@@ -139,7 +139,7 @@ class Handshake {
       authHandler: ((allowed: readonly string[] | null, partial: boolean | null) =>
         this.#nextMethod(allowed, partial)) as unknown as AuthHandlerMiddleware,
     });
-    hardenClient(this.#client);
+    hardenClient(this.#client, socket);
     const name = hopName(this.#options.role, hop);
     // It stays for the session.
     boundUnsent(this.#client, socket, () => socket.destroy(unreadError(name)));

@@ -2,13 +2,14 @@
 // keep-alive on as a backstop. Socket and deadlines are ours, because ssh2 hangs if its peer vanishes.
 // Neighbours: ../connect.ts calls it, handshake.ts is the next step.
 import { lookup } from 'node:dns/promises';
-import { isIP, Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { TunnelError } from '../../../../contract/errors.ts';
 import type { Hop } from '../../../../contract/tunnel-config.ts';
 import { abortable, onAbort } from '../../../../process/abort.ts';
 import { deadline } from '../../../../process/deadline.ts';
 import { noTrace, type Trace } from '../../../base/trace.ts';
 import { type HopRole, hopName } from '../base/hop-name.ts';
+import { lendableSocket } from '../base/lent-reads.ts';
 import { closedBeforeBanner } from './handshake-error.ts';
 
 /** Of the addresses of a name, for `doctor`. */
@@ -89,7 +90,7 @@ async function raceAddresses(
       if (trying.size === 0) reject(mostTelling(errors));
       return;
     }
-    const socket = new Socket().setNoDelay(true).setKeepAlive(true, keepAliveMs);
+    const socket = lendableSocket().setNoDelay(true).setKeepAlive(true, keepAliveMs);
     trying.add(socket);
     socket.once('connect', () => {
       trying.delete(socket);
