@@ -7,6 +7,8 @@ import { bastionPage } from './generate/bastion-page.ts';
 import { chartReadme } from './generate/chart-readme.ts';
 import { chartRules } from './generate/chart-rules.ts';
 import { crdTemplate, crdYaml } from './generate/crd.ts';
+import { operatorDashboard } from './generate/dashboards/operator.ts';
+import { tunnelsDashboard } from './generate/dashboards/tunnels.ts';
 import { errorsPage } from './generate/errors-page.ts';
 import { gitopsPage } from './generate/gitops-page.ts';
 
@@ -17,6 +19,8 @@ const outputs: readonly { readonly path: string; readonly content: () => string 
   { path: 'helm/templates/crd.yaml', content: crdTemplate },
   { path: 'helm/templates/_rules.tpl', content: chartRules },
   { path: 'helm/README.md', content: chartReadme },
+  { path: 'helm/files/dashboards/operator.json', content: operatorDashboard },
+  { path: 'helm/files/dashboards/tunnels.json', content: tunnelsDashboard },
   { path: 'docs/reference/api.md', content: apiPage },
   { path: 'docs/errors.md', content: errorsPage },
   { path: 'docs/bastion.md', content: bastionPage },

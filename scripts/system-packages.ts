@@ -1,4 +1,4 @@
-// What tests and the demo need of the system: the real peers that they talk to (sshd and other bastions, PostgreSQL, Redis, MariaDB) and the programs that make
+// What tests and the demo need of the system: the real peers that they talk to (sshd and other bastions, PostgreSQL, Redis, MariaDB, Prometheus) and the programs that make
 // networks and images. What is missing is installed as Debian packages in one go.
 // Neighbours: test.ts calls it before the tiers that need peers, and demo.ts; lab/programs/debian.ts installs.
 import { existsSync, globSync } from 'node:fs';
@@ -34,6 +34,7 @@ const peers: ReadonlyArray<readonly [packageName: string, program: string]> = [
     : ['g++-aarch64-linux-gnu', 'aarch64-linux-gnu-g++'],
   ['qemu-user-static', 'qemu-aarch64-static'],
   ['skopeo', 'skopeo'],
+  ['prometheus', 'promtool'],
 ];
 
 /** Returns when every peer's program is installed; with `only`, those of these packages. @throws Error that names what is missing and the command that installs it. */

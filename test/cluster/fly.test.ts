@@ -10,6 +10,7 @@ import { Shop } from '../../lab/cluster/shop.ts';
 import { judge } from '../faults/budget.ts';
 import { customers, Folder, localPort, portforward } from '../integration/cli/laptop.ts';
 import { flyHelper } from '../integration/fly/fly-helper.ts';
+import { driverPanelsFilled } from '../monitoring/chart-parts.ts';
 import { FlyOrganization, gatewayName, page } from './fly-organization.ts';
 import { assertNoLeaks } from './leaks.ts';
 
@@ -93,6 +94,8 @@ suite('main job through fly.io', () => {
     const [, ...lines] = (await shop.kubectl(['get', 'pf'])).trim().split('\n');
     for (const line of lines) assert.match(line, /\s+True\s+fly\s+fra1\.gateway\.example\.test \(fra\)\s/);
   });
+
+  test('the panels of the dashboards that only fly fills have data', () => driverPanelsFilled(cluster, 'fly'));
 
   test('the API’s address is an argument, and the token is in its file only', async () => {
     const [pod] = await shop.tunnelPods('web');

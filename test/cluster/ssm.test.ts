@@ -9,6 +9,7 @@ import { ensureOperator } from '../../lab/cluster/operator.ts';
 import { Shop } from '../../lab/cluster/shop.ts';
 import { Child } from '../../lab/process/child.ts';
 import { command } from '../../lab/process/command.ts';
+import { driverPanelsFilled } from '../monitoring/chart-parts.ts';
 import type { SessionManager } from '../support/ssm/session-manager.ts';
 import { assertNoLeaks } from './leaks.ts';
 import { accepted, channelToken, Instance, instanceId, newKeys, region } from './ssm-instance.ts';
@@ -87,6 +88,8 @@ suite('main job through Session Manager', () => {
     const [, ...lines] = (await shop.kubectl(['get', 'pf'])).trim().split('\n');
     for (const line of lines) assert.match(line, /\s+True\s+ssm\s+i-0123456789abcdef0\s/);
   });
+
+  test('the panels of the dashboards that only ssm fills have data', () => driverPanelsFilled(cluster, 'ssm'));
 
   test('the role is on the ServiceAccount, the node’s role is not used, and the keys are in their files only', async () => {
     const account = ['get', 'serviceaccount', '--selector', 'portforward.dev/name=on-instance', '--output', 'json'];

@@ -32,6 +32,7 @@ const matrix: Readonly<Record<string, readonly string[]>> = {
   ],
   'everything on': [
     'flowSchema.enabled=true',
+    'metrics.dashboards.enabled=true',
     'crds.keep=false',
     'replicaCount=3',
     'className=blue',
