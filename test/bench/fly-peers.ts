@@ -32,9 +32,12 @@ export async function buildPrograms(): Promise<void> {
   await (await flyWorld())[Symbol.asyncDispose]();
 }
 
-/** fly.io on its own ports, which are free in a network of the run's own. */
+/**
+ * fly.io on its own ports, which are free in a network of the run's own. Its far side takes a new connection between the ports of an ended one, as
+ * Linux does: the plain client chooses ports at random, and would else wait for a minute now and then.
+ */
 export async function startWorld(): Promise<FlyWorld> {
-  return await flyWorld({ udpPort: 51_820, wsPort: 443 });
+  return await flyWorld({ udpPort: 51_820, wsPort: 443, timeWaitMs: 1 });
 }
 
 export async function startOurs(program: string, { world, destinationPort, directory }: FlyWay): Promise<Tunnel> {

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { suite, test } from 'node:test';
 import { download, serve } from '../../driver-suite/destinations.ts';
-import { client, until, untilConnected } from '../sidecar/sidecar-world.ts';
+import { client, endOf, until, untilConnected } from '../sidecar/sidecar-world.ts';
 import { echoed } from './echoed.ts';
 import { helperPids } from './fly-helper.ts';
 import { flyPlace } from './fly-sidecar.ts';
@@ -20,6 +20,26 @@ function residentOf(pid: number): number {
 }
 
 suite('a thousand connections', () => {
+  test('one after the other, each ended by the destination, are all carried', async (t) => {
+    const { open } = await flyPlace(t);
+    const answering = await serve((socket) => void socket.resume().end('x'));
+    t.after(async () => await answering.stop());
+    const sidecar = await open({ health: 'Off', port: answering.port });
+    await untilConnected(sidecar);
+    let left = count;
+    const visit = async (): Promise<void> => {
+      while (left-- > 0) {
+        const socket = await client(sidecar);
+        // The far side keeps each for a minute, and drops another one between the same ports.
+        assert.equal(await endOf(socket.resume()), 'end');
+        socket.end();
+      }
+    };
+    const begun = performance.now();
+    await Promise.all(Array.from({ length: 8 }, visit));
+    t.diagnostic(`${Math.round(count / ((performance.now() - begun) / 1000))} a second`);
+  });
+
   test('carry at once', async (t) => {
     const { world, open, said } = await flyPlace(t);
     const sidecar = await open({ health: 'Off' });

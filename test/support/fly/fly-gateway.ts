@@ -39,6 +39,8 @@ export interface GatewayPlace {
   /** The far side is the kernel’s TCP behind a TUN device; only inside `namespace`. */
   readonly kernelTcp?: boolean;
   readonly namespace?: string;
+  /** How long the far side keeps a connection that it ended, and drops new ones between the same ports. Default: 60 s. */
+  readonly timeWaitMs?: number;
 }
 
 interface Result {

@@ -45,7 +45,7 @@ func (g *gateway) start(o order) (result, error) {
 	if g.private, err = ecdh.X25519().GenerateKey(rand.Reader); err != nil {
 		return result{}, err
 	}
-	if g.network, err = newNetwork(prefix, o.KernelTCP); err != nil {
+	if g.network, err = newNetwork(prefix, o); err != nil {
 		return result{}, err
 	}
 	listen, err := netip.ParseAddr(o.Listen)

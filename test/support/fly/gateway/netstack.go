@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.zx2c4.com/wireguard/tun"
 	"gvisor.dev/gvisor/pkg/buffer"
@@ -42,7 +43,7 @@ type netstack struct {
 
 var _ tun.Device = (*netstack)(nil)
 
-func newNetstack(addresses []netip.Addr) (*netstack, error) {
+func newNetstack(addresses []netip.Addr, timeWait time.Duration) (*netstack, error) {
 	ended, end := context.WithCancel(context.Background())
 	n := &netstack{
 		link:    channel.New(4096, mtu, ""),
@@ -58,6 +59,12 @@ func newNetstack(addresses []netip.Addr) (*netstack, error) {
 	selective := tcpip.TCPSACKEnabled(true)
 	if err := n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &selective); err != nil {
 		return nil, errors.New(err.String())
+	}
+	if timeWait > 0 {
+		option := tcpip.TCPTimeWaitTimeoutOption(timeWait)
+		if err := n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &option); err != nil {
+			return nil, errors.New(err.String())
+		}
 	}
 	if err := n.stack.CreateNIC(1, n.link); err != nil {
 		return nil, errors.New(err.String())

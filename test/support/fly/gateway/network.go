@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.zx2c4.com/wireguard/tun"
 )
@@ -32,7 +33,7 @@ type network struct {
 	servers map[string]net.Listener
 }
 
-func newNetwork(prefix netip.Prefix, kernelTCP bool) (*network, error) {
+func newNetwork(prefix netip.Prefix, o order) (*network, error) {
 	n := &network{servers: map[string]net.Listener{}}
 	addresses := []netip.Addr{at(prefix, 3)}
 	for i := range machineCount {
@@ -40,10 +41,10 @@ func newNetwork(prefix netip.Prefix, kernelTCP bool) (*network, error) {
 	}
 	var packets net.PacketConn
 	var err error
-	if kernelTCP {
+	if o.KernelTCP {
 		packets, err = n.onKernel(prefix, addresses)
 	} else {
-		packets, err = n.onNetstack(addresses)
+		packets, err = n.onNetstack(addresses, time.Duration(o.TimeWaitMs)*time.Millisecond)
 	}
 	if err != nil {
 		return nil, err
@@ -57,8 +58,8 @@ func newNetwork(prefix netip.Prefix, kernelTCP bool) (*network, error) {
 	return n, nil
 }
 
-func (n *network) onNetstack(addresses []netip.Addr) (net.PacketConn, error) {
-	s, err := newNetstack(addresses)
+func (n *network) onNetstack(addresses []netip.Addr, timeWait time.Duration) (net.PacketConn, error) {
+	s, err := newNetstack(addresses, timeWait)
 	if err != nil {
 		return nil, err
 	}

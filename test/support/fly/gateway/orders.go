@@ -15,6 +15,8 @@ type order struct {
 	WSPort    int    `json:"wsPort,omitempty"`
 	Network   string `json:"network,omitempty"`
 	KernelTCP bool   `json:"kernelTcp,omitempty"`
+	// How long netstack keeps a connection that its side ended. Default: 60 s.
+	TimeWaitMs int `json:"timeWaitMs,omitempty"`
 	// peer, removePeer
 	PublicKey string `json:"publicKey,omitempty"`
 	Address   string `json:"address,omitempty"`

@@ -53,6 +53,7 @@ type device struct {
 	transport *transport
 	address   netip.Addr
 	open      *openStreams
+	ports     *portSequence
 	// Whether a transport was ever set.
 	up bool
 }
@@ -94,6 +95,7 @@ func openDevice(options deviceOptions) (*device, error) {
 		transport: transport,
 		address:   options.address,
 		open:      newOpenStreams(),
+		ports:     newPortSequence(),
 	}
 	config := fmt.Sprintf("private_key=%s\npublic_key=%s\nallowed_ip=%s\n",
 		hex.EncodeToString(private[:]), hex.EncodeToString(public[:]), d.network())

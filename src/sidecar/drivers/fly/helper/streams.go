@@ -188,6 +188,10 @@ func dial(ctx context.Context, d *device, address string, port uint16) (*farEnd,
 		return nil, failed("internal", "no endpoint: %s", problem)
 	}
 	setOptions(endpoint)
+	if problem = d.ports.bind(endpoint, tcpip.AddrFromSlice(d.address.AsSlice())); problem != nil {
+		endpoint.Close()
+		return nil, failed("internal", "no local port: %s", problem)
+	}
 	entry, writable := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)
 	queue.EventRegister(&entry)
 	defer queue.EventUnregister(&entry)
