@@ -1,6 +1,6 @@
 // Carries one stream: frames on the unix socket, bytes on the far side. A frame is one byte of kind, four of length (big-endian), then the
 // content: DATA; FIN (empty) ends a direction cleanly; RESET (a kind of failure as text) breaks both. Buffers are held only while they are
-// filled, so an idle stream costs two goroutines and no memory for bytes.
+// filled and passed on, so a stream that is idle, or whose client reads nothing, costs two goroutines and no memory for bytes here.
 // Neighbours: streams.go calls it; ../helper/frames.ts reads and writes the same frames.
 package main
 
@@ -157,13 +157,7 @@ func (s *stream) carryToDriver() bool {
 		if far.endpoint.Readiness(waiter.ReadableEvents|waiter.EventErr|waiter.EventHUp) == 0 {
 			<-readable
 		}
-		frame := frames.Get().(*[frameHeaderBytes + maxFrameBytes]byte)
-		n, problem := readSome(far, frame[frameHeaderBytes:])
-		var err error
-		if n > 0 {
-			err = writeFrame(client, frame, frameData, n)
-		}
-		frames.Put(frame)
+		problem, err := passOn(client, far)
 		if err != nil {
 			return false
 		}
@@ -203,6 +197,43 @@ func (s *stream) awaitDriversEnd() bool {
 	}
 }
 
+// passOn carries what the far side has sent, at most a frame, once the driver's connection takes it: until then it stays in the far side's
+// window, which is all that a stalled client may fill.
+func passOn(client *net.UnixConn, far *farEnd) (problem tcpip.Error, err error) {
+	raw, err := client.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var rest []byte
+	var failure error
+	err = raw.Write(func(fd uintptr) bool {
+		if !takesBytes(fd) {
+			return false
+		}
+		frame := frames.Get().(*[frameHeaderBytes + maxFrameBytes]byte)
+		defer frames.Put(frame)
+		var n int
+		if n, problem = readSome(far, frame[frameHeaderBytes:]); n > 0 {
+			rest, failure = writeFrame(int(fd), frame, n)
+		}
+		return true
+	})
+	if err == nil {
+		err = failure
+	}
+	if err == nil && len(rest) > 0 {
+		_, err = client.Write(rest)
+	}
+	return problem, err
+}
+
+// takesBytes is true when the socket has room; with the kernel's sizes there is then room for a whole frame. An error counts as room: the write shows it.
+func takesBytes(fd uintptr) bool {
+	state := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(state, 0)
+	return err != nil || n > 0
+}
+
 // readSome reads what is there, at most what `target` holds.
 func readSome(far *farEnd, target []byte) (int, tcpip.Error) {
 	writer := tcpip.SliceWriter(target)
@@ -214,11 +245,19 @@ func readSome(far *farEnd, target []byte) (int, tcpip.Error) {
 	return result.Count, problem
 }
 
-func writeFrame(client io.Writer, frame *[frameHeaderBytes + maxFrameBytes]byte, kind byte, length int) error {
-	frame[0] = kind
+// writeFrame sends one frame of data without waiting and gives a copy of what found no room.
+func writeFrame(fd int, frame *[frameHeaderBytes + maxFrameBytes]byte, length int) (rest []byte, err error) {
+	frame[0] = frameData
 	binary.BigEndian.PutUint32(frame[1:], uint32(length))
-	_, err := client.Write(frame[:frameHeaderBytes+length])
-	return err
+	content := frame[:frameHeaderBytes+length]
+	written, err := unix.Write(fd, content)
+	if err == unix.EAGAIN || err == unix.EINTR {
+		written, err = 0, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Clone(content[written:]), nil
 }
 
 func sendFrame(client io.Writer, kind byte, content string) error {
