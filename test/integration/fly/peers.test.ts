@@ -85,6 +85,15 @@ suite('the first connection', () => {
     assert.equal(sidecar.status().transport, 'UDP');
   });
 
+  test('is made with a gateway under load, which answers the first handshake by a cookie', async (t) => {
+    const { world, open } = await flyPlace(t);
+    await world.gateway.set({ asksCookies: true });
+    // Only UDP: nothing but the cookie helps.
+    const sidecar = await open({ fly: { transport: 'UDP' } });
+    await untilConnected(sidecar);
+    assert.equal(world.api.peers.length, 1);
+  });
+
   test('is made by web socket where UDP is blocked, and the status says so', async (t) => {
     const { world, open } = await flyPlace(t);
     await world.gateway.set({ dropUdp: true });

@@ -14,6 +14,8 @@ export interface Switches {
   readonly refuseWs?: boolean;
   /** Takes and sends nothing at all. */
   readonly silent?: boolean;
+  /** As under load: an initiation is taken only with a cookie, which an earlier one was answered by. */
+  readonly asksCookies?: boolean;
   /** Each answer of the name server leads a careless reader around forever. */
   readonly hostileNames?: boolean;
 }
@@ -24,6 +26,7 @@ export interface Impairment {
   /** Of a hundred datagrams. */
   readonly loss?: number;
   readonly duplicate?: number;
+  readonly corrupt?: number;
   readonly reorder?: number;
   readonly delayMs?: number;
   /** Longer IPv4 packets are dropped without a word. */

@@ -20,7 +20,10 @@ export interface FlySessionOptions {
   readonly via: string;
   readonly device: string;
   readonly peer: Peer;
-  readonly helper: HelperProcess;
+  readonly helper: Pick<
+    HelperProcess,
+    'signal' | 'stats' | 'echo' | 'handshake' | 'resolve' | 'dial' | 'closeDevice' | 'setTransport'
+  >;
   readonly way: Way;
   /** Whether fly.io still knows the peer; undefined where it cannot be asked now. */
   readonly isPeerValid: () => Promise<boolean | undefined>;

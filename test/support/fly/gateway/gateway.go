@@ -30,6 +30,7 @@ type gateway struct {
 	registered map[device.NoisePublicKey]netip.Addr
 	installed  map[device.NoisePublicKey]bool
 	justInTime bool
+	cookies    cookies
 	relays     map[netip.AddrPort]*relay
 }
 
@@ -90,7 +91,7 @@ func (g *gateway) set(o order) {
 		g.network.names.setHostile(*o.HostileNames)
 	}
 	for flag, value := range map[*bool]*bool{
-		&g.justInTime: o.JustInTime, &g.bind.dropUDP: o.DropUDP, &g.bind.silent: o.Silent, &g.webSockets.refuse: o.RefuseWS,
+		&g.justInTime: o.JustInTime, &g.cookies.asked: o.AsksCookies, &g.bind.dropUDP: o.DropUDP, &g.bind.silent: o.Silent, &g.webSockets.refuse: o.RefuseWS,
 	} {
 		if value != nil {
 			*flag = *value
@@ -177,6 +178,10 @@ func (g *gateway) removePeer(publicKey string) error {
 func (g *gateway) initiated(message []byte, from conn.Endpoint) bool {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
+	if reply := g.cookies.replyTo(message, from, g.private.PublicKey().Bytes()); reply != nil {
+		_ = g.bind.Send([][]byte{reply}, from)
+		return false
+	}
 	if !g.justInTime {
 		return true
 	}

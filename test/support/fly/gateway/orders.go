@@ -31,6 +31,8 @@ type order struct {
 	DropUDP    *bool `json:"dropUdp,omitempty"`
 	RefuseWS   *bool `json:"refuseWs,omitempty"`
 	Silent     *bool `json:"silent,omitempty"`
+	// An initiation without a cookie is answered by one, and dropped.
+	AsksCookies *bool `json:"asksCookies,omitempty"`
 	// Each answer of the name server has a compression pointer that leads to itself.
 	HostileNames *bool `json:"hostileNames,omitempty"`
 	// relay, with Listen and UDPPort; closeRelay with both

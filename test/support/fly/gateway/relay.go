@@ -1,4 +1,4 @@
-// A bad way to the gateway: a UDP relay that loses, repeats, delays and reorders datagrams, and drops those that are too long for the path
+// A bad way to the gateway: a UDP relay that loses, repeats, delays, reorders and damages datagrams, and drops those that are too long for the path
 // without a word, as where ICMP is blocked. What it does to which datagram follows from its seed. It stands on an address of its own, so that
 // a gateway can seem to move.
 // Neighbour: gateway.go keeps them by their address.
@@ -20,6 +20,8 @@ type impairment struct {
 	// Of a hundred datagrams, in each direction.
 	Loss      float64 `json:"loss,omitempty"`
 	Duplicate float64 `json:"duplicate,omitempty"`
+	// One bit of so many is another one on arrival.
+	Corrupt float64 `json:"corrupt,omitempty"`
 	// So many arrive later than the following ones.
 	Reorder float64 `json:"reorder,omitempty"`
 	DelayMs float64 `json:"delayMs,omitempty"`
@@ -153,6 +155,10 @@ func (d *direction) happens(percent float64) bool {
 func (d *direction) pass(content []byte) {
 	if d.how.PathMTU > 0 && len(content)+outerHeaderBytes > d.how.PathMTU || d.happens(d.how.Loss) {
 		return
+	}
+	if d.happens(d.how.Corrupt) {
+		content = append([]byte(nil), content...)
+		content[d.random.IntN(len(content))] ^= 1 << d.random.IntN(8)
 	}
 	if d.happens(d.how.Reorder) {
 		kept := append([]byte(nil), content...)
