@@ -62,6 +62,24 @@ export function kubectlFlagsOf(command: Command): readonly string[] {
 /** Text that kubectl prints is bounded: a list of 10,000 PortForwards with their status is some 60 MB. */
 const maxOutputBytes = 256 * 1024 * 1024;
 
+/** Runs kubectl until our end of its input closes, which the kernel does even after SIGKILL; kubectl itself would go on. */
+const whileInputIsOpen = `
+exec 3<&0
+"$0" "$@" </dev/null 3<&- &
+kubectl=$!
+(while read -r _ <&3; do :; done; kill "$kubectl") 2>/dev/null &
+watch=$!
+exec 3<&-
+wait "$kubectl"
+end=$?
+kill "$watch" 2>/dev/null
+exit "$end"`;
+
+/** A kubectl that goes on until it is disposed of, or until this process ends, however that ends. */
+export interface BoundKubectl extends Disposable {
+  readonly output: NodeJS.ReadableStream;
+}
+
 export class Kubectl {
   readonly #flags: readonly string[];
 
@@ -95,6 +113,16 @@ export class Kubectl {
   async onTerminal(args: readonly string[]): Promise<number> {
     const end = await endOf(this.start(args, 'inherit'));
     return typeof end === 'number' ? end : 1;
+  }
+
+  /** Starts one that would never end by itself. The caller disposes of it; what it complains about is dropped. */
+  startWhileWeLive(args: readonly string[]): BoundKubectl {
+    const [verb = '', ...rest] = args;
+    const words = ['kubectl', verb, ...this.#flags, ...rest];
+    const child = spawn('sh', ['-c', whileInputIsOpen, ...words], { stdio: ['pipe', 'pipe', 'ignore'] });
+    child.on('error', () => undefined);
+    child.stdin.on('error', () => undefined);
+    return { output: child.stdout, [Symbol.dispose]: () => void child.stdin.destroy() };
   }
 
   /** Starts it; the caller owns the process. */

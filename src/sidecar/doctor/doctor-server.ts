@@ -1,7 +1,6 @@
 // The walk inside a running tunnel pod, asked for over a unix socket that only the pod's own user may open: whoever may `kubectl exec` into
 // the pod. It runs here, beside the tunnel, because a second whole process could cost the pod its memory limit.
 // Neighbours: sidecar.ts starts it, cli/ask-tunnel.ts asks, inspect.ts is the walk, report.ts the lines.
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
@@ -10,6 +9,7 @@ import type { DoctorMessage } from '../../contract/doctor.ts';
 import type { TunnelConfig } from '../../contract/tunnel-config.ts';
 import type { TunnelStatus } from '../../contract/tunnel-status.ts';
 import { onAbort } from '../../process/abort.ts';
+import { walkerOf } from '../base/walker.ts';
 import type { DriverSurroundings } from '../drivers/index.ts';
 import { inspect } from './inspect.ts';
 import { Report } from './report.ts';
@@ -78,8 +78,7 @@ async function answer(socket: Socket, options: DoctorServerOptions): Promise<voi
     await inspect({
       ...surroundings,
       config: withoutTraces(config),
-      // A name of its own at the cloud: what this walk leaves behind is never taken for the tunnel's, and neither the reverse.
-      podUid: randomUUID(),
+      podUid: walkerOf(surroundings.podUid),
       signal: gone.signal,
       onStep: (step) => report.step(step),
     });

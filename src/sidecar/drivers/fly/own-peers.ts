@@ -9,6 +9,7 @@ import { deadline } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { CredentialsRecord } from '../../base/credentials-record.ts';
 import { noTrace, quoted, type Trace } from '../../base/trace.ts';
+import { isOfOwnWalk } from '../../base/walker.ts';
 import type { FlyApi, Network } from './api/operations.ts';
 import { forgetPeer, keepPeer, keptPeer, makePeer, type Peer, peerNames } from './peer.ts';
 
@@ -162,7 +163,7 @@ export class OwnPeers {
     }
   }
 
-  /** Removes what earlier processes of this pod left behind. Peers of other pods are left alone: nothing shows that nobody uses them. */
+  /** Removes what earlier processes of this pod, and walks of theirs, left behind. Peers of other pods are left alone: nothing shows that nobody uses them. */
   #sweep({ organization, organizationId }: Peer): void {
     this.#swept = true;
     const { api, clock, log } = this.#options;
@@ -170,7 +171,9 @@ export class OwnPeers {
       async () => {
         using limit = deadline(requestMs, { signal: this.#closed.signal, clock, what: 'looking for leftover peers' });
         const names = await api.peerNames(organization, { signal: limit.signal });
-        const leftovers = names.filter((name) => name.startsWith(this.#names.own) && !this.#made.has(name));
+        const leftovers = names.filter(
+          (name) => name.startsWith(this.#names.own) && !this.#made.has(name) && !isOfOwnWalk(name),
+        );
         for (const name of leftovers) this.#removeLater(organizationId, name);
       },
       (error) => log.debug({ err: error }, 'leftover WireGuard peers could not be looked for'),

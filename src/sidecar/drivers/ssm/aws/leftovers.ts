@@ -1,9 +1,10 @@
 // Sessions that this pod left behind when its container ended without closing them: they stay in the account's list, and on the node, until
-// their idle timeout. A session is ours if its reason carries our pod's UID, and a leftover if this process did not start it. Sessions of
-// other pods are never touched. Neighbours: driver.ts runs it once the first session is open, api.ts asks AWS.
+// their idle timeout. A session is ours if its reason carries our pod's UID, as those of a walk of `doctor` do, and a leftover if this
+// process did not start it. Sessions of other pods are never touched. Neighbours: driver.ts runs it once the first session is open, api.ts asks AWS.
 import { TunnelError } from '../../../../contract/errors.ts';
 import { type Clock, sleep } from '../../../../process/clock.ts';
 import type { Logger } from '../../../../process/log.ts';
+import { isOfEarlierWalk } from '../../../base/walker.ts';
 import type { SsmApi } from './api.ts';
 
 export interface LeftoversOptions {
@@ -76,7 +77,8 @@ export class Leftovers {
     // A session that was being started when the list was made may be on it, and is known only now.
     await startsSettled(signal);
     for (const { sessionId, reason: theirs } of listed) {
-      if (theirs !== reason || this.#own?.has(sessionId) === true) continue;
+      const isOurs = theirs === reason || isOfEarlierWalk(reason, theirs);
+      if (!isOurs || this.#own?.has(sessionId) === true) continue;
       await api.terminateSession(sessionId, signal);
       log.info({ sessionId }, 'a session of an earlier start of this pod was ended');
     }

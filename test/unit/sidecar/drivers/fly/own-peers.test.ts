@@ -1,9 +1,10 @@
-// What the requests for peers show of the token in the Secret.
+// What the requests for peers show of the token in the Secret, and which peers are taken for leftovers.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Code, TunnelError } from '../../../../../src/contract/errors.ts';
 import { silentLog } from '../../../../../src/process/log.ts';
 import { CredentialsRecord } from '../../../../../src/sidecar/base/credentials-record.ts';
+import { walkerOf } from '../../../../../src/sidecar/base/walker.ts';
 import type { FlyApi } from '../../../../../src/sidecar/drivers/fly/api/operations.ts';
 import { tokenCodes } from '../../../../../src/sidecar/drivers/fly/driver.ts';
 import { OwnPeers } from '../../../../../src/sidecar/drivers/fly/own-peers.ts';
@@ -15,6 +16,9 @@ const gatewayKey = 'A'.repeat(43).concat('=');
 /** Peers of an API that refuses these operations, and what is known of the token. */
 function setting() {
   const refuses = new Map<keyof FlyApi, Code>();
+  /** Of all peers of the organization, and those that were removed. */
+  const names: string[] = [];
+  const removed: string[] = [];
   const answer = <T>(operation: keyof FlyApi, value: T) => {
     return async (): Promise<T> => {
       const code = refuses.get(operation);
@@ -28,8 +32,8 @@ function setting() {
     nearestRegion: answer('nearestRegion', 'fra'),
     addPeer: answer('addPeer', { address: 'fdaa:0:18:a7b:35c:0:1:102', endpoint: 'gateway.test', gatewayKey }),
     isValid: answer('isValid', true),
-    peerNames: answer('peerNames', []),
-    removePeer: answer('removePeer', undefined),
+    peerNames: async () => names,
+    removePeer: async (_organization, name) => void removed.push(name),
     close: async () => undefined,
   };
   const record = new CredentialsRecord(tokenCodes, silentLog());
@@ -49,7 +53,7 @@ function setting() {
     log: silentLog(),
   });
   const refused = (): string[] => [...record.verdict.refused.values()].map(({ code }) => code);
-  return { refuses, peers, record, refused };
+  return { refuses, peers, record, refused, names, removed };
 }
 
 test('a token that made a peer is current, one that is refused is not', async () => {
@@ -98,4 +102,15 @@ test('an app that was never found says nothing of the token; one that an earlier
   refuses.set('networkOfApp', 'AppNotFound');
   await assert.rejects(peers.another(signal));
   assert.deepEqual(refused(), ['AppNotFound']);
+});
+
+test('what earlier processes of the pod and their walks left is removed; a walk of this one and other pods are left alone', async () => {
+  const { peers, names, removed } = setting();
+  const own = 'portforward-shop-orders-db-';
+  names.push(`${own}uid-a`, `${own}uid-walk-0a1b2c-a`, `${own}${walkerOf('uid')}-a`, `${own}uid2-a`);
+  await peers.adopt(await peers.current(signal), undefined);
+  await peers.close();
+  assert.deepEqual(removed.slice(0, 2).toSorted(), [`${own}uid-a`, `${own}uid-walk-0a1b2c-a`]);
+  assert.ok(!removed.includes(`${own}${walkerOf('uid')}-a`));
+  assert.ok(!removed.includes(`${own}uid2-a`));
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../../../../../../lab/base/eventually.ts';
 import { TunnelError } from '../../../../../../src/contract/errors.ts';
+import { walkerOf } from '../../../../../../src/sidecar/base/walker.ts';
 import { Leftovers } from '../../../../../../src/sidecar/drivers/ssm/aws/leftovers.ts';
 import { FakeClock } from '../../../../../support/fake-clock.ts';
 import { connect, database, setting, works } from '../driver-world.ts';
@@ -14,6 +15,7 @@ class World {
   readonly ended: string[] = [];
   error: TunnelError | undefined;
   lists = 0;
+  others: { readonly sessionId: string; readonly reason: string }[] = [];
   /** A session that becomes known while `startsSettled` is awaited. */
   startedMeanwhile: string | undefined;
   readonly over = new AbortController();
@@ -24,10 +26,7 @@ class World {
         activeSessions: async () => {
           this.lists += 1;
           if (this.error !== undefined) throw this.error;
-          return [
-            { sessionId: 'a', reason },
-            { sessionId: 'b', reason },
-          ];
+          return [{ sessionId: 'a', reason }, { sessionId: 'b', reason }, ...this.others];
         },
         terminateSession: async (id) => {
           this.ended.push(id);
@@ -45,6 +44,18 @@ class World {
     await leftovers.settled();
   }
 }
+
+test('what a walk of an earlier process left is ended; a walk of this one and other pods are left alone', async () => {
+  const world = new World();
+  world.others = [
+    { sessionId: 'walk', reason: `${reason}-walk-0a1b2c` },
+    { sessionId: 'own-walk', reason: walkerOf(reason) },
+    { sessionId: 'other', reason: `${reason}2` },
+    { sessionId: 'others-walk', reason: `${reason}2-walk-0a1b2c` },
+  ];
+  await world.run();
+  assert.deepEqual(world.ended, ['a', 'b', 'walk']);
+});
 
 test('a session that was being started when the list was made is not taken for a leftover', async () => {
   const world = new World();
