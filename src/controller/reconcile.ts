@@ -20,7 +20,7 @@ import type { RefusalRetry } from './refusal-retry.ts';
 import type { Observation } from './status/conditions.ts';
 import { isReady, isRunning, type ObservedTunnel, observeTunnel } from './status/observed-tunnel.ts';
 import { refusedPods } from './status/pod-problems.ts';
-import { computeStatus, wasReady } from './status/status.ts';
+import { computeStatus, isUnseen, wasReady } from './status/status.ts';
 import type { StatuszReader } from './status/statusz-reader.ts';
 import type { StatusWriter } from './status-writer.ts';
 
@@ -155,7 +155,8 @@ function isUnwritten(stored: StoredPortForward, { heldBack, obstacle }: EnsureRe
 
 /**
  * True while the pods in the last status have not been read again (after a restart or a rollout): keep the old status instead of
- * Unknown. Also after an edit, which may meet a change of the leader: the pods answer within seconds.
+ * Unknown. Also after an edit, which may meet a change of the leader: the pods answer within seconds. Also before the first status, if
+ * every pod that is ready is about to be read.
  */
 function mustKeepStatus(
   stored: StoredPortForward,
@@ -170,7 +171,10 @@ function mustKeepStatus(
     return reading?.status === undefined && reading?.unreadable === undefined;
   });
   const ready = pods.filter((pod) => isReady(pod) && isRunning(pod));
-  return isUnread || (wasReady(stored) && ready.length > 0 && ready.every((pod) => reader.isAwaited(pod)));
+  return (
+    isUnread ||
+    ((wasReady(stored) || isUnseen(status)) && ready.length > 0 && ready.every((pod) => reader.isAwaited(pod)))
+  );
 }
 
 function requeue(...delays: readonly (number | undefined)[]): ReconcileResult {

@@ -1,5 +1,6 @@
 // Writes a PortForward’s status when it differs from the stored one, and records the transitions as Events. A change that a person or a
 // machine may act on is written at once; the small steps of a start and details of pods are collected first, mere wording for longer.
+// A thousand documents at once are a thousand first steps: most of them are over before they are written (docs/decisions/0016).
 // Neighbours: reconcile.ts (calls it), status/status.ts (computes it), transitions.ts (which Events).
 import { isDeepStrictEqual } from 'node:util';
 import { apiVersion, kind } from '../contract/api/names.ts';
@@ -15,8 +16,8 @@ import { keyOf, type ObjectKey } from './kube/base/object.ts';
 import type { ReadYourWrites } from './kube/cache/read-your-writes.ts';
 import type { EventInput, EventRecorder } from './kube/events/events.ts';
 import type { Kube } from './kube/rest/kube.ts';
-import type { ComputedStatus } from './status/status.ts';
-import { isOnItsWay, transitions } from './transitions.ts';
+import { type ComputedStatus, isUnseen } from './status/status.ts';
+import { isOnItsWay, isStarting, transitions } from './transitions.ts';
 
 export interface StatusWriterOptions {
   readonly kube: Kube;
@@ -31,17 +32,20 @@ export interface StatusWriterOptions {
 
 /** Minimum time between two writes of one status, in milliseconds. */
 export interface StatusPauses {
+  /** Before the first write of a new document's status, while it starts without a problem. */
+  readonly startMs: number;
   /** When only pods and replicas changed, or the tunnel takes the next step of its start. */
   readonly detailsMs: number;
   /** When only messages changed. */
   readonly wordingMs: number;
 }
 
-const standardPauses: StatusPauses = { detailsMs: 2_000, wordingMs: 10_000 };
+const standardPauses: StatusPauses = { startMs: 2_000, detailsMs: 2_000, wordingMs: 10_000 };
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
   readonly #clock: Clock;
+  /** When it was last written; of a status that was never written: when there was first something to write. */
   readonly #writtenAt = new Map<ObjectKey, number>();
 
   constructor(options: StatusWriterOptions) {
@@ -58,7 +62,9 @@ export class StatusWriter {
     const { kube, latest, writes } = this.#options;
     if (isDeepStrictEqual(canonical(stored.status), canonical(status))) return { againInMs: changesInMs };
     const key = keyOf(stored.metadata);
-    const writtenAt = this.#writtenAt.get(key) ?? Number.NEGATIVE_INFINITY;
+    const isNew = isUnseen(stored.status);
+    const writtenAt = this.#writtenAt.get(key) ?? (isNew ? this.#clock.now() : Number.NEGATIVE_INFINITY);
+    if (isNew) this.#writtenAt.set(key, writtenAt);
     const wait = writtenAt + this.#pause(stored.status, status) - this.#clock.now();
     if (wait > 0) return { againInMs: Math.min(wait, changesInMs ?? wait) };
     const { name, namespace, resourceVersion } = stored.metadata;
@@ -97,7 +103,8 @@ export class StatusWriter {
   }
 
   #pause(before: PortForwardStatus | undefined, now: PortForwardStatus): number {
-    const { detailsMs, wordingMs } = this.#options.pauses ?? standardPauses;
+    const { startMs, detailsMs, wordingMs } = this.#options.pauses ?? standardPauses;
+    if (isUnseen(before)) return isStarting(now) ? startMs : 0;
     if (isDeepStrictEqual(substance(before), substance(now))) return wordingMs;
     if (isDeepStrictEqual(verdicts(before), verdicts(now))) return detailsMs;
     return isOnItsWay(before, now) ? detailsMs : 0;

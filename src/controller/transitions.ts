@@ -10,6 +10,12 @@ const passing = new Set(['PodStarting', 'NotConnected', 'NoResultYet', 'Progress
 /** Reasons that the document asks for. */
 const wanted = new Set(['Suspended', 'ScaledToZero']);
 
+/** True if a tunnel is not ready for no other reason than that it starts. */
+export function isStarting(status: PortForwardStatus): boolean {
+  const ready = find(status, 'Ready');
+  return ready !== undefined && ready.status !== 'True' && passing.has(ready.reason);
+}
+
 /** True if a tunnel that was not ready only takes the next step of its start, of the same generation. */
 export function isOnItsWay(previous: PortForwardStatus | undefined, next: PortForwardStatus): boolean {
   const before = find(previous, 'Ready');

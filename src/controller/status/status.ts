@@ -43,7 +43,7 @@ const maxMessage = 4096;
 
 /** `stored` must hold the latest status that we wrote ourselves, or times would jump back. */
 export function computeStatus(stored: StoredPortForward, observation: Observation, now: Date): ComputedStatus {
-  const previous = stored.status?.observedGeneration === unseenGeneration ? undefined : stored.status;
+  const previous = isUnseen(stored.status) ? undefined : stored.status;
   const generation = stored.metadata.generation ?? 0;
   const connectedNow = connected(observation);
   const reachableNow = destinationReachable(observation);
@@ -84,6 +84,10 @@ export function computeStatus(stored: StoredPortForward, observation: Observatio
   };
   return { status, changesInMs, causes };
 }
+
+/** True if no operator has written it: it is the CRD's default, or not there. */
+export const isUnseen = (status: PortForwardStatus | undefined): boolean =>
+  (status?.observedGeneration ?? unseenGeneration) === unseenGeneration;
 
 /** True if the last status is of this generation and says Ready. */
 export function wasReady({ status, metadata }: StoredPortForward): boolean {

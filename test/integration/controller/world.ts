@@ -123,7 +123,7 @@ export class World implements AsyncDisposable {
         readsPerSecond: 300,
         deadlineMs: 2_000,
       },
-      statusPauses: { detailsMs: 100, wordingMs: 200 },
+      statusPauses: { startMs: 50, detailsMs: 100, wordingMs: 200 },
       onRequest: (request) => {
         if (!request.path.includes('/leases')) requests.push(request);
       },

@@ -121,7 +121,7 @@ function rig(spec: Parameters<typeof portForward>[0] = {}) {
       kube,
       latest: new ReadYourWrites(new Store<StoredPortForward>()),
       events: { record: (event) => void events.push(event) },
-      pauses: { detailsMs: 0, wordingMs: 0 },
+      pauses: { startMs: 0, detailsMs: 0, wordingMs: 0 },
     }),
     refusals: new RefusalRetry(kube),
     otherInstall: { keeps: () => false },
@@ -414,6 +414,18 @@ test('an old port is not kept where it would lead to another destination, nor wh
   world.runs();
   await world.pass();
   assert.deepEqual(ports(), [7432]);
+});
+
+test('the first status waits for what the ready pods are about to say', async () => {
+  const world = rig();
+  world.runs('a', 'b');
+  world.due.add('a');
+  world.due.add('b');
+  await world.pass();
+  assert.equal(world.observedGeneration(), -1);
+  world.due.delete('a');
+  await world.pass();
+  assert.equal(world.condition('Connected'), 'True Connected');
 });
 
 test('a tunnel that was not ready is told of at once', async () => {

@@ -52,15 +52,42 @@ test('the same status is written once', async () => {
 
 test('the way up is a few writes, however many steps it has', async () => {
   const { written, pass, wait } = rig();
-  await pass({ tunnels: [] });
-  for (let step = 0; step < 10; step += 1) {
-    await wait(100);
-    await pass({ tunnels: [lostTunnel(undefined, `pod-${step}`)] });
-    await pass({ tunnels: [readyTunnel({ ...carrying, ports: [{ name: 'postgres', reachable: null }] })] });
-  }
+  const steps = async (): Promise<void> => {
+    for (let step = 0; step < 10; step += 1) {
+      await wait(100);
+      await pass({ tunnels: [lostTunnel(undefined, `pod-${step}`)] });
+      await pass({ tunnels: [readyTunnel({ ...carrying, ports: [{ name: 'postgres', reachable: null }] })] });
+    }
+  };
+  assert.equal(await pass({ tunnels: [] }), 2_000);
+  await steps();
+  assert.equal(written.length, 0, 'a tunnel that is ready soon has no status before that');
+  await steps();
+  assert.equal(written.length, 1, 'one that is not has a status after 2 s');
+  await steps();
   assert.equal(written.length, 1);
   await pass({});
   assert.equal(written.length, 2, 'that it is ready is told at once');
+});
+
+test('a new tunnel that is ready within 2 s is one write, at once', async () => {
+  const { written, pass, wait } = rig();
+  await pass({ tunnels: [] });
+  await wait(500);
+  await pass({});
+  assert.equal(written.length, 1);
+});
+
+test('what keeps a new tunnel from starting is written at once', async () => {
+  for (const seen of [
+    { refusal: { reason: 'InvalidSpec', message: 'no' } },
+    { obstacle: { reason: 'Forbidden', message: 'no' } },
+    lost('no answer'),
+  ]) {
+    const { written, pass } = rig();
+    await pass(seen);
+    assert.equal(written.length, 1, JSON.stringify(seen));
+  }
 });
 
 test('a loss and another reason are told at once, another wording later, and it is known when', async () => {
