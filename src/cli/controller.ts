@@ -1,6 +1,7 @@
 // `portforward controller`: what the operator's Deployment runs. Its flags have their own table, so commander passes them on unread.
 // Neighbours: ../controller/base/settings.ts (the flags), ../controller/main.ts (the work), ../process/run.ts (signals and exit).
 import { flagsHelp, readSettings, type Settings } from '../controller/base/settings.ts';
+import { boundGarbage } from '../controller/heap.ts';
 import { runController } from '../controller/main.ts';
 import { createLog } from '../process/log.ts';
 import { run } from '../process/run.ts';
@@ -17,6 +18,7 @@ export async function controller(args: readonly string[], print: (line: string) 
   }
   const settings = settingsOf(args);
   const log = createLog({ level: settings.logLevel, fields: { component: 'controller' } });
+  boundGarbage();
   await run((signal) => runController({ signal, settings, log }), { log, stopDeadlineMs });
 }
 

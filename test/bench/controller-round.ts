@@ -1,9 +1,10 @@
 // One life of a cluster, step by step, and the figures of each step.
 // Neighbours: controller.ts calls it, controller-world.ts is what the controller works on, controller-process.ts what is measured.
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ControllerCase } from './controller-cases.ts';
+import { type ControllerCase, cases } from './controller-cases.ts';
 import { ControllerProcess, type Page } from './controller-process.ts';
 import type { ControllerWorld } from './controller-world.ts';
+import { namesOf } from './figures.ts';
 import { cpuSeconds, memory } from './process-cost.ts';
 import type { Run } from './run.ts';
 
@@ -31,14 +32,18 @@ export class Round {
     const controller = await this.#start();
     try {
       await this.#create(controller);
-      await this.#steady(controller);
-      await this.#changes(controller);
+      if (this.#wants(/^(steady|rss)-/)) await this.#steady(controller);
+      if (this.#wants(/change-/)) await this.#changes(controller);
     } finally {
       await controller.end();
     }
-    await this.#restart();
-    await this.#upgrade();
-    await this.#failover();
+    if (this.#wants(/^restart-/)) await this.#restart();
+    if (this.#wants(/^upgrade-/)) await this.#upgrade();
+    if (this.#wants(/^(fail|hand)over-/)) await this.#failover();
+  }
+
+  #wants(step: RegExp): boolean {
+    return namesOf(cases).some((name) => step.test(name) && this.#run.wants(name));
   }
 
   #add(figures: Partial<Record<ControllerCase, number>>): void {
@@ -75,6 +80,7 @@ export class Round {
     await controller.until('all are Ready', ({ ready }) => ready === this.#count, this.#limitMs);
     const readySeconds = (performance.now() - started) / 1_000;
     const { writes, events } = await this.#quiet(controller);
+    for (const [what, times] of await this.#world.applies()) this.#run.say(`applies of ${what}: ${times}`);
     this.#add({
       'ready-seconds': readySeconds,
       'writes-per-portforward': writes / this.#count,
@@ -147,7 +153,6 @@ export class Round {
 
   /** Another image for every tunnel: how many the limiter lets through. */
   async #upgrade(): Promise<void> {
-    if (!this.#run.wants('upgrade-rollouts')) return;
     this.#run.say('upgrade of the operator');
     this.#image = '2';
     const controller = await this.#start();

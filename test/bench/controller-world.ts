@@ -191,6 +191,19 @@ export class ControllerWorld {
     await inParallel(count, (index) => this.edit(index, { connection: { maxConnections } }));
   }
 
+  /** Applies that the server has answered, by what was applied: nobody but the controller applies. */
+  async applies(): Promise<ReadonlyMap<string, number>> {
+    const found = new Map<string, number>();
+    for (const line of (await this.server.kubectl(['get', '--raw', '/metrics'])).split('\n')) {
+      if (!line.startsWith('apiserver_request_total{') || !line.includes('verb="APPLY"')) continue;
+      const label = (name: string): string => new RegExp(`[{,]${name}="([^"]*)"`).exec(line)?.[1] ?? '';
+      const what = [label('resource'), label('subresource'), label('code').replace(/^20[01]$/, '')];
+      const name = what.filter((part) => part !== '').join('/');
+      found.set(name, (found.get(name) ?? 0) + Number(line.slice(line.lastIndexOf(' '))));
+    }
+    return found;
+  }
+
   async stop(): Promise<void> {
     for (const end of this.#endings.reverse()) await end();
   }

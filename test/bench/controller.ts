@@ -15,7 +15,7 @@ await run({
   options: {
     rounds: { usage: 'N     each with a new cluster (1)', default: '1' },
     changes: { usage: 'N    edits one after the other, and a fifth of that in a storm (100)', default: '100' },
-    steady: { usage: 'SECONDS how long it is watched in steady state, and in an upgrade (60)', default: '60' },
+    steady: { usage: 'SECONDS how long it is watched in steady state, and in an upgrade (30)', default: '30' },
     count: { usage: 'N      PortForwards, with two pods each (1000)', default: '1000' },
   },
   prepare: buildWorld,

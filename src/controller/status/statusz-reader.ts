@@ -8,6 +8,7 @@ import { DeadlineExceeded, deadline } from '../../process/deadline.ts';
 import type { Counter } from '../../process/metrics.ts';
 import { keyOf, type ObjectKey } from '../kube/base/object.ts';
 import type { Pod } from '../kube/base/resources.ts';
+import { SharedTexts } from '../kube/base/shared-texts.ts';
 import { isReady, isRunning, type Reading } from './observed-tunnel.ts';
 import { maxAnswerBytes, parseAnswer } from './statusz-answer.ts';
 
@@ -79,6 +80,7 @@ export class StatuszReader {
   readonly #entries = new Map<ObjectKey, Entry>();
   /** Pods whose turn has come, in order; a Set, because each waits once. */
   readonly #due = new Set<Entry>();
+  readonly #texts = new SharedTexts();
   readonly #agent = new Agent({ connections: 1, keepAliveTimeout: 1_000, allowH2: false, maxOrigins: Infinity });
   #inFlight = 0;
   #signal: AbortSignal | undefined;
@@ -219,7 +221,7 @@ export class StatuszReader {
         clock: this.#clock,
         what: 'reading the status',
       });
-      const status = parseAnswer(await this.#fetch(`${origin}/statusz`, limit.signal));
+      const status = this.#texts.share(parseAnswer(await this.#fetch(`${origin}/statusz`, limit.signal)));
       entry.failures = 0;
       this.#options.reads?.inc({ result: 'success' });
       this.#note(entry, { status, unreadable: undefined }, awaitedSince);

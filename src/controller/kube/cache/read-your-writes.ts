@@ -3,16 +3,26 @@
 // Neighbours: store.ts (the cache), apply/apply.ts and ../../status-writer.ts (record their writes).
 import { type Clock, systemClock } from '../../../process/clock.ts';
 import { compareResourceVersion, type KubeObject, keyOf, type ObjectKey } from '../base/object.ts';
+import { Packer } from './packer.ts';
 import type { ReadStore } from './store.ts';
 
 /** After this time a write no longer wins, even if the watch has not caught up. */
 const expiryMs = 60_000;
 
+interface Written<T> {
+  /** A text where the cache is packed. */
+  readonly held: T | string;
+  readonly resourceVersion: string | undefined;
+  readonly expires: number;
+}
+
 export class ReadYourWrites<T extends KubeObject> {
   readonly #store: ReadStore<T>;
   readonly #keep: (object: T) => T;
   readonly #clock: Clock;
-  readonly #written = new Map<ObjectKey, { readonly object: T; readonly expires: number }>();
+  readonly #written = new Map<ObjectKey, Written<T>>();
+  /** Where the cache is packed: thousands of writes may wait for their watch. */
+  readonly #packer: Packer<T> | undefined;
   /** Uids of deleted objects, for a while: the answer to our write may arrive after the deletion event. */
   readonly #gone = new Map<string, { readonly expires: number }>();
 
@@ -21,6 +31,7 @@ export class ReadYourWrites<T extends KubeObject> {
     this.#store = store;
     this.#keep = keep;
     this.#clock = clock;
+    this.#packer = store.packed ? new Packer<T>() : undefined;
     // What somebody else deleted must not live on here: nobody would notice that it must be created again.
     store.onDelete((key, { metadata: { uid } }) => {
       this.forget(key);
@@ -35,9 +46,8 @@ export class ReadYourWrites<T extends KubeObject> {
     const written = this.#written.get(key);
     if (written === undefined) return cached;
     const caughtUp =
-      cached !== undefined &&
-      compareResourceVersion(cached.metadata.resourceVersion, written.object.metadata.resourceVersion) >= 0;
-    if (!caughtUp && this.#clock.now() < written.expires) return written.object;
+      cached !== undefined && compareResourceVersion(cached.metadata.resourceVersion, written.resourceVersion) >= 0;
+    if (!caughtUp && this.#clock.now() < written.expires) return this.#unpack(written.held);
     this.#written.delete(key);
     return cached;
   }
@@ -48,7 +58,16 @@ export class ReadYourWrites<T extends KubeObject> {
     if (this.#gone.has(object.metadata.uid ?? '')) return;
     const key = keyOf(object.metadata);
     this.#written.delete(key);
-    this.#written.set(key, { object: this.#keep(object), expires: this.#clock.now() + expiryMs });
+    const kept = this.#keep(object);
+    this.#written.set(key, {
+      held: this.#packer?.pack(kept) ?? kept,
+      resourceVersion: object.metadata.resourceVersion,
+      expires: this.#clock.now() + expiryMs,
+    });
+  }
+
+  #unpack(held: T | string): T | undefined {
+    return typeof held === 'string' ? this.#packer?.unpack(held) : held;
   }
 
   /** Forgets a key, because it was deleted. */

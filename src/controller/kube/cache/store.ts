@@ -9,6 +9,8 @@ export interface ReadStore<T extends KubeObject> {
   keys(): Iterable<ObjectKey>;
   values(): Iterable<T>;
   readonly size: number;
+  /** Whether each read makes a new object of a text (StoreOptions). */
+  readonly packed: boolean;
   /** Every object for which the index's function gave `value`; throws if there is no such index. */
   byIndex(index: string, value: string): T[];
   /** Calls `listener` whenever the object of a key goes away (not when it is replaced), before anybody else hears of it. */

@@ -183,31 +183,40 @@ test('a packed store holds texts: what is read is equal, new after each change, 
   assert.deepEqual([store.get('ns/a'), store.has('ns/a'), store.has('ns/b')], [undefined, false, true]);
 });
 
-test('a written object is read back at once, until the cache has caught up or a minute has passed', async () => {
-  const clock = new FakeClock();
-  const store = new Store<KubeObject>();
-  const latest = new ReadYourWrites(store, clock);
-  store.set('ns/a', object('a', '9'));
-  latest.record(object('a', '10'));
-  assert.equal(latest.get('ns/a')?.metadata.resourceVersion, '10');
-  store.set('ns/a', object('a', '11'));
-  assert.equal(latest.get('ns/a')?.metadata.resourceVersion, '11');
+for (const packed of [false, true])
+  test(`a written object is read back at once, until the cache has caught up or a minute has passed, ${packed ? 'packed' : 'plain'}`, async () => {
+    const clock = new FakeClock();
+    const store = new Store<KubeObject>({ packed });
+    const latest = new ReadYourWrites(store, clock);
+    store.set('ns/a', object('a', '9'));
+    latest.record(object('a', '10'));
+    assert.equal(latest.get('ns/a')?.metadata.resourceVersion, '10');
+    store.set('ns/a', object('a', '11'));
+    assert.equal(latest.get('ns/a')?.metadata.resourceVersion, '11');
 
-  latest.record(object('gone', '12'));
-  assert.equal(latest.get('ns/gone')?.metadata.resourceVersion, '12');
-  await clock.advance(60_001);
-  assert.equal(latest.get('ns/gone'), undefined);
+    latest.record(object('gone', '12'));
+    assert.equal(latest.get('ns/gone')?.metadata.resourceVersion, '12');
+    await clock.advance(60_001);
+    assert.equal(latest.get('ns/gone'), undefined);
 
-  store.set('ns/c', object('c', '14'));
-  latest.record(object('c', '15'));
-  store.set('ns/c', object('c', '14', 'uid-c', { seen: 'late' }));
-  assert.equal(latest.get('ns/c')?.metadata.resourceVersion, '15', 'an update is no end');
-  store.delete('ns/c');
-  assert.equal(latest.get('ns/c'), undefined, 'what somebody deleted is gone for us too');
+    store.set('ns/c', object('c', '14'));
+    latest.record(object('c', '15'));
+    store.set('ns/c', object('c', '14', 'uid-c', { seen: 'late' }));
+    assert.equal(latest.get('ns/c')?.metadata.resourceVersion, '15', 'an update is no end');
+    store.delete('ns/c');
+    assert.equal(latest.get('ns/c'), undefined, 'what somebody deleted is gone for us too');
 
-  latest.record(object('b', '13'));
-  latest.forget('ns/b');
-  assert.equal(latest.get('ns/b'), undefined);
+    latest.record(object('b', '13'));
+    latest.forget('ns/b');
+    assert.equal(latest.get('ns/b'), undefined);
+  });
+
+test('a write is held packed where the cache is', () => {
+  const latest = new ReadYourWrites(new Store<KubeObject>({ packed: true }));
+  const written = object('a', '1');
+  latest.record(written);
+  assert.deepEqual(latest.get('ns/a'), written);
+  assert.notEqual(latest.get('ns/a'), written);
 });
 
 test('the answer to a write that comes after the news of the deletion brings nothing back', async () => {

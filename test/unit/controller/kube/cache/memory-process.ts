@@ -1,12 +1,16 @@
-// Runs the controller's watches against an API server that holds hundreds of fat objects, and prints what that cost.
+// Runs the controller's watches against an API server that holds hundreds of fat objects, or the objects of thousands of tunnels, and
+// prints what that cost.
 // Neighbour: memory.test.ts bundles and starts it. The server is a process of its own, so that only the reader's memory counts.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { basename } from 'node:path';
+import { boundGarbage } from '../../../../../src/controller/heap.ts';
 import { WorkQueue } from '../../../../../src/controller/kube/workqueue/work-queue.ts';
 import { Watches } from '../../../../../src/controller/watches.ts';
 import { clientOf, configOf } from '../scripted-server.ts';
+import { objectsOfTunnels } from './memory-tunnels.ts';
 
 const documents = 480;
 const [, script = '', way = '', plural = '', className = '', role = 'reader'] = process.argv;
@@ -41,10 +45,11 @@ async function serve(): Promise<void> {
   const server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://x');
     const isFat = pathname.endsWith(`/${plural}`);
-    if (searchParams.get('watch') !== 'true') void answerPage(response, isFat, searchParams);
+    if (way === 'tunnels') void sendObjects(response, objectsOfTunnels(basename(pathname), Number(plural)));
+    else if (searchParams.get('watch') !== 'true') void answerPage(response, isFat, searchParams);
     else if (searchParams.get('sendInitialEvents') !== 'true') response.writeHead(200).flushHeaders();
     else if (way === 'list') response.writeHead(422).end('{}');
-    else void sendAll(response, isFat);
+    else void sendObjects(response, isFat ? fatDocuments() : []);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -67,21 +72,27 @@ async function answerPage(response: ServerResponse, isFat: boolean, query: URLSe
   response.end(']}');
 }
 
-async function sendAll(response: ServerResponse, isFat: boolean): Promise<void> {
+function* fatDocuments(): Generator<string> {
+  for (let index = 0; index < documents; index++) yield JSON.stringify(document(index));
+}
+
+async function sendObjects(response: ServerResponse, objects: Iterable<string>): Promise<void> {
   response.writeHead(200, { 'content-type': 'application/json' });
-  for (let index = 0; isFat && index < documents; index++) {
-    const line = `${JSON.stringify({ type: 'ADDED', object: document(index) })}\n`;
-    if (!response.write(line)) await once(response, 'drain');
+  for (const object of objects) {
+    if (!response.write(`{"type":"ADDED","object":${object}}\n`)) await once(response, 'drain');
   }
   const metadata = { resourceVersion, annotations: { 'k8s.io/initial-events-end': 'true' } };
   response.write(`${JSON.stringify({ type: 'BOOKMARK', object: { metadata } })}\n`);
 }
 
 async function read(): Promise<void> {
+  boundGarbage();
   const server = spawn(process.execPath, [script, way, plural, className, 'server'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [line] = (await once(server.stdout, 'data')) as [Buffer];
+  globalThis.gc?.();
+  const heapBefore = process.memoryUsage().heapUsed;
   await using client = clientOf(configOf(`http://127.0.0.1:${line.toString().trim()}`));
   const watches = new Watches({
     kube: client.kube,
@@ -96,11 +107,13 @@ async function read(): Promise<void> {
   const running = watches.run(stop.signal);
   await watches.waitForSync(stop.signal);
   globalThis.gc?.();
+  const pods = [...watches.portForwards.keys()].reduce((sum, key) => sum + watches.podsOf(key).length, 0);
   const mebibytes = (bytes: number): number => Math.round(bytes / 2 ** 20);
   const peakMiB = mebibytes(process.resourceUsage().maxRSS * 1_024);
-  const heapMiB = mebibytes(process.memoryUsage().heapUsed);
+  const { heapUsed } = process.memoryUsage();
+  const heapMiB = mebibytes(heapUsed);
   const { size } = plural === 'services' ? watches.services : watches.portForwards;
-  process.stdout.write(JSON.stringify({ size, peakMiB, heapMiB }));
+  process.stdout.write(JSON.stringify({ size, pods, peakMiB, heapMiB, keptBytes: heapUsed - heapBefore }));
   stop.abort();
   await running;
   server.kill();

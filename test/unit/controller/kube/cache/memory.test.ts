@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, type TestContext, test } from 'node:test';
 import { build } from 'esbuild';
 import { bundling } from '../../../../../scripts/build/bundling.ts';
 
@@ -32,17 +32,38 @@ for (const [way, plural, className, kept] of [
   ['WatchList', 'services', '', documents],
 ] as const) {
   test(`${documents} ${plural} of 1.25 MB of class "${className}" by ${way} stay under 200 MiB`, (t) => {
-    const { stdout, stderr, status } = spawnSync(
-      process.execPath,
-      [...flags, join(folder, 'memory-process.cjs'), way, plural, className],
-      { encoding: 'utf8', timeout: 120_000 },
-    );
-    assert.equal(status, 0, stderr);
-    const { size, peakMiB, heapMiB } = JSON.parse(stdout) as { size: number; peakMiB: number; heapMiB: number };
-    t.diagnostic(`most resident memory ${peakMiB} MiB, heap afterwards ${heapMiB} MiB`);
+    const { size, peakMiB, heapMiB } = readAll(t, way, plural, className);
     assert.equal(size, kept);
     // About 17 MiB are the process itself.
     assert.ok(heapMiB < 30, `${heapMiB} MiB of heap are kept`);
     assert.ok(peakMiB < 200, `${peakMiB} MiB at most`);
   });
+}
+
+test('the caches keep less than 13 KiB of a PortForward with its five objects and two pods', (t) => {
+  const tunnels = 2_000;
+  const { size, pods, keptBytes } = readAll(t, 'tunnels', String(tunnels), '');
+  assert.deepEqual([size, pods], [tunnels, 2 * tunnels]);
+  t.diagnostic(`${Math.round(keptBytes / tunnels)} bytes of each`);
+  assert.ok(keptBytes / tunnels < 13 * 1_024, `${keptBytes / tunnels} bytes of each`);
+});
+
+interface Read {
+  readonly size: number;
+  readonly pods: number;
+  readonly peakMiB: number;
+  readonly heapMiB: number;
+  readonly keptBytes: number;
+}
+
+function readAll(t: TestContext, ...args: readonly string[]): Read {
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    [...flags, join(folder, 'memory-process.cjs'), ...args],
+    { encoding: 'utf8', timeout: 120_000 },
+  );
+  assert.equal(status, 0, stderr);
+  const read = JSON.parse(stdout) as Read;
+  t.diagnostic(`most resident memory ${read.peakMiB} MiB, heap afterwards ${read.heapMiB} MiB`);
+  return read;
 }
