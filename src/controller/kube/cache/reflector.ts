@@ -53,6 +53,9 @@ const maxRefusals = 3;
 /** Without a failure for this long, the next one starts with the shortest delay again. */
 const backoffResetMs = 120_000;
 
+/** The same after a watch that was open for this long. A balancer that cuts idle connections once a minute is no failing server. */
+const aliveMs = 10_000;
+
 export class Reflector<T extends KubeObject> {
   readonly resource: Resource<T>;
   readonly store: Store<T>;
@@ -67,6 +70,8 @@ export class Reflector<T extends KubeObject> {
   /** Where to continue watching; undefined: everything must be read first. */
   #resourceVersion: string | undefined;
   #lastError: unknown;
+  /** When the present watch was opened. */
+  #openedAt: number | undefined;
   #pageSize = pageSize;
 
   constructor(options: ReflectorOptions<T>) {
@@ -98,6 +103,7 @@ export class Reflector<T extends KubeObject> {
     let refusals = 0;
     while (!signal.aborted) {
       const before = this.#resourceVersion;
+      this.#openedAt = undefined;
       try {
         await this.#listAndWatch(signal);
         refusals = 0;
@@ -111,8 +117,10 @@ export class Reflector<T extends KubeObject> {
           this.#resourceVersion = undefined;
           refusals = 0;
         }
-        if (this.#clock.now() - failedAt > backoffResetMs) backoff.reset();
-        failedAt = this.#clock.now();
+        const now = this.#clock.now();
+        const wasOpenMs = now - (this.#openedAt ?? now);
+        if (wasOpenMs >= aliveMs || now - failedAt > backoffResetMs) backoff.reset();
+        failedAt = now;
         const delay = backoff.next();
         this.#logFailure(error, delay);
         await sleep(delay, { signal, clock: this.#clock }).catch(() => undefined);
@@ -212,7 +220,9 @@ export class Reflector<T extends KubeObject> {
     const timeoutSeconds = 300 + Math.floor(this.#random() * 301);
     const { kube, idleMs } = this.#options;
     const query = { ...this.#selection, ...from, timeoutSeconds, ...defined({ idleMs }) };
-    return await kube.watch(this.resource, query, { signal });
+    const stream = await kube.watch(this.resource, query, { signal });
+    this.#openedAt = this.#clock.now();
+    return stream;
   }
 
   /** Applies events until the stream ends. With `fresh`, events fill it first, until the server says that this was all. */

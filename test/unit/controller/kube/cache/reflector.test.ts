@@ -185,6 +185,26 @@ test('a server that refuses the version three times in a row is read anew', { ti
   );
 });
 
+test('after a watch that was open for 10 s the pauses begin anew, after a shorter one they grow', {
+  timeout,
+}, async () => {
+  await using it = await started();
+  (await filled(it.server, pod('a', '1'))).end();
+  (await it.server.next()).refuse(500, 'InternalError', 'no');
+  for (const openMs of [9_000, 10_000]) {
+    const asked = await it.server.next();
+    asked.startWatch().send(event('ADDED', pod(`b-${openMs}`, String(100 + openMs))));
+    await until(() => it.reflector.store.get(`ns/b-${openMs}`) !== undefined);
+    it.clock.waits.push(openMs);
+    asked.send(failure(500, 'InternalError')).end();
+  }
+  await it.server.next();
+  assert.deepEqual(
+    it.clock.waits.map((ms) => Math.round(ms)),
+    [600, 9_000, 1_200, 10_000, 600],
+  );
+});
+
 test('a connection that went silent is left for a new one from the last version', { timeout }, async () => {
   await using it = await started({ idleMs: 60 });
   const first = await filled(it.server, pod('a', '1'));
