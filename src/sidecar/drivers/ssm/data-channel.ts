@@ -9,7 +9,7 @@ import type { StreamMultiplexer } from './base/stream-multiplexer.ts';
 import type { AgentVerdict } from './channel/agent-silence.ts';
 import { ChannelHandshake, type Established } from './channel/channel-handshake.ts';
 import { ChannelTransport, type ChannelTransportOptions } from './channel/channel-transport.ts';
-import { closedReason } from './channel/closed-reason.ts';
+import { closedReason, tooFarBehind } from './channel/closed-reason.ts';
 import type { AgentFacts } from './channel/handshake-protocol.ts';
 import { LargeTrial } from './channel/large-trial.ts';
 import { encodeFlag, flag, parseFlag, payloadType } from './channel/payload.ts';
@@ -78,6 +78,7 @@ export class DataChannel {
         },
         judged: (verdict, before) => this.#judged(verdict, before),
         behindChanged: options.onChange,
+        hopeless: () => this.#end(tooFarBehind(options)),
         down: (why) => this.#down(why),
         channelClosed: (output) => this.#endedByService(closedReason(output, options)),
         gone: () => this.#endedByService(closedReason('', options)),

@@ -5,7 +5,7 @@ import type { ByteBudget } from '../../../base/byte-budget.ts';
 import type { ChannelTicket } from '../aws/api.ts';
 import type { ByteChannel } from '../base/byte-channel.ts';
 import type { AgentVerdict } from './agent-silence.ts';
-import { MessageLink, type Outgoing } from './message-link.ts';
+import { type LinkEvents, MessageLink, type Outgoing } from './message-link.ts';
 import { Outbox, type OutboxOptions } from './outbox.ts';
 import { payloadType } from './payload.ts';
 import { ReconnectingSocket, type ReconnectingSocketEvents } from './reconnecting-socket.ts';
@@ -20,13 +20,13 @@ export interface ChannelTransportOptions extends SocketOpenerOptions, OutboxOpti
   readonly budget: Pick<ByteBudget, 'take' | 'giveBack' | 'free'>;
 }
 
-export interface ChannelTransportEvents extends Pick<ReconnectingSocketEvents, 'down' | 'gone' | 'over'> {
+export interface ChannelTransportEvents
+  extends Pick<ReconnectingSocketEvents, 'down' | 'gone' | 'over'>,
+    Pick<LinkEvents, 'behindChanged' | 'hopeless'> {
   /** The next payload of the agent. */
   payload(type: number, payload: Buffer): void;
   /** The agent acknowledged something outstanding. */
   acknowledged(): void;
-  /** `behind` has changed. */
-  behindChanged(): void;
   /** The service closed the channel for good. */
   channelClosed(output: string): void;
   /** The verdict on the agent has changed from `before`. */
@@ -49,6 +49,7 @@ export class ChannelTransport implements ByteChannel {
         events.acknowledged();
       },
       behindChanged: () => events.behindChanged(),
+      hopeless: () => events.hopeless(),
       channelClosed: (output) => events.channelClosed(output),
     });
     this.#outbox = outbox;

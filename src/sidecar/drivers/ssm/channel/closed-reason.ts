@@ -67,3 +67,11 @@ export function closedReason(output: string, where: Where): TunnelError {
     ? new TunnelError('BastionLost', `Session Manager ended the session to ${where.target}`, options)
     : new TunnelError(found.code, found.sentence(where), options);
 }
+
+/** The agent lost its own connection while it sent much, and goes on sending faster than it repeats what was lost. */
+export function tooFarBehind({ target }: Where): TunnelError {
+  return new TunnelError(
+    'BastionLost',
+    `the SSM agent on ${target} lost its connection to AWS during a large transfer and sends faster than it repeats what was lost: transfer it again`,
+  );
+}

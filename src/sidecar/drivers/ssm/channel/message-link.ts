@@ -17,6 +17,8 @@ const socketFull = 1024 * 1024;
 const acknowledgeFlags = 3;
 /** So long a message waits at most for a gap to be filled before new streams should go elsewhere, in milliseconds. */
 const behindMs = 3_000;
+/** And so long, once there was no room for more: an agent that goes on sending never catches up then. */
+const hopelessMs = 75_000;
 /** While the pod's byte budget is used up, no more than this may be unacknowledged, in bytes. */
 const scarceBytes = 64 * 1024;
 
@@ -42,6 +44,8 @@ export interface LinkEvents {
   acknowledged(): void;
   /** `behind` has changed. */
   behindChanged(): void;
+  /** The agent loses more than it repeats: what it sends will never be here. */
+  hopeless(): void;
   /** The service closed the channel for good. */
   channelClosed(output: string): void;
 }
@@ -232,7 +236,9 @@ export class MessageLink {
   /** Looked at when something arrives: if nothing does, the agent is silent, or we do not read. */
   #judgeGap(now: number): void {
     const { heldSince = Number.POSITIVE_INFINITY } = this.#receiver;
-    const behind = now - Math.max(heldSince, this.#inputPausedUntil) >= behindMs;
+    const waitedMs = now - Math.max(heldSince, this.#inputPausedUntil);
+    if (this.#receiver.overflowed && waitedMs >= hopelessMs) return this.#events.hopeless();
+    const behind = waitedMs >= behindMs;
     if (behind === this.#behind) return;
     this.#behind = behind;
     if (behind) this.#log.info('the agent repeats what was lost, slowly: new connections use another session');

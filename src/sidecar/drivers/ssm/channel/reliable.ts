@@ -225,6 +225,7 @@ export class ReliableReceiver {
   /** What waits for a gap to be filled, in the order in which it came. */
   readonly #early = new Map<number, { readonly message: Message; readonly at: number }>();
   #earlyBytes = 0;
+  #overflowed = false;
 
   /** Bytes that wait for a gap to be filled. */
   get heldBytes(): number {
@@ -236,11 +237,17 @@ export class ReliableReceiver {
     return this.#early.values().next().value?.at;
   }
 
+  /** True once there was no room behind the present gap: the agent must repeat that, too, and may send on faster than it repeats. */
+  get overflowed(): boolean {
+    return this.#overflowed;
+  }
+
   receive(message: Message, now: number): Received {
     const { sequenceNumber, payload } = message;
     if (sequenceNumber < this.#expected || this.#early.has(sequenceNumber)) return { acknowledge: true, deliver: [] };
     if (sequenceNumber > this.#expected) {
       if (this.#early.size >= reorderMaxMessages || this.#earlyBytes + payload.length > reorderMaxBytes) {
+        this.#overflowed = true;
         return { acknowledge: false, deliver: [] };
       }
       // A copy: the payload is a view that would keep a whole socket read alive.
@@ -256,6 +263,7 @@ export class ReliableReceiver {
       this.#expected += 1;
       deliver.push(next.message);
     }
+    if (this.#early.size === 0) this.#overflowed = false;
     return { acknowledge: true, deliver };
   }
 }
