@@ -16,8 +16,10 @@ export interface Counts {
 }
 
 export interface RunFilesOptions {
-  /** Files at once. With 1 their output is shown as it comes, else each file's when it ends. */
+  /** Files at once. */
   readonly concurrency: number;
+  /** Each file's output is shown when it ends, because others run at the same time. Default: as it comes if `concurrency` is 1. */
+  readonly whole?: boolean;
   /** The longest that one file may run, in milliseconds; then its process is ended and it counts as failed. */
   readonly fileLimitMs: number;
   /** Ends the files that run, and begins no other. */
@@ -44,7 +46,8 @@ export async function runFiles(files: readonly string[], options: RunFilesOption
   return total;
 }
 
-async function runFile(file: string, { concurrency, fileLimitMs, signal }: RunFilesOptions): Promise<Counts> {
+async function runFile(file: string, options: RunFilesOptions): Promise<Counts> {
+  const { fileLimitMs, signal, whole = options.concurrency > 1 } = options;
   const counts: Counts = { passed: 0, failures: [], skipped: [] };
   const name = relative(process.cwd(), file);
   const started = performance.now();
@@ -78,16 +81,16 @@ async function runFile(file: string, { concurrency, fileLimitMs, signal }: RunFi
     .filter((event: TestEvent) => !isFileSummary(event) && !(event.type === 'test:fail' && stopped()))
     .compose(new spec());
   const shown: string[] = [];
-  if (concurrency === 1) console.log(`\n── ${name}`);
+  if (!whole) console.log(`\n── ${name}`);
   report.on('data', (text: Buffer | string) => {
-    if (concurrency === 1) process.stdout.write(text);
+    if (!whole) process.stdout.write(text);
     else shown.push(text.toString());
   });
   await finished(report);
   clearTimeout(limit);
   end.release();
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  if (concurrency > 1) process.stdout.write(`\n── ${name} (${seconds} s)\n${shown.join('')}`);
+  if (whole) process.stdout.write(`\n── ${name} (${seconds} s)\n${shown.join('')}`);
   if (tooLong) {
     counts.failures.push(`${name}: did not end within ${fileLimitMs / 1000} s and was ended; ${unended.sentence()}`);
   } else if (!holdsTests && counts.failures.length === 0 && !stopped()) counts.failures.push(`${name}: holds no test`);

@@ -27,8 +27,10 @@ interface Tier {
   readonly concurrency: number;
   /** The longest files: they begin first, so that none of them runs on by itself at the end. */
   readonly first?: readonly string[];
-  /** Files that use both cores all the time: they run after the others, one at a time, so that they starve nobody's promised time. */
-  readonly alone?: readonly string[];
+  /** One more lane: these run one after the other, at the same time as `beside`. */
+  readonly lane?: readonly string[];
+  /** What may run at the same time; every other file runs by itself, after them. Default: all. */
+  readonly beside?: readonly string[];
   readonly fileLimitMs: number;
   /** Brings what the tier's tests need. */
   readonly prepare?: (signal: AbortSignal) => Promise<void>;
@@ -56,15 +58,38 @@ const tiers: Readonly<Record<string, Tier>> = {
   integration: {
     files: ['test/integration/**/*.test.ts', 'test/driver-suite/**/*.test.ts'],
     concurrency: 2,
+    first: ['test/integration/controller/api-faults.test.ts', 'test/integration/ssm/loss.test.ts'],
+    // They do little but wait.
+    lane: [
+      'test/integration/ssm/service-faults.test.ts',
+      'test/integration/kube/elector.test.ts',
+      'test/integration/controller/frozen-leader.test.ts',
+      'test/integration/fly/reasons.test.ts',
+      'test/integration/fly/recovery.test.ts',
+      'test/integration/sidecar/penalties.test.ts',
+      'test/integration/ssh/black-hole.test.ts',
+      'test/integration/ssh/session.test.ts',
+      'test/integration/ssm/slow-reader.test.ts',
+    ],
     fileLimitMs: minutes(10),
     prepare: bringPeers,
   },
-  cluster: { files: ['test/cluster/**/*.test.ts'], concurrency: 1, fileLimitMs: minutes(30), prepare: bringCluster },
+  cluster: {
+    files: ['test/cluster/**/*.test.ts'],
+    concurrency: 1,
+    // Each of these has a network and a namespace of its own, and all want the same operator. The others change the operator or its values,
+    // look at the whole cluster, or measure. In one lane because both tell the cluster's DNS where bastion-a is: main-job and plugin.
+    beside: ['test/cluster/bad-worlds.test.ts', 'test/cluster/edits.test.ts'],
+    lane: ['test/cluster/bytes.test.ts', 'test/cluster/main-job.test.ts', 'test/cluster/plugin.test.ts'],
+    fileLimitMs: minutes(30),
+    prepare: bringCluster,
+  },
   faults: {
     files: ['test/faults/**/*.test.ts'],
     concurrency: 3,
     first: ['test/faults/ssm-sockets.test.ts', 'test/faults/every-fault.test.ts'],
-    alone: ['test/faults/*-bulk.test.ts'],
+    // A gibibyte uses both cores all the time, and would starve the promised times of the others.
+    beside: ['test/faults/!(*-bulk).test.ts'],
     fileLimitMs: minutes(60),
     prepare: bringCluster,
   },
@@ -136,11 +161,14 @@ async function runTier(name: string, only: readonly string[], signal: AbortSigna
     const { status } = spawnSync(process.execPath, ['scripts/check.ts'], { stdio: 'inherit' });
     return status === 0 ? { passed: 1, failures: [], skipped: [] } : failure('check: see what it printed');
   }
+  const lost = [tier.first, tier.lane, tier.beside].flatMap((patterns = []) =>
+    patterns.filter((pattern) => globSync(pattern).length === 0),
+  );
+  if (lost.length > 0) return failure(`the tier ${name} names what does not exist: ${lost.join(', ')}`);
   const find = (patterns: readonly string[] = []): string[] =>
     globSync(patterns)
       .map((file) => resolve(file))
       .filter((file) => only.length === 0 || only.includes(file));
-  const alone = find(tier.alone).toSorted();
   // In the order of the list.
   const first = (tier.first ?? []).flatMap((file) => find([file]));
   const files = [...new Set([...first, ...find(tier.files).toSorted()])];
@@ -152,15 +180,24 @@ async function runTier(name: string, only: readonly string[], signal: AbortSigna
   } catch (error) {
     return failure(`${name} could not begin: ${sentenceOf(error)}`);
   }
-  const beside = files.filter((file) => !alone.includes(file));
-  // What runs by itself shows its output as it comes.
-  const concurrency = Math.max(1, Math.min(tier.concurrency, beside.length));
-  const counts = await runFiles(beside, { ...tier, concurrency, signal });
-  const { passed, failures, skipped } = await runFiles(alone, { ...tier, concurrency: 1, signal });
+  const beside = find(tier.beside ?? tier.files);
+  const lane = find(tier.lane);
+  const others = files.filter((file) => !lane.includes(file));
+  const together = others.filter((file) => beside.includes(file));
+  const whole = together.length + lane.length > 1;
+  const counts = await Promise.all([
+    runFiles(together, { ...tier, whole, signal }),
+    runFiles(lane, { ...tier, concurrency: 1, whole, signal }),
+  ]);
+  const alone = others.filter((file) => !beside.includes(file));
+  return sumOf([...counts, await runFiles(alone, { ...tier, concurrency: 1, signal })]);
+}
+
+function sumOf(counts: readonly Counts[]): Counts {
   return {
-    passed: counts.passed + passed,
-    failures: [...counts.failures, ...failures],
-    skipped: [...counts.skipped, ...skipped],
+    passed: counts.reduce((sum, { passed }) => sum + passed, 0),
+    failures: counts.flatMap(({ failures }) => failures),
+    skipped: counts.flatMap(({ skipped }) => skipped),
   };
 }
 

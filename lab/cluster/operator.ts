@@ -49,7 +49,10 @@ export async function ensureOperator(cluster: Cluster, options: OperatorOptions 
   const set = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
   const install = ['upgrade', '--install', release, './helm', '--namespace', namespace, '--create-namespace'];
   const call = (): Promise<string> => helm(cluster, [...install, '--wait', '--timeout', '3m', ...set], signal);
-  await step(log, `install the chart as ${release}`, async () => {
+  // Helm takes one operation on a release at a time, and test files run side by side.
+  const lock = join(dirname(cluster.kubeconfig), `helm-${release}.lock`);
+  const abort = signal === undefined ? {} : { signal };
+  const work = async (): Promise<void> => {
     try {
       await call();
     } catch (error) {
@@ -58,7 +61,8 @@ export async function ensureOperator(cluster: Cluster, options: OperatorOptions 
       await helm(cluster, ['uninstall', release, '--namespace', namespace, '--wait'], signal);
       await call();
     }
-  });
+  };
+  await step(log, `install the chart as ${release}`, () => withLock(lock, work, abort));
   return {
     image,
     uninstall: async () => {

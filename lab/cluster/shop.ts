@@ -182,8 +182,10 @@ export class Shop {
     return this.exec(['psql', '--no-psqlrc', '-At', '-c', query, target]);
   }
 
-  async delete(): Promise<void> {
-    await this.#cluster.kubectl(['delete', 'namespace', this.namespace, '--ignore-not-found', '--timeout=120s']);
+  /** `wait: false`: what is in it goes in the background. */
+  async delete({ wait = true } = {}): Promise<void> {
+    const until = wait ? '--timeout=120s' : '--wait=false';
+    await this.#cluster.kubectl(['delete', 'namespace', this.namespace, '--ignore-not-found', until]);
   }
 }
 

@@ -4,12 +4,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
 import { ensureOperator, operatorNamespace } from '../../lab/cluster/operator.ts';
 import { Shop } from '../../lab/cluster/shop.ts';
 import { type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
-import { CommandFailed, command } from '../../lab/process/command.ts';
+import { command } from '../../lab/process/command.ts';
 import { adminPort } from '../../src/contract/pod.ts';
 import { assertEvery } from '../support/assert-every.ts';
 
@@ -17,7 +16,9 @@ const program = join(import.meta.dirname, 'hostile-connections.mjs');
 const connections = 1_000;
 /** The controller's liveness gives up after 30 s, a tunnel pod's readiness after 3 s. */
 const seconds = 32;
-const limit = { timeoutMs: (seconds + 60) * 1_000 };
+/** How many each attacker opens at least: where it gets few turns, it goes on for longer. */
+const least = 2 * connections;
+const limit = { timeoutMs: (4 * seconds + 60) * 1_000 };
 const many = Array.from({ length: 200 }, (_, index) => `198.18.255.${index + 1}`);
 
 interface Target {
@@ -84,19 +85,19 @@ interface Outcome {
   readonly healthAfter: readonly string[];
 }
 
-/** Prometheus: a new connection each second, from a pod that does nothing else. */
-async function scrape({ host, port }: Target, signal: AbortSignal): Promise<Scraped> {
+/** In the client pod; ends the scraping. */
+const stopFile = '/dev/shm/stop';
+
+/** Prometheus: a new connection each second, from a pod that does nothing else, until `stopFile` is there. */
+async function scrape({ host, port }: Target): Promise<Scraped> {
+  const curl = `curl --silent --max-time 5 --output /dev/null --write-out '%{http_code} %{time_total}\n'`;
+  // One process for all: with a kubectl for each, the test itself would use up the machine.
+  const loop = `until [ -e ${stopFile} ]; do ${curl} http://${host}:${port}/metrics || true; sleep 1; done`;
+  const printed = await shop.exec(['sh', '-c', loop], limit);
   const scraped: Scraped = { port, answered: 0, failed: 0, failedInARow: 0, slowestSeconds: 0 };
-  const write = '%{http_code} %{time_total}';
-  const page = `http://${host}:${port}/metrics`;
   let row = 0;
-  while (!signal.aborted) {
-    const asked = ['curl', '--silent', '--max-time', '5', '--output', '/dev/null', '--write-out', write, page];
-    const answer = await shop.exec(asked).catch((error: unknown) => {
-      if (error instanceof CommandFailed) return error.stdout;
-      throw error;
-    });
-    const [code, time] = answer.split(' ');
+  for (const line of printed.trim().split('\n')) {
+    const [code, time] = line.split(' ');
     if (code === '200') {
       row = 0;
       scraped.answered += 1;
@@ -106,7 +107,6 @@ async function scrape({ host, port }: Target, signal: AbortSignal): Promise<Scra
       scraped.failed += 1;
       scraped.failedInARow = Math.max(scraped.failedInARow, row);
     }
-    await delay(1_000, undefined, { signal }).catch(() => undefined);
   }
   return scraped;
 }
@@ -178,19 +178,22 @@ suite('admin ports under attack', () => {
   async function attackAll(): Promise<Outcome> {
     const present = Object.entries(attackers).filter(([, attacker]) => isHere(attacker));
     const healthBefore = await Promise.all(targets.map(health));
-    const stop = new AbortController();
-    const scraping = Promise.all(targets.map((target) => scrape(target, stop.signal)));
+    const scraping = Promise.all(targets.map(scrape));
+    scraping.catch(() => undefined);
+    const stop = (): Promise<string> => shop.exec(['touch', stopFile]);
     try {
       const attacks = present.map(async ([name, { addresses, run }]) => {
-        const printed = await run(JSON.stringify({ targets, addresses, count: connections, seconds }));
+        // Together they open as many as one alone that comes back after a second.
+        const pauseMs = 1_000 * present.length;
+        const printed = await run(JSON.stringify({ targets, addresses, count: connections, least, pauseMs, seconds }));
         const lines = printed.trim().split('\n');
         return [name, lines.map((line) => JSON.parse(line) as Attacked)] as const;
       });
       const attacked = Object.fromEntries(await Promise.all(attacks));
-      stop.abort();
+      await stop();
       return { attacked, scraped: await scraping, healthBefore, healthAfter: await Promise.all(targets.map(health)) };
     } finally {
-      stop.abort();
+      await stop();
     }
   }
 
@@ -201,7 +204,7 @@ suite('admin ports under attack', () => {
       for (const { port, opened, closed, mostOpen } of attacked)
         t.diagnostic(`${port}: ${opened} connections opened, ${closed} closed, at most ${mostOpen} at once`);
       assert.equal(attacked.length, targets.length);
-      assertEvery(attacked, ({ opened }) => opened > 2 * connections, 'the attack goes on');
+      assertEvery(attacked, ({ opened }) => opened > least, 'the attack goes on');
     });
   }
 

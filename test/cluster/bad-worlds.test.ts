@@ -23,6 +23,7 @@ let cluster: Cluster;
 let network: PrivateNetwork;
 let directory: string;
 let nextPort = 2200;
+const shops: Shop[] = [];
 /** Every secret text of every world: none may appear anywhere. */
 const secrets = new Map<string, string>();
 
@@ -33,6 +34,7 @@ before(async () => {
   directory = mkdtempSync(join(tmpdir(), 'portforward-worlds-'));
 });
 after(async () => {
+  await Promise.all(shops.map((shop) => shop.delete()));
   await network?.stop();
   rmSync(directory, { recursive: true, force: true });
 });
@@ -325,7 +327,9 @@ suite('bad worlds', { concurrency: 2 }, () => {
         hosts: { 'orders.db.internal': network.inside.address },
       });
       const shop = await Shop.create(cluster, `world-${port}`);
-      const cleanups: (() => Promise<unknown>)[] = [() => sshd.stop(), () => shop.delete()];
+      shops.push(shop);
+      // The next world need not wait until this one's namespace is gone.
+      const cleanups: (() => Promise<unknown>)[] = [() => sshd.stop(), () => shop.delete({ wait: false })];
       t.after(async () => {
         for (const cleanup of cleanups.toReversed()) await cleanup();
       });

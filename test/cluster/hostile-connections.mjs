@@ -1,9 +1,9 @@
-// Whoever attacks an admin port: connections that ask once and stay, and come back a second after they are closed.
-// Usage: node hostile-connections.mjs '{"targets":[{"host","port"}],"addresses":["" or an own address],"count":1000,"seconds":40}'
-// Prints one JSON line for each target when the time is over.
+// Whoever attacks an admin port: connections that ask once and stay, and come back `pauseMs` after they are closed.
+// Usage: node hostile-connections.mjs '{"targets":[{"host","port"}],"addresses":["" or an own address],"count":1000,"least":2000,"pauseMs":1000,"seconds":40}'
+// Prints one JSON line for each target when the time is over and each has had `least` connections, at the latest after four times as long.
 import { connect } from 'node:net';
 
-const { targets, addresses, count, seconds } = JSON.parse(process.argv.at(-1));
+const { targets, addresses, count, least, pauseMs, seconds } = JSON.parse(process.argv.at(-1));
 let ended = false;
 
 const seen = targets.map(({ host, port }) => {
@@ -23,15 +23,19 @@ const seen = targets.map(({ host, port }) => {
       });
     });
     socket.once('close', () => {
-      if (!ended) setTimeout(open, 1_000, localAddress);
+      if (!ended) setTimeout(open, pauseMs, localAddress);
     });
   };
   for (let index = 0; index < count; index++) open(addresses[index % addresses.length]);
   return figures;
 });
 
-setTimeout(() => {
+const begun = performance.now();
+setInterval(() => {
+  const passed = (performance.now() - begun) / 1_000;
+  const enough = seen.every(({ opened }) => opened > least);
+  if (passed < seconds || (!enough && passed < 4 * seconds)) return;
   ended = true;
   for (const figures of seen) console.log(JSON.stringify(figures));
   process.exit();
-}, seconds * 1_000);
+}, 100);

@@ -1,13 +1,21 @@
 // Every fault that a bastion, a node and the way to them can have, each under the same clients; fault-list.ts has what is promised. Those of
 // a private network come one after the other, the others four at once, each with a bastion or a service of its own.
 // `npm run test:faults -- --write` writes the figures into docs/reliability.md.
+import assert from 'node:assert/strict';
+import type { LookupAddress, LookupAllOptions } from 'node:dns';
+import dns from 'node:dns/promises';
+import { once } from 'node:events';
+import { syncBuiltinESMExports } from 'node:module';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Bastion, type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
 import { type Sshd } from '../../lab/private-network/sshd.ts';
 import { Child } from '../../lab/process/child.ts';
+import { header } from '../bench/content.ts';
 import {
+  client,
+  endOf,
   openSidecar,
   startBastion,
   tunnelConfig,
@@ -17,7 +25,7 @@ import {
 import { SecretDirectory } from '../integration/ssh/ssh-world.ts';
 import type { SessionManager, Switches } from '../support/ssm/session-manager.ts';
 import { type FaultName, faults } from './fault-list.ts';
-import { measure } from './measure.ts';
+import { measure, sessionsAt } from './measure.ts';
 import { SsmTunnel } from './ssm-tunnel.ts';
 
 const script = fileURLToPath(new URL('../bench/destination.ts', import.meta.url));
@@ -91,6 +99,28 @@ function ofNetwork(outages: Outages): void {
   });
 }
 
+/** A name whose address changes, for this process. */
+class MovingName implements Disposable {
+  readonly name: string;
+  address: string;
+  readonly #lookup = dns.lookup;
+
+  constructor(name: string, address: string) {
+    this.name = name;
+    this.address = address;
+    const real = this.#lookup;
+    const lookup = async (host: string, options: LookupAllOptions): Promise<LookupAddress[]> =>
+      host === name ? [{ address: this.address, family: 4 }] : await real(host, options);
+    Object.assign(dns, { lookup });
+    syncBuiltinESMExports();
+  }
+
+  [Symbol.dispose](): void {
+    Object.assign(dns, { lookup: this.#lookup });
+    syncBuiltinESMExports();
+  }
+}
+
 // Four at once: more would starve each other on two cores, and judge the machine.
 suite('every fault', { concurrency: 4 }, () => {
   ofNetwork(brief);
@@ -131,6 +161,67 @@ suite('every fault', { concurrency: 4 }, () => {
       }
     });
   }
+
+  test(title('idle-channels-ended'), { timeout: 180_000 }, async (t) => {
+    const config = ['ChannelTimeout direct-tcpip=3s', 'UnusedConnectionTimeout 4s', 'ClientAliveInterval 2'];
+    const destination = new Child('destination', process.execPath, [script]);
+    const bastion = await startBastion({ config: [...config, 'ClientAliveCountMax 2'] });
+    const port = await portOf(destination);
+    const sidecar = await openSidecar(tunnelConfig([bastion.hop], { forwards: [{ port }] }));
+    try {
+      await untilConnected(sidecar);
+      await delay(12_000);
+      const { lost } = await sessionsAt(sidecar.adminPort ?? 0);
+      t.diagnostic(`${lost} sessions without clients were ended in 12 s`);
+      // Each lives for 3 s at least, by sshd's clock of whole seconds.
+      assert.ok(lost >= 1 && lost <= 5, 'no storm of logins');
+      await measure(t, 'idle-channels-ended', sidecar, async () => {
+        const idle = await client(sidecar);
+        const end = endOf(idle);
+        idle.write(header('E'));
+        idle.write('x');
+        await once(idle, 'data');
+        const from = performance.now();
+        // Sshd says EOF before it closes the channel, as if the destination had ended.
+        assert.equal(await end, 'end');
+        t.diagnostic(`an idle connection was ended after ${Math.round(performance.now() - from)} ms`);
+        await delay(5_000);
+      });
+    } finally {
+      await sidecar.stop({ drainMs: 0 });
+      await bastion.stop();
+      await destination.kill();
+    }
+  });
+
+  test(title('bastion-moves'), { timeout: 180_000 }, async (t) => {
+    const destination = new Child('destination', process.execPath, [script]);
+    const port = await portOf(destination);
+    const old = await startBastion({ host: '127.0.0.2' });
+    const next = await startBastion({ host: '127.0.0.3', port: old.hop.port });
+    next.sshd.authorize([old.publicKey]);
+    using name = new MovingName('bastion.example.test', '127.0.0.2');
+    const hosts = [old, next].map(({ sshd, hop }) => sshd.knownHosts({ name: `[${name.name}]:${hop.port}` })).join('');
+    using secret = new SecretDirectory({ 'ssh-privatekey': old.privateKey, known_hosts: hosts });
+    const credentials = { secretName: 'orders-bastion', directory: secret.directory };
+    const hop = { ...old.hop, host: name.name, credentials };
+    const sidecar = await openSidecar(tunnelConfig([hop], { forwards: [{ port }] }));
+    try {
+      await untilConnected(sidecar);
+      await measure(t, 'bastion-moves', sidecar, async () => {
+        name.address = '127.0.0.3';
+        await delay(5_000);
+        const { lost } = await sessionsAt(sidecar.adminPort ?? 0);
+        assert.equal(lost, 0, 'the old one carries as long as it is there');
+        await old.sshd.kill();
+      });
+      assert.ok(next.sshd.log().some((line) => line.includes('Accepted publickey')));
+    } finally {
+      await sidecar.stop({ drainMs: 0 });
+      for (const bastion of [old, next]) await bastion.stop();
+      await destination.kill();
+    }
+  });
 
   const silent = (ms: number) => async (service: SessionManager) => {
     await service.set({ Silent: true });

@@ -48,6 +48,17 @@ export const faults = {
     what: 'sshd asks for new keys after each MiB, for 10 s',
     newWithinMs: 1_000,
   },
+  'idle-channels-ended': {
+    ...ssh,
+    open: 'live on',
+    what: 'sshd ends channels that are idle for 3 s and connections without one for 4 s',
+    newWithinMs: 1_000,
+  },
+  'bastion-moves': {
+    ...ssh,
+    what: 'the bastion’s name leads to another machine; 5 s later the old one is gone',
+    newWithinMs: 2_000,
+  },
   'socket-bye': { ...ssm, what: 'the service closes the web socket, as every hour', newWithinMs: 2_000 },
   'socket-cut': { ...ssm, what: 'the network cuts the web socket', newWithinMs: 2_000 },
   'socket-cut-old-agent': { ...ssm, what: 'the same with agent 3.1.1374.0, three times', newWithinMs: 4_000 },

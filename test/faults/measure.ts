@@ -40,10 +40,11 @@ export async function measure(
   const fault: Fault = faults[name];
   const load = new Load(portOf(sidecar), { steady, downloaders: 1, downloadBytes: 512 * 1024 });
   const begun = Promise.withResolvers<void>();
+  let notice: Notice | undefined;
   try {
     await eventually('every client is carried', () => load.counts.echoes >= 3 * steady && load.counts.downloads >= 1);
     if (fault.betweenDownloads === true) await load.holdDownloads(begun.promise);
-    const notice = await Notice.begin(sidecar);
+    notice = await Notice.begin(sidecar);
     // A connection that was answered just before the fault is an open one: its wait would be a matter of luck.
     const release = await load.holdNew();
     load.startWaits();
@@ -79,6 +80,8 @@ export async function measure(
     assert.ok(longestWaitMs <= 3 * fault.newWithinMs, `a new connection waited ${longestWaitMs} ms`);
   } finally {
     begun.resolve();
+    // After a failure it still watches.
+    await notice?.stop();
     await load.abandon();
   }
 }
@@ -123,7 +126,8 @@ class Notice {
   }
 }
 
-async function sessionsAt(adminPort: number): Promise<{ readonly suspect: number; readonly lost: number }> {
+/** Of the tunnel now, and lost so far, as its metrics say. */
+export async function sessionsAt(adminPort: number): Promise<{ readonly suspect: number; readonly lost: number }> {
   const text = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
   return {
     suspect: sum(text, /^portforward_tunnel_sessions\{part="suspect"\} (\S+)/gm),

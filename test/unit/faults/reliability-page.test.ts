@@ -48,10 +48,10 @@ test('the table is written from the figures of a run, and a fault without figure
     wrong: 0,
     truncated: 0,
   }));
-  const text = withTable('a\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nz\n', figures, 'a machine');
+  const text = withTable('a\n<!-- figures: begin -->\nstale figures\n<!-- figures: end -->\nz\n', figures, 'a machine');
   assert.match(text, /^a\n<!-- figures: begin -->\na machine\n/);
   assert.match(text, /\n<!-- figures: end -->\nz\n$/);
-  assert.ok(!text.includes('old'));
+  assert.ok(!text.includes('stale'));
   assert.ok(text.includes(`${cellsOf(faults['link-down'])} 4.10 s | 12.3 s | 10.0 s | 8 of 8 | 0 | 0 |`), text);
   assert.throws(() => withTable(text, figures.slice(1), 'a machine'), /no figures of sessions-killed/);
   assert.throws(() => withTable('no marks', figures, 'a machine'), /lacks/);
