@@ -13,7 +13,8 @@ const sparse = { minMs: 1_500, maxMs: 15_000 };
  */
 const rateLimits: ReadonlySet<Code> = new Set(['BastionRefusing', 'LoginInterrupted', 'Throttled']);
 const rateLimitedMs = 5_000;
-/** A bastion that refuses credentials which it accepted before: it may ban an address that fails often, and pods share one. */
+/** Credentials are refused that were accepted before: a bastion may ban an address that fails often, and pods share one; an API counts requests. */
+const refusedNow: ReadonlySet<Code> = new Set(['LoginRefused', 'TokenExpired']);
 const refusedFirstMs = 8_000;
 const refusedLaterMs = 15_000;
 /** Only a change by a person helps; the change of a mounted file is noticed without this timer. */
@@ -66,7 +67,7 @@ export class RetrySchedule {
       this.#nextAt = now + permanentMs * (1 - 0.1 * this.#random());
       return;
     }
-    if (error.code === 'LoginRefused') {
+    if (refusedNow.has(error.code)) {
       const least = this.#isRefused ? refusedLaterMs : refusedFirstMs;
       this.#isRefused = true;
       this.#firm = true;

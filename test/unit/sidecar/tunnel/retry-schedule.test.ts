@@ -136,19 +136,21 @@ test('a route is trusted at once if it never failed, else after 60 s', () => {
   assert.equal(ranking.trustedAt('a:22', 80_000), 80_000);
 });
 
-test('credentials that worked before are tried again after 8 s, then every 15 s, and an outage does not hurry', () => {
-  const schedule = new RetrySchedule(() => 0.5);
-  const error = new TunnelError('LoginRefused', 'it accepted them before');
-  const pauses: number[] = [];
-  for (let now = 0; now < 60_000; ) {
-    schedule.failed(error, { startedAt: now, now, otherSessionCarries: false });
-    schedule.expedite(now);
-    schedule.startNewOutage(now);
-    pauses.push(schedule.nextAt - now);
-    now = schedule.nextAt;
-  }
-  assert.deepEqual(pauses, [8_400, 15_750, 15_750, 15_750, 15_750]);
-  schedule.reset();
-  schedule.failed(error, { startedAt: 0, now: 0, otherSessionCarries: false });
-  assert.equal(schedule.nextAt, 8_400);
-});
+for (const code of ['LoginRefused', 'TokenExpired'] as const) {
+  test(`${code}: what worked before is tried again after 8 s, then every 15 s, and an outage does not hurry`, () => {
+    const schedule = new RetrySchedule(() => 0.5);
+    const error = new TunnelError(code, 'it accepted them before');
+    const pauses: number[] = [];
+    for (let now = 0; now < 60_000; ) {
+      schedule.failed(error, { startedAt: now, now, otherSessionCarries: false });
+      schedule.expedite(now);
+      schedule.startNewOutage(now);
+      pauses.push(schedule.nextAt - now);
+      now = schedule.nextAt;
+    }
+    assert.deepEqual(pauses, [8_400, 15_750, 15_750, 15_750, 15_750]);
+    schedule.reset();
+    schedule.failed(error, { startedAt: 0, now: 0, otherSessionCarries: false });
+    assert.equal(schedule.nextAt, 8_400);
+  });
+}
