@@ -46,12 +46,9 @@ const pingDeadlineMs = 3_000;
 const readingMs = 250;
 /** A helper that was asked to end by the end of its input is killed after this. */
 const endMs = 2_000;
+/** The helper's own buffers, as part of what all buffers of the pod may hold: 16 KiB each for a thousand streams that nobody reads. */
+const helperBytes = 16 * 1024 * 1024;
 const proxyVariables = ['HTTPS_PROXY', 'https_proxy', 'NO_PROXY', 'no_proxy'];
-/**
- * Above this the helper's garbage collector works harder. Eight busy downloads keep 47 MiB alive: with a limit of 48 MiB it ran every 10 ms,
- * with one of 96 MiB a thousand connections took 40 MiB more. Its streams' buffers are bounded one by one.
- */
-const memoryLimit = '64MiB';
 
 const answerSchema = z.object({
   id: z.number(),
@@ -107,11 +104,12 @@ export class HelperProcess {
   private constructor(folder: string, options: HelperOptions) {
     this.#folder = folder;
     this.#options = options;
-    const environment: Record<string, string> = { GOMEMLIMIT: memoryLimit };
+    const environment: Record<string, string> = {};
     for (const name of proxyVariables) {
       const value = options.environment[name];
       if (value !== undefined) environment[name] = value;
     }
+    options.budget.take(helperBytes);
     this.#child = spawn(options.program, [], { stdio: ['pipe', 'pipe', 'pipe'], env: environment });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#exited = promise;
@@ -265,6 +263,7 @@ export class HelperProcess {
   #end(reason: TunnelError): void {
     if (this.signal.aborted) return;
     this.#cancelPing();
+    this.#options.budget.giveBack(helperBytes);
     this.#ended.abort(reason);
     for (const { reject } of this.#waiting.values()) reject(reason);
     this.#waiting.clear();

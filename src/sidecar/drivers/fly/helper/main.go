@@ -10,6 +10,7 @@ import (
 )
 
 func main() {
+	roomyHeap.use()
 	if err := serve(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

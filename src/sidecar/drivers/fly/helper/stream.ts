@@ -13,7 +13,11 @@ import { HelperError } from './helper-error.ts';
 /** What waits for the reader before the helper is asked to stop, in bytes. */
 const readBuffer = 16 * 1024;
 /** The kernel's bytes are read into this one, whoever they are for, and copied at once: a thousand idle streams hold none. */
-const shared = Buffer.allocUnsafe(32 * 1024);
+const shared = Buffer.allocUnsafe(64 * 1024);
+/** While the pod's memory is scarce, because each stream may hold what one read brings. */
+const sharedWhenScarce = shared.subarray(0, 8 * 1024);
+/** Scarce: so many large reads are no longer left. */
+const plenty = 128 * shared.length;
 /** A helper that ended is reported by its exit as well, which ends the session and so the stream; it comes first within this time. */
 const sessionEndsMs = 500;
 /** The helper's answer to a dial is one short line. */
@@ -92,7 +96,7 @@ export class HelperStream extends Duplex {
     this.#socket = connect({
       path,
       onread: {
-        buffer: shared,
+        buffer: () => (budget.spare >= plenty ? shared : sharedWhenScarce),
         callback: (length, buffer) => this.#receive(Buffer.from(buffer.buffer, buffer.byteOffset, length)),
       },
     });

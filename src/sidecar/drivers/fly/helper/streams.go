@@ -252,6 +252,7 @@ func (o *openStreams) add(far *farEnd) bool {
 	defer o.mutex.Unlock()
 	if !o.closed {
 		o.ends[far] = struct{}{}
+		countStream()
 	}
 	return !o.closed
 }
@@ -260,6 +261,7 @@ func (o *openStreams) remove(far *farEnd) {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	delete(o.ends, far)
+	discountStream()
 }
 
 func (o *openStreams) count() int {
