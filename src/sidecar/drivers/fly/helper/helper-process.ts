@@ -12,6 +12,7 @@ import { abortable } from '../../../../process/abort.ts';
 import type { Clock } from '../../../../process/clock.ts';
 import type { Logger } from '../../../../process/log.ts';
 import type { ByteBudget } from '../../../base/byte-budget.ts';
+import { cpuTicks } from './cpu-time.ts';
 import { HelperError } from './helper-error.ts';
 import { helperName } from './program.ts';
 import { type HelperStream, openStream } from './stream.ts';
@@ -42,6 +43,9 @@ export interface DeviceStats {
 /** A helper that answers nothing for this long is stopped or hangs: it is killed. */
 const pingMs = 500;
 const pingDeadlineMs = 3_000;
+/** One that has used CPU time since this long after the ping works, and is short of it: it has the time again, so often. */
+const watchedFromMs = 1_000;
+const maxExtensions = 3;
 /** An answer that waits to be read after a stall of our own is read within this time, and counts. */
 const readingMs = 250;
 /** A helper that was asked to end by the end of its input is killed after this. */
@@ -242,10 +246,7 @@ export class HelperProcess {
   #ping(): void {
     if (this.signal.aborted) return;
     const { clock } = this.#options;
-    const reason = `the fly helper did not answer for ${pingDeadlineMs / 1000} s`;
-    this.#cancelPing = clock.after(pingDeadlineMs, () => {
-      this.#cancelPing = clock.after(readingMs, () => this.#kill(new TunnelError('HelperFailed', reason)));
-    });
+    this.#cancelPing = clock.after(watchedFromMs, () => this.#watch(pingDeadlineMs - watchedFromMs, maxExtensions));
     this.#ask({ op: 'ping' }).then(
       () => {
         this.#cancelPing();
@@ -253,6 +254,19 @@ export class HelperProcess {
       },
       () => undefined,
     );
+  }
+
+  /** Ends a helper that has neither answered nor used CPU time after this long. */
+  #watch(ms: number, extensions: number): void {
+    const { clock } = this.#options;
+    const before = cpuTicks(this.pid) ?? Number.POSITIVE_INFINITY;
+    this.#cancelPing = clock.after(ms, () => {
+      this.#cancelPing = clock.after(readingMs, () => {
+        const isBusy = (cpuTicks(this.pid) ?? 0) > before;
+        if (isBusy && extensions > 0) this.#watch(pingDeadlineMs, extensions - 1);
+        else this.#kill(new TunnelError('HelperFailed', 'the fly helper did not answer and was ended'));
+      });
+    });
   }
 
   #kill(reason: TunnelError): void {
