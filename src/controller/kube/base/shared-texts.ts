@@ -1,5 +1,5 @@
 // One string for equal strings: what JSON.parse gives has a copy of its own of each "Running", image and namespace in every object.
-// Neighbours: ../cache/reflector.ts and ../../status/statusz-reader.ts (hold what was parsed).
+// Neighbours: ../cache/store.ts and ../../status/statusz-reader.ts (hold what was parsed).
 
 /** Longer ones are hardly ever equal. */
 const maxLength = 256;

@@ -18,7 +18,6 @@ import {
 import type { KubeMetrics } from '../base/metrics.ts';
 import { type KubeObject, keyOf, type Resource } from '../base/object.ts';
 import { initialEventsEnd, type Outline, withoutManagedFields } from '../base/outline.ts';
-import { SharedTexts } from '../base/shared-texts.ts';
 import type { Kube, Selection } from '../rest/kube.ts';
 import type { WatchStream } from '../rest/watch-stream.ts';
 import { type Change, type ChangeListener, Replica } from './replica.ts';
@@ -65,7 +64,6 @@ export class Reflector<T extends KubeObject> {
   readonly #random: () => number;
   readonly #log: Logger;
   readonly #replica: Replica<T>;
-  readonly #texts = new SharedTexts();
   readonly #firstSync = Promise.withResolvers<void>();
   /** Where to continue watching; undefined: everything must be read first. */
   #resourceVersion: string | undefined;
@@ -276,7 +274,7 @@ export class Reflector<T extends KubeObject> {
   #keep(object: T): T | undefined {
     const { transform } = this.#options;
     const kept = transform === undefined ? object : transform(object);
-    return this.store.packed ? kept : this.#texts.share(kept);
+    return this.store.packed ? kept : this.store.texts.share(kept);
   }
 
   #logFailure(error: unknown, delayMs: number): void {

@@ -1,6 +1,7 @@
 // The cache of one kind: what the reflector last saw, by key, with secondary indexes. Reconciles read from here and
 // never ask the API server.
 import type { KubeObject, ObjectKey } from '../base/object.ts';
+import { SharedTexts } from '../base/shared-texts.ts';
 import { Packer } from './packer.ts';
 
 /** What readers may do. Objects are shared and must not be changed. */
@@ -31,6 +32,8 @@ export class Store<T extends KubeObject> implements ReadStore<T> {
   /** A text where the store is packed. */
   readonly #objects = new Map<ObjectKey, T | string>();
   readonly packed: boolean;
+  /** Strings of what is put in unpacked: one for all reflectors that fill it. */
+  readonly texts = new SharedTexts();
   readonly #packer = new Packer<T>();
   /** What was unpacked last: a pass reads the same object several times. */
   #unpacked: { readonly key: ObjectKey; readonly object: T } | undefined;
