@@ -18,6 +18,9 @@ export type WatchStream<T extends KubeObject> = AsyncIterable<WatchEvent<T>>;
 /** Bookmarks come about every 60 s (measured); after this much silence the connection counts as dead. */
 const idleMs = 90_000;
 
+/** How long the head of the answer may take. It comes before any object is read. */
+const openingMs = 30_000;
+
 /** The most that is kept of a line. etcd holds objects of 1.5 MB; with escapes they stay far below this. */
 const maxLineBytes = 16 << 20;
 
@@ -34,6 +37,7 @@ export async function openWatch<T extends KubeObject>(
   call: Call & { readonly idleMs?: number; readonly outline?: Outline; readonly accept?: string },
 ): Promise<WatchStream<T>> {
   const silence = new AbortController();
+  const limitMs = call.idleMs ?? idleMs;
   call.signal.throwIfAborted();
   const listening = onAbort(call.signal, (reason) => silence.abort(reason));
   try {
@@ -45,13 +49,13 @@ export async function openWatch<T extends KubeObject>(
       connectionClass: 'watch',
       repeat: 'never',
       signal: silence.signal,
-      deadlineMs: call.deadlineMs ?? 30_000,
+      deadlineMs: call.deadlineMs ?? Math.min(openingMs, limitMs),
     });
     const sieve = new JsonSieve(eventOutline(call.outline ?? true), {
       what: `a line of the watch ${path}`,
       maxBytes: maxLineBytes,
     });
-    return events<T>(body, { sieve, silence, limitMs: call.idleMs ?? idleMs, listening });
+    return events<T>(body, { sieve, silence, limitMs, listening });
   } catch (error) {
     listening[Symbol.dispose]();
     throw error;

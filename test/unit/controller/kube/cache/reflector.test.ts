@@ -215,6 +215,14 @@ test('a connection that went silent is left for a new one from the last version'
   await until(() => it.reflector.store.size === 2);
 });
 
+test('a watch whose answer does not even begin is left after the same silence', { timeout: 20_000 }, async () => {
+  await using it = await started({ idleMs: 60 });
+  await filled(it.server, pod('a', '1'));
+  const silent = await it.server.next();
+  await silent.gone;
+  assert.equal((await it.server.next()).query.get('resourceVersion'), '100');
+});
+
 test('bytes that trickle are put together, also inside a character, and an unfinished object is none', {
   timeout,
 }, async () => {
