@@ -41,6 +41,10 @@ export interface ApiServer {
   resume(): void;
   /** Kills the server, keeps its data and address, and starts it again; resolves when it is ready. */
   restart(): Promise<void>;
+  /** Kills etcd, keeps its data, and starts it again; resolves when it answers. */
+  restartStore(): Promise<void>;
+  /** Raises, or takes back, the alarm that etcd raises by itself when its space is used up: it refuses every write. */
+  fillStore(isFull: boolean): Promise<void>;
   /** Ends both processes and removes their directory. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -76,8 +80,12 @@ async function start({
   try {
     const [clientPort = 0, peerPort = 0, port = 0] = await freePorts(3, host);
     const data = { directory: join(directory, 'etcd'), host, clientPort, peerPort };
-    const store = new Child('etcd', cachedProgram('etcd'), etcdArguments(data));
-    running.push(store);
+    const startStore = (): Child => {
+      const child = new Child('etcd', cachedProgram('etcd'), etcdArguments(data));
+      running.push(child);
+      return child;
+    };
+    let store = startStore();
     const authority = new Authority(join(directory, 'certificates'));
     await authority.create();
     await issueApiServer(authority, [host]);
@@ -120,12 +128,31 @@ async function start({
         running.splice(running.indexOf(server), 1);
         server = await launch();
       },
+      restartStore: async () => {
+        await store.kill();
+        running.splice(running.indexOf(store), 1);
+        store = startStore();
+        await store.until(() => isHealthy(etcd), 60_000, signal);
+      },
+      fillStore: (isFull) => raiseNoSpace(etcd, isFull),
       stop,
     };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+const isHealthy = (etcd: string): Promise<boolean> =>
+  fetch(`${etcd}/health`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+
+async function raiseNoSpace(etcd: string, isFull: boolean): Promise<void> {
+  const body = JSON.stringify({ action: isFull ? 'ACTIVATE' : 'DEACTIVATE', alarm: 'NOSPACE' });
+  const answer = await fetch(`${etcd}/v3/maintenance/alarm`, { method: 'POST', body });
+  if (!answer.ok) throw new Error(`etcd answers ${answer.status}: ${await answer.text()}`);
 }
 
 /** Whether the server reports itself ready. */

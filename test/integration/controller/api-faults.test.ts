@@ -85,11 +85,15 @@ async function survives(
   await settled(namespace, 'edited', 1_000);
   proxy.take();
   await begin();
-  await world.apply(namespace, 'edited', spec(2_000 + count)).catch(() => undefined);
-  await world.apply(namespace, 'made', spec(3_000 + count)).catch(() => undefined);
+  const tries = [
+    world.apply(namespace, 'edited', spec(2_000 + count)),
+    world.apply(namespace, 'made', spec(3_000 + count)),
+  ];
+  const tried = Promise.allSettled(tries);
   await delay(faultMs);
   const during = proxy.take().length;
   await end();
+  await tried;
   const ended = performance.now();
   // What the server itself refused meanwhile.
   await world.apply(namespace, 'edited', spec(2_000 + count));
@@ -184,6 +188,25 @@ test('a restart of the API server', { timeout: 120_000 }, async (t) => {
   await survives(
     (line) => t.diagnostic(line),
     () => world.server.restart(),
+    () => undefined,
+  );
+});
+
+test('etcd is out of space', { timeout: 120_000 }, async (t) => {
+  await survives(
+    (line) => t.diagnostic(line),
+    async () => {
+      await world.server.fillStore(true);
+      await assert.rejects(world.apply('default', 'refused', spec(1)), /database space exceeded/);
+    },
+    () => world.server.fillStore(false),
+  );
+});
+
+test('a restart of etcd', { timeout: 120_000 }, async (t) => {
+  await survives(
+    (line) => t.diagnostic(line),
+    () => world.server.restartStore(),
     () => undefined,
   );
 });
