@@ -16,15 +16,25 @@ export interface Mariadb {
   stop(): Promise<void>;
 }
 
-/** Resolves when it accepts connections. It blocks an address after that many broken handshakes in a row, and logs each one. */
-export async function startMariadb(options: { readonly maxConnectErrors: number }): Promise<Mariadb> {
+export interface MariadbOptions {
+  /** So many broken handshakes in a row, each of them logged, and it blocks the address. */
+  readonly maxConnectErrors: number;
+  /** Default: 127.0.0.1. */
+  readonly host?: string;
+  /** Default: a free one. */
+  readonly port?: number;
+  readonly namespace?: string;
+}
+
+/** Resolves when it accepts connections. */
+export async function startMariadb(options: MariadbOptions): Promise<Mariadb> {
   const directory = mkdtempSync(join(tmpdir(), 'portforward-mariadb-'));
   chmodSync(directory, 0o755);
   const [data, socket] = [join(directory, 'data'), join(directory, 'socket')];
   const user = ['--no-defaults', '--user=root'];
   await command('mariadb-install-db', [...user, `--datadir=${data}`, '--auth-root-authentication-method=normal']);
-  const host = '127.0.0.1';
-  const { child, port } = await onFreePorts(1, host, async ([free = 0]) => {
+  const { host = '127.0.0.1', namespace } = options;
+  const start = async (free: number): Promise<{ readonly child: Child; readonly port: number }> => {
     const settings = [
       `--datadir=${data}`,
       `--socket=${socket}`,
@@ -35,10 +45,16 @@ export async function startMariadb(options: { readonly maxConnectErrors: number 
       '--log-warnings=9',
       '--performance-schema=ON',
     ];
-    const server = new Child('mariadbd', 'mariadbd', [...user, ...settings]);
+    const own = ['mariadbd', ...user, ...settings];
+    const [first = '', ...rest] = namespace === undefined ? own : ['ip', 'netns', 'exec', namespace, ...own];
+    const server = new Child('mariadbd', first, rest);
     await server.line(/ready for connections/, 60_000);
     return { child: server, port: free };
-  });
+  };
+  const { child, port } =
+    options.port === undefined
+      ? await onFreePorts(1, namespace === undefined ? host : undefined, async ([free = 0]) => await start(free))
+      : await start(options.port);
   return {
     host,
     port,

@@ -1,5 +1,5 @@
 // Every way in which a tunnel can fail, on a real cluster with a real sshd: within 15 s each shows its own reason and a sentence that a
-// person can act on. Each recovers by itself when the cause is fixed, in the same pod unless the pod itself was the cause.
+// person can act on, and psql, mariadb, redis-cli and curl print it. Each recovers by itself when the cause is fixed, in the same pod unless the pod itself was the cause.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,9 @@ import { startRedis } from '../../lab/private-network/redis.ts';
 import { generateKey, type Sshd, startSshd } from '../../lab/private-network/sshd.ts';
 import { judge } from '../faults/budget.ts';
 import { faultInPod } from './doctor-in-pod.ts';
+import { fourPorts, startThreeServices } from './four-services.ts';
 import { assertNoLeaks } from './leaks.ts';
+import { printedByClients } from './printed.ts';
 
 const reasonBudgetSeconds = 15;
 /** The kubelet projects a changed Secret within its sync period; recovery counts from there. */
@@ -21,6 +23,7 @@ const projectionSeconds = 30;
 
 let cluster: Cluster;
 let network: PrivateNetwork;
+let services: AsyncDisposable | undefined;
 let directory: string;
 let nextPort = 2200;
 const shops: Shop[] = [];
@@ -31,10 +34,13 @@ before(async () => {
   cluster = await ensureCluster();
   await ensureOperator(cluster);
   network = await startPrivateNetwork();
+  const { address: host, namespace } = network.inside;
+  services = await startThreeServices({ host, namespace });
   directory = mkdtempSync(join(tmpdir(), 'portforward-worlds-'));
 });
 after(async () => {
   await Promise.all(shops.map((shop) => shop.delete()));
+  await services?.[Symbol.asyncDispose]();
   await network?.stop();
   rmSync(directory, { recursive: true, force: true });
 });
@@ -72,6 +78,7 @@ const goodSecret = (scene: Scene): Record<string, string> => ({
   'ssh-privatekey': scene.key.privateKey,
   known_hosts: scene.knownHosts,
 });
+const behind = (port: (typeof fourPorts)[number]): object => ({ ...port, destinationHost: network.databaseName });
 const place = (scene: Scene): string => `${scene.sshd.host}:${scene.sshd.port}`;
 const applyGood = async (scene: Scene): Promise<void> => {
   await scene.shop.secret('bastion', goodSecret(scene));
@@ -255,7 +262,9 @@ const worlds: Readonly<Record<string, World>> = {
   'forwarding is administratively prohibited': {
     break: async (scene) => {
       scene.sshd.authorize([`restrict ${scene.key.publicKey}`]);
-      await applyGood(scene);
+      await scene.shop.secret('bastion', goodSecret(scene));
+      // One port: doctor walks to each, and each would be a fault.
+      await scene.shop.portForward('db', scene.spec({ ports: [behind(fourPorts[0])] }));
     },
     reason: 'ForwardingProhibited',
     step: 'dial',
@@ -342,7 +351,7 @@ suite('bad worlds', { concurrency: 2 }, () => {
         spec: ({ ssh = {}, ports, more = {} } = {}) => ({
           ...more,
           replicas: 1,
-          ports: ports ?? [{ port: 5432, destinationHost: 'orders.db.internal', appProtocol: 'postgresql' }],
+          ports: ports ?? fourPorts.map(behind),
           ssh: { user: 'tunnel', bastions: [{ host: sshd.host, port }], secretRef: { name: 'bastion' }, ...ssh },
         }),
       };
@@ -359,9 +368,15 @@ suite('bad worlds', { concurrency: 2 }, () => {
         if (typeof part === 'string') assert.ok(shown?.message.includes(part), `“${shown?.message}” names ${part}`);
         else assert.match(shown?.message ?? '', part);
       }
-      if (world.step !== undefined) {
+      const walk = async (): Promise<void> => {
+        if (world.step === undefined) return;
         assert.equal(await faultInPod(shop, 'db', secrets), `${world.step}: ${world.reason}`);
-      }
+      };
+      const printed = async (): Promise<void> => {
+        if (world.newPods === true) return;
+        t.diagnostic(await printedByClients({ cluster, shop }, 'db', world.reason));
+      };
+      await Promise.all([walk(), printed()]);
       const podsBefore = await shop.tunnelPods('db');
       await assertNoLeaks({ cluster, shop, tunnels: ['db'] }, secrets);
 

@@ -11,8 +11,10 @@ import { judge } from '../faults/budget.ts';
 import { customers, Folder, localPort, portforward } from '../integration/cli/laptop.ts';
 import { flyHelper } from '../integration/fly/fly-helper.ts';
 import { driverPanelsFilled } from '../monitoring/chart-parts.ts';
+import { faultInPod } from './doctor-in-pod.ts';
 import { FlyOrganization, gatewayName, page } from './fly-organization.ts';
 import { assertNoLeaks } from './leaks.ts';
+import { printedByClients } from './printed.ts';
 
 const token = 'fo1_c1u2s3t4e5r6c1u2s3t4e5r6c1u2s3t4e5r6';
 /** Never accepted. */
@@ -20,6 +22,7 @@ const wrongToken = 'fo1_w1r2o3n4g5w1r2o3n4g5w1r2o3n4g5w1r2o3n4g5';
 /** Accepted at first, then no more, and what follows it. */
 const endingToken = 'fo1_e1n2d3s4e5n6d7s8e1n2d3s4e5n6d7s8e1n2d3s4';
 const nextToken = 'fo1_n1e2x3t4n1e2x3t4n1e2x3t4n1e2x3t4n1e2x3t4';
+const secrets = new Map(Object.entries({ token, wrongToken, endingToken, nextToken }));
 const reasonBudgetMs = 15_000;
 const healLimitSeconds = 135;
 const rows = 'select customer from orders order by id';
@@ -142,6 +145,8 @@ suite('main job through fly.io', () => {
     readonly reason: string;
     readonly condition?: string;
     readonly says: RegExp;
+    /** Where `doctor` finds it. */
+    readonly step: string;
     /** Afterwards the Secret has the right token. */
     readonly repairs?: () => Promise<void>;
   }
@@ -151,13 +156,15 @@ suite('main job through fly.io', () => {
     'no-token': {
       token: undefined,
       reason: 'TokenMissing',
+      step: 'token',
       says: /Secret no-token does not exist or has no key FLY_API_TOKEN: create it/,
     },
-    refused: { token: wrongToken, reason: 'TokenRefused', says: /fly\.io refuses the token/ },
+    refused: { token: wrongToken, reason: 'TokenRefused', step: 'app', says: /fly\.io refuses the token/ },
     'no-app': {
       token,
       app: 'wbe',
       reason: 'AppNotFound',
+      step: 'app',
       says: /no app wbe/,
       repairs: async () => await shop.portForward('no-app', webOf('no-app')),
     },
@@ -165,6 +172,7 @@ suite('main job through fly.io', () => {
       token,
       app: 'batch',
       reason: 'NoRunningMachines',
+      step: 'name',
       condition: 'DestinationReachable',
       says: /batch\.internal has no address.*start a Machine.*\.flycast/,
       repairs: async () => await organization.startMachines(),
@@ -179,13 +187,21 @@ suite('main job through fly.io', () => {
       return (await shop.condition(name, condition))?.message ?? '';
     };
 
-    for (const [name, { token: held, app, reason, condition = 'Connected', says, repairs }] of Object.entries(worlds)) {
+    for (const [name, { token: held, app, reason, step, condition = 'Connected', says, repairs }] of Object.entries(
+      worlds,
+    )) {
       test(reason, async (t) => {
         if (held !== undefined) await shop.secret(name, { FLY_API_TOKEN: held });
         await shop.portForward(name, webOf(name, app));
         assert.match(await untilSaid(t, name, condition, reason), says);
         assert.equal((await shop.condition(name, 'Ready'))?.reason, reason);
         const before = await podUids(name);
+        const [fault, printed] = await Promise.all([
+          faultInPod(shop, name, secrets),
+          printedByClients({ cluster, shop }, name, reason),
+        ]);
+        t.diagnostic(printed);
+        assert.equal(fault, `${step}: ${reason}`);
         await repairs?.();
         if (held !== token) await shop.secret(name, { FLY_API_TOKEN: token });
         t.diagnostic(`Ready ${(await shop.ready(name, healLimitSeconds)).toFixed(1)} s after the fix`);
@@ -238,6 +254,7 @@ suite('main job through fly.io', () => {
       await shop.portForward('late', webOf('fly'));
       judge(t, 'FlyApiFailed', 1_000 * (await shop.reason('late', 'Connected', 'FlyApiFailed')), reasonBudgetMs);
       assert.equal((await shop.condition('rotated', 'Connected'))?.status, 'True');
+      t.diagnostic(await printedByClients({ cluster, shop }, 'late', 'FlyApiFailed'));
       organization.api.heal();
       await shop.ready('late');
     });
@@ -246,10 +263,10 @@ suite('main job through fly.io', () => {
   test('the gateway is silent: TunnelDown, until it answers', async (t) => {
     await organization.gateway.set({ dropUdp: false, silent: true });
     judge(t, 'TunnelDown', 1_000 * (await shop.reason('orders-db', 'Connected', 'TunnelDown')), reasonBudgetMs);
+    t.diagnostic(await printedByClients({ cluster, shop }, 'orders-db', 'TunnelDown'));
     await organization.gateway.set({ silent: false });
     t.diagnostic(`Ready ${(await shop.ready('orders-db')).toFixed(1)} s after the gateway answers`);
     assert.equal(await shop.psql('orders-db', rows), 'Ada\nGrace\nBarbara\n');
-    const secrets = new Map(Object.entries({ token, wrongToken, endingToken, nextToken }));
     await assertNoLeaks({ cluster, shop, tunnels: ['orders-db', 'ending', 'refused', 'rotated'] }, secrets);
   });
 

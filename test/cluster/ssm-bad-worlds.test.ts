@@ -1,5 +1,5 @@
 // Every way in which a tunnel through Session Manager can fail, on a real cluster: within 15 s each shows its own reason and a sentence that
-// names what is affected and how to fix it, and it recovers by itself once that is done. All run side by side in one namespace, each with
+// names what is affected and how to fix it, and which the client of its protocol prints; it recovers by itself once that is done. All run side by side in one namespace, each with
 // a service and keys of its own, because a permanent failure is retried only once a minute.
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
@@ -9,7 +9,9 @@ import { Shop } from '../../lab/cluster/shop.ts';
 import { judge } from '../faults/budget.ts';
 import type { SessionManager, Switches } from '../support/ssm/session-manager.ts';
 import { faultInPod } from './doctor-in-pod.ts';
+import { fourPorts, startThreeServices } from './four-services.ts';
 import { assertNoLeaks } from './leaks.ts';
+import { printedByClients } from './printed.ts';
 import { accepted, channelToken, Instance, instanceId, type Keys, newKeys, region } from './ssm-instance.ts';
 
 const reasonBudgetSeconds = 15;
@@ -38,6 +40,8 @@ interface Place {
   readonly name: string;
   readonly service: SessionManager;
   readonly keys: Keys;
+  /** Another protocol from world to world: each port is a session of its own, and they are started one after the other. */
+  readonly port: (typeof fourPorts)[number];
 }
 
 const denied = (action: string, status = 400): Switches => ({
@@ -197,6 +201,7 @@ const healthy: Switches = {
 
 let cluster: Cluster;
 let instance: Instance;
+let services: AsyncDisposable | undefined;
 let shop: Shop;
 const names = Object.keys(worlds);
 const places = new Map<string, Place>();
@@ -209,6 +214,7 @@ const secrets = new Map<string, string | RegExp>([['the token of a data channel'
 before(async () => {
   cluster = await ensureCluster();
   instance = await Instance.start(cluster, names.length);
+  services = await startThreeServices({ host: '127.0.0.1', namespace: instance.network.bastions.a.namespace });
   await ensureOperator(cluster, { values: instance.chartValues });
   shop = await Shop.create(cluster, 'ssm-worlds');
   await instance.trustedIn(shop);
@@ -217,11 +223,13 @@ before(async () => {
     assert.ok(service !== undefined);
     const keys = newKeys({ temporary: true });
     for (const [key, text] of Object.entries(keys)) secrets.set(`${key} of ${world}`, text);
-    places.set(world, { name: `world-${index}`, service, keys });
+    const port = fourPorts[index % fourPorts.length] ?? fourPorts[0];
+    places.set(world, { name: `world-${index}`, service, keys, port });
     await service.set({ ...healthy, Keys: accepted(keys) });
   }
 });
 after(async () => {
+  await services?.[Symbol.asyncDispose]();
   await shop?.delete();
   await instance?.stop();
 });
@@ -233,10 +241,10 @@ const placeOf = (world: string): Place => {
 };
 
 /** The document that works as soon as everything else does. */
-function spec({ name, service }: Place, { ssm, ports }: Partial<World> = {}): object {
+function spec({ name, service, port }: Place, { ssm, ports }: Partial<World> = {}): object {
   return {
     replicas: 1,
-    ports: ports ?? [{ port: 5432, appProtocol: 'postgresql' }],
+    ports: ports ?? [port],
     ssm: {
       region,
       target: { instanceId },
@@ -277,7 +285,12 @@ suite('bad worlds through Session Manager', { concurrency: 3 }, () => {
       }
       podsOf.set(title, await uids(name));
       if (world.step !== undefined) {
-        assert.equal(await faultInPod(shop, name, secrets), `${world.step}: ${world.reason}`);
+        const [fault, printed] = await Promise.all([
+          faultInPod(shop, name, secrets),
+          printedByClients({ cluster, shop }, name, world.reason),
+        ]);
+        t.diagnostic(printed);
+        assert.equal(fault, `${world.step}: ${world.reason}`);
       }
       await assertNoLeaks({ cluster, shop, tunnels: [name] }, secrets);
 
