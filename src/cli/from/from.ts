@@ -51,8 +51,10 @@ export async function from(command: FromCommand): Promise<Openable> {
   if (apply && context !== undefined) {
     const kubectl = new Kubectl([`--context=${context}`]);
     note('');
-    note((await kubectl.text(['apply', '--filename=-'], document)).trimEnd());
-    if (lines.length > 0) note('Its pods wait for the Secret above.');
+    const written = '--output=go-template={{.metadata.name}} -n {{.metadata.namespace}}';
+    const where = (await kubectl.text(['apply', '--filename=-', written], document)).trim();
+    note(`Applied. Follow it: kubectl portforward status ${where} --context=${context}`);
+    if (lines.length > 0) note('Its pods wait for the Secret above, in the same namespace.');
   }
   return {
     document,

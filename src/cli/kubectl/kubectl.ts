@@ -62,6 +62,8 @@ export function kubectlFlagsOf(command: Command): readonly string[] {
 /** Text that kubectl prints is bounded: a list of 10,000 PortForwards with their status is some 60 MB. */
 const maxOutputBytes = 256 * 1024 * 1024;
 
+const isWindows = process.platform === 'win32';
+
 /** Runs kubectl until our end of its input closes, which the kernel does even after SIGKILL; kubectl itself would go on. */
 const whileInputIsOpen = `
 exec 3<&0
@@ -118,11 +120,19 @@ export class Kubectl {
   /** Starts one that would never end by itself. The caller disposes of it; what it complains about is dropped. */
   startWhileWeLive(args: readonly string[]): BoundKubectl {
     const [verb = '', ...rest] = args;
-    const words = ['kubectl', verb, ...this.#flags, ...rest];
-    const child = spawn('sh', ['-c', whileInputIsOpen, ...words], { stdio: ['pipe', 'pipe', 'ignore'] });
+    const words = [verb, ...this.#flags, ...rest];
+    // Windows has no such shell: there it outlives a process that is killed.
+    const [program = '', ...called] = isWindows
+      ? ['kubectl', ...words]
+      : ['sh', '-c', whileInputIsOpen, 'kubectl', ...words];
+    const child = spawn(program, called, { stdio: ['pipe', 'pipe', 'ignore'] });
     child.on('error', () => undefined);
     child.stdin.on('error', () => undefined);
-    return { output: child.stdout, [Symbol.dispose]: () => void child.stdin.destroy() };
+    const end = (): void => {
+      child.stdin.destroy();
+      if (isWindows) child.kill();
+    };
+    return { output: child.stdout, [Symbol.dispose]: end };
   }
 
   /** Starts it; the caller owns the process. */

@@ -122,11 +122,13 @@ function notesOf(
 ): readonly string[] {
   const wrong = new Set(
     ports.flatMap(({ state, reason = '', message = '' }) =>
-      message === '' ? [] : [`${state}, ${reason}: ${message}`],
+      message === '' ? [] : [`${state === reason ? state : `${state}, ${reason}`}: ${message}`],
     ),
   );
   const notes = [...wrong];
-  const told = (message: string): boolean => message === '' || notes.some((note) => note.includes(message));
+  // A message about one pod begins with its name.
+  const told = (message: string): boolean =>
+    message === '' || notes.some((note) => note.includes(message.replace(/^pf-[a-z0-9-]+: /, '')));
   const current = conditions.get('CredentialsCurrent');
   if (current?.status === 'False' && !told(current.message)) {
     notes.push(`CredentialsCurrent is False, ${current.reason}: ${current.message}`);

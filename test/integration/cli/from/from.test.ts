@@ -139,10 +139,8 @@ suite('portforward from', () => {
       );
       const applied = await call('--apply', '--context', context);
       assert.equal(applied.end, 'exit 0', applied.output);
-      assert.match(
-        applied.output,
-        /portforward\.portforward\.dev\/orders-db created\nIts pods wait for the Secret above\./,
-      );
+      const told = `Applied. Follow it: kubectl portforward status orders-db -n default --context=${context}\nIts pods wait for the Secret above, in the same namespace.`;
+      assert.ok(applied.output.includes(told), applied.output);
       assert.match(applied.output, new RegExp(`kubectl --context=${context} create secret generic orders-db-ssh `));
       assert.equal(
         await server.kubectl(['get', 'portforward', '-o', 'name']),

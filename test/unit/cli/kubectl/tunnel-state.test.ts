@@ -124,6 +124,22 @@ test('what is lost before anybody notices is told beside a Ready tunnel, each th
   ]);
 });
 
+test('what stands in two conditions is told once, also where one of them names the pod', () => {
+  const missing = 'Secret key does not exist: create it';
+  const { notes } = tunnelStateOf(
+    tunnel([
+      condition('Ready', 'False', 'SecretNotFound', missing),
+      condition('CredentialsCurrent', 'False', 'SecretNotFound', `pf-orders-db-b75866d9b-pn67w: ${missing}`),
+    ]),
+  );
+  assert.deepEqual(notes, [`Down, SecretNotFound: ${missing}`]);
+});
+
+test('a state whose reason has the same name is written once', () => {
+  const { notes } = tunnelStateOf(tunnel([condition('Ready', 'False', 'Suspended', 'spec.suspend is true.')]));
+  assert.deepEqual(notes, ['Suspended: spec.suspend is true.']);
+});
+
 test('a tunnel that no operator has seen has its ports from the document and its age from its creation', () => {
   const { ports, notes } = tunnelStateOf({ ...tunnel([]), status: undefined as never });
   assert.deepEqual(
