@@ -17,7 +17,7 @@ const roles = new Set(
 export function reasonOf(error: TunnelError): string {
   const code = ` (${error.code})`;
   const room = maxLength - code.length;
-  let sentence = `${prefix}${error.message}`.replaceAll('’', "'").replaceAll(/[^\x20-\x7e]+/g, '?');
+  let sentence = `${prefix}${withoutQuotations(error.message)}`.replaceAll('’', "'").replaceAll(/[^\x20-\x7e]+/g, '?');
   for (;;) {
     const whole = wholeClauses(sentence, room);
     if (whole !== undefined) return `${whole}${code}`;
@@ -25,6 +25,11 @@ export function reasonOf(error: TunnelError): string {
     if (shorter === undefined) return `${wholeWords(sentence, room)}${code}`;
     sentence = shorter;
   }
+}
+
+/** What a far side said stands in quotation marks: condition and Event have it, a client gets our words alone. */
+function withoutQuotations(text: string): string {
+  return text.replaceAll(/(: )?“[^”]*”(?:, “[^”]*”)*/g, (_, colon?: string) => (colon === undefined ? 'others' : ''));
 }
 
 /** As many clauses as there is room for; undefined if not even the first fits. */

@@ -195,9 +195,8 @@ interface Meaning {
 function reasonOf(error: FlyApiError, operation: string, { notFound, other }: Meaning): TunnelError {
   const text = quoted(error.message);
   if (error.code === 'UNAUTHORIZED' || /authenticated|not authorized|token/i.test(error.message)) {
-    return new TunnelError('TokenRefused', `fly.io refuses the token for the request ${operation}: ${text}`, {
-      cause: error,
-    });
+    const sentence = `fly.io refuses the token for the request ${operation}: ${text}; put another one into the Secret`;
+    return new TunnelError('TokenRefused', sentence, { cause: error });
   }
   if (notFound !== undefined && (error.code === 'NOT_FOUND' || /could not find|not found/i.test(error.message))) {
     return notFound(text);

@@ -45,6 +45,22 @@ for (const [which, name] of Object.entries(names)) {
   });
 }
 
+test('what a far side said, in quotation marks, is left out: a client gets our words alone', () => {
+  const said = (text: string): string => reasonOf(new TunnelError('TokenRefused', text));
+  assert.equal(
+    said(
+      'fly.io refuses the token for the request PortForwardApp: “You must be <b>authenticated</b>”; put another one into the Secret',
+    ),
+    'portforward: fly.io refuses the token for the request PortForwardApp; put another one into the Secret (TokenRefused)',
+  );
+  assert.equal(
+    said(
+      'bastion a:22 and the tunnel agree on no cipher: it offers “aes128-cbc”, “3des-cbc”; enable one of aes128-ctr there',
+    ),
+    'portforward: bastion a:22 and the tunnel agree on no cipher: it offers others; enable one of aes128-ctr there (TokenRefused)',
+  );
+});
+
 test('a name that does not fit is replaced by the role that stands before it, or by what it looks like', () => {
   const { 'the longest name': long } = names;
   const said = (text: string): string => reasonOf(new TunnelError('AuthenticationFailed', text));
