@@ -30,6 +30,8 @@ export async function abortable<T>(work: Promise<T>, { signal }: { readonly sign
 export interface JoinedSignal extends Disposable {
   /** Aborts with the reason of the first of its signals. */
   readonly signal: AbortSignal;
+  /** Aborts it alone. */
+  abort(reason: unknown): void;
 }
 
 /** One signal from several. Unlike `AbortSignal.any`, nothing stays behind on them once it is disposed of. */
@@ -38,6 +40,7 @@ export function anyOf(...signals: readonly AbortSignal[]): JoinedSignal {
   const listening = signals.map((signal) => onAbort(signal, (reason) => controller.abort(reason)));
   return {
     signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
     [Symbol.dispose]: () => {
       for (const one of listening) one[Symbol.dispose]();
     },

@@ -28,13 +28,12 @@ export interface Deadline extends Disposable {
 /** Starts a deadline of `ms` milliseconds. The owner disposes of it: `using limit = deadline(…)`. */
 export function deadline(ms: number, options: DeadlineOptions): Deadline {
   const { signal = [], clock = systemClock } = options;
-  const time = new AbortController();
-  const joined = anyOf(...[signal].flat(), time.signal);
+  const joined = anyOf(...[signal].flat());
   let expired = false;
   const cancel = clock.after(ms, () => {
     if (joined.signal.aborted) return;
     expired = true;
-    time.abort(
+    joined.abort(
       'what' in options ? new DeadlineExceeded(`${options.what} took longer than ${ms} ms`) : options.reason(),
     );
   });

@@ -62,12 +62,19 @@ export class Dialer {
   readonly #source: SessionSource;
   readonly #dialTimeoutMs: number;
   readonly #clock: Clock;
+  /** Clients that wait for a session. */
+  #waiting = 0;
   readonly #preferred = new Map<string, { readonly via: string; readonly until: number }>();
 
   constructor(source: SessionSource, dialTimeoutMs: number, clock: Clock) {
     this.#source = source;
     this.#dialTimeoutMs = dialTimeoutMs;
     this.#clock = clock;
+  }
+
+  /** True while clients wait for a session: the end of any stream may give them room. */
+  get isAwaited(): boolean {
+    return this.#waiting > 0;
   }
 
   /** A stream to the forward's destination. @throws TunnelError, or the signal's reason. */
@@ -115,12 +122,14 @@ export class Dialer {
       const entry = source.pick(avoid);
       if (entry !== undefined || source.needsIntervention()) resolve(entry);
     });
+    this.#waiting += 1;
     try {
       source.clientWaits();
       const found = await promise;
       signal.throwIfAborted();
       return found;
     } finally {
+      this.#waiting -= 1;
       unsubscribe();
     }
   }

@@ -92,6 +92,15 @@ export class SessionPlanner {
     return this.wanted(now).find((wanted) => wanted.via === via)?.purpose;
   }
 
+  /**
+   * Whether the end of a stream of that session may change what is wanted. Not if the session is busy still, and if there are enough with room:
+   * that is every connection of a busy tunnel, and `maintain` would be a tenth of its cost.
+   */
+  dependsOn({ role, carried }: PooledSession): boolean {
+    const usable = this.#options.pool.usable();
+    return role !== 'live' || carried === 0 || usable.length < this.#options.sessionsWanted || !usable.every(hasRoom);
+  }
+
   /** Does what is due; returns when to run again at the latest. */
   maintain(now: number): number {
     const promoteAt = this.#promote(now);

@@ -58,7 +58,7 @@ export interface SessionPoolOptions {
   /** A session fell silent, or spoke again. */
   readonly onSuspectChange: (entry: PooledSession) => void;
   /** A stream ended or a dial failed: there may be room, or nothing left to wait for. */
-  readonly onRelease: () => void;
+  readonly onRelease: (entry: PooledSession) => void;
 }
 
 /** How many replaced sessions are kept for their streams (docs/promises.md, promise 5). */
@@ -185,7 +185,7 @@ export class SessionPool {
     released.carried -= 1;
     released.lastUsedAt = this.#options.clock.now();
     if (released.role === 'retired' && released.carried === 0) this.end(released);
-    this.#options.onRelease();
+    this.#options.onRelease(released);
   }
 
   /** The session answered a dial. True the first time. */

@@ -53,7 +53,9 @@ export class Tunnel {
       drainTimeoutMs,
       onLost: (entry, reason) => this.#lost(entry, reason),
       onSuspectChange: (entry) => this.#suspectChanged(entry),
-      onRelease: decide,
+      onRelease: (entry) => {
+        if (this.#dialer.isAwaited || this.#planner.dependsOn(entry)) this.#decide();
+      },
     });
     this.#routes = new Routes({
       ...options,
