@@ -241,19 +241,21 @@ suite('main job through fly.io', () => {
     });
   });
 
-  suite('a world that turns bad', { concurrency: true }, () => {
+  suite('a world that turns bad', () => {
     test('UDP is blocked: the tunnels go on by web socket, and say so', async () => {
       await organization.gateway.set({ dropUdp: true });
       const path = '--for=jsonpath={.status.tunnels[0].transport}=WebSocket';
       await shop.kubectl(['wait', path, 'pf/orders-db', 'pf/web', '--timeout=60s']);
       await untilCarried('web');
+      await shop.ready('web');
     });
 
     test('the API is down: a working tunnel stays up, a new one says why it waits', async (t) => {
       organization.api.fail({ status: 503 });
       await shop.portForward('late', webOf('fly'));
       judge(t, 'FlyApiFailed', 1_000 * (await shop.reason('late', 'Connected', 'FlyApiFailed')), reasonBudgetMs);
-      assert.equal((await shop.condition('rotated', 'Connected'))?.status, 'True');
+      assert.equal((await shop.condition('web', 'Connected'))?.status, 'True');
+      await untilCarried('web');
       t.diagnostic(await printedByClients({ cluster, shop }, 'late', 'FlyApiFailed'));
       organization.api.heal();
       await shop.ready('late');
