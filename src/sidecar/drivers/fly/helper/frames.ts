@@ -4,8 +4,10 @@
 const headerBytes = 5;
 const kinds = { data: 0, fin: 1, reset: 2 } as const;
 
-/** The most that one frame carries; the helper ends a stream whose frame is longer. */
+/** The most that one frame of ours carries; the helper ends a stream whose frame is longer. */
 const maxFrameBytes = 16 * 1024;
+/** Of the helper's. */
+const maxHelperFrameBytes = 64 * 1024;
 /** A reset carries the name of its kind. */
 const maxResetBytes = 64;
 
@@ -61,7 +63,8 @@ export class HelperFrames {
     this.#left = this.#header.readUInt32BE(1);
     if (this.#kind === kinds.fin && this.#left === 0) this.#events.fin();
     else if (this.#kind === kinds.reset && this.#left > 0 && this.#left <= maxResetBytes) this.#text = '';
-    else if (this.#kind !== kinds.data || this.#left > maxFrameBytes) throw new FrameError('the helper sent no frame');
+    else if (this.#kind !== kinds.data || this.#left > maxHelperFrameBytes)
+      throw new FrameError('the helper sent no frame');
   }
 
   #resetText(piece: Buffer): void {
@@ -80,6 +83,23 @@ export function dataFrames(chunks: readonly Buffer[]): Buffer[] {
     }
   }
   return parts;
+}
+
+/** What `bytes` take as frames. */
+export function framedLength(bytes: number): number {
+  return bytes + headerBytes * Math.ceil(bytes / maxFrameBytes);
+}
+
+/** Writes the frames that carry the bytes into `target`, which has their framed length. */
+export function writeFrames(bytes: Buffer, target: Buffer): void {
+  let to = 0;
+  for (let at = 0; at < bytes.length; at += maxFrameBytes) {
+    const content = bytes.subarray(at, at + maxFrameBytes);
+    target[to] = kinds.data;
+    target.writeUInt32BE(content.length, to + 1);
+    target.set(content, to + headerBytes);
+    to += headerBytes + content.length;
+  }
 }
 
 export const finFrame = header(kinds.fin, 0);

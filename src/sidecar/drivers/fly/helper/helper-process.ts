@@ -13,6 +13,7 @@ import type { Clock } from '../../../../process/clock.ts';
 import type { Logger } from '../../../../process/log.ts';
 import type { ByteBudget } from '../../../base/byte-budget.ts';
 import { cpuTicks } from './cpu-time.ts';
+import { FrameMemory } from './frame-memory.ts';
 import { HelperError } from './helper-error.ts';
 import { helperName } from './program.ts';
 import { type HelperStream, openStream } from './stream.ts';
@@ -79,6 +80,7 @@ export class HelperProcess {
   readonly #folder: string;
   readonly #token = randomBytes(32).toString('hex');
   readonly #ended = new AbortController();
+  readonly #memory: FrameMemory;
   readonly #exited: Promise<void>;
   readonly #waiting = new Map<
     number,
@@ -108,6 +110,7 @@ export class HelperProcess {
   private constructor(folder: string, options: HelperOptions) {
     this.#folder = folder;
     this.#options = options;
+    this.#memory = new FrameMemory(options.budget);
     const environment: Record<string, string> = {};
     for (const name of proxyVariables) {
       const value = options.environment[name];
@@ -201,7 +204,8 @@ export class HelperProcess {
     { signal }: { readonly signal: AbortSignal },
   ): Promise<HelperStream> {
     const request = { socketPath: this.#socketPath, token: this.#token, device, ...to };
-    return await openStream(request, { signal, budget: this.#options.budget, clock: this.#options.clock });
+    const { budget, clock } = this.#options;
+    return await openStream(request, { signal, budget, clock, memory: this.#memory });
   }
 
   /** Ends the helper with its input, by force if it takes too long. Resolves when the process and its folder are gone. */
@@ -211,6 +215,7 @@ export class HelperProcess {
     const cancel = this.#options.clock.after(endMs, () => this.#child.kill('SIGKILL'));
     await this.#exited;
     cancel();
+    this.#memory.close();
     await rm(this.#folder, { recursive: true, force: true });
   }
 

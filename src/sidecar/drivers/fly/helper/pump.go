@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,14 +25,20 @@ const (
 	frameReset = 2
 
 	frameHeaderBytes = 5
-	// The most that one frame carries.
-	maxFrameBytes = 16 << 10
+	// The most that one frame of the driver carries, and one of ours. A frame of the driver may wait for the far side with its buffer.
+	maxFrameBytes    = 16 << 10
+	maxOwnFrameBytes = 64 << 10
 
 	// How often a stream whose far side takes nothing looks whether the driver is still there.
 	lookForEnd = time.Second
 )
 
-var frames = sync.Pool{New: func() any { return new([frameHeaderBytes + maxFrameBytes]byte) }}
+type ownFrame [frameHeaderBytes + maxOwnFrameBytes]byte
+
+var (
+	frames    = sync.Pool{New: func() any { return new([maxFrameBytes]byte) }}
+	ownFrames = sync.Pool{New: func() any { return new(ownFrame) }}
+)
 
 // pump returns when both directions have ended or one broke; then the far side is closed or aborted, and the driver knows.
 func pump(client *net.UnixConn, fromDriver io.Reader, far *farEnd) {
@@ -101,7 +108,7 @@ func (s *stream) takeFrame(fromDriver io.Reader, writable <-chan struct{}) bool 
 	if head[0] != frameData || length > maxFrameBytes {
 		return false
 	}
-	frame := frames.Get().(*[frameHeaderBytes + maxFrameBytes]byte)
+	frame := frames.Get().(*[maxFrameBytes]byte)
 	defer frames.Put(frame)
 	_, err := io.ReadFull(fromDriver, frame[:length])
 	return err == nil && s.writeAll(frame[:length], writable)
@@ -156,6 +163,8 @@ func (s *stream) carryToDriver() bool {
 	for {
 		if far.endpoint.Readiness(waiter.ReadableEvents|waiter.EventErr|waiter.EventHUp) == 0 {
 			<-readable
+			// What else has arrived is delivered first, so that a busy stream is read in large pieces.
+			runtime.Gosched()
 		}
 		problem, err := passOn(client, far)
 		if err != nil {
@@ -210,8 +219,8 @@ func passOn(client *net.UnixConn, far *farEnd) (problem tcpip.Error, err error) 
 		if !takesBytes(fd) {
 			return false
 		}
-		frame := frames.Get().(*[frameHeaderBytes + maxFrameBytes]byte)
-		defer frames.Put(frame)
+		frame := ownFrames.Get().(*ownFrame)
+		defer ownFrames.Put(frame)
 		var n int
 		if n, problem = readSome(far, frame[frameHeaderBytes:]); n > 0 {
 			rest, failure = writeFrame(int(fd), frame, n)
@@ -246,7 +255,7 @@ func readSome(far *farEnd, target []byte) (int, tcpip.Error) {
 }
 
 // writeFrame sends one frame of data without waiting and gives a copy of what found no room.
-func writeFrame(fd int, frame *[frameHeaderBytes + maxFrameBytes]byte, length int) (rest []byte, err error) {
+func writeFrame(fd int, frame *ownFrame, length int) (rest []byte, err error) {
 	frame[0] = frameData
 	binary.BigEndian.PutUint32(frame[1:], uint32(length))
 	content := frame[:frameHeaderBytes+length]

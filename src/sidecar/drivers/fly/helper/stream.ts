@@ -7,7 +7,9 @@ import { TunnelError } from '../../../../contract/errors.ts';
 import { abortable, onAbort } from '../../../../process/abort.ts';
 import type { Clock } from '../../../../process/clock.ts';
 import type { ByteBudget } from '../../../base/byte-budget.ts';
-import { dataFrames, finFrame, HelperFrames } from './frames.ts';
+import type { Borrower, Lending } from '../../../base/slab.ts';
+import type { FrameMemory } from './frame-memory.ts';
+import { dataFrames, finFrame, framedLength, HelperFrames, writeFrames } from './frames.ts';
 import { HelperError } from './helper-error.ts';
 
 /** What waits for the reader before the helper is asked to stop, in bytes. */
@@ -39,15 +41,12 @@ export interface StreamRequest {
  */
 export async function openStream(
   { socketPath, ...request }: StreamRequest,
-  { signal, budget, clock }: { readonly signal: AbortSignal; readonly budget: ByteBudget; readonly clock: Clock },
+  { signal, ...owner }: Omit<StreamOwner, 'opening'> & { readonly signal: AbortSignal },
 ): Promise<HelperStream> {
   signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const stream = new HelperStream(socketPath, `${JSON.stringify(request)}\n`, {
-    budget,
-    clock,
-    opening: { resolve, reject },
-  });
+  const opening = { resolve, reject };
+  const stream = new HelperStream(socketPath, `${JSON.stringify(request)}\n`, { ...owner, opening });
   try {
     await abortable(promise, { signal });
     return stream;
@@ -60,6 +59,8 @@ export async function openStream(
 interface StreamOwner {
   readonly budget: ByteBudget;
   readonly clock: Clock;
+  /** Where bytes lie that are lent. */
+  readonly memory: FrameMemory;
   readonly opening: Opening;
 }
 
@@ -68,10 +69,11 @@ interface Opening {
   readonly reject: (error: unknown) => void;
 }
 
-export class HelperStream extends Duplex {
+export class HelperStream extends Duplex implements Lending {
   readonly #socket: Socket;
   readonly #budget: ByteBudget;
   readonly #frames: HelperFrames;
+  readonly #memory: FrameMemory;
   readonly #opening: Opening;
   readonly #clock: Clock;
   /** Views of the bytes that are being read. */
@@ -80,10 +82,12 @@ export class HelperStream extends Duplex {
   #answer: string | undefined = '';
   #counted = 0;
   #ended = false;
+  #borrower: Borrower | undefined;
 
-  constructor(path: string, request: string, { budget, clock, opening }: StreamOwner) {
+  constructor(path: string, request: string, { budget, clock, memory, opening }: StreamOwner) {
     super({ readableHighWaterMark: readBuffer, writableHighWaterMark: 64 * 1024 });
     this.#budget = budget;
+    this.#memory = memory;
     this.#opening = opening;
     this.#clock = clock;
     this.#frames = new HelperFrames({
@@ -103,6 +107,27 @@ export class HelperStream extends Duplex {
     this.#socket.write(request);
     this.#socket.on('error', (cause) => this.#broken(cause));
     this.#socket.on('close', () => this.#broken(undefined));
+  }
+
+  lendTo(borrower: Borrower): void {
+    this.#borrower = borrower;
+  }
+
+  writeLent(bytes: Buffer): boolean {
+    const isNext = this.writable && this.writableLength === 0 && this.#socket.writableLength === 0;
+    const part = isNext ? this.#memory.take(framedLength(bytes.length)) : undefined;
+    if (part === undefined) return this.write(Buffer.from(bytes));
+    writeFrames(bytes, part.bytes);
+    let pinned = false;
+    this.#socket.write(part.bytes, () => {
+      if (pinned) part.slab.unpin();
+    });
+    // The kernel took only some of it. What follows waits behind it, as a copy.
+    if (this.#socket.writableLength > 0) {
+      pinned = true;
+      part.slab.pin();
+    }
+    return true;
   }
 
   override _read(): void {
@@ -176,8 +201,23 @@ export class HelperStream extends Duplex {
   #deliver(): void {
     const pieces = this.#arrived.splice(0);
     if (pieces.length === 0 || this.#ended || this.destroyed) return;
+    if (this.#lend(pieces)) return;
     this.push(Buffer.concat(pieces));
     this.#settleBudget();
+  }
+
+  /** False if nobody takes it at once. */
+  #lend(pieces: readonly Buffer[]): boolean {
+    if (this.#borrower === undefined || this.readableFlowing !== true || this.readableLength > 0) return false;
+    const part = this.#memory.take(pieces.reduce((length, piece) => length + piece.length, 0));
+    if (part === undefined) return false;
+    let at = 0;
+    for (const piece of pieces) {
+      part.bytes.set(piece, at);
+      at += piece.length;
+    }
+    this.#borrower(part.bytes, part.slab);
+    return true;
   }
 
   #end(): void {

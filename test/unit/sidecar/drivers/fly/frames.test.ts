@@ -1,8 +1,15 @@
 // The frames between driver and helper, however the bytes are cut.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { dataFrames, finFrame, HelperFrames } from '../../../../../src/sidecar/drivers/fly/helper/frames.ts';
+import {
+  dataFrames,
+  finFrame,
+  framedLength,
+  HelperFrames,
+  writeFrames,
+} from '../../../../../src/sidecar/drivers/fly/helper/frames.ts';
 
 function parsed(chunks: readonly Buffer[]): { readonly data: Buffer; readonly events: readonly string[] } {
   const pieces: Buffer[] = [];
@@ -42,6 +49,15 @@ test('what is framed is parsed, whatever the sizes and wherever it is cut', () =
   );
 });
 
+test('frames in one piece of memory are the same', () => {
+  for (const length of [1, 16 * 1024, 16 * 1024 + 1, 50_000]) {
+    const bytes = randomBytes(length);
+    const target = Buffer.alloc(framedLength(length));
+    writeFrames(bytes, target);
+    assert.ok(target.equals(Buffer.concat(dataFrames([bytes]))), `${length} bytes`);
+  }
+});
+
 test('a reset comes whole, byte by byte too', () => {
   const wire = frame(2, Buffer.from('timeout'));
   assert.deepEqual(parsed([wire]).events, ['reset timeout']);
@@ -51,7 +67,7 @@ test('a reset comes whole, byte by byte too', () => {
 test('what is no frame is refused', () => {
   const wrong: readonly (readonly [what: string, wire: Buffer])[] = [
     ['an unknown kind', frame(3, Buffer.alloc(0))],
-    ['data longer than a frame', frame(0, Buffer.alloc(0), 16 * 1024 + 1)],
+    ['data longer than a frame', frame(0, Buffer.alloc(0), 64 * 1024 + 1)],
     ['an end with content', frame(1, Buffer.from('x'))],
     ['a reset without its kind', frame(2, Buffer.alloc(0))],
     ['a reset that is too long', frame(2, Buffer.alloc(65))],
