@@ -3,11 +3,13 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { eventually } from '../../lab/base/eventually.ts';
 import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
 import { ensureOperator } from '../../lab/cluster/operator.ts';
 import { Shop } from '../../lab/cluster/shop.ts';
-import { type Bastion, type PrivateNetwork, startPrivateNetwork } from '../../lab/private-network/network.ts';
+import type { Bastion } from '../../lab/private-network/network.ts';
+import { disturbances, short } from './disturbances.ts';
+import { disturb, shuffled } from './monkey.ts';
+import { OpenTunnel } from './open-tunnel.ts';
 
 const outageMs = 60_000;
 const budgetSeconds = 2;
@@ -33,29 +35,15 @@ const outages: Readonly<Record<string, Outage & { readonly what: string }>> = {
 
 let cluster: Cluster;
 let shop: Shop;
-const networks = new Map<string, PrivateNetwork>();
+const tunnels = new Map<string, OpenTunnel>();
+const monkey = 'monkey';
 
 async function open(name: string): Promise<void> {
-  const network = await startPrivateNetwork();
-  networks.set(name, network);
-  await shop.secret(`bastion-${name}`, { 'ssh-privatekey': network.key.privateKey });
-  const { a, b } = network.bastions;
-  await shop.portForward(name, {
-    replicas: 2,
-    ports: [{ port: 5432, destinationHost: 'orders.db.internal', appProtocol: 'postgresql' }],
-    ssh: {
-      user: 'tunnel',
-      bastions: [{ host: a.address }, { host: b.address }],
-      secretRef: { name: `bastion-${name}` },
-      knownHosts: a.knownHosts({ name: a.address }) + b.knownHosts({ name: b.address }),
-    },
-  });
-  await shop.ready(name);
-  await eventually('a client is carried', async () => (await shop.psql(name, 'select 1').catch(String)) === '1\n');
+  tunnels.set(name, await OpenTunnel.through({ cluster, shop }, name));
 }
 
 const onBastions = (name: string, act: (bastion: Bastion) => Promise<unknown>): Promise<unknown> =>
-  Promise.all(Object.values(networks.get(name)?.bastions ?? {}).map(act));
+  Promise.all(Object.values(tunnels.get(name)?.network.bastions ?? {}).map(act));
 
 /** Resolves with the time at which psql in the pod has printed a row; each try takes as long as psql takes. */
 async function rowAt(name: string): Promise<number> {
@@ -72,11 +60,11 @@ suite('recovery on the cluster', { concurrency: true }, () => {
     await ensureOperator(cluster);
     shop = await Shop.create(cluster, 'recovery');
     await shop.client();
-    await Promise.all(Object.keys(outages).map(open));
+    await Promise.all([...Object.keys(outages), monkey].map(open));
   });
   after(async () => {
     await shop?.delete();
-    await Promise.all([...networks.values()].map((network) => network.stop()));
+    await Promise.all([...tunnels.values()].map(({ network }) => network.stop()));
   });
 
   for (const [name, { what, begin, end }] of Object.entries(outages)) {
@@ -99,4 +87,17 @@ suite('recovery on the cluster', { concurrency: true }, () => {
       await shop.ready(name, 60);
     });
   }
+
+  // `npm run monkey` makes all of them. These are over before the outages are.
+  test('under disturbances one after the other new clients get their rows, and no gap is far longer than it was', async (t) => {
+    const tunnel = tunnels.get(monkey) ?? assert.fail();
+    const run = await disturb(tunnel, shuffled(short, 1), (line) => t.diagnostic(line));
+    t.diagnostic(JSON.stringify(run.answers));
+    for (const refusal of run.refusals) t.diagnostic(`refused: ${refusal}`);
+    assert.deepEqual(run.answers.wrong, []);
+    for (const { name, gapMs } of run.gaps) {
+      // A busy machine: three times as long, and five seconds for psql itself and for pods to start.
+      assert.ok(gapMs <= 3 * disturbances[name].gapBeforeMs + 5_000, `${name}: ${gapMs} ms`);
+    }
+  });
 });
