@@ -54,8 +54,6 @@ let cluster: Cluster;
 let network: PrivateNetwork;
 let shop: Shop;
 let targets: readonly Target[];
-/** By attacker. */
-const outcomes = new Map<string, Outcome>();
 
 async function podsOf(namespace: string, selector: string): Promise<Pods['items']> {
   const found = await cluster.kubectl(['get', 'pods', '-n', namespace, '-l', selector, '--output', 'json']);
@@ -76,14 +74,6 @@ interface Scraped {
   failed: number;
   failedInARow: number;
   slowestSeconds: number;
-}
-
-interface Outcome {
-  /** For each attacker, what it did to each target. */
-  readonly attacked: Readonly<Record<string, readonly Attacked[]>>;
-  readonly scraped: readonly Scraped[];
-  readonly healthBefore: readonly string[];
-  readonly healthAfter: readonly string[];
 }
 
 /** In the client pod; ends the scraping. */
@@ -140,18 +130,12 @@ suite('admin ports under attack', () => {
       { namespace: operatorNamespace, pod: operator.metadata.name, host: operator.status.podIP, port: 8080 },
       { namespace: shop.namespace, pod: tunnel.metadata.name, host: tunnel.status.podIP, port: adminPort },
     ];
-    const all = Object.keys(attackers);
-    const rounds = [false, true].map((onNode) => all.filter((name) => attackers[name]?.onNode === onNode));
-    if (cluster.nodePid === undefined) rounds.pop();
-    else await changeAddresses('add');
-    for (const names of rounds) {
-      const outcome = await attackBy(names);
-      for (const name of names) outcomes.set(name, outcome);
-    }
+    if (cluster.nodePid !== undefined) await changeAddresses('add');
   });
   after(async () => {
     if (cluster?.nodePid !== undefined) await changeAddresses('del');
-    await shop?.delete();
+    // The next file need not wait for it.
+    await shop?.delete({ wait: false });
     await network?.stop();
   });
 
@@ -180,47 +164,35 @@ suite('admin ports under attack', () => {
     'the address that the kubelet’s probes have': { addresses: [''], onNode: true, run: fromNode },
   };
 
-  /** These attack all targets at once, and together open as many connections as one that comes back after a second. */
-  async function attackBy(names: readonly string[]): Promise<Outcome> {
-    const healthBefore = await Promise.all(targets.map(health));
-    await shop.exec(['rm', '-f', stopFile]);
-    const scraping = Promise.all(targets.map(scrape));
-    scraping.catch(() => undefined);
-    try {
-      const pauseMs = 1_000 * names.length;
-      const attacks = names.map(async (name) => {
-        const { addresses = [], run } = attackers[name] ?? {};
-        const printed = await run?.(
-          JSON.stringify({ targets, addresses, count: connections, least, pauseMs, seconds }),
-        );
-        const lines = printed?.trim().split('\n') ?? [];
-        return [name, lines.map((line) => JSON.parse(line) as Attacked)] as const;
-      });
-      const attacked = Object.fromEntries(await Promise.all(attacks));
-      await shop.exec(['touch', stopFile]);
-      return { attacked, scraped: await scraping, healthBefore, healthAfter: await Promise.all(targets.map(health)) };
-    } finally {
-      await shop.exec(['touch', stopFile]);
-    }
-  }
-
-  for (const [name, { onNode }] of Object.entries(attackers)) {
-    test(`by ${name}`, (t) => {
+  for (const [name, { addresses, onNode, run }] of Object.entries(attackers)) {
+    test(`by ${name}`, async (t) => {
       if (onNode && cluster.nodePid === undefined) return t.skip('the node of this cluster is not on this machine');
-      const outcome = outcomes.get(name);
-      assert.ok(outcome !== undefined);
-      const attacked = outcome.attacked[name] ?? [];
+      const before = await Promise.all(targets.map(health));
+      await shop.exec(['rm', '-f', stopFile]);
+      const scraping = Promise.all(targets.map(scrape));
+      scraping.catch(() => undefined);
+      let printed: string;
+      try {
+        printed = await run(JSON.stringify({ targets, addresses, count: connections, least, seconds }));
+      } finally {
+        await shop.exec(['touch', stopFile]);
+      }
+      const attacked = printed
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Attacked);
       for (const { port, opened, closed, mostOpen } of attacked)
         t.diagnostic(`${port}: ${opened} connections opened, ${closed} closed, at most ${mostOpen} at once`);
-      for (const { port, answered, failed, slowestSeconds } of outcome.scraped)
+      const scraped = await scraping;
+      for (const { port, answered, failed, slowestSeconds } of scraped)
         t.diagnostic(
           `${port}: ${answered} of ${answered + failed} scrapes answered, the slowest after ${slowestSeconds} s`,
         );
       assert.equal(attacked.length, targets.length);
       assertEvery(attacked, ({ opened }) => opened > least, 'the attack goes on');
       // One lost scrape is a gap of one interval; Prometheus looks back over several.
-      assertEvery(outcome.scraped, (one) => one.answered > 3 && one.failedInARow < 3, 'Prometheus is answered');
-      assert.deepEqual(outcome.healthAfter, outcome.healthBefore, 'no pod restarted or became unready');
+      assertEvery(scraped, (one) => one.answered > 3 && one.failedInARow < 3, 'Prometheus is answered');
+      assert.deepEqual(await Promise.all(targets.map(health)), before, 'no pod restarted or became unready');
     });
   }
 });

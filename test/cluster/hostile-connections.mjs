@@ -1,9 +1,9 @@
-// Whoever attacks an admin port: connections that ask once and stay, and come back `pauseMs` after they are closed.
-// Usage: node hostile-connections.mjs '{"targets":[{"host","port"}],"addresses":["" or an own address],"count":1000,"least":2000,"pauseMs":1000,"seconds":40}'
+// Whoever attacks an admin port: connections that ask once and stay, and come back a second after they are closed.
+// Usage: node hostile-connections.mjs '{"targets":[{"host","port"}],"addresses":["" or an own address],"count":1000,"least":2000,"seconds":40}'
 // Prints one JSON line for each target when the time is over and each has had `least` connections, at the latest after four times as long.
 import { connect } from 'node:net';
 
-const { targets, addresses, count, least, pauseMs, seconds } = JSON.parse(process.argv.at(-1));
+const { targets, addresses, count, least, seconds } = JSON.parse(process.argv.at(-1));
 let ended = false;
 
 const seen = targets.map(({ host, port }) => {
@@ -23,7 +23,7 @@ const seen = targets.map(({ host, port }) => {
       });
     });
     socket.once('close', () => {
-      if (!ended) setTimeout(open, pauseMs, localAddress);
+      if (!ended) setTimeout(open, 1_000, localAddress);
     });
   };
   for (let index = 0; index < count; index++) open(addresses[index % addresses.length]);
