@@ -27,6 +27,8 @@ const { status, stdout } = spawnSync(
     values.namespace,
     '--kube-version',
     kubernetesVersion,
+    // They are for helm test, which a plain manifest has not.
+    '--skip-tests',
     ...values.set.flatMap((value) => ['--set', value]),
     ...values.values.flatMap((file) => ['--values', file]),
   ],

@@ -6,6 +6,7 @@ import './process/early-signals.ts';
 import { basename } from 'node:path';
 import { Argument, Command } from 'commander';
 import { isKubectlFailed, isUsageError } from './cli/usage-error.ts';
+import type { VerifyInstallFlags } from './cli/verify-install.ts';
 import { addDocumentCommands } from './document-commands.ts';
 
 const program = new Command('portforward')
@@ -55,6 +56,19 @@ program
       insecureHostKeys: flags.allowInsecureHostKeys === true,
       nodeRole: flags.allowNodeRole === true,
     });
+  });
+
+program
+  .command('verify-install')
+  .description('whether an install works in this cluster: what helm test runs')
+  .requiredOption('--lease <namespace/name>', 'the Lease of its controllers')
+  .requiredOption('--try-in <namespace>', 'where PortForwards are tried in dry runs')
+  .option('--class-name <name>', 'the class of the install', '')
+  .option('--references-policy', 'the install has the policy on Secrets that a PortForward names')
+  .option('--kubeconfig <file>', 'default: the account of the pod')
+  .action(async (flags: VerifyInstallFlags) => {
+    const { verifyInstall } = await import('./cli/verify-install.ts');
+    await verifyInstall(flags, { print, complain });
   });
 
 addDocumentCommands(program, { print, note, complain });

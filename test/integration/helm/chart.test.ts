@@ -4,16 +4,31 @@ import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.
 import { command } from '../../../lab/process/command.ts';
 import { readSettings } from '../../../src/controller/base/settings.ts';
 import { controllerRules, installRules, leaseRules } from '../../../src/controller/rbac.ts';
-import { helm, namespace, ofKind, type Rendered, render, renderText, root } from './chart.ts';
+import {
+  helm,
+  namespace,
+  ofKind,
+  type Rendered,
+  render,
+  renderTests,
+  renderText,
+  renderWithTests,
+  root,
+} from './chart.ts';
 
 let server: ApiServer;
 
 before(async () => {
   server = await startApiServer();
   for (const name of [namespace, 'shop', 'stock']) await server.kubectl(['create', 'namespace', name]);
+  await testAccount(namespace, 'portforward');
 });
 
 after(() => server.stop());
+
+/** The API server judges the pod of helm test only where its account is stored already. */
+const testAccount = (where: string, fullname: string): Promise<string> =>
+  server.kubectl(['create', 'serviceaccount', `${fullname}-test`, '--namespace', where]);
 
 /** Each row switches on what the others leave off. */
 const matrix: Readonly<Record<string, readonly string[]>> = {
@@ -77,6 +92,7 @@ test('the chart passes helm lint without a warning', async () => {
 for (const word of ['y', '1e3', 'null', '017']) {
   test(`a release called ${word} in a namespace of that name is taken as it is rendered`, async () => {
     await server.kubectl(['create', 'namespace', word]);
+    for (const fullname of [`${word}-portforward`, word]) await testAccount(word, fullname);
     const values = [
       'flowSchema.enabled=true',
       'crds.enabled=false',
@@ -84,7 +100,7 @@ for (const word of ['y', '1e3', 'null', '017']) {
     ];
     const named = [`fullnameOverride=${word}`, `serviceAccount.name=${word}`];
     for (const texts of [[], named, [`watchNamespaces={shop,${word}}`]]) {
-      const input = await renderText(values, word, word, texts);
+      const input = await renderWithTests(values, word, word, texts);
       await server.kubectl(['apply', '--dry-run=server', '--validate=strict', '--filename', '-'], { input });
     }
   });
@@ -92,7 +108,7 @@ for (const word of ['y', '1e3', 'null', '017']) {
 
 for (const [name, values] of Object.entries(matrix)) {
   test(`with ${name}, a real API server takes every object as it is rendered`, async () => {
-    const text = await renderText(values);
+    const text = await renderWithTests(values);
     // Strict: an unknown or repeated field is an error.
     await server.kubectl(['apply', '--dry-run=server', '--validate=strict', '--filename', '-'], { input: text });
   });
@@ -115,6 +131,44 @@ test('the API server adds nothing to the admission policies, so that nothing tha
     const found = stored.items.find((each) => each.kind === kind && each.metadata.name === metadata.name);
     assert.deepEqual(found?.['spec'], spec, `${kind} ${metadata.name}`);
   }
+});
+
+test('helm test makes a pod of the operator’s image that Pod Security restricted admits, and rights that go with it', async () => {
+  await server.kubectl(['create', 'namespace', 'guarded']);
+  await server.kubectl(['label', 'namespace', 'guarded', 'pod-security.kubernetes.io/enforce=restricted']);
+  await testAccount('guarded', 'portforward');
+  const everything = matrix['everything on'] ?? [];
+  const input = await renderWithTests(everything, 'guarded');
+  const objects = await renderTests(everything);
+  const [pod] = ofKind(objects, 'Pod') as unknown as readonly {
+    spec: { containers: readonly { image: string; args: string[] }[]; imagePullSecrets: unknown };
+  }[];
+  assert.equal(pod?.spec.containers[0]?.image, `ghcr.io/portforward/portforward@sha256:${'0'.repeat(64)}`);
+  assert.deepEqual(pod.spec.imagePullSecrets, [{ name: 'registry' }]);
+  assert.ok(pod.spec.containers[0]?.args.includes('--class-name=blue'));
+  await server.kubectl(['apply', '--dry-run=server', '--validate=strict', '--filename', '-'], { input });
+  for (const { kind, metadata } of objects)
+    assert.match(
+      metadata.annotations?.['helm.sh/hook-delete-policy'] ?? '',
+      /hook-succeeded/,
+      `${kind} goes afterwards`,
+    );
+  const rights = (ofKind(objects, 'Role') as unknown as readonly { rules: unknown }[]).map(({ rules }) => rules);
+  assert.deepEqual(rights, [
+    [
+      {
+        apiGroups: ['coordination.k8s.io'],
+        resources: ['leases'],
+        verbs: ['get'],
+        resourceNames: ['portforward'],
+      },
+    ],
+    [{ apiGroups: ['portforward.dev'], resources: ['portforwards'], verbs: ['create'] }],
+  ]);
+  const places = ofKind(await renderTests(['watchNamespaces={shop,stock}']), 'Role').map(
+    ({ metadata }) => metadata.namespace,
+  );
+  assert.deepEqual(places, [namespace, 'shop']);
 });
 
 test('values become the settings that they name', async () => {
@@ -299,3 +353,41 @@ test('the controller gets a NetworkPolicy only where the values name who scrapes
     },
   ]);
 });
+
+test('helm uninstall leaves the definition and the PortForwards, and nothing else', async () => {
+  const place = ['--namespace', 'shop', '--kubeconfig', server.kubeconfig];
+  const before = await everything();
+  await helm(['install', 'gone', './helm', ...place]);
+  await server.untilServed('portforwards.portforward.dev');
+  const document = {
+    apiVersion: 'portforward.dev/v1alpha1',
+    kind: 'PortForward',
+    metadata: { name: 'orders-db', namespace: 'stock' },
+    spec: {
+      ports: [{ port: 5432, destinationHost: 'orders.db.internal' }],
+      ssm: { region: 'eu-west-1', target: { tags: { Role: 'bastion' } } },
+    },
+  };
+  await server.kubectl(['apply', '--filename', '-'], { input: JSON.stringify(document) });
+  await helm(['uninstall', 'gone', ...place]);
+  // Nobody collects garbage here: what goes with its owner is seen on a real cluster (test/cluster/release.test.ts).
+  const left = (await everything()).filter((each) => !before.includes(each));
+  const definition = 'customresourcedefinition.apiextensions.k8s.io/portforwards.portforward.dev';
+  assert.deepEqual(left, [definition, 'portforward.portforward.dev/orders-db']);
+  await server.kubectl(['delete', 'crd', 'portforwards.portforward.dev']);
+});
+
+/** The names of all objects of all kinds; Leases and Events of the API server itself come and go. */
+async function everything(): Promise<string[]> {
+  const kinds = (await server.kubectl(['api-resources', '--verbs=list', '--output=name'])).trim().split('\n');
+  const steady = kinds.filter((kind) => !/^(events|leases|componentstatuses|apiservices)\b/.test(kind));
+  const names = await server.kubectl([
+    'get',
+    steady.join(','),
+    '--all-namespaces',
+    '--ignore-not-found',
+    '--output',
+    'name',
+  ]);
+  return names.trim().split('\n').toSorted();
+}

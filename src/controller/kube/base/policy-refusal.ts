@@ -9,7 +9,10 @@ const sentence = /ValidatingAdmissionPolicy '([^']*)' with binding '/;
  * policy's own name is Kustomize's. False if `install` is empty.
  */
 export function isRefusedBy(error: unknown, install: string): boolean {
-  if (install === '' || !isForbidden(error)) return false;
-  const policy = sentence.exec(error.message)?.[1];
-  return policy !== undefined && policy.includes(`${install}-`);
+  return install !== '' && refusingPolicy(error)?.includes(`${install}-`) === true;
+}
+
+/** The policy's name; undefined if no policy refused. */
+export function refusingPolicy(error: unknown): string | undefined {
+  return isForbidden(error) ? sentence.exec(error.message)?.[1] : undefined;
 }
