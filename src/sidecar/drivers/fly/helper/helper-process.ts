@@ -51,8 +51,8 @@ const maxExtensions = 3;
 const readingMs = 250;
 /** A helper that was asked to end by the end of its input is killed after this. */
 const endMs = 2_000;
-/** The helper's own buffers, as part of what all buffers of the pod may hold: 16 KiB each for a thousand streams that nobody reads. */
-const helperBytes = 16 * 1024 * 1024;
+/** The helper's own buffers, as part of what all buffers of the pod may hold: 16 KiB in packets each for a thousand streams that nobody reads. */
+const helperBytes = 24 * 1024 * 1024;
 const proxyVariables = ['HTTPS_PROXY', 'https_proxy', 'NO_PROXY', 'no_proxy'];
 
 const answerSchema = z.object({
