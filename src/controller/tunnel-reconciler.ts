@@ -5,7 +5,7 @@ import { hostPort } from '../contract/ip-address.ts';
 import { adminPort } from '../contract/pod.ts';
 import type { Logger } from '../process/log.ts';
 import type { Registry } from '../process/metrics.ts';
-import { classNameOf } from './base/portforward.ts';
+import { classNameOf, type StoredPortForward } from './base/portforward.ts';
 import type { Settings } from './base/settings.ts';
 import { installOf } from './children/install.ts';
 import { appliedAnnotation, fieldManager } from './children/names.ts';
@@ -30,6 +30,7 @@ import { type ControllerMetrics, controllerMetrics } from './metrics.ts';
 import { OtherInstall } from './other-install.ts';
 import { tunnelOfPod } from './pods.ts';
 import { PolicyGrace } from './policy-grace.ts';
+import { portForwardSeries } from './portforward-series.ts';
 import { type ReconcileDependencies, reconciler } from './reconcile.ts';
 import { RefusalRetry } from './refusal-retry.ts';
 import { resync } from './resync.ts';
@@ -62,15 +63,17 @@ export function tunnelReconciler(options: TunnelReconcilerOptions): TunnelReconc
   const { kube } = access;
   const queue = new WorkQueue({ name: 'portforward', metrics: options.kubeMetrics });
   const limiter = new RolloutLimiter({ perMinute: settings.rolloutsPerMinute });
+  const ofThisInstall = function* (): Iterable<StoredPortForward> {
+    for (const stored of watches.portForwards.values()) if (classNameOf(stored) === settings.className) yield stored;
+  };
   const metrics = controllerMetrics(registry, {
     statuses: function* () {
-      for (const stored of watches.portForwards.values()) {
-        if (classNameOf(stored) === settings.className) yield stored.status;
-      }
+      for (const { status } of ofThisInstall()) yield status;
     },
     rolloutsWaiting: () => limiter.waiting,
     ofOtherInstalls: () => otherInstall.count,
   });
+  portForwardSeries(registry, { limit: settings.portForwardSeries, portForwards: ofThisInstall });
   const reader = new StatuszReader({
     originOf: options.originOf ?? ((pod) => `http://${hostPort(pod.status?.podIP ?? '', adminPort)}`),
     isOurs: (pod) => isOurs(pod, settings.className, watches, otherInstall),

@@ -1,10 +1,11 @@
 // What the chart brings for watching works on real pods: a real Prometheus finds controller and tunnel by the chart's monitors, every query
 // of the dashboards and every alert has data, and two alerts fire in the world that they are for and end after it.
-// Neighbours: test/monitoring/ (the world), test/integration/helm/alerts.test.ts (the rules alone).
+// Neighbours: test/monitoring/ (the world; `npm run alerts` runs one for each alert), test/integration/helm/alerts.test.ts (the rules alone).
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { eventually } from '../../lab/base/eventually.ts';
 import { observed, ofOneDriver, panelQueries } from '../monitoring/chart-parts.ts';
+import { stateSamples } from '../monitoring/state-metrics.ts';
 import { WatchedShop } from '../monitoring/watched-shop.ts';
 import { bastionsGone, destinationGone, type World } from '../monitoring/worlds.ts';
 
@@ -30,6 +31,18 @@ suite('monitoring', () => {
       t.diagnostic(`fires after ${(begun / 1000).toFixed(1)} s, ends after ${(ended / 1000).toFixed(1)} s`);
     });
   };
+
+  test('the configuration for kube-state-metrics finds everything that it names in a real object', async () => {
+    const samples = stateSamples(await watched.shop.get('orders-db'));
+    const find = (start: string): string[] => samples.filter((sample) => sample.startsWith(start));
+    assert.deepEqual(find('kube_portforward_status_condition{type="Ready"'), [
+      'kube_portforward_status_condition{type="Ready",reason="Ready"} True',
+    ]);
+    assert.deepEqual(find('kube_portforward_status_replicas'), ['kube_portforward_status_replicas{} 1']);
+    assert.deepEqual(find('kube_portforward_status_ready'), ['kube_portforward_status_ready_replicas{} 1']);
+    assert.deepEqual(find('kube_portforward_port'), ['kube_portforward_port_reachable{port="p5432"} true']);
+    assert.match(find('kube_portforward_info')[0] ?? '', /driver="ssh",via="[\d.]+:22"/);
+  });
 
   test('a client is carried, and more than the pod may carry are refused', async () => {
     assert.equal(await watched.shop.psql('orders-db', 'select 1'), '1\n');

@@ -1,6 +1,6 @@
 // One tunnel with two bastions that a real Prometheus watches by the chart's own monitors, rules and dashboards. Times are short: an alert
 // fires after a second, and what it looks back on is ten seconds.
-// Neighbours: chart-parts.ts (what the chart brings), worlds.ts (what breaks), test/cluster/monitoring.test.ts (who runs them).
+// Neighbours: chart-parts.ts (what the chart brings), worlds.ts (what breaks), test/cluster/monitoring.test.ts and every-alert.ts (who runs them).
 import { eventually } from '../../lab/base/eventually.ts';
 import { type Cluster, ensureCluster } from '../../lab/cluster/cluster.ts';
 import { ensureOperator } from '../../lab/cluster/operator.ts';
@@ -20,21 +20,19 @@ export class WatchedShop {
   readonly shop: Shop;
   readonly prometheus: Prometheus;
   readonly rules: readonly Rule[];
-  readonly image: string;
 
-  private constructor(parts: Pick<WatchedShop, 'cluster' | 'network' | 'shop' | 'prometheus' | 'rules' | 'image'>) {
+  private constructor(parts: Pick<WatchedShop, 'cluster' | 'network' | 'shop' | 'prometheus' | 'rules'>) {
     this.cluster = parts.cluster;
     this.network = parts.network;
     this.shop = parts.shop;
     this.prometheus = parts.prometheus;
     this.rules = parts.rules;
-    this.image = parts.image;
   }
 
   /** Resolves when the tunnel is Ready and Prometheus has it. `values` are further `--set` of the rules. */
   static async open(namespace: string, values: readonly string[] = []): Promise<WatchedShop> {
     const cluster = await ensureCluster();
-    const { image } = await ensureOperator(cluster);
+    await ensureOperator(cluster);
     const network = await startPrivateNetwork();
     const opened: (() => Promise<unknown>)[] = [() => network.stop()];
     try {
@@ -44,7 +42,7 @@ export class WatchedShop {
       const prometheus = await Prometheus.start({ kubectl: (args) => cluster.kubectl(args), monitors, rules });
       opened.push(() => prometheus.stop());
       const all = rules.groups.flatMap((group) => group.rules);
-      const watched = new WatchedShop({ cluster, network, shop, prometheus, rules: all, image });
+      const watched = new WatchedShop({ cluster, network, shop, prometheus, rules: all });
       await shop.secret('bastion', { 'ssh-privatekey': network.key.privateKey });
       await Promise.all([shop.client(), watched.apply()]);
       await shop.ready(tunnelName);
@@ -57,14 +55,14 @@ export class WatchedShop {
     }
   }
 
-  /** Creates the tunnel, or changes it. */
-  apply(change: { readonly port?: object; readonly spec?: object } = {}, name: string = tunnelName): Promise<void> {
+  /** Creates the tunnel, or changes it; or makes others of these names. */
+  apply(change: { readonly spec?: object } = {}, names: readonly string[] = [tunnelName]): Promise<void> {
     const { a, b } = this.network.bastions;
-    return this.shop.portForward(name, {
+    const spec = {
       replicas: 1,
       connection: { maxConnections },
       healthCheck: { intervalSeconds: 1, timeoutSeconds: 1, failureThreshold: 1 },
-      ports: [{ port: 5432, destinationHost: this.network.databaseName, appProtocol: 'postgresql', ...change.port }],
+      ports: [{ port: 5432, destinationHost: this.network.databaseName, appProtocol: 'postgresql' }],
       ssh: {
         user: 'tunnel',
         bastions: [{ host: a.address }, { host: b.address }],
@@ -72,7 +70,10 @@ export class WatchedShop {
         knownHosts: [a, b].map((bastion) => bastion.knownHosts({ name: bastion.address })).join(''),
       },
       ...change.spec,
-    });
+    };
+    const kind = { apiVersion: 'portforward.dev/v1alpha1', kind: 'PortForward' };
+    const { namespace } = this.shop;
+    return this.shop.apply(...names.map((name) => ({ ...kind, metadata: { name, namespace }, spec })));
   }
 
   /** Resolves when the query returns something. @throws Error with Prometheus' targets if it does not in time. */

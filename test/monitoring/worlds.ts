@@ -1,5 +1,9 @@
-// The worlds that the alerts are for: how each begins on a real cluster, and how it ends.
-// Neighbours: watched-shop.ts is where they happen; test/cluster/monitoring.test.ts runs them.
+// The worlds that the alerts on tunnels are for: how each begins on a real cluster, and how it ends.
+// Neighbours: watched-shop.ts is where they happen; operator-worlds.ts has those of the operator; test/cluster/monitoring.test.ts runs two,
+// every-alert.ts all.
+import { setTimeout as delay } from 'node:timers/promises';
+import { ensureOperator, operatorNamespace } from '../../lab/cluster/operator.ts';
+import { generateKey } from '../../lab/private-network/sshd.ts';
 import { CommandFailed } from '../../lab/process/command.ts';
 import type { WatchedShop } from './watched-shop.ts';
 
@@ -24,8 +28,88 @@ export const destinationGone: World = {
   end: ({ network }) => network.postgres.start(),
 };
 
-export const bastionsGone: World = {
-  alert: 'PortForwardDown',
-  begin: ({ network: { bastions } }) => Promise.all([bastions.a.refuse(), bastions.b.refuse()]),
-  end: ({ network: { bastions } }) => Promise.all([bastions.a.heal(), bastions.b.heal()]),
-};
+const refuseBoth = ({ network: { bastions } }: WatchedShop): Promise<unknown> =>
+  Promise.all([bastions.a.refuse(), bastions.b.refuse()]);
+const healBoth = ({ network: { bastions } }: WatchedShop): Promise<unknown> =>
+  Promise.all([bastions.a.heal(), bastions.b.heal()]);
+
+export const bastionsGone: World = { alert: 'PortForwardDown', begin: refuseBoth, end: healBoth };
+
+/** Repeats it until the returned function is called. */
+export function repeat(what: () => Promise<unknown> | void, everyMs: number): () => Promise<void> {
+  const stop = new AbortController();
+  const work = async (): Promise<void> => {
+    while (!stop.signal.aborted) {
+      await what();
+      await delay(everyMs, undefined, { signal: stop.signal }).catch(() => {});
+    }
+  };
+  const running = work();
+  return async () => {
+    stop.abort();
+    await running;
+  };
+}
+
+let stopRepeating: () => Promise<void> = async () => {};
+
+const full = (alert: string): World => ({
+  alert,
+  begin: async (watched) => watched.fill(),
+  end: async ({ shop }) => {
+    await shop.kubectl(['delete', 'pod', 'client', '--now']);
+    await shop.client();
+  },
+});
+
+const operatorDown = (replicas: number) => (watched: WatchedShop) =>
+  watched.cluster.kubectl(['-n', operatorNamespace, 'scale', 'deployment/portforward', `--replicas=${replicas}`]);
+
+export const tunnelWorlds: readonly World[] = [
+  destinationGone,
+  bastionsGone,
+  { alert: 'PortForwardNotReady', begin: refuseBoth, end: healBoth },
+  {
+    alert: 'PortForwardBastionFailed',
+    begin: ({ network }) => network.bastions.a.refuse(),
+    end: ({ network }) => network.bastions.a.heal(),
+  },
+  {
+    alert: 'PortForwardCredentialsRefused',
+    begin: async ({ shop, network }) => {
+      const other = await generateKey(network.bastions.a.directory, { name: 'refused' });
+      await shop.secret('bastion', { 'ssh-privatekey': other.privateKey });
+    },
+    end: ({ shop, network }) => shop.secret('bastion', { 'ssh-privatekey': network.key.privateKey }),
+  },
+  {
+    alert: 'PortForwardSessionsLost',
+    begin: async ({ network }) => {
+      const { a, b } = network.bastions;
+      stopRepeating = repeat(() => {
+        a.killSessions();
+        b.killSessions();
+      }, 1_000);
+    },
+    end: () => stopRepeating(),
+  },
+  full('PortForwardPortFull'),
+  full('PortForwardNearlyFull'),
+  {
+    alert: 'PortForwardDialsSlow',
+    begin: ({ network }) => network.silenceDatabase(),
+    end: ({ network }) => network.healDatabase(),
+  },
+  {
+    // Without the operator nobody takes the variable away again.
+    alert: 'PortForwardSlowCrypto',
+    begin: async (watched) => {
+      await operatorDown(0)(watched);
+      await watched.shop.kubectl(['set', 'env', 'deployment/pf-orders-db', 'NODE_OPTIONS=--no-addons']);
+    },
+    end: async (watched) => {
+      await ensureOperator(watched.cluster);
+      await operatorDown(2)(watched);
+    },
+  },
+];

@@ -198,6 +198,13 @@ export const flags = {
     default: '8080',
     help: 'Serves /livez, /readyz and /metrics. 0: a free port.',
   },
+  'portforward-series': {
+    to: 'portForwardSeries',
+    form: 'number',
+    schema: z.int().min(0).max(100_000),
+    default: '0',
+    help: 'How many PortForwards at most have series of their own in /metrics. 0: none.',
+  },
   workers: {
     to: 'workers',
     form: 'number',

@@ -48,6 +48,8 @@ const matrix: Readonly<Record<string, readonly string[]>> = {
   'everything on': [
     'flowSchema.enabled=true',
     'metrics.dashboards.enabled=true',
+    'metrics.perPortForward.enabled=true',
+    'metrics.perPortForward.limit=50',
     'crds.keep=false',
     'replicaCount=3',
     'className=blue',
@@ -176,6 +178,7 @@ test('values become the settings that they name', async () => {
   const settings = readSettings(flags, { POD_NAMESPACE: namespace, POD_NAME: 'controller-0' });
   assert.equal(settings.className, 'blue');
   assert.equal(settings.workers, 20);
+  assert.equal(settings.portForwardSeries, 50);
   assert.equal(settings.admissionPolicies, 'portforward-system-portforward');
   assert.deepEqual(settings.tunnel, {
     image: `ghcr.io/portforward/portforward@sha256:${'0'.repeat(64)}`,
