@@ -34,6 +34,8 @@ interface SidecarFlags {
   readonly allowNodeRole?: true;
   readonly allowedAwsEndpoint: string[];
   readonly flyApiUrl: string;
+  readonly traceEndpoint: string;
+  readonly traceHeader: string[];
 }
 
 program
@@ -48,14 +50,17 @@ program
     [],
   )
   .option('--fly-api-url <url>', 'another address of fly.io’s API', '')
+  .option('--trace-endpoint <url>', 'where traces are sent by OTLP (HTTP with JSON)', '')
+  .option('--trace-header <name>', 'a header that is sent with traces; may be repeated', each, [])
   .action(async (flags: SidecarFlags) => {
     const { sidecar } = await import('./cli/sidecar.ts');
-    await sidecar({
+    const permissions = {
       awsEndpoints: flags.allowedAwsEndpoint,
       flyApiUrl: flags.flyApiUrl,
       insecureHostKeys: flags.allowInsecureHostKeys === true,
       nodeRole: flags.allowNodeRole === true,
-    });
+    };
+    await sidecar(permissions, { endpoint: flags.traceEndpoint, headers: flags.traceHeader });
   });
 
 program

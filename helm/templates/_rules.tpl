@@ -195,3 +195,12 @@
 {{- define "portforward.cage.flyApiUrlOption" -}}
 --fly-api-url
 {{- end -}}
+{{- define "portforward.cage.traceEndpointOption" -}}
+--trace-endpoint
+{{- end -}}
+{{- define "portforward.cage.traceHeaderOption" -}}
+--trace-header
+{{- end -}}
+{{- define "portforward.cage.traceMount" -}}
+{"name": dyn("tracing"), "readOnly": dyn(true), "mountPath": dyn("/etc/portforward/tracing")}
+{{- end -}}

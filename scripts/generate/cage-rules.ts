@@ -17,6 +17,7 @@ import {
   memoryDirectory,
 } from '../../src/contract/pod.ts';
 import { secretKeys } from '../../src/contract/secret-keys.ts';
+import { traceEndpointOption, traceHeaderOption, tracingDirectory } from '../../src/contract/tracing.ts';
 import { validPortForward } from '../../src/controller/base/portforward.ts';
 import { readSettings } from '../../src/controller/base/settings.ts';
 import { desiredChildren } from '../../src/controller/children/index.ts';
@@ -78,6 +79,9 @@ export function cageRules(): Readonly<Record<string, string>> {
     nodeRoleOption,
     awsEndpointOption,
     flyApiUrlOption,
+    traceEndpointOption,
+    traceHeaderOption,
+    traceMount: celLiteral({ name: 'tracing', readOnly: true, mountPath: tracingDirectory }),
   };
 }
 

@@ -4,13 +4,14 @@
 import { doctorSocket } from '../contract/doctor.ts';
 import type { Permissions } from '../contract/permissions.ts';
 import { logLevelVariable } from '../contract/pod.ts';
+import type { Tracing } from '../contract/tracing.ts';
 import { createLog, isLogLevel } from '../process/log.ts';
 import { run } from '../process/run.ts';
 import { runSidecar } from '../sidecar/main.ts';
 
 /** Runs until SIGTERM, drains and ends the process. */
-export async function sidecar(permissions: Permissions): Promise<never> {
+export async function sidecar(permissions: Permissions, tracing: Tracing): Promise<never> {
   const level = process.env[logLevelVariable];
   const log = createLog({ ...(isLogLevel(level) ? { level } : {}), fields: { component: 'sidecar' } });
-  return run((signal) => runSidecar({ signal, log, permissions, doctorSocket }), { log });
+  return run((signal) => runSidecar({ signal, log, permissions, tracing, doctorSocket }), { log });
 }

@@ -1,9 +1,11 @@
 // The controller's process: probes, watches and election around the work, ended in the reverse order.
 // Neighbours: cli/controller.ts starts it, cluster-access.ts (the API server), tunnel-reconciler.ts (the work).
 import type { KubeConfig } from '@kubernetes/client-node';
+import { tracingDirectory } from '../contract/tracing.ts';
 import { aborted } from '../process/abort.ts';
 import type { Logger } from '../process/log.ts';
 import { createRegistry, type Registry } from '../process/metrics.ts';
+import type { OtlpExporter } from '../process/otlp.ts';
 import { check, metricsPage, type ProbeServer, startProbeServer } from '../process/probe-server.ts';
 import type { Settings } from './base/settings.ts';
 import { CageCheck, type CageTimings } from './cage-check.ts';
@@ -49,6 +51,7 @@ export async function runController({ signal, settings, log, overrides = {} }: R
     overrides;
   const registry = createRegistry();
   const metrics = kubeMetrics(registry);
+  const exporter = await exporterOf(settings, log);
   const access = clusterAccess({ settings, metrics, log, kubeConfig, onRequest });
   const tunnels = tunnelReconciler({
     settings,
@@ -60,6 +63,7 @@ export async function runController({ signal, settings, log, overrides = {} }: R
     readerTimings,
     statusPauses,
     watchIdleMs,
+    trace: exporter?.trace,
   });
   const cage = new CageCheck({
     kube: access.unfenced,
@@ -87,7 +91,21 @@ export async function runController({ signal, settings, log, overrides = {} }: R
     background.abort(signal.aborted ? signal.reason : new Error('the controller ended'));
     await Promise.allSettled([watching, recording, probes.closed]);
     await access.close();
+    await exporter?.flush();
   }
+}
+
+/** Loaded only where something is traced. */
+async function exporterOf({ tunnel, podName }: Settings, log: Logger): Promise<OtlpExporter | undefined> {
+  const tracing = { endpoint: tunnel.traceEndpoint, headers: tunnel.traceHeaders };
+  if (tracing.endpoint === '') return undefined;
+  const exporter = await import('../process/otlp.ts');
+  const resource = {
+    'service.name': 'portforward-controller',
+    'k8s.namespace.name': tunnel.operatorNamespace,
+    'k8s.pod.name': podName,
+  };
+  return new exporter.OtlpExporter({ ...tracing, directory: tracingDirectory, resource, log });
 }
 
 interface ServeOptions {

@@ -5,6 +5,7 @@ import { hostPort } from '../contract/ip-address.ts';
 import { adminPort } from '../contract/pod.ts';
 import type { Logger } from '../process/log.ts';
 import type { Registry } from '../process/metrics.ts';
+import type { ReportSpan } from '../process/span.ts';
 import { classNameOf, type StoredPortForward } from './base/portforward.ts';
 import type { Settings } from './base/settings.ts';
 import { installOf } from './children/install.ts';
@@ -37,6 +38,7 @@ import { resync } from './resync.ts';
 import { RolloutLimiter } from './rollout-limiter.ts';
 import { type ReaderTimings, StatuszReader } from './status/statusz-reader.ts';
 import { type StatusPauses, StatusWriter } from './status-writer.ts';
+import { tracedReconcile } from './traced-reconcile.ts';
 import { Watches } from './watches.ts';
 
 export interface TunnelReconcilerOptions {
@@ -50,6 +52,8 @@ export interface TunnelReconcilerOptions {
   readonly readerTimings?: ReaderTimings | undefined;
   readonly statusPauses?: StatusPauses | undefined;
   readonly watchIdleMs?: number | undefined;
+  /** Takes spans of passes. Default: nothing is traced. */
+  readonly trace?: ReportSpan | undefined;
 }
 
 export interface TunnelReconciler {
@@ -105,8 +109,9 @@ export function tunnelReconciler(options: TunnelReconcilerOptions): TunnelReconc
     concurrency: settings.workers,
     metrics: options.kubeMetrics,
     log,
-    reconcile: reconciler(
-      passDependencies(options, { watches, reader, limiter, grace, metrics, children, otherInstall }),
+    reconcile: tracedReconcile(
+      reconciler(passDependencies(options, { watches, reader, limiter, grace, metrics, children, otherInstall })),
+      options.trace,
     ),
   });
   return {

@@ -4,9 +4,11 @@ import { randomUUID } from 'node:crypto';
 import { TunnelError } from '../contract/errors.ts';
 import { noPermissions, type Permissions } from '../contract/permissions.ts';
 import { adminPort, configVariable, podNameVariable, podUidVariable } from '../contract/pod.ts';
-import { parseTunnelConfig } from '../contract/tunnel-config.ts';
+import { noTracing, type Tracing, tracingDirectory } from '../contract/tracing.ts';
+import { parseTunnelConfig, type TunnelConfig } from '../contract/tunnel-config.ts';
 import { aborted } from '../process/abort.ts';
 import type { Logger } from '../process/log.ts';
+import type { OtlpExporter } from '../process/otlp.ts';
 import { startSidecar } from './sidecar.ts';
 
 /** Endpoints lag behind a pod's readiness: clients still arrive for about this long after SIGTERM, and are still accepted. */
@@ -22,6 +24,10 @@ export interface RunSidecarOptions {
   readonly doctorSocket?: string | undefined;
   /** What an administrator allows. Default: nothing. */
   readonly permissions?: Permissions;
+  /** Where traces are sent. Default: nothing is traced. */
+  readonly tracing?: Tracing;
+  /** Where the values of the traces' headers are. Default: where the pod mounts them. */
+  readonly tracingDirectory?: string;
 }
 
 /** Runs until `signal` aborts, then drains. @throws TunnelError ConfigUnreadable; the signal's reason if it is aborted already. */
@@ -38,6 +44,7 @@ export async function runSidecar(options: RunSidecarOptions): Promise<void> {
   // Asked to stop while the program was loading: clients never knew of this pod, so there is nobody to drain.
   signal.throwIfAborted();
   const podUid = environment[podUidVariable] ?? randomUUID();
+  const exporter = await exporterOf(options, config);
   const fields = { namespace: config.namespace, portForward: config.name, pod: environment[podNameVariable] };
   const sidecar = await startSidecar(config, {
     podUid,
@@ -46,8 +53,27 @@ export async function runSidecar(options: RunSidecarOptions): Promise<void> {
     permissions,
     adminPort: port,
     doctorSocket,
+    trace: exporter?.trace,
   });
   await aborted(signal);
   await sidecar.stop({ lagMs: endpointLagMs });
+  await exporter?.flush();
   log.info('stopped');
+}
+
+/** Loaded only where something is traced. */
+async function exporterOf(
+  { tracing = noTracing, tracingDirectory: directory = tracingDirectory, log }: RunSidecarOptions,
+  { namespace, name, driver }: TunnelConfig,
+): Promise<OtlpExporter | undefined> {
+  if (tracing.endpoint === '') return undefined;
+  const exporter = await import('../process/otlp.ts');
+  const resource = {
+    'service.name': 'portforward-tunnel',
+    'k8s.namespace.name': namespace,
+    'k8s.pod.name': process.env[podNameVariable] ?? '',
+    'portforward.name': name,
+    'portforward.driver': driver,
+  };
+  return new exporter.OtlpExporter({ ...tracing, directory, resource, log });
 }

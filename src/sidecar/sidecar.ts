@@ -11,6 +11,7 @@ import { deadline } from '../process/deadline.ts';
 import type { Logger } from '../process/log.ts';
 import { createRegistry } from '../process/metrics.ts';
 import { startProbeServer } from '../process/probe-server.ts';
+import type { ReportSpan } from '../process/span.ts';
 import { ByteBudget } from './base/byte-budget.ts';
 import { ConnectionShares } from './clients/connection-shares.ts';
 import { Listener } from './clients/listener.ts';
@@ -19,6 +20,7 @@ import { type OpenedDriver, openDriver } from './drivers/index.ts';
 import { Health } from './health/health.ts';
 import { createTunnelMetrics, type TunnelMetrics } from './metrics.ts';
 import { adminRoutes, type StatusSources, statusOf, whyNotReady } from './status.ts';
+import { tracedObserver } from './traced-observer.ts';
 import { Tunnel } from './tunnel/tunnel.ts';
 
 export interface SidecarOptions {
@@ -34,6 +36,8 @@ export interface SidecarOptions {
   readonly adminPort?: number;
   /** Where `doctor` asks this process. Default: nowhere, as on a laptop. */
   readonly doctorSocket?: string | undefined;
+  /** Takes spans of dials and reconnects. Default: nothing is traced. */
+  readonly trace?: ReportSpan | undefined;
   readonly clock?: Clock;
   /** Replaces the driver that the config names; for tests. */
   readonly openDriver?: typeof openDriver;
@@ -116,7 +120,8 @@ class RunningSidecar implements Sidecar {
       drainTimeoutMs: connection.drainTimeoutSeconds * 1000,
       clock,
       log,
-      observer: this.#metrics.tunnel,
+      observer:
+        options.trace === undefined ? this.#metrics.tunnel : tracedObserver(this.#metrics.tunnel, options.trace, clock),
     });
     this.#changes = new Changes(() => JSON.stringify(this.status()));
     this.#health = new Health({

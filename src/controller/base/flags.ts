@@ -28,6 +28,10 @@ const origin = z
   .string()
   .regex(/^https:\/\/[A-Za-z0-9.-]+(:[0-9]{1,5})?\/?$/, 'is https:// and a name, with a port if it is not 443');
 
+const receiver = z
+  .string()
+  .regex(/^https?:\/\/[A-Za-z0-9.-]+(:[0-9]{1,5})?(\/[A-Za-z0-9._/-]*)?$/, 'is http:// or https:// with a name');
+
 /** Every flag of `portforward controller`. */
 export const flags = {
   'tunnel-image': {
@@ -146,6 +150,26 @@ export const flags = {
     schema: z.array(z.looseObject({})),
     default: '[]',
     help: 'NetworkPolicyPeers (JSON) that may reach the admin port of tunnel pods, such as Prometheus.',
+  },
+  'trace-endpoint': {
+    to: 'tunnel.traceEndpoint',
+    form: 'text',
+    schema: z.literal('').or(receiver),
+    default: '',
+    help: 'Where controller and tunnel pods send traces by OTLP (HTTP with JSON), such as http://collector.observability:4318. None: nothing is traced.',
+  },
+  'trace-headers': {
+    to: 'tunnel.traceHeaders',
+    form: 'list',
+    schema: z.array(z.string().regex(/^[a-z0-9-]+$/, 'is a header’s name in small letters')),
+    help: 'Names of HTTP headers that are sent with traces.',
+  },
+  'trace-headers-secret': {
+    to: 'tunnel.traceHeadersSecret',
+    form: 'text',
+    schema: text,
+    default: '',
+    help: 'Name of the Secret with a key for each of these headers, in the namespace of the controller and of each tunnel.',
   },
   'controller-pod-labels': {
     to: 'tunnel.controllerPodLabels',

@@ -18,6 +18,7 @@ import {
   secretDirectory,
 } from '../../contract/pod.ts';
 import { secretKeysOf, secretNamesOf } from '../../contract/secrets.ts';
+import { type Tracing, tracingArguments, tracingDirectory } from '../../contract/tracing.ts';
 import type { TunnelConfig } from '../../contract/tunnel-config.ts';
 import { podPlacement, tunnelConfigOf } from '../../contract/tunnel-config-of.ts';
 import type { ValidPortForward } from '../base/portforward.ts';
@@ -83,7 +84,7 @@ export function podTemplate(portForward: ValidPortForward, plan: DriverPlan, set
         seccompProfile: { type: 'RuntimeDefault' },
       },
       containers: [container(portForward, plan, settings)],
-      volumes: volumes(portForward, plan),
+      volumes: volumes(portForward, plan, settings),
       topologySpreadConstraints: (pod.topologySpreadConstraints ?? [overHosts]).map((each) => ({
         ...each,
         // Without a selector Kubernetes counts no pod at all.
@@ -108,7 +109,7 @@ function container(portForward: ValidPortForward, plan: DriverPlan, settings: Tu
     name: containerName,
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
-    args: ['sidecar', ...permissionArguments(plan.permissions)],
+    args: ['sidecar', ...permissionArguments(plan.permissions), ...tracingArguments(tracingOf(settings))],
     env: environment(configText(config), plan, settings),
     ports: [
       ...config.forwards.map(({ name, listenPort }) => ({
@@ -139,6 +140,7 @@ function container(portForward: ValidPortForward, plan: DriverPlan, settings: Tu
         readOnly: true,
       })),
       ...(plan.caBundle === '' ? [] : [{ name: 'ca', mountPath: caDirectory, readOnly: true }]),
+      ...(hasTraceHeaders(settings) ? [{ name: 'tracing', mountPath: tracingDirectory, readOnly: true }] : []),
     ],
   };
 }
@@ -170,7 +172,11 @@ function environment(config: string, plan: DriverPlan, settings: TunnelSettings)
   ];
 }
 
-function volumes({ spec }: ValidPortForward, plan: DriverPlan): NonNullable<PodSpec['volumes']> {
+function volumes(
+  { spec }: ValidPortForward,
+  plan: DriverPlan,
+  settings: TunnelSettings,
+): NonNullable<PodSpec['volumes']> {
   const items = secretKeysOf(spec).map((key) => ({ key, path: key }));
   return [
     { name: 'tmp', emptyDir: { sizeLimit: '16Mi' } },
@@ -188,8 +194,29 @@ function volumes({ spec }: ValidPortForward, plan: DriverPlan): NonNullable<PodS
             configMap: { name: plan.caBundle, optional: true, items: [{ key: 'ca.crt', path: 'ca.crt' }] },
           },
         ]),
+    ...(hasTraceHeaders(settings)
+      ? [
+          {
+            name: 'tracing',
+            secret: {
+              secretName: settings.traceHeadersSecret,
+              optional: true,
+              defaultMode: 0o440,
+              items: settings.traceHeaders.map((key) => ({ key, path: key })),
+            },
+          },
+        ]
+      : []),
   ];
 }
+
+const tracingOf = ({ traceEndpoint, traceHeaders }: TunnelSettings): Tracing => ({
+  endpoint: traceEndpoint,
+  headers: traceHeaders,
+});
+
+const hasTraceHeaders = ({ traceEndpoint, traceHeaders, traceHeadersSecret }: TunnelSettings): boolean =>
+  traceEndpoint !== '' && traceHeaders.length > 0 && traceHeadersSecret !== '';
 
 const secretVolume = (index: number): string => `secret-${index}`;
 

@@ -147,6 +147,9 @@ test('the cage lets through the tunnel of every good document, with every settin
     'tunnels.noProxy=.svc',
     'tunnels.caBundle=corporate-ca',
     'tunnels.flyApiUrl=https://fly-api.example.com',
+    'tracing.endpoint=http://collector.observability:4318',
+    'tracing.headers={authorization,x-team}',
+    'tracing.headersSecret=trace-headers',
     'allowedAnnotationPrefixes={example.com/,sidecar.istio.io/,service.beta.kubernetes.io/}',
     'allowedLabels={team,example.com/}',
     'allowedPriorityClasses={important}',
@@ -164,6 +167,9 @@ test('the cage lets through the tunnel of every good document, with every settin
       '--tunnel-no-proxy=.svc',
       '--tunnel-ca-bundle=corporate-ca',
       '--fly-api-url=https://fly-api.example.com',
+      '--trace-endpoint=http://collector.observability:4318',
+      '--trace-headers=authorization,x-team',
+      '--trace-headers-secret=trace-headers',
       '--allowed-annotation-prefixes=example.com/,sidecar.istio.io/,service.beta.kubernetes.io/',
       '--allowed-labels=team,example.com/',
       '--allowed-priority-classes=important',
@@ -202,6 +208,17 @@ test('the cage lets through the tunnel of every good document, with every settin
   assert.ok(items.length > 100, `${items.length} objects`);
   assert.deepEqual([...seen].toSorted(), ['fly', 'ssh', 'ssm']);
   assert.equal(await refusal({ apiVersion: 'v1', kind: 'List', items }, dryRunAs(user)), '');
+  // Traces go nowhere else, with no other header, and with the values of no other Secret.
+  const traced = JSON.stringify(items.find((each) => each.kind === 'Deployment'));
+  for (const [mine, stolen, sentence] of [
+    ['http://collector.observability:4318', 'http://thief.example.com', /only the permissions/],
+    ['--trace-header=x-team', '--trace-header=x-other', /only the permissions/],
+    ['"secretName":"trace-headers"', '"secretName":"admin-token"', /documented keys of Secrets/],
+    ['"key":"x-team"', '"key":"password"', /documented keys of Secrets/],
+  ] as const) {
+    assert.ok(traced.includes(mine), mine);
+    assert.match(await refusal(JSON.parse(traced.replace(mine, stolen)) as KubeObject, dryRunAs(user)), sentence);
+  }
 });
 
 test('the controller may write the status of a PortForward and nothing else of it', async () => {

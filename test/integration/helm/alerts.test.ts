@@ -85,7 +85,7 @@ suite('the alerts', () => {
 
   test('take what the values say, and the examples of docs/monitoring.md are such values', async () => {
     const examples = readPage('docs/monitoring.md').blocks.filter(({ language }) => language === 'yaml');
-    assert.equal(examples.length, 2);
+    assert.equal(examples.length, 3);
     const values = examples.map(({ text }, index) => {
       const file = join(folder, `example-${index}.yaml`);
       writeFileSync(file, text);
@@ -121,6 +121,13 @@ suite('the alerts', () => {
       await render(['metrics.rules.enabled=true', 'metrics.rules.controllerMatchers=job="portforward"']),
     );
     assert.equal(own[0]?.expr, 'absent(leader_election_master_status{job="portforward"} == 1)');
+  });
+
+  test('take a threshold with a fraction from the command line, which Helm reads as text', async () => {
+    const [rule] = rulesOf(await render([...on, 'metrics.rules.alerts.PortForwardDialsSlow.threshold=0.5'])).filter(
+      ({ alert }) => alert === 'PortForwardDialsSlow',
+    );
+    assert.match(rule?.expr ?? '', /> 0\.5$/);
   });
 
   test('are refused where they could not work: a name that does not exist, a number that is none, no series', async () => {
