@@ -117,6 +117,8 @@ export class Round {
     this.#run.say('changes in a storm of edits');
     const storm: number[] = [];
     const raging = this.#world.storm(this.#count);
+    // It may fail before it is waited for.
+    raging.catch(() => undefined);
     for (let index = 0; index < this.#run.option('changes') / 5; index++) {
       storm.push(await this.#world.change(Math.floor(Math.random() * this.#count), this.#port++));
     }

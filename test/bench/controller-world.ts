@@ -117,9 +117,9 @@ export class ControllerWorld {
     const most = Math.max(3, Math.ceil((1.5 * replicas * count) / podsPerNode));
     await inParallel(most, async (index) => {
       const node = nodeOf(index);
-      await this.kube.create(nodes, node, { signal: whole });
+      await this.kube.create(nodes, node, patiently);
       // Kubernetes' own controller of nodes, which is not here, would take the taint of a new node away.
-      await this.kube.mergePatch(nodes, node.metadata, { spec: { taints: null } }, { signal: whole });
+      await this.kube.mergePatch(nodes, node.metadata, { spec: { taints: null } }, patiently);
     });
     await server.kubectl(['wait', '--for=condition=Ready', 'nodes', '--all', '--timeout=120s']);
     void this.#follow();
@@ -165,7 +165,7 @@ export class ControllerWorld {
 
   /** Creates all PortForwards. */
   async create(count: number): Promise<void> {
-    await inParallel(count, (index) => this.kube.create(portForwards, documentOf(index), { signal: whole }));
+    await inParallel(count, (index) => this.kube.create(portForwards, documentOf(index), patiently));
   }
 
   /** Changes a port's destination; resolves with the milliseconds until the Deployment has it. */
@@ -182,7 +182,7 @@ export class ControllerWorld {
 
   async edit(index: number, spec: object): Promise<void> {
     const name = { namespace, name: nameOf(index) };
-    await this.kube.mergePatch<StoredPortForward>(portForwards, name, { spec }, { signal: whole });
+    await this.kube.mergePatch<StoredPortForward>(portForwards, name, { spec }, patiently);
   }
 
   /** Edits all of them, so that each Deployment changes. */
@@ -209,7 +209,8 @@ export class ControllerWorld {
   }
 }
 
-const whole = new AbortController().signal;
+/** A server that is busy is measured, and ends no run. */
+const patiently = { signal: new AbortController().signal, deadlineMs: 60_000 };
 
 async function inParallel(count: number, work: (index: number) => Promise<unknown>): Promise<void> {
   let next = 0;
