@@ -10,7 +10,7 @@ import type { Clock } from '../../process/clock.ts';
 import { deadline } from '../../process/deadline.ts';
 import { asTunnelError } from './route-attempts.ts';
 import type { PooledSession } from './session-pool.ts';
-import { isSilent, untilSilent } from './silence-watch.ts';
+import { spokeWithin, untilSilent } from './silence-watch.ts';
 
 /** A stream to a destination, with the signal of the session that carries it: it aborts before the stream ends. */
 export interface Dialled {
@@ -178,13 +178,18 @@ export class Dialer {
   ): Promise<PooledSession> {
     const source = this.#source;
     const notThese = new Set([...avoid, silent]);
-    const ask = (): void => {
-      silent.session.askForLife?.();
-      source.pick(notThese)?.session.askForLife?.();
+    const twins = (): PooledSession[] => {
+      const seen = new Set(notThese);
+      for (let twin = source.pick(seen); twin !== undefined; twin = source.pick(seen)) seen.add(twin);
+      return [...seen].slice(notThese.size);
     };
-    await untilSilent(silent.session, { clock: this.#clock, signal, ask });
-    for (let twin = source.pick(notThese); twin !== undefined; twin = source.pick(notThese)) {
-      if (!isSilent(twin.session)) return twin;
+    const ask = (): void => {
+      for (const { session } of [silent, ...twins()]) session.askForLife?.();
+    };
+    const askedForMs = await untilSilent(silent.session, { clock: this.#clock, signal, ask });
+    // A bastion that stalls stalls all of its sessions, and the last byte of one may have come later: only an answer shows life.
+    for (const twin of twins()) {
+      if (spokeWithin(twin.session, askedForMs)) return twin;
       notThese.add(twin);
     }
     const other =

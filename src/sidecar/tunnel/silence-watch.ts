@@ -8,28 +8,26 @@ const silentMs = 2_000;
 const unansweredMs = 1_000;
 const stepMs = 500;
 
-/** True if nothing has arrived for 2 s. */
-export function isSilent(session: Session): boolean {
-  return (session.silentMs ?? 0) >= silentMs;
-}
+/** True if something has arrived within that time. */
+export const spokeWithin = (session: Session, ms: number): boolean => (session.silentMs ?? 0) < ms;
 
 /**
- * Resolves once the session has been silent for 2 s and has left a question unanswered for one. `ask` is called when it should be asked.
- * Goes on until then. @throws the signal's reason
+ * Resolves once the session has been silent for 2 s and has left a question unanswered for one, with the milliseconds since the question.
+ * `ask` is called when it should be asked. Goes on until then. @throws the signal's reason
  */
 export async function untilSilent(
   session: Session,
   { clock, signal, ask }: { readonly clock: Clock; readonly signal: AbortSignal; readonly ask: () => void },
-): Promise<void> {
+): Promise<number> {
   let askedAt: number | undefined;
   for (;;) {
     // Two turns of the timer lie between question and verdict: if this process stood still, what arrived meanwhile is read between them.
     await sleep(stepMs, { signal, clock });
     const now = clock.now();
-    if ((session.silentMs ?? 0) < unansweredMs) askedAt = undefined;
+    if (spokeWithin(session, unansweredMs)) askedAt = undefined;
     else if (askedAt === undefined) {
       askedAt = now;
       ask();
-    } else if (isSilent(session) && now - askedAt >= unansweredMs) return;
+    } else if (!spokeWithin(session, silentMs) && now - askedAt >= unansweredMs) return now - askedAt;
   }
 }

@@ -179,6 +179,18 @@ test('where every session of a bastion is silent the dial goes over the next bas
   assert.equal(await dial, 'b:22');
 });
 
+test('a twin that fell silent a little later is not taken for one that lives', async () => {
+  await using w = await world(['a:22', 'b:22']);
+  w.tunnel.start();
+  await w.clock.advance(45_000);
+  stall(w, 'a:22');
+  const dial = outcome(w.tunnel.dial(orders, never));
+  await w.clock.advance(0);
+  for (const session of w.driver.open) if (dialledOver(session) === 0) session.silentSince = w.clock.now() + 450;
+  await w.clock.advance(2_400);
+  assert.equal(await dial, 'b:22');
+});
+
 test('a server of MySQL counts broken-off dials: its dial on a silent session has no second', async () => {
   await using w = await world(['a:22', 'b:22'], { forwards: [{ ...orders, appProtocol: 'mysql' }] });
   w.tunnel.start();

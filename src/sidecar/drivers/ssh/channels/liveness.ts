@@ -51,9 +51,10 @@ export class Liveness {
     return this.#suspect;
   }
 
-  /** Milliseconds since a byte arrived, up to half a second too few: its arrival is noticed by `tick`, or here. */
+  /** Milliseconds since a byte arrived, up to half a second too few: its arrival is noted by `tick`, or here. */
   silentMs(now: number, bytes: number): number {
-    return bytes === this.#bytes ? now - this.#silentSince : 0;
+    if (bytes !== this.#bytes) this.#heard(now, bytes);
+    return now - this.#silentSince;
   }
 
   tick(now: number, bytes: number): LivenessAction {

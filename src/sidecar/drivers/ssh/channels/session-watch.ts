@@ -79,7 +79,10 @@ export class SessionWatch {
   /** Asks for a sign of life now. */
   ask(): void {
     // During a key exchange the question would wait in our own queue; the exchange itself is a question.
-    if (!this.#stopped && !this.#options.messages.exchangingKeys) this.#ping();
+    if (this.#stopped || this.#options.messages.exchangingKeys) return;
+    // What has arrived until now is no answer to it.
+    this.#liveness?.silentMs(performance.now(), this.#options.transport.bytesRead);
+    this.#ping();
   }
 
   stop(): void {

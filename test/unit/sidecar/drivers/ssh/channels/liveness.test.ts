@@ -52,7 +52,7 @@ describe('liveness', () => {
     assert.equal(simulation.liveness.silentMs(3400, 1), 0);
     simulation.bytes = 1;
     simulation.run(3500);
-    assert.equal(simulation.liveness.silentMs(4000, 1), 500);
+    assert.equal(simulation.liveness.silentMs(4000, 1), 600);
   });
 
   test('is suspect after two silent intervals, and no longer after one byte', () => {
