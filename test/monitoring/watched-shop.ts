@@ -61,7 +61,7 @@ export class WatchedShop {
     const spec = {
       replicas: 1,
       connection: { maxConnections },
-      healthCheck: { intervalSeconds: 1, timeoutSeconds: 1, failureThreshold: 1 },
+      healthCheck: { intervalSeconds: 1, timeoutSeconds: 1, failureThreshold: 2 },
       ports: [{ port: 5432, destinationHost: this.network.databaseName, appProtocol: 'postgresql' }],
       ssh: {
         user: 'tunnel',
