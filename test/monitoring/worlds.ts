@@ -97,8 +97,15 @@ export const tunnelWorlds: readonly World[] = [
   full('PortForwardNearlyFull'),
   {
     alert: 'PortForwardDialsSlow',
-    begin: ({ network }) => network.silenceDatabase(),
-    end: ({ network }) => network.healDatabase(),
+    // Probes give up after a second, and then nobody knows how long the dial would have taken: clients wait.
+    begin: async (watched) => {
+      await watched.network.silenceDatabase();
+      stopRepeating = repeat(() => tryClient(watched), 100);
+    },
+    end: async ({ network }) => {
+      await network.healDatabase();
+      await stopRepeating();
+    },
   },
   {
     // Without the operator nobody takes the variable away again.
