@@ -1,7 +1,8 @@
 // A release, installed from its folder as a user would: the image by its digest, the chart from its package, the command as its one file.
-// Neighbours: test/support/release/ makes the folder; test/integration/release/ judges what is in it.
+// It is tested by helm test, upgraded, rolled back and uninstalled under a client that connects all the time.
+// Neighbours: test/support/release/ makes the folder; test/integration/release/ judges what is in it; steady-client.mjs (the client).
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
@@ -15,9 +16,15 @@ import { Child } from '../../lab/process/child.ts';
 import { command } from '../../lab/process/command.ts';
 import { OciLayout } from '../../scripts/release/oci-layout.ts';
 import { customers, documentThrough, localPort } from '../integration/cli/laptop.ts';
+import { earlierRelease } from '../support/release/earlier-release.ts';
 import { releaseFolder, version } from '../support/release/release-folder.ts';
+import { inventory } from './inventory.ts';
 
 const name = 'release-test';
+const root = join(import.meta.dirname, '..', '..');
+const steadyClient = readFileSync(join(import.meta.dirname, 'steady-client.mjs'), 'utf8');
+/** A commit: the upgrade is from its chart and image (CONTRIBUTING.md). Default: from the release to the sources. */
+const { PORTFORWARD_UPGRADE_FROM: upgradeFrom } = process.env;
 const repository = 'localhost/portforward/released';
 
 let cluster: Cluster;
@@ -26,6 +33,10 @@ let shop: Shop;
 let folder: string;
 let work: string;
 let image: string;
+/** The image of the sources. */
+let other: string;
+/** Before the release was there: what no namespace has. */
+let beforeRelease: string[];
 
 suite('a release', () => {
   before(async () => {
@@ -33,7 +44,7 @@ suite('a release', () => {
     work = mkdtempSync(join(tmpdir(), 'portforward-release-test-'));
     cluster = await ensureCluster();
     // It owns the definition of the resource; the release has a class of its own beside it.
-    await ensureOperator(cluster);
+    ({ image: other } = await ensureOperator(cluster));
     await cluster.clientImage();
     network = await startPrivateNetwork();
     for (const { name: host, address } of Object.values(network.bastions)) {
@@ -42,7 +53,11 @@ suite('a release', () => {
     await removeRelease();
     shop = await Shop.create(cluster, 'release-shop');
     await shop.client();
+    await shop.client('steady', other);
     image = await loadImage();
+    await cluster.kubectl(['create', 'namespace', name]);
+    await cluster.kubectl(['label', 'namespace', name, 'pod-security.kubernetes.io/enforce=restricted']);
+    beforeRelease = await inventory(cluster);
   });
   after(async () => {
     await shop?.delete();
@@ -53,29 +68,15 @@ suite('a release', () => {
   });
 
   test('its chart installs its image by digest, and a PortForward becomes Ready', async () => {
-    await helm([
-      'install',
-      name,
-      join(folder, `portforward-${version}.tgz`),
-      '--namespace',
-      name,
-      '--create-namespace',
-      '--wait',
-      '--timeout',
-      '3m',
-      ...set('image.repository', repository),
-      ...set('image.digest', image.split('@')[1] ?? ''),
-      ...set('image.pullPolicy', 'Never'),
-      ...set('className', name),
-      ...set('crds.enabled', 'false'),
-      ...set('replicaCount', '1'),
-    ]);
+    await helm(['install', name, join(folder, `portforward-${version}.tgz`), ...settings(image)]);
     const { a } = network.bastions;
     await shop.secret('orders-bastion', { 'ssh-privatekey': network.key.privateKey });
     await shop.portForward('orders-db', {
       className: name,
       replicas: 1,
       ports: [{ port: 5432, destinationHost: network.databaseName, appProtocol: 'postgresql' }],
+      // Long enough for a busy machine.
+      connection: { drainTimeoutSeconds: 300 },
       ssh: {
         user: 'tunnel',
         bastions: [{ host: a.name }],
@@ -86,15 +87,7 @@ suite('a release', () => {
     await shop.ready('orders-db', 120);
     await shop.kubectl(['rollout', 'status', 'deployment/pf-orders-db', '--timeout=60s']);
     assert.equal(await shop.psql('orders-db', 'select customer from orders where id = 1'), 'Ada\n');
-    const images = await shop.kubectl([
-      'get',
-      'pods',
-      '--selector',
-      'portforward.dev/name=orders-db',
-      '--output',
-      'jsonpath={.items[*].spec.containers[*].image}',
-    ]);
-    assert.equal(images, image);
+    assert.deepEqual(await tunnelImages(), [image]);
   });
 
   test('its one file carries psql to the same database, with nothing in the environment', async () => {
@@ -118,20 +111,155 @@ suite('a release', () => {
     }
   });
 
+  test('helm test finds that it works, in a namespace under Pod Security restricted, and leaves nothing', async (t) => {
+    const before = await inventory(cluster, name);
+    // Helm prints the pod's log to standard error.
+    const call = [
+      '-c',
+      'exec "$0" "$@" 2>&1',
+      cachedProgram('helm'),
+      'test',
+      name,
+      '--namespace',
+      name,
+      '--hide-notes',
+    ];
+    const said = await command('sh', call, { env: { KUBECONFIG: cluster.kubeconfig }, timeoutMs: 300_000 });
+    t.diagnostic(said);
+    assert.match(said, /Phase: +Succeeded/);
+    const findings = said.match(/^(ok|FAIL) .*$/gm) ?? [];
+    assert.equal(findings.length, 5, said);
+    for (const finding of findings) assert.match(finding, /^ok /);
+    assert.match(said, /the controller release-test-portforward-\S+ leads/);
+    // The cluster has two installs, and either may be first.
+    assert.match(said, /is refused by the policy \S+-portforward-references$/m);
+    const secrets = (names: readonly string[]): string[] => names.filter((each) => !each.startsWith('secret/sh.helm.'));
+    assert.deepEqual(secrets(await inventory(cluster, name)), secrets(before));
+  });
+
+  test('an upgrade and a rollback drop no new connection, and let one that is open finish', async (t) => {
+    const released = { chart: join(folder, `portforward-${version}.tgz`), image };
+    const sources = { chart: join(root, 'helm'), image: other };
+    const [former, next] =
+      upgradeFrom === undefined ? [released, sources] : [await earlierRelease(cluster, upgradeFrom), released];
+    if (former.image !== image) {
+      await helm(['upgrade', name, former.chart, ...settings(former.image)]);
+      await untilOn(former.image);
+    }
+    const steady = shop.exec(['node', '--input-type=module', '-', 'orders-db'], {
+      pod: 'steady',
+      input: steadyClient,
+      timeoutMs: 600_000,
+    });
+    await duringOneConnection(async () => {
+      await helm(['upgrade', name, next.chart, ...settings(next.image)]);
+      await untilReplaced(next.image);
+    });
+    await untilOn(next.image);
+    await duringOneConnection(async () => {
+      await helm(['rollback', name, '--namespace', name, '--wait', '--timeout', '3m']);
+      await untilReplaced(former.image);
+    });
+    await untilOn(former.image);
+    await shop.exec(['node', '-e', "require('node:fs').writeFileSync('/tmp/stop', '')"], { pod: 'steady' });
+    const output = await steady;
+    t.diagnostic(output);
+    const seen = JSON.parse(output.trim().split('\n').at(-1) ?? '') as {
+      readonly attempts: number;
+      readonly failures: readonly string[];
+    };
+    assert.ok(seen.attempts > 20, output);
+    assert.deepEqual(seen.failures, []);
+  });
+
   test('uninstalled, it leaves the definition, the PortForward and its running tunnel, and nothing else', async () => {
+    const pods = ['get', 'pods', '--selector', 'portforward.dev/name=orders-db', '--output', 'name'];
+    await eventually(
+      'former pods are gone',
+      async () => (await shop.kubectl(pods)).trim().split('\n').length === 1,
+      120_000,
+    );
+    const tunnel = await inventory(cluster, shop.namespace);
     await helm(['uninstall', name, '--namespace', name, '--wait']);
-    const own = ['get', 'lease,role,rolebinding,service,serviceaccount', '--namespace', name, '--output', 'name'];
-    // The Lease goes with the account, by the garbage collector; the namespace has an account of its own.
-    await eventually('the Lease is gone', async () => (await cluster.kubectl(own)).trim() === 'serviceaccount/default');
-    const everywhere = 'clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding';
-    const left = await cluster.kubectl(['get', everywhere, '--output', 'name']);
-    assert.doesNotMatch(left, new RegExp(name));
-    assert.match(await shop.kubectl(['get', 'portforward', 'orders-db', '--output', 'name']), /orders-db/);
+    // The Lease goes with the account, by the garbage collector.
+    const lease = ['get', 'lease', '--namespace', name, '--output', 'name'];
+    await eventually('the Lease is gone', async () => (await cluster.kubectl(lease)).trim() === '');
+    // What each namespace has of its own.
+    assert.deepEqual(await inventory(cluster, name), ['configmap/kube-root-ca.crt', 'serviceaccount/default']);
+    assert.deepEqual(await inventory(cluster), beforeRelease);
+    assert.ok(beforeRelease.includes('customresourcedefinition.apiextensions.k8s.io/portforwards.portforward.dev'));
+    assert.deepEqual(await inventory(cluster, shop.namespace), tunnel);
+    assert.ok(tunnel.includes('portforward.portforward.dev/orders-db'), tunnel.join('\n'));
     assert.equal(await shop.psql('orders-db', 'select customer from orders where id = 1'), 'Ada\n');
   });
 });
 
 const set = (value: string, text: string): string[] => ['--set', `${value}=${text}`];
+
+/** Where and with which values the chart is installed, for that image. */
+function settings(reference: string): string[] {
+  const [named = '', digest = ''] = reference.split('@');
+  const [place = '', tag = ''] = named.split(/:(?=[^:/]+$)/);
+  return [
+    '--namespace',
+    name,
+    '--wait',
+    '--timeout',
+    '3m',
+    ...set('image.repository', place),
+    ...set('image.tag', tag),
+    ...set('image.digest', digest),
+    ...set('image.pullPolicy', 'Never'),
+    ...set('className', name),
+    ...set('crds.enabled', 'false'),
+    ...set('replicaCount', '1'),
+  ];
+}
+
+/** The images of the tunnel's pods that are not being ended. */
+async function tunnelImages(): Promise<string[]> {
+  const selector = ['--selector', 'portforward.dev/name=orders-db'];
+  const pods = JSON.parse(await shop.kubectl(['get', 'pods', ...selector, '--output', 'json'])) as {
+    readonly items: readonly {
+      readonly metadata: { readonly deletionTimestamp?: string };
+      readonly spec: { readonly containers: readonly { readonly image: string }[] };
+    }[];
+  };
+  return pods.items
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .flatMap(({ spec }) => spec.containers.map((container) => container.image));
+}
+
+/** Every pod that is not of that image has been told to end: a new one was ready before. */
+const untilReplaced = (reference: string): Promise<number> =>
+  eventually(
+    `the tunnel runs ${reference}`,
+    async () => [...new Set(await tunnelImages())].join() === reference,
+    180_000,
+  );
+
+/** The same, and the former pods are gone. */
+async function untilOn(reference: string): Promise<void> {
+  await untilReplaced(reference);
+  await shop.kubectl(['rollout', 'status', 'deployment/pf-orders-db', '--timeout=120s']);
+}
+
+/** Holds one connection of psql open while `work` goes on, and then lets its query come to an end. */
+async function duringOneConnection(work: () => Promise<void>): Promise<void> {
+  // It goes on as long as it gets a lock that another session takes from it at the end.
+  const loop = `do $$ begin while pg_try_advisory_lock(7) loop perform pg_advisory_unlock(7), pg_sleep(0.1); end loop; end $$`;
+  const open = query(`${loop}; select 'finished'`);
+  await work();
+  // Over a connection of its own.
+  await query('select pg_advisory_lock(7), pg_sleep(1)');
+  assert.match(await open, /finished/);
+}
+
+/** In the client's pod, for as long as an upgrade may take. */
+function query(text: string): Promise<string> {
+  const to = 'host=orders-db user=orders dbname=orders password=correct-horse connect_timeout=60';
+  return shop.exec(['psql', '--no-psqlrc', '-At', '-c', text, to], { timeoutMs: 600_000 });
+}
 
 function helm(args: readonly string[]): Promise<string> {
   return command(cachedProgram('helm'), args, { env: { KUBECONFIG: cluster.kubeconfig }, timeoutMs: 300_000 });
