@@ -37,7 +37,9 @@ export class OwnPeers {
   #network: Network | undefined;
   #current: Peer | undefined;
   #swept = false;
-  /** The names of all peers that this process has made or taken over. */
+  /** A request for a peer got no answer: fly.io may have made one that nobody here knows. */
+  #unanswered = false;
+  /** The names of all peers that this process has asked for or taken over. */
   readonly #made = new Set<string>();
 
   constructor(options: OwnPeersOptions) {
@@ -76,7 +78,7 @@ export class OwnPeers {
       if (replacedUntil === undefined) this.discard(replaced);
       else onAbort(replacedUntil, () => this.discard(replaced));
     }
-    if (!this.#swept) this.#sweep(peer);
+    if (!this.#swept || this.#unanswered) this.#sweep(peer);
   }
 
   /** Removes a peer that carries nothing, unless it is the current one. Does not wait, never throws. */
@@ -100,9 +102,12 @@ export class OwnPeers {
   /** Removes what is left, where the token may. Never throws. */
   async close(): Promise<void> {
     const peer = this.#current;
+    const owner = peer ?? this.#network;
     this.#closed.abort();
+    if (owner !== undefined && this.#unanswered) this.#sweep(owner);
     if (peer !== undefined && (await this.#remove(peer.organizationId, peer.name))) await forgetPeer(this.#directory);
-    await Promise.all(this.#removals);
+    // A sweep adds removals.
+    while (this.#removals.size > 0) await Promise.all(this.#removals);
   }
 
   get #directory(): string | undefined {
@@ -129,11 +134,22 @@ export class OwnPeers {
     trace.begin('peer');
     const gatewayRegion = config.region === '' ? await this.#nearestRegion(signal) : config.region;
     const wanted = { ...network, region: config.region, gatewayRegion, name: this.#names.next() };
-    const peer = await makePeer(api, wanted, { signal });
+    // Before the answer: a sweep meanwhile must not take it for a leftover.
+    this.#made.add(wanted.name);
+    const peer = await makePeer(api, wanted, { signal }).catch((error: unknown) => {
+      this.#made.delete(wanted.name);
+      if (signal.aborted || isUnanswered(error)) this.#lost();
+      throw error;
+    });
     trace.note(`gateway ${quoted(peer.endpoint)}`);
-    this.#made.add(peer.name);
     log.info({ peer: peer.name, gateway: peer.endpoint, region: gatewayRegion }, 'made a WireGuard peer');
     return peer;
+  }
+
+  /** A request was given up or failed on its way: looks for its peer now, and once more when the next is adopted or at the end, if it was late. */
+  #lost(): void {
+    if (this.#current !== undefined) this.#sweep(this.#current);
+    this.#unanswered = true;
   }
 
   async #adopt(peer: Peer): Promise<void> {
@@ -163,13 +179,17 @@ export class OwnPeers {
     }
   }
 
-  /** Removes what earlier processes of this pod, and walks of theirs, left behind. Peers of other pods are left alone: nothing shows that nobody uses them. */
-  #sweep({ organization, organizationId }: Peer): void {
+  /**
+   * Removes what earlier processes of this pod, walks of theirs and requests without an answer left behind. Peers of other pods are left
+   * alone: nothing shows that nobody uses them.
+   */
+  #sweep({ organization, organizationId }: Network): void {
     this.#swept = true;
+    this.#unanswered = false;
     const { api, clock, log } = this.#options;
     this.#track(
       async () => {
-        using limit = deadline(requestMs, { signal: this.#closed.signal, clock, what: 'looking for leftover peers' });
+        using limit = deadline(requestMs, { clock, what: 'looking for leftover peers' });
         const names = await api.peerNames(organization, { signal: limit.signal });
         const leftovers = names.filter(
           (name) => name.startsWith(this.#names.own) && !this.#made.has(name) && !isOfOwnWalk(name),
@@ -205,6 +225,11 @@ export class OwnPeers {
       return false;
     }
   }
+}
+
+/** Also an answer that says nothing of the request, such as a proxy's. */
+function isUnanswered(error: unknown): boolean {
+  return error instanceof TunnelError && error.code === 'FlyApiFailed';
 }
 
 function isNotFound(error: unknown): boolean {
