@@ -13,9 +13,12 @@ import { readPage, root } from '../docs/markdown.ts';
 
 const examples = join(root, 'examples');
 const names = readdirSync(examples).toSorted();
-/** Argo CD's customizations have test data, judged by gitops.test.ts and test/cluster/argo-cd.test.ts. */
+/**
+ * Configurations of other programs are no objects. Argo CD's have test data, judged by gitops.test.ts and test/cluster/argo-cd.test.ts;
+ * each path of kube-state-metrics' is read from a real object by test/cluster/monitoring.test.ts.
+ */
 const files = globSync('**/*.yaml', { cwd: examples })
-  .filter((file) => !file.includes('resource_customizations/'))
+  .filter((file) => !file.includes('resource_customizations/') && !file.startsWith('kube-state-metrics/'))
   .toSorted();
 
 interface Document {
