@@ -181,9 +181,9 @@ suite('a release', () => {
     );
     const tunnel = await inventory(cluster, shop.namespace);
     await helm(['uninstall', name, '--namespace', name, '--wait']);
-    // The Lease goes with the account, by the garbage collector.
-    const lease = ['get', 'lease', '--namespace', name, '--output', 'name'];
-    await eventually('the Lease is gone', async () => (await cluster.kubectl(lease)).trim() === '');
+    // The Lease goes with the account, by the garbage collector, and the pod with its Deployment: Helm waits for the Deployment alone.
+    const last = ['get', 'lease,pods', '--namespace', name, '--output', 'name'];
+    await eventually('Lease and pods are gone', async () => (await cluster.kubectl(last)).trim() === '', 60_000);
     // What each namespace has of its own.
     assert.deepEqual(await inventory(cluster, name), ['configmap/kube-root-ca.crt', 'serviceaccount/default']);
     assert.deepEqual(await inventory(cluster), beforeRelease);
