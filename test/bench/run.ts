@@ -1,6 +1,5 @@
 // What all benchmarks have in common: their options, a network of their own, what is started and ended, and what is printed.
 // Neighbours: bench.ts (ssh) and ssm.ts are the benchmarks, report.ts makes the table and the array.
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, release as kernel, loadavg, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -9,10 +8,9 @@ import { parseArgs } from 'node:util';
 import { Child } from '../../lab/process/child.ts';
 import { type Cases, namesOf } from './figures.ts';
 import { LoadGenerator } from './load-generator.ts';
+import { inOwnNetwork, runInOwnNetwork } from './own-network.ts';
 import { Results, table } from './report.ts';
 import { bundle } from './sidecar.ts';
-
-const insideVariable = 'PF_BENCH_INSIDE';
 
 export interface Benchmark<N extends string> {
   /** `npm run <name>`. */
@@ -78,23 +76,9 @@ export async function run<N extends string>(benchmark: Benchmark<N>): Promise<vo
     process.exitCode = values.help === true ? 0 : 2;
     return;
   }
-  if (process.env[insideVariable] === undefined) {
+  if (!inOwnNetwork) {
     await prepare?.();
-    // A network of its own: the sidecar's admin port has one number, and nobody else's connections count.
-    const inside = [
-      '--net',
-      'setpriv',
-      '--pdeathsig',
-      'KILL',
-      '--',
-      'sh',
-      '-c',
-      'ip link set lo up && exec "$@"',
-      'sh',
-    ];
-    const self = [process.execPath, fileURLToPath(script), ...process.argv.slice(2)];
-    const env = { ...process.env, [insideVariable]: '1' };
-    process.exitCode = spawnSync('unshare', [...inside, ...self], { stdio: 'inherit', env }).status ?? 1;
+    process.exitCode = runInOwnNetwork(script);
     return;
   }
   await inside(benchmark, {

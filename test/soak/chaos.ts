@@ -1,21 +1,19 @@
 // `npm run chaos`: one ssh tunnel under 40 clients that transfer, stop reading and leave as they like, while all its sessions are killed every
 // 6 s and keys are exchanged every 16 MiB. What ends must be whole, and nothing may hang. Ten minutes; `--seconds N` for less. Never a test.
 // The walk: chaos.ts → chaos-client.ts; the sidecar and the destination are those of the benchmarks.
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { eventually } from '../../lab/base/eventually.ts';
 import { generateKey, type Sshd, startSshd } from '../../lab/private-network/sshd.ts';
+import { inOwnNetwork, runInOwnNetwork } from '../bench/own-network.ts';
 import { startOurs } from '../bench/peers.ts';
 import { memory } from '../bench/process-cost.ts';
 import { portOf, startScript } from '../bench/run.ts';
 import { admin, bundle, type Tunnel } from '../bench/sidecar.ts';
 import { visit } from './chaos-client.ts';
 
-const insideVariable = 'PF_CHAOS_INSIDE';
 const clients = 40;
 const killEveryMs = 6_000;
 
@@ -24,13 +22,8 @@ const seconds = Number(values.seconds);
 if (!(seconds >= 1)) {
   console.error('npm run chaos -- --seconds N: at least 1');
   process.exitCode = 2;
-} else if (process.env[insideVariable] === undefined) {
-  // A network of its own: the sidecar's admin port has one number.
-  const inside = ['--net', 'setpriv', '--pdeathsig', 'KILL', '--', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
-  const self = [process.execPath, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
-  const env = { ...process.env, [insideVariable]: '1' };
-  process.exitCode = spawnSync('unshare', [...inside, ...self], { stdio: 'inherit', env }).status ?? 1;
-} else process.exitCode = await chaos();
+} else if (!inOwnNetwork) process.exitCode = runInOwnNetwork(import.meta.url);
+else process.exitCode = await chaos();
 
 /** The exit code: 0 if everything that ended was whole, nothing hung, and all is given back. */
 async function chaos(): Promise<number> {

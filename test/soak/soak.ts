@@ -2,15 +2,14 @@
 // Memory, open files, streams and sessions must stay flat, every byte must be right, and no break may look like an end. One hour;
 // `--minutes N` for less. Never a test of `npm test`.
 // The walk: soak.ts → load.ts (clients) → flatness.ts (the verdict); the sidecar and the destination are those of the benchmarks.
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { eventually } from '../../lab/base/eventually.ts';
 import { generateKey, type Sshd, startSshd } from '../../lab/private-network/sshd.ts';
+import { inOwnNetwork, runInOwnNetwork } from '../bench/own-network.ts';
 import { memory } from '../bench/process-cost.ts';
 import { portOf, startScript } from '../bench/run.ts';
 import { admin, bundle, configOf, startSidecar, type Tunnel } from '../bench/sidecar.ts';
@@ -18,7 +17,6 @@ import { sshConfig } from '../support/ssh-config.ts';
 import { growth, median, type Sample } from './flatness.ts';
 import { type Counts, Load } from './load.ts';
 
-const insideVariable = 'PF_SOAK_INSIDE';
 const killEveryMs = 20_000;
 const downMs = 3_000;
 
@@ -27,13 +25,8 @@ const minutes = Number(values.minutes);
 if (!(minutes >= 2)) {
   console.error('npm run soak -- --minutes N: at least 2, because growth is judged over six kills');
   process.exitCode = 2;
-} else if (process.env[insideVariable] === undefined) {
-  // A network of its own: the sidecar's admin port has one number.
-  const inside = ['--net', 'setpriv', '--pdeathsig', 'KILL', '--', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
-  const self = [process.execPath, fileURLToPath(import.meta.url), ...process.argv.slice(2)];
-  const env = { ...process.env, [insideVariable]: '1' };
-  process.exitCode = spawnSync('unshare', [...inside, ...self], { stdio: 'inherit', env }).status ?? 1;
-} else process.exitCode = await soak();
+} else if (!inOwnNetwork) process.exitCode = runInOwnNetwork(import.meta.url);
+else process.exitCode = await soak();
 
 /** The exit code: 0 if everything stayed flat and right. */
 async function soak(): Promise<number> {

@@ -1,6 +1,7 @@
 // What a misspelt field may have been meant as: the nearest field that stands at its place.
 // Neighbours: parse.ts (complains about unknown fields), portforward.ts (the schema).
 import type { z } from 'zod';
+import type { SchemaDescription } from './schema-description.ts';
 
 /** The field at `path` that `name` is nearest to: another case, or at most two letters away. Undefined if none is. */
 export function nearestField(schema: z.ZodType, path: readonly PropertyKey[], name: string): string | undefined {
@@ -12,21 +13,11 @@ export function nearestField(schema: z.ZodType, path: readonly PropertyKey[], na
   return best?.field;
 }
 
-/** What we read of zod's description of a type. */
-interface Described {
-  readonly def?: {
-    readonly innerType?: unknown;
-    readonly element?: unknown;
-    readonly in?: unknown;
-    readonly shape?: Readonly<Record<string, unknown>>;
-  };
-}
-
 /** Without defaults and optionality around it. */
-function bare(schema: unknown): Described | undefined {
-  let at = schema as Described | undefined;
+function bare(schema: unknown): SchemaDescription | undefined {
+  let at = schema as SchemaDescription | undefined;
   while (at?.def?.innerType !== undefined || at?.def?.in !== undefined)
-    at = (at.def.innerType ?? at.def.in) as Described;
+    at = (at.def.innerType ?? at.def.in) as SchemaDescription;
   return at;
 }
 
