@@ -49,6 +49,8 @@ function judge(socket: Socket, total: number): void {
     received += bytes.length;
     if (received === total) socket.end(hash.digest());
   });
+  // Of a client that left early: otherwise its half of the connection stays open for good.
+  socket.once('end', () => void (received < total && socket.end()));
   socket.resume();
 }
 
