@@ -114,9 +114,10 @@ export class PortStream extends Duplex {
     this.#heardAt = this.#carrier.clock.now();
     if (this.#wanted && this.#inbound.length === 0 && this.#pauseBurst === undefined) {
       this.#wanted = this.push(piece);
+      if (!this.#wanted) this.#unreadSince = this.#heardAt;
       return;
     }
-    this.#unreadSince ??= this.#carrier.clock.now();
+    this.#unreadSince ??= this.#heardAt;
     this.#inbound.push(Buffer.from(piece));
     this.#inboundBytes += piece.length;
     this.#carrier.budget.take(piece.length);
@@ -215,7 +216,8 @@ export class PortStream extends Duplex {
     }
     if (this.#inbound.length === 0) {
       this.#burst = 0;
-      this.#unreadSince = undefined;
+      // Unless the last piece still waits in Node's own buffer.
+      if (this.#wanted) this.#unreadSince = undefined;
     }
     this.#judgeFull();
     if (this.#remoteFinished && this.#inbound.length === 0 && !this.destroyed) this.push(null);

@@ -54,6 +54,45 @@ test('a client that read nothing during another’s pause gets none of its own: 
   assert.equal(agent.pauses, 2);
 });
 
+test('the one piece that a stream of Node keeps counts as unread: a client that stopped before it gets no pause of its own', async () => {
+  const { agent, multiplexer } = pair();
+  const [first, second] = [multiplexer.open(), multiplexer.open()];
+  multiplexer.open();
+  await agent.take(multiplexer);
+  second.resume();
+  multiplexer.receive(push(5, Buffer.from('read')));
+  await settle();
+  second.pause();
+  multiplexer.receive(push(5, Buffer.from('unread')));
+  assert.equal(second.readableLength, 6);
+  while (agent.reading) multiplexer.receive(push(3, randomBytes(32_768)));
+  await agent.clock.advance(10_100);
+  assert.deepEqual([first.destroyed, second.destroyed], [true, false]);
+  for (let sent = 0; !second.destroyed && agent.reading; sent += 32_768) {
+    multiplexer.receive(push(5, randomBytes(32_768)));
+    assert.ok(sent < 2 * 1024 * 1024, 'it was never reset');
+  }
+  assert.equal(codeOf(second.errored ?? undefined), 'ConnectionLimit');
+  assert.equal(agent.pauses, 1);
+});
+
+test('a client that reads again after it was held up by others counts as one that reads', async () => {
+  const { agent, multiplexer } = pair();
+  const [first, second] = [multiplexer.open(), multiplexer.open()];
+  multiplexer.open();
+  await agent.take(multiplexer);
+  multiplexer.receive(push(5, Buffer.from('unread')));
+  while (agent.reading) multiplexer.receive(push(3, randomBytes(32_768)));
+  await agent.clock.advance(10_100);
+  assert.equal(first.destroyed, true);
+  second.resume();
+  await settle();
+  second.pause();
+  while (agent.reading) multiplexer.receive(push(5, randomBytes(32_768)));
+  assert.equal(second.destroyed, false);
+  assert.equal(agent.pauses, 2);
+});
+
 test('a slow client alone on its channel is never reset; once another joins, it is reset 10 s later', async () => {
   const { agent, multiplexer } = pair();
   const slow = multiplexer.open();
