@@ -3,8 +3,8 @@
 import { z } from 'zod';
 import { listBy, orderedList } from './building-blocks.ts';
 import { matchLabels, objectName, ownAnnotations, ownLabels } from './names.ts';
-import { quantities } from './quantity.ts';
-import { affinitySchema, tolerationSchema, topologySpreadSchema } from './scheduling.ts';
+import { resources } from './quantity.ts';
+import { affinitySchema, tolerationSchema, topologySpreads } from './scheduling.ts';
 
 export const podSchema = z
   .strictObject({
@@ -24,17 +24,13 @@ export const podSchema = z
     )
       .exactOptional()
       .describe("Secrets to pull the tunnel's image with, in addition to the chart's."),
-    resources: z
-      .strictObject({
-        requests: quantities().exactOptional().describe('What the node reserves, as in {cpu: 50m, memory: 96Mi}.'),
-        limits: quantities().exactOptional().describe('What the pod may use at most, as in {memory: 256Mi}.'),
-      })
+    resources: resources()
       .exactOptional()
       .describe('CPU and memory of a tunnel pod. Default: requests 20m and 96Mi, memory limit 256Mi.'),
     nodeSelector: matchLabels().exactOptional().describe('Labels that a node must carry.'),
     tolerations: orderedList(tolerationSchema, 32).exactOptional().describe('Taints of nodes that are tolerated.'),
     affinity: affinitySchema.exactOptional().describe('Which nodes and pods to be near to, or away from.'),
-    topologySpreadConstraints: orderedList(topologySpreadSchema, 8)
+    topologySpreadConstraints: topologySpreads()
       .exactOptional()
       .describe('How the pods are spread. Default: over nodes, as far as possible.'),
     priorityClassName: objectName('PriorityClass').exactOptional().describe('Name of a PriorityClass.'),

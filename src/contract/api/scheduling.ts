@@ -2,7 +2,7 @@
 // Neighbours: pod.ts, selectors.ts.
 import { z } from 'zod';
 import { integer, orderedList, setOf, text } from './building-blocks.ts';
-import { labelKeyText, labelName, labelValueText } from './names.ts';
+import { labelKeyText, labelName, labelValueText, objectName } from './names.ts';
 import { withRules } from './rule.ts';
 import { labelSelector } from './selectors.ts';
 
@@ -68,11 +68,18 @@ const nodeRequirement = withRules(
   ],
 );
 
+/** The only field of a Node that Kubernetes compares, and how. */
+const nodeField = z.strictObject({
+  key: z.enum(['metadata.name']).describe('The field: metadata.name.'),
+  operator: z.enum(['In', 'NotIn']).describe('Whether the Node is the one of values or another.'),
+  values: orderedList(objectName('Node'), 1, 1).describe('The name of one Node.'),
+});
+
 const nodeTerm = z.strictObject({
   matchExpressions: orderedList(nodeRequirement, 16)
     .exactOptional()
     .describe('Comparisons of labels of the node, all of which must hold.'),
-  matchFields: orderedList(nodeRequirement, 16)
+  matchFields: orderedList(nodeField, 16)
     .exactOptional()
     .describe('Comparisons of fields of the node (metadata.name), all of which must hold.'),
 });
@@ -92,22 +99,40 @@ const nodeAffinity = z.strictObject({
     .describe('What a node should have.'),
 });
 
-const podTerm = z.strictObject({
-  labelSelector: labelSelector().exactOptional().describe('Which pods count.'),
-  namespaces: setOf(labelName('a namespace'), 32)
-    .exactOptional()
-    .describe('Namespaces of those pods. Default: the own.'),
-  namespaceSelector: labelSelector().exactOptional().describe('Namespaces of those pods, by label.'),
-  topologyKey: labelKeyText().describe(
-    'Label of the node that says what counts as the same place, as in kubernetes.io/hostname.',
-  ),
-  matchLabelKeys: setOf(labelKeyText(), 16)
-    .exactOptional()
-    .describe("Keys whose value of the new pod's is added to labelSelector."),
-  mismatchLabelKeys: setOf(labelKeyText(), 16)
-    .exactOptional()
-    .describe("Keys whose value of the new pod's is excluded in labelSelector."),
-});
+const podTerm = withRules(
+  z.strictObject({
+    labelSelector: labelSelector().exactOptional().describe('Which pods count.'),
+    namespaces: setOf(labelName('a namespace'), 32)
+      .exactOptional()
+      .describe('Namespaces of those pods. Default: the own.'),
+    namespaceSelector: labelSelector().exactOptional().describe('Namespaces of those pods, by label.'),
+    topologyKey: labelKeyText().describe(
+      'Label of the node that says what counts as the same place, as in kubernetes.io/hostname.',
+    ),
+    matchLabelKeys: setOf(labelKeyText(), 16)
+      .exactOptional()
+      .describe("Keys whose value of the new pod's is added to labelSelector."),
+    mismatchLabelKeys: setOf(labelKeyText(), 16)
+      .exactOptional()
+      .describe("Keys whose value of the new pod's is excluded in labelSelector."),
+  }),
+  [
+    {
+      rule: 'has(self.labelSelector) || ((!has(self.matchLabelKeys) || size(self.matchLabelKeys) == 0) && (!has(self.mismatchLabelKeys) || size(self.mismatchLabelKeys) == 0))',
+      message: 'matchLabelKeys and mismatchLabelKeys need a labelSelector, which they add to',
+      fieldPath: '.labelSelector',
+      check: ({ labelSelector: selector, matchLabelKeys = [], mismatchLabelKeys = [] }) =>
+        selector !== undefined || matchLabelKeys.length + mismatchLabelKeys.length === 0,
+    },
+    {
+      rule: '!has(self.matchLabelKeys) || !has(self.mismatchLabelKeys) || !self.matchLabelKeys.exists(key, key in self.mismatchLabelKeys)',
+      message: 'a key is in matchLabelKeys or in mismatchLabelKeys, not in both',
+      fieldPath: '.mismatchLabelKeys',
+      check: ({ matchLabelKeys = [], mismatchLabelKeys = [] }) =>
+        !matchLabelKeys.some((key) => mismatchLabelKeys.includes(key)),
+    },
+  ],
+);
 
 const podAffinity = (near: string) =>
   z.strictObject({
@@ -131,7 +156,7 @@ export const affinitySchema = z.strictObject({
   podAntiAffinity: podAffinity('away from').exactOptional().describe('Away from which pods.'),
 });
 
-export const topologySpreadSchema = withRules(
+const topologySpread = withRules(
   z.strictObject({
     maxSkew: integer(1, 100).describe('By how many pods two places may differ.'),
     topologyKey: labelKeyText().describe(
@@ -162,3 +187,18 @@ export const topologySpreadSchema = withRules(
     },
   ],
 );
+
+export const topologySpreads = () =>
+  withRules(orderedList(topologySpread, 8), [
+    {
+      rule: 'self.all(one, self.exists_one(other, other.topologyKey == one.topologyKey && other.whenUnsatisfiable == one.whenUnsatisfiable))',
+      message: 'topologySpreadConstraints has one entry for each topologyKey and whenUnsatisfiable: remove the other',
+      check: (all) =>
+        all.every(
+          (one, index) =>
+            all.findIndex(
+              (other) => other.topologyKey === one.topologyKey && other.whenUnsatisfiable === one.whenUnsatisfiable,
+            ) === index,
+        ),
+    },
+  ]);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { isSubset, parseQuantity } from '../../../../../src/controller/kube/apply/subset.ts';
+import { isSubset } from '../../../../../src/controller/kube/apply/subset.ts';
 
 const holds = (desired: unknown, live: unknown): void => assert.equal(isSubset(desired, live), true);
 const differs = (desired: unknown, live: unknown): void => assert.equal(isSubset(desired, live), false);
@@ -85,16 +85,4 @@ test('a network policy that somebody widened is a difference, one with its defau
 
 test('a volume whose kind was replaced is a difference', () => {
   differs({ volumes: [{ name: 'tmp', emptyDir: {} }] }, { volumes: [{ name: 'tmp', hostPath: { path: '/' } }] });
-});
-
-test('quantities are read as the API reads them', () => {
-  const equal = (a: unknown, b: unknown): void => assert.equal(parseQuantity(a), parseQuantity(b));
-  equal('0.5', '500m');
-  equal('5e-1', '.5');
-  equal('1Gi', 2 ** 30);
-  equal('1e3', '1k');
-  equal('-1', -1);
-  equal('1E', '1e18');
-  for (const none of ['', '.', 'x', '1x', '1 Gi', 'Ki', null, {}, '1e9999999'])
-    assert.equal(parseQuantity(none), undefined);
 });
