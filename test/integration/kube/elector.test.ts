@@ -43,7 +43,8 @@ function candidate(namespace: string, identity: string): Candidate {
   return {
     process: child,
     leading: leading.promise,
-    ended: once(child, 'exit').then(([code]) => code as unknown),
+    // Its last words have been read then, too.
+    ended: once(child, 'close').then(([code]) => code as unknown),
     output: () => lines.join('\n'),
     [Symbol.dispose]: () => void child.kill('SIGKILL'),
   };

@@ -40,12 +40,12 @@ async function startPodAt(adminPort: number, config: TunnelConfig, podUid: strin
       () => false,
     );
   await child.until(answers, 60_000);
+  const listening = (): readonly string[] => child.log().filter((line) => line.includes('"msg":"listening"'));
+  // The process writes its log in the background: an answer may overtake the lines before it.
+  await child.until(() => listening().length === config.forwards.length, 30_000);
   return {
     child,
-    ports: child
-      .log()
-      .filter((line) => line.includes('"msg":"listening"'))
-      .map((line) => (JSON.parse(line) as { readonly port: number }).port),
+    ports: listening().map((line) => (JSON.parse(line) as { readonly port: number }).port),
     readiness: async () => {
       const response = await fetch(`${admin}/readyz`);
       const body = (await response.json()) as { readonly reason?: string };
