@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../lab/base/eventually.ts';
 import { echo, serve } from '../driver-suite/destinations.ts';
 import { endOf, portOf, until, untilConnected } from '../integration/sidecar/sidecar-world.ts';
+import { watchLoop } from '../support/watch-loop.ts';
 import { judge } from './budget.ts';
 import { answers, client, connectionsFor, hears, openToEcho } from './ssm-echo.ts';
 import { SsmTunnel } from './ssm-tunnel.ts';
@@ -22,6 +23,7 @@ suite('sessions that end', { concurrency: true }, () => {
     await hears(talking);
     const ends = Promise.all([endOf(waiting), endOf(talking)]);
     const resumed = await tunnel.calls('ResumeSession');
+    using loop = watchLoop();
     // The agent vanishes for a moment: its sessions stay as zombies, new ones can be started.
     await tunnel.service.order('vanish', 1);
     const from = performance.now();
@@ -40,13 +42,14 @@ suite('sessions that end', { concurrency: true }, () => {
     judge(t, 'new connections carried by another session after', await carried, 10_000);
     const askedMs = await asked;
     t.diagnostic(`the silent session resumed after ${Math.round(askedMs)} ms, promised after 8 s of silence`);
-    assert.ok(askedMs < 20_000);
+    assert.ok(askedMs < 20_000 || loop.overslept);
     assert.deepEqual(await ends, ['ECONNRESET', 'ECONNRESET']);
     const tookMs = performance.now() - from;
     t.diagnostic(
       `open connections reset after ${Math.round(tookMs)} ms, promised once another session has lasted as long as the silence before it, at least 6 s`,
     );
-    assert.ok(tookMs > 8_000 && tookMs < 40_000, 'an agent has 6 s to speak after its node has answered elsewhere');
+    assert.ok(tookMs > 8_000, 'an agent has 6 s to speak after its node has answered elsewhere');
+    assert.ok(tookMs < 40_000 || loop.overslept, `${tookMs} ms`);
     await answers(tunnel.port);
     await eventually('the zombie ended at the service', async () => (await tunnel.sessions()).length === 1);
   });
@@ -59,9 +62,11 @@ suite('sessions that end', { concurrency: true }, () => {
     });
     try {
       await using tunnel = await SsmTunnel.open({ forwards: [{ port: service.port }] });
-      const [listening, talking] = [await client(tunnel.port), await client(tunnel.port)];
+      const listening = await client(tunnel.port);
       await hears(listening);
+      // The agent makes connections side by side: with two at once, either could be the first.
       const [listened] = far;
+      const talking = await client(tunnel.port);
       await hears(talking);
       let received = 0;
       listening.on('data', (bytes: Buffer) => {

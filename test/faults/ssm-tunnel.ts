@@ -33,7 +33,7 @@ export class SsmTunnel implements AsyncDisposable {
   /** The same, connected. */
   static async open(options: TunnelOptions): Promise<SsmTunnel> {
     const tunnel = await SsmTunnel.start(options);
-    await untilConnected(tunnel.sidecar, 15_000);
+    await untilConnected(tunnel.sidecar, 60_000);
     return tunnel;
   }
 

@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../../lab/base/eventually.ts';
 import { startPostgres } from '../../../lab/private-network/postgres.ts';
 import { CommandFailed } from '../../../lab/process/command.ts';
@@ -137,14 +136,16 @@ test('a client that arrives without a session waits until there is one', async (
   try {
     const { pod, port } = await start();
     await pod.child.until(async () => (await pod.readiness()).reason === 'ServiceFailed', 30_000);
-    await manager.set({ Errors: {} });
-    // A client is held for 5 s, and the next session is started 5 s after the last one: this client comes in the middle between.
-    await delay(2_500);
+    const started = async (): Promise<number> => (await manager.seen()).calls['StartSession'] ?? 0;
+    const before = await started();
+    await manager.set({ Errors: {}, PluginDelayMs: 1_500 });
+    // A client is held for 5 s: this one comes while the next session is being opened.
+    await eventually('the next session is started', async () => (await started()) > before);
     const client = await openClient(port);
     assert.equal(String(await echoed(client, Buffer.from('early'))), 'early');
     client.destroy();
   } finally {
-    await manager.set({ Errors: {} });
+    await manager.set({ Errors: {}, PluginDelayMs: 0 });
   }
 });
 
