@@ -9,6 +9,7 @@ import { eventually } from '../../lab/base/eventually.ts';
 import type { Sidecar } from '../../src/sidecar/sidecar.ts';
 import { portOf } from '../integration/sidecar/sidecar-world.ts';
 import { Load } from '../soak/load.ts';
+import { watchLoop } from '../support/watch-loop.ts';
 import { type Fault, type FaultName, faults } from './fault-list.ts';
 
 /** The file to which a run appends its figures, one JSON object a line; unset: they are only printed. */
@@ -49,6 +50,7 @@ export async function measure(
     const release = await load.holdNew();
     load.startWaits();
     const before = { ...load.counts };
+    using loop = watchLoop();
     const made = make();
     release();
     await Promise.race([made, delay(faultBeginsMs)]);
@@ -76,7 +78,8 @@ export async function measure(
     assert.equal(figures.wrong, 0);
     assert.equal(figures.truncated, 0);
     if (fault.open === 'live on') assert.equal(figures.lost, 0);
-    else assert.ok(figures.lost > 0, 'they lived on: the page promises less than is so');
+    // A tunnel that overslept counted the silence anew, and by then the fault was over.
+    else assert.ok(figures.lost > 0 || loop.overslept, 'they lived on: the page promises less than is so');
     assert.ok(longestWaitMs <= 3 * fault.newWithinMs, `a new connection waited ${longestWaitMs} ms`);
   } finally {
     begun.resolve();
