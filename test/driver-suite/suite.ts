@@ -289,7 +289,9 @@ export function driverSuite(name: string, traits: Traits, createWorld: () => Pro
       unsubscribe();
       await own.close();
       await services.splice(0)[0]?.stop();
-      await eventually('all handles are gone', () => JSON.stringify(held()) === JSON.stringify(before));
+      // Fewer are no fault: a handle of the test before may still have been on its way out.
+      const more = (): boolean => Object.entries(held()).some(([kind, count]) => count > (before[kind] ?? 0));
+      await eventually('all handles are gone', () => !more());
     });
 
     test('no secret is in any log line of these tests', () => {
