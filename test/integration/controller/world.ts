@@ -31,6 +31,7 @@ import {
   replicaSets,
   services,
 } from '../../../src/controller/kube/base/resources.ts';
+import { LeadershipLost } from '../../../src/controller/kube/leaderelection/elector.ts';
 import { createKubeClient, type Kube } from '../../../src/controller/kube/rest/kube.ts';
 import { loadKubeConfig } from '../../../src/controller/kube/rest/kube-config.ts';
 import { createTransport } from '../../../src/controller/kube/rest/transport.ts';
@@ -52,6 +53,15 @@ export interface RunningController {
   /** Those that write. */
   writes(): readonly Request[];
   readonly adminPort: number;
+  /** Resolves when it has ended: undefined if it was asked to, else the error. */
+  readonly ended: Promise<unknown>;
+  readonly stop: () => Promise<void>;
+}
+
+/** A controller that is started again when it has lost its lease, as a kubelet does. */
+export interface KeptController {
+  /** How often it lost its lease. */
+  readonly losses: () => number;
   stop(): Promise<void>;
 }
 
@@ -130,22 +140,57 @@ export class World implements AsyncDisposable {
       onLeading: leading.resolve,
       ...more,
     };
-    const ended = runController({ signal: stop.signal, settings, log: silentLog(), overrides });
-    ended.catch(leading.reject);
+    const running = runController({ signal: stop.signal, settings, log: silentLog(), overrides });
+    running.catch(leading.reject);
+    const ended = running.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
     const { adminPort } = await leading.promise;
     let stopped = false;
     const end = async (): Promise<void> => {
       if (stopped) return;
       stopped = true;
       stop.abort(new Error('the test is over'));
-      await ended;
+      await running;
     };
     this.#closing.push(end);
     return {
       requests,
       writes: () => requests.filter(({ method }) => method !== 'GET'),
       adminPort,
+      ended,
       stop: end,
+    };
+  }
+
+  /** Resolves once it leads. For API servers that may be away for longer than the 10 s in which a leader must renew its lease. */
+  async keptController(flags: readonly string[] = [], more: Partial<TestOverrides> = {}): Promise<KeptController> {
+    let isOver = false;
+    let losses = 0;
+    let now = this.controller(flags, more);
+    await now;
+    const keeping = (async () => {
+      for (;;) {
+        const { ended, stop } = await now;
+        if (!((await ended) instanceof LeadershipLost)) return;
+        this.#closing.splice(this.#closing.indexOf(stop), 1);
+        losses += 1;
+        if (isOver) return;
+        now = this.controller(flags, more);
+      }
+    })();
+    keeping.catch(() => undefined);
+    return {
+      losses: () => losses,
+      stop: async () => {
+        isOver = true;
+        const { stop } = await now;
+        await stop().catch((error: unknown) => {
+          if (!(error instanceof LeadershipLost)) throw error;
+        });
+        await keeping;
+      },
     };
   }
 
