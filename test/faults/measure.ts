@@ -28,7 +28,7 @@ export interface FaultFigures {
 
 const steady = 8;
 const pollMs = 50;
-/** After that time a fault that lasts has begun. */
+/** After that time a fault that lasts has begun, and one that is over at once has been noticed. */
 const faultBeginsMs = 500;
 
 /** Makes the fault under load, and judges what became of the clients. */
@@ -44,7 +44,7 @@ export async function measure(
   let notice: Notice | undefined;
   try {
     await eventually('every client is carried', () => load.counts.echoes >= 3 * steady && load.counts.downloads >= 1);
-    if (fault.betweenDownloads === true) await load.holdDownloads(begun.promise);
+    if (fault.betweenDownloads !== undefined) await load.holdDownloads(begun.promise);
     notice = await Notice.begin(sidecar);
     // A connection that was answered just before the fault is an open one: its wait would be a matter of luck.
     const release = await load.holdNew();
@@ -53,7 +53,8 @@ export async function measure(
     using loop = watchLoop();
     const made = make();
     release();
-    await Promise.race([made, delay(faultBeginsMs)]);
+    const begins = delay(faultBeginsMs);
+    await (fault.betweenDownloads === 'lasts' ? made : Promise.race([made.then(() => begins), begins]));
     begun.resolve();
     await made;
     await eventually('new connections are carried', () => load.carries, 60_000);
