@@ -2,7 +2,6 @@
 // Neighbours: watched-shop.ts is where they happen; operator-worlds.ts has those of the operator; test/cluster/monitoring.test.ts runs two,
 // every-alert.ts all.
 import { setTimeout as delay } from 'node:timers/promises';
-import { ensureOperator, operatorNamespace } from '../../lab/cluster/operator.ts';
 import { generateKey } from '../../lab/private-network/sshd.ts';
 import { CommandFailed } from '../../lab/process/command.ts';
 import type { WatchedShop } from './watched-shop.ts';
@@ -62,9 +61,6 @@ const full = (alert: string): World => ({
   },
 });
 
-const operatorDown = (replicas: number) => (watched: WatchedShop) =>
-  watched.cluster.kubectl(['-n', operatorNamespace, 'scale', 'deployment/portforward', `--replicas=${replicas}`]);
-
 export const tunnelWorlds: readonly World[] = [
   destinationGone,
   bastionsGone,
@@ -108,15 +104,9 @@ export const tunnelWorlds: readonly World[] = [
     },
   },
   {
-    // Without the operator nobody takes the variable away again.
+    // The operator leaves it alone: it keeps the fields that it wrote, and this one is another's.
     alert: 'PortForwardSlowCrypto',
-    begin: async (watched) => {
-      await operatorDown(0)(watched);
-      await watched.shop.kubectl(['set', 'env', 'deployment/pf-orders-db', 'NODE_OPTIONS=--no-addons']);
-    },
-    end: async (watched) => {
-      await ensureOperator(watched.cluster);
-      await operatorDown(2)(watched);
-    },
+    begin: ({ shop }) => shop.kubectl(['set', 'env', 'deployment/pf-orders-db', 'NODE_OPTIONS=--no-addons']),
+    end: ({ shop }) => shop.kubectl(['set', 'env', 'deployment/pf-orders-db', 'NODE_OPTIONS-']),
   },
 ];

@@ -9,6 +9,8 @@ import { after, before, suite, test } from 'node:test';
 import { parse, parseAllDocuments, stringify } from 'yaml';
 import { command } from '../../../lab/process/command.ts';
 import { kubernetesVersion } from '../../../lab/programs/programs.ts';
+import { operatorWorlds } from '../../monitoring/operator-worlds.ts';
+import { tunnelWorlds } from '../../monitoring/worlds.ts';
 import { assertEvery } from '../../support/assert-every.ts';
 import { readPage } from '../docs/markdown.ts';
 import { helm, namespace, ofKind, type Rendered, render, renderText, root } from './chart.ts';
@@ -81,6 +83,15 @@ suite('the alerts', () => {
       ({ annotations }) => existsSync(join(root, annotations['runbook_url'] ?? '')),
       'by default the runbook is the file of this repository',
     );
+  });
+
+  test('each has a world in which `npm run alerts` sees it fire and end, and docs/monitoring.md has the seconds', () => {
+    const names = rules.map(({ alert }) => alert);
+    const worlds = [...operatorWorlds, ...tunnelWorlds].map(({ alert }) => alert);
+    assert.deepEqual(worlds.toSorted(), names.toSorted());
+    const page = readFileSync(join(root, 'docs/monitoring.md'), 'utf8');
+    const measured = [...page.matchAll(/^\| (\w+) \| [^|]+ \| [\d.]+ s[^|]* \| [\d.]+ s[^|]* \|$/gm)];
+    assert.deepEqual(measured.map(([, name = '']) => name).toSorted(), names.toSorted());
   });
 
   test('take what the values say, and the examples of docs/monitoring.md are such values', async () => {
