@@ -1,6 +1,7 @@
 // The main job through Session Manager: a database on an instance, and one behind it, are reached by their Services although nothing else
 // leads to them; the status names the instance and the session; nothing is left when the PortForwards are deleted.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { eventually } from '../../lab/base/eventually.ts';
@@ -10,7 +11,9 @@ import { Shop } from '../../lab/cluster/shop.ts';
 import { Child } from '../../lab/process/child.ts';
 import { command } from '../../lab/process/command.ts';
 import { driverPanelsFilled } from '../monitoring/chart-parts.ts';
+import { collectorReads } from '../support/otlp/collector-reads.ts';
 import type { SessionManager } from '../support/ssm/session-manager.ts';
+import { TraceCollector } from '../support/trace-collector.ts';
 import { assertNoLeaks } from './leaks.ts';
 import { accepted, channelToken, Instance, instanceId, newKeys, region } from './ssm-instance.ts';
 
@@ -21,7 +24,12 @@ let cluster: Cluster;
 let instance: Instance;
 let service: SessionManager;
 let shop: Shop;
+let collector: TraceCollector;
+/** Of the chart. */
+let values: Readonly<Record<string, string>>;
 const keys = newKeys();
+/** What the receiver of traces wants from a tunnel. */
+const traceToken = `Bearer ${randomBytes(24).toString('base64url')}`;
 
 suite('main job through Session Manager', () => {
   before(async () => {
@@ -30,13 +38,22 @@ suite('main job through Session Manager', () => {
     instance = await Instance.start(cluster);
     [service] = instance.services as [SessionManager];
     await service.set({ Keys: accepted(keys) });
-    await ensureOperator(cluster, { values: instance.chartValues });
+    collector = await TraceCollector.start(instance.network.bastions.a.hostAddress);
+    values = {
+      ...instance.chartValues,
+      'tracing.endpoint': collector.url,
+      'tracing.headers': '{authorization}',
+      'tracing.headersSecret': 'trace-headers',
+    };
+    await ensureOperator(cluster, { values });
     shop = await Shop.create(cluster, 'ssm');
+    await shop.secret('trace-headers', { authorization: traceToken });
     await instance.trustedIn(shop);
     await shop.client();
   });
   after(async () => {
     await shop?.delete();
+    await collector?.stop();
     await instance?.stop();
   });
 
@@ -106,13 +123,44 @@ suite('main job through Session Manager', () => {
       shop.kubectl(['exec', pod.metadata.name, '--', 'node', '-e', script]);
     const allowed = instance.services.map(({ endpoint }) => `--allowed-aws-endpoint=${endpoint}`).toSorted();
     const args = ['get', 'pod', pod.metadata.name, '--output', 'jsonpath={.spec.containers[0].args}'];
-    assert.deepEqual(JSON.parse(await shop.kubectl(args)), ['sidecar', ...allowed]);
+    const tracing = [`--trace-endpoint=${collector.url}`, '--trace-header=authorization'];
+    assert.deepEqual(JSON.parse(await shop.kubectl(args)), ['sidecar', ...allowed, ...tracing]);
     const files = `require('fs').readdirSync('/etc/portforward/secrets/aws').filter((name) => !name.startsWith('..'))`;
     assert.equal(await inPod(`process.stdout.write(${files}.join())`), 'AWS_ACCESS_KEY_ID,AWS_SECRET_ACCESS_KEY');
     await assertNoLeaks(
       { cluster, shop, tunnels: ['on-instance', 'behind'] },
-      new Map<string, string | RegExp>([...Object.entries(keys), ['the token of a data channel', channelToken]]),
+      new Map<string, string | RegExp>([
+        ...Object.entries(keys),
+        ['the token of a data channel', channelToken],
+        ['the token of the receiver of traces', traceToken],
+      ]),
     );
+  });
+
+  test('a collector gets the passes of the operator and the dials of a tunnel, and no Secret', async () => {
+    const received = (): ReturnType<typeof collectorReads> =>
+      collectorReads(collector.received.map(({ body }) => body));
+    const of = (service: string, name: string, span: string) => async (): Promise<boolean> =>
+      (await received()).some(
+        ({ resource, attributes, name: found, status }) =>
+          found === span &&
+          status === 'Ok' &&
+          resource['service.name'] === service &&
+          { ...resource, ...attributes }['portforward.name'] === name,
+      );
+    for (const name of ['on-instance', 'behind']) {
+      await eventually('a pass is traced', of('portforward-controller', name, 'reconcile'));
+      await eventually('the way to the first session is traced', of('portforward-tunnel', name, 'connect'));
+      await eventually('a dial is traced', of('portforward-tunnel', name, 'dial'));
+    }
+    for (const { body, headers } of collector.received) {
+      // The Secret with the header's value is in the tunnels' namespace alone.
+      const isTunnel = body.includes('"portforward-tunnel"');
+      assert.equal(headers.authorization, isTunnel ? traceToken : undefined);
+      for (const secret of [...Object.values(keys), traceToken])
+        assert.ok(!body.includes(secret), 'a Secret in a trace');
+      assert.doesNotMatch(body, channelToken);
+    }
   });
 
   test('replaced keys are used without an interruption', async (t) => {
@@ -172,7 +220,7 @@ suite('main job through Session Manager', () => {
     await shop.reason('by-node', 'Ready', 'CredentialsMissing');
     assert.deepEqual(metadata.log(), ['listening', 'PUT /latest/api/token'], 'the tunnel did not ask');
 
-    await ensureOperator(cluster, { values: { ...instance.chartValues, allowNodeRole: 'true' } });
+    await ensureOperator(cluster, { values: { ...values, allowNodeRole: 'true' } });
     const seconds = await shop.ready('by-node', 120);
     t.diagnostic(`Ready by the node’s role ${seconds.toFixed(1)} s after the chart allowed it`);
     await carried('by-node');

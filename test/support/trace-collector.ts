@@ -1,5 +1,5 @@
 // A receiver of OTLP (HTTP with JSON) on the wire: keeps what it is sent, and answers as a test wants.
-// Neighbours: src/process/otlp.ts sends to it.
+// Neighbours: src/process/otlp.ts sends to it; otlp/collector-reads.ts says what the OpenTelemetry Collector would read.
 import { once } from 'node:events';
 import {
   createServer,
@@ -71,14 +71,16 @@ export class TraceCollector {
     response.writeHead(this.status).end('{}');
   }
 
-  static async start(): Promise<TraceCollector> {
-    const server = createServer().listen(0, '127.0.0.1');
+  /** Resolves when it listens. `host`: an address of this machine. */
+  static async start(host = '127.0.0.1'): Promise<TraceCollector> {
+    const server = createServer().listen(0, host);
     await once(server, 'listening');
     return new TraceCollector(server);
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `http://${address}:${port}`;
   }
 
   /** Every span of every request, in order. */

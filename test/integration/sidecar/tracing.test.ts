@@ -11,6 +11,7 @@ import { eventually } from '../../../lab/base/eventually.ts';
 import { silentLog } from '../../../src/process/log.ts';
 import { OtlpExporter } from '../../../src/process/otlp.ts';
 import { startSidecar } from '../../../src/sidecar/sidecar.ts';
+import { collectorReads } from '../../support/otlp/collector-reads.ts';
 import { permissionsFor } from '../../support/permissions.ts';
 import { TraceCollector } from '../../support/trace-collector.ts';
 import { client, endOf, startBastion, tunnelConfig, untilConnected } from './sidecar-world.ts';
@@ -18,7 +19,7 @@ import { client, endOf, startBastion, tunnelConfig, untilConnected } from './sid
 const secretByte = 'correct-horse-battery-staple';
 const token = 'Bearer token-of-the-receiver';
 
-test('a receiver gets connect, dial and reconnect, and nothing that is secret', async (t) => {
+test('a receiver gets connect, dial and reconnect, reads them as the Collector does, and finds nothing that is secret', async (t) => {
   const collector = await TraceCollector.start();
   t.after(() => collector.stop());
   const bastion = await startBastion();
@@ -63,7 +64,18 @@ test('a receiver gets connect, dial and reconnect, and nothing that is secret', 
   for (const name of ['connect', 'dial', 'reconnect']) assert.ok(names().includes(name), names().join());
   const lost = collector.spans().find(({ name }) => name === 'reconnect');
   assert.equal(lost?.attributes[0]?.key, 'portforward.lost');
-  const all = collector.received.map(({ body }) => body).join('\n');
+  const bodies = collector.received.map(({ body }) => body);
+  const read = await collectorReads(bodies);
+  const same = ({ traceId, spanId, name }: { traceId: string; spanId: string; name: string }): string =>
+    [traceId, spanId, name].join();
+  assert.deepEqual(read.map(same), collector.spans().map(same));
+  for (const { resource, kind, begun, ended, status, name } of read) {
+    assert.deepEqual(resource, { 'service.name': 'portforward-tunnel', 'portforward.name': config.name });
+    assert.equal(kind, 'Internal');
+    assert.ok(begun <= ended && Math.abs(Date.parse(ended) - Date.now()) < 600_000, `${name}: ${begun} to ${ended}`);
+    assert.equal(status, 'Ok');
+  }
+  const all = bodies.join('\n');
   for (const secret of [secretByte, token, ...bastion.privateKey.split('\n').filter((line) => line.length > 20)])
     assert.ok(!all.includes(secret), 'a secret is in a trace');
   assert.equal(collector.received[0]?.headers.authorization, token);
