@@ -37,7 +37,7 @@ interface Attacked {
 
 interface Pods {
   readonly items: readonly {
-    readonly metadata: { readonly name: string };
+    readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
     readonly status: {
       readonly podIP: string;
       readonly conditions: readonly {
@@ -55,9 +55,10 @@ let network: PrivateNetwork;
 let shop: Shop;
 let targets: readonly Target[];
 
+/** Those that stay: an install of other values before this one leaves pods that end for a while. */
 async function podsOf(namespace: string, selector: string): Promise<Pods['items']> {
   const found = await cluster.kubectl(['get', 'pods', '-n', namespace, '-l', selector, '--output', 'json']);
-  return (JSON.parse(found) as Pods).items;
+  return (JSON.parse(found) as Pods).items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
 }
 
 /** Restarts, and since when the pod is Ready. */

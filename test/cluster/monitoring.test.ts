@@ -33,6 +33,9 @@ suite('monitoring', () => {
   };
 
   test('the configuration for kube-state-metrics finds everything that it names in a real object', async () => {
+    // The counts of pods are written after the verdict.
+    const counted = ['{.status.replicas}', '{.status.readyReplicas}'].map((path) => `--for=jsonpath=${path}=1`);
+    for (const each of counted) await watched.shop.kubectl(['wait', each, 'portforward/orders-db', '--timeout=60s']);
     const samples = stateSamples(await watched.shop.get('orders-db'));
     const find = (start: string): string[] => samples.filter((sample) => sample.startsWith(start));
     assert.deepEqual(find('kube_portforward_status_condition{type="Ready"'), [

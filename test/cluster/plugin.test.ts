@@ -43,6 +43,11 @@ suite('kubectl portforward in a cluster', () => {
     });
     await shop.ready('orders-db');
     await shop.kubectl(['wait', '--for=jsonpath={.status.readyReplicas}=2', 'portforward/orders-db', '--timeout=60s']);
+    // The endpoints lag behind the pods.
+    await eventually(
+      'a client is carried',
+      async () => (await shop.psql('orders-db', 'select 1').catch(String)) === '1\n',
+    );
     plugin = new Plugin(cluster.kubeconfig);
   });
   after(async () => {

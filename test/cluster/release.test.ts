@@ -57,6 +57,13 @@ suite('a release', () => {
     image = await loadImage();
     await cluster.kubectl(['create', 'namespace', name]);
     await cluster.kubectl(['label', 'namespace', name, 'pod-security.kubernetes.io/enforce=restricted']);
+    // Other tests leave theirs to end in the background.
+    const phases = ['get', 'namespaces', '--output', 'jsonpath={.items[*].status.phase}'];
+    await eventually(
+      'no namespace is on its way out',
+      async () => !(await cluster.kubectl(phases)).includes('Terminating'),
+      120_000,
+    );
     beforeRelease = await inventory(cluster);
   });
   after(async () => {
