@@ -92,9 +92,15 @@ async function showFailover(
   { hosts, opened }: { readonly hosts: ReadmeDocument['hosts']; readonly opened: Child },
   signal: AbortSignal,
 ): Promise<void> {
+  let shown = 0;
+  const show = (): void => {
+    const lines = opened.log().slice(shown);
+    for (const line of lines) screen.detail(line);
+    shown += lines.length;
+  };
   const rows = await screen.chapter('portforward open -f orders-db.yaml, and psql to 127.0.0.1:5432', async () => {
     await opened.line(/connected via/);
-    for (const line of opened.log()) screen.detail(line);
+    show();
     const got = await query(network, signal);
     screen.quote("psql -h 127.0.0.1 -c 'select * from orders'", got.rows);
     return got.rows;
@@ -102,9 +108,11 @@ async function showFailover(
   for (const attempt of ['The bastion in use is killed', 'It is back, and the other one is killed'] as const) {
     signal.throwIfAborted();
     await screen.chapter(attempt, async () => {
+      for (const { bastion } of hosts) if (bastion.isDown()) await bastion.start();
+      // Where the first bastion was slow, the second was used for a moment.
+      show();
       const seen = opened.log().length;
       const via = opened.log().findLast((line) => line.includes('connected via')) ?? '';
-      for (const { bastion } of hosts) if (bastion.isDown()) await bastion.start();
       const used = hosts.find(({ name }) => via.includes(` ${name}:`));
       if (used === undefined) throw new Error(`this names none of the bastions: ${via}`);
       await used.bastion.kill();
@@ -112,7 +120,7 @@ async function showFailover(
       const got = await query(network, signal);
       if (got.rows !== rows) throw new Error(`these are not the rows: ${got.rows}`);
       await opened.line(/connected via/, 30_000, seen);
-      for (const line of opened.log().slice(seen)) screen.detail(line);
+      show();
       screen.quote(
         `psql -h 127.0.0.1 (${duration(got.milliseconds)} until the rows, ${got.attempts === 1 ? 'at the first attempt' : `${got.attempts} attempts`})`,
         got.rows,
