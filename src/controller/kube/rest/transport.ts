@@ -22,7 +22,7 @@ export interface TransportOptions {
   readonly userAgent: string;
   readonly metrics: KubeMetrics;
   readonly log: Logger;
-  /** For deadlines and the pauses between tries. Default: the system's. */
+  /** For deadlines, the pauses between tries and the silence of watches. Default: the system's. */
   readonly clock?: Clock;
   /** Called once per request that is sent, tries included. For tests and benchmarks that count. */
   readonly onRequest?: (request: { readonly method: string; readonly path: string }) => void;
@@ -59,6 +59,8 @@ export interface ApiRequest {
 }
 
 export interface KubeTransport {
+  /** That its deadlines follow, and the silence of watches. */
+  readonly clock: Clock;
   /** The response's JSON. Errors: see `Kube`. */
   request(request: ApiRequest): Promise<unknown>;
   /** Resolves with the body once the head says success; it is cut when the signal aborts, and must be read to its end or left by `return`. */
@@ -91,8 +93,8 @@ export function createTransport(options: TransportOptions): KubeTransport {
 }
 
 class HttpTransport implements KubeTransport {
+  readonly clock: Clock;
   readonly #options: TransportOptions;
-  readonly #clock: Clock;
   readonly #server: URL;
   readonly #credentials: KubeCredentialSource;
   readonly #warnings: Warnings;
@@ -103,14 +105,14 @@ class HttpTransport implements KubeTransport {
     const cluster = options.config.getCurrentCluster();
     if (cluster === null) throw new Error('the kubeconfig has no current cluster');
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    this.clock = options.clock ?? systemClock;
     this.#server = new URL(cluster.server);
-    this.#credentials = new KubeCredentialSource(options.config, this.#clock);
+    this.#credentials = new KubeCredentialSource(options.config, this.clock);
     this.#warnings = new Warnings(options.log, options.metrics, this.#server.host);
   }
 
   async request(request: ApiRequest): Promise<unknown> {
-    const clock = this.#clock;
+    const clock = this.clock;
     const what = `${request.method} ${request.path}`;
     using limit = deadline(request.deadlineMs, { signal: request.signal, clock, what });
     const started = clock.now();
@@ -138,7 +140,7 @@ class HttpTransport implements KubeTransport {
     const cut = new AbortController();
     const listening = onAbort(request.signal, (reason) => cut.abort(reason));
     try {
-      using head = deadline(request.deadlineMs, { clock: this.#clock, what: `${request.method} ${request.path}` });
+      using head = deadline(request.deadlineMs, { clock: this.clock, what: `${request.method} ${request.path}` });
       using _ = onAbort(head.signal, (reason) => cut.abort(reason));
       const { body } = await this.#send(request, cut.signal);
       body.once('close', () => listening[Symbol.dispose]());
@@ -153,7 +155,7 @@ class HttpTransport implements KubeTransport {
     this.#closed = true;
     const open = this.#connections?.open;
     if (open === undefined) return;
-    using limit = deadline(withinMs, { clock: this.#clock, what: 'closing the connections' });
+    using limit = deadline(withinMs, { clock: this.clock, what: 'closing the connections' });
     await abortable(open.close(), limit).catch(() => undefined);
     await open.destroy();
   }

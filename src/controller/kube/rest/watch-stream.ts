@@ -4,6 +4,7 @@
 
 import { defined } from '../../../contract/defined.ts';
 import { onAbort } from '../../../process/abort.ts';
+import type { Clock } from '../../../process/clock.ts';
 import type { KubeObject } from '../base/object.ts';
 import { eventOutline, type Outline } from '../base/outline.ts';
 import { JsonSieve } from './json-sieve.ts';
@@ -55,7 +56,7 @@ export async function openWatch<T extends KubeObject>(
       what: `a line of the watch ${path}`,
       maxBytes: maxLineBytes,
     });
-    return events<T>(body, { sieve, silence, limitMs, listening });
+    return events<T>(body, { sieve, silence, limitMs, listening, clock: transport.clock });
   } catch (error) {
     listening[Symbol.dispose]();
     throw error;
@@ -67,19 +68,29 @@ interface Reading {
   readonly silence: AbortController;
   readonly limitMs: number;
   readonly listening: Disposable;
+  readonly clock: Clock;
 }
 
 async function* events<T extends KubeObject>(
   body: AsyncIterable<Uint8Array>,
-  { sieve, silence, limitMs, listening }: Reading,
+  { sieve, silence, limitMs, listening, clock }: Reading,
 ): AsyncGenerator<WatchEvent<T>> {
-  const timer = setTimeout(() => silence.abort(new WatchSilent(`the watch was silent for ${limitMs} ms`)), limitMs);
+  let heardAt = clock.now();
+  const look = (): void => {
+    const leftMs = heardAt + limitMs - clock.now();
+    if (leftMs > 0) cancel = clock.after(leftMs, look);
+    else silence.abort(new WatchSilent(`the watch was silent for ${limitMs} ms`));
+  };
+  let cancel = clock.after(limitMs, look);
+  const heard = (): void => {
+    heardAt = clock.now();
+  };
   try {
-    for await (const line of lines(body, sieve, () => timer.refresh())) {
+    for await (const line of lines(body, sieve, heard)) {
       yield JSON.parse(line) as WatchEvent<T>;
     }
   } finally {
-    clearTimeout(timer);
+    cancel();
     listening[Symbol.dispose]();
     // Leaving early (a reader that has seen enough) must free the connection too.
     silence.abort(new Error('the reader left the watch'));

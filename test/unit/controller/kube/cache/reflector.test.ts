@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { KubeObject } from '../../../../../src/controller/kube/base/object.ts';
 import { type Pod, pods } from '../../../../../src/controller/kube/base/resources.ts';
 import { Reflector, type ReflectorOptions } from '../../../../../src/controller/kube/cache/reflector.ts';
+import { FakeClock } from '../../../../support/fake-clock.ts';
 import { type Asked, clientOf, configOf, impatientClock, ScriptedServer, until } from '../scripted-server.ts';
 
 const timeout = 60_000;
@@ -28,9 +29,9 @@ const listOf = (resourceVersion: string, items: readonly KubeObject[], next?: st
   items: items.map(({ metadata }) => ({ metadata })),
 });
 
-async function started(options: Partial<ReflectorOptions<Pod>> = {}) {
+async function started(options: Partial<ReflectorOptions<Pod>> = {}, clientClock?: FakeClock) {
   const server = await new ScriptedServer().start();
-  const client = clientOf(configOf(server.url));
+  const client = clientOf(configOf(server.url), {}, clientClock);
   const clock = impatientClock();
   const reflector = new Reflector<Pod>({
     kube: client.kube,
@@ -206,19 +207,29 @@ test('after a watch that was open for 10 s the pauses begin anew, after a shorte
 });
 
 test('a connection that went silent is left for a new one from the last version', { timeout }, async () => {
-  await using it = await started({ idleMs: 60 });
+  const clock = new FakeClock();
+  await using it = await started({ idleMs: 20_000 }, clock);
   const first = await filled(it.server, pod('a', '1'));
-  const second = await it.server.next();
-  assert.equal(second.query.get('resourceVersion'), '100');
-  await first.gone;
-  second.startWatch().send(event('ADDED', pod('b', '101')));
+  await it.synced();
+  await clock.advance(12_000);
+  first.send(event('ADDED', pod('b', '101')));
   await until(() => it.reflector.store.size === 2);
+  await clock.advance(12_000);
+  assert.equal(it.server.unasked, 0, 'it was heard 12 s ago');
+  await clock.advance(8_000);
+  const second = await it.server.next();
+  assert.equal(second.query.get('resourceVersion'), '101');
+  await first.gone;
+  second.startWatch().send(event('ADDED', pod('c', '102')));
+  await until(() => it.reflector.store.size === 3);
 });
 
 test('a watch whose answer does not even begin is left after the same silence', { timeout: 20_000 }, async () => {
-  await using it = await started({ idleMs: 60 });
-  await filled(it.server, pod('a', '1'));
+  const clock = new FakeClock();
+  await using it = await started({ idleMs: 20_000 }, clock);
+  (await filled(it.server, pod('a', '1'))).end();
   const silent = await it.server.next();
+  await clock.advance(20_000);
   await silent.gone;
   assert.equal((await it.server.next()).query.get('resourceVersion'), '100');
 });
