@@ -5,9 +5,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { eventually } from '../../../lab/base/eventually.ts';
 import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.ts';
 import { apiVersion, kind } from '../../../src/contract/api/names.ts';
-import { namespace, renderText, root } from './chart.ts';
+import { controllerUser, namespace, renderText, root } from './chart.ts';
 import { type OwnController, startOwnController, until } from './own-controller.ts';
 
 const policies = ['budgets', 'events', 'networkpolicies', 'owned', 'pods', 'serviceaccounts', 'services'];
@@ -23,6 +24,15 @@ before(async () => {
   manifest = await renderText();
   await server.kubectl(['apply', '--server-side', '--filename', '-'], { input: manifest });
   await server.untilServed('portforwards.portforward.dev');
+  // Policies act a moment after they are stored: a controller that is faster would tell of it.
+  await eventually('the policies act', async () => {
+    const object = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'pf-x', namespace } };
+    const create = ['create', '--as', controllerUser, '--dry-run=server', '--filename', '-'];
+    return await server.kubectl(create, { input: JSON.stringify(object) }).then(
+      () => false,
+      (error: unknown) => /denied request/.test(String(error)),
+    );
+  });
 });
 after(async () => {
   for (const each of running) await each.stop();
