@@ -147,7 +147,8 @@ test('another role rolls the pods, which get it when they are made, and a tunnel
 test('a spread counts the pods of this PortForward unless the document says which', () => {
   const spread = { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule' };
   const own = { matchLabels: { app: 'other' } };
-  const { deployment } = children({ pod: { topologySpreadConstraints: [spread, { ...spread, labelSelector: own }] } });
+  const told = { ...spread, topologyKey: 'host', labelSelector: own };
+  const { deployment } = children({ pod: { topologySpreadConstraints: [spread, told] } });
   assert.deepEqual(
     deployment.spec?.template.spec?.topologySpreadConstraints?.map(({ labelSelector }) => labelSelector),
     [deployment.spec?.selector, own],
