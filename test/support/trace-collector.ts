@@ -65,7 +65,9 @@ export class TraceCollector {
   }
 
   async #take(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body = await text(incoming);
+    const body = await text(incoming).catch(() => undefined);
+    // A sender that was killed in the middle: nobody waits for an answer.
+    if (body === undefined) return;
     const content = request.parse(JSON.parse(body));
     this.received.push({ path: incoming.url ?? '', headers: incoming.headers, body, content });
     response.writeHead(this.status).end('{}');
