@@ -15,6 +15,7 @@ import { Graphql } from './api/graphql.ts';
 import { createFlyApi, type FlyApi } from './api/operations.ts';
 import { TokenFile } from './api/token-file.ts';
 import { bringUp } from './bring-up.ts';
+import { boundGarbage } from './heap.ts';
 import { HelperProcess } from './helper/helper-process.ts';
 import { helperProgramOf } from './helper/program.ts';
 import { OwnPeers } from './own-peers.ts';
@@ -52,6 +53,7 @@ export const tokenCodes = [
 const lookMs = 250;
 
 export function createFlyDriver(config: FlyConfig, options: FlyDriverOptions): Driver {
+  boundGarbage();
   return new FlyDriver(config, options);
 }
 

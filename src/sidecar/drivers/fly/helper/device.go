@@ -86,7 +86,7 @@ func openDevice(options deviceOptions) (*device, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := newTransport()
+	transport := newTransport(packets.inFlight)
 	d := &device{
 		wireguard: wireguard.NewDevice(&tunnelEnd{packets}, transport, wireguard.NewLogger(wireguard.LogLevelSilent, "")),
 		gateway:   wireguard.NoisePublicKey(public),

@@ -22,7 +22,8 @@ import (
 const (
 	// Packets that wait for WireGuard; the stack drops what is more, and TCP slows down.
 	queuedPackets = 1024
-	batchSize     = 128
+	// Packets that WireGuard takes or gives at once: it holds a buffer of 64 KiB for each, in each direction.
+	batchSize = 64
 )
 
 type packets struct {
@@ -34,17 +35,25 @@ type packets struct {
 	once   sync.Once
 	// Unix nanoseconds; 0: never.
 	lastReceived atomic.Int64
+	// Guards the joiner: WireGuard writes from a goroutine for each peer, and a device has one.
+	writing sync.Mutex
+	joiner  joiner
+	// What WireGuard has taken from the gateway and not yet written.
+	inFlight *inFlight
 }
 
 func newPackets(mtu int) *packets {
 	ended, end := context.WithCancel(context.Background())
-	return &packets{
+	p := &packets{
 		Endpoint: channel.New(queuedPackets, uint32(mtu), ""),
 		mtu:      mtu,
 		events:   make(chan tun.Event, 1),
 		ended:    ended,
 		end:      end,
+		inFlight: newInFlight(),
 	}
+	p.joiner.deliver = p.deliver
+	return p
 }
 
 var _ tun.Device = (*tunnelEnd)(nil)
@@ -97,16 +106,23 @@ func (t *tunnelEnd) Write(bufs [][]byte, offset int) (int, error) {
 		return 0, syscall.EPIPE
 	}
 	t.lastReceived.Store(time.Now().UnixNano())
+	t.writing.Lock()
+	defer t.writing.Unlock()
 	for _, buf := range bufs {
 		content := buf[offset:]
-		if header.IPVersion(content) != header.IPv6Version {
-			continue
+		if header.IPVersion(content) == header.IPv6Version {
+			t.joiner.add(content)
 		}
-		packet := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(content)})
-		t.Endpoint.InjectInbound(ipv6.ProtocolNumber, packet)
-		packet.DecRef()
 	}
+	t.joiner.flush()
+	t.inFlight.delivered(len(bufs))
 	return len(bufs), nil
+}
+
+func (p *packets) deliver(content buffer.Buffer) {
+	packet := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: content})
+	p.Endpoint.InjectInbound(ipv6.ProtocolNumber, packet)
+	packet.DecRef()
 }
 
 func (p *packets) silentMs() int64 {

@@ -12,24 +12,28 @@ import (
 
 // transport is a bind whose inside can be exchanged between BindClose and BindUpdate.
 type transport struct {
-	mutex sync.Mutex
-	bind  conn.Bind
-	kind  string
+	mutex    sync.Mutex
+	bind     conn.Bind
+	kind     string
+	inFlight *inFlight
 }
 
 var _ conn.Bind = (*transport)(nil)
 
-func newTransport() *transport { return &transport{bind: conn.NewDefaultBind(), kind: "udp"} }
+func newTransport(inFlight *inFlight) *transport {
+	return &transport{bind: conn.NewDefaultBind(), kind: "udp", inFlight: inFlight}
+}
 
 func (t *transport) use(kind, endpoint string) error {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	switch kind {
 	case "udp":
-		if _, err := netip.ParseAddrPort(endpoint); err != nil {
+		address, err := netip.ParseAddrPort(endpoint)
+		if err != nil {
 			return failed("endpoint", "the gateway's endpoint is not an address and a port")
 		}
-		t.bind = conn.NewDefaultBind()
+		t.bind = newUDPBind(address)
 	case "websocket":
 		if address, err := url.Parse(endpoint); err != nil || address.Scheme != "wss" {
 			return failed("endpoint", "the gateway's endpoint is not a wss URL")
@@ -58,7 +62,16 @@ func (t *transport) inside() conn.Bind {
 }
 
 func (t *transport) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
-	return t.inside().Open(port)
+	receivers, port, err := t.inside().Open(port)
+	for i, receive := range receivers {
+		receivers[i] = func(datagrams [][]byte, sizes []int, from []conn.Endpoint) (int, error) {
+			t.inFlight.await()
+			count, err := receive(datagrams, sizes, from)
+			t.inFlight.took(datagrams, sizes[:count])
+			return count, err
+		}
+	}
+	return receivers, port, err
 }
 func (t *transport) Close() error                               { return t.inside().Close() }
 func (t *transport) SetMark(mark uint32) error                  { return t.inside().SetMark(mark) }
@@ -68,4 +81,4 @@ func (t *transport) ParseEndpoint(s string) (conn.Endpoint, error) {
 }
 
 // BatchSize is the same for both ways, because the device reads it once.
-func (t *transport) BatchSize() int { return conn.IdealBatchSize }
+func (t *transport) BatchSize() int { return batchSize }
