@@ -2,6 +2,7 @@
 // controller-runtime does.
 // Neighbours: work-queue.ts (keys), reconcile.ts (the work).
 import { randomUUID } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../../process/clock.ts';
 import { DeadlineExceeded, deadline, outlasting } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
@@ -47,7 +48,16 @@ export interface ControllerOptions {
   readonly clock?: Clock;
 }
 
+/**
+ * How long passes may follow each other until timers and sockets have their turn, in milliseconds. A pass that finds nothing to do waits
+ * for nothing: the thousands after a restart would keep the renewal of the Lease, the probes and a user's change waiting for seconds.
+ */
+const turnMs = 20;
+
 export class Controller {
+  /** When timers and sockets last had their turn. */
+  #turnedAt: number;
+  #turn: Promise<void> | undefined;
   readonly #options: ControllerOptions;
   readonly #clock: Clock;
   readonly #label: { readonly controller: string };
@@ -56,6 +66,7 @@ export class Controller {
   constructor(options: ControllerOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#turnedAt = this.#clock.now();
     this.#label = { controller: options.name };
     this.#log = options.log.child({
       controller: options.name,
@@ -93,7 +104,15 @@ export class Controller {
       } finally {
         queue.done(work.key);
       }
+      if (this.#clock.now() - this.#turnedAt >= turnMs) await (this.#turn ??= this.#takeTurn());
     }
+  }
+
+  /** Lets timers and sockets have their turn. All workers wait for the same one: each with its own would have `turnMs` after the other. */
+  async #takeTurn(): Promise<void> {
+    await nextTurn();
+    this.#turnedAt = this.#clock.now();
+    this.#turn = undefined;
   }
 
   async #reconcileOne({ key, priority }: Work, drainExpired: AbortSignal): Promise<void> {

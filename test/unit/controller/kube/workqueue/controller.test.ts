@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ApiError } from '../../../../../src/controller/kube/base/api-error.ts';
 import { kubeMetrics } from '../../../../../src/controller/kube/base/metrics.ts';
 import { Controller, type Reconcile } from '../../../../../src/controller/kube/workqueue/controller.ts';
 import { WorkQueue } from '../../../../../src/controller/kube/workqueue/work-queue.ts';
+import { systemClock } from '../../../../../src/process/clock.ts';
 import { createLog } from '../../../../../src/process/log.ts';
 import { Registry } from '../../../../../src/process/metrics.ts';
 import { FakeClock, settle } from '../../../../support/fake-clock.ts';
@@ -205,4 +207,33 @@ test('stopping takes no new key, lets the running reconcile end, and loses patie
   await running;
   assert.deepEqual([seen, reasons.map(String)], [['a'], ['Error: stopping']]);
   assert.equal(clock.pending, 0);
+});
+
+test('timers and sockets have their turn amid thousands of reconciles that wait for nothing', async () => {
+  const passes = 1_000;
+  let done = 0;
+  const clock = { ...systemClock, now: () => done };
+  const metrics = kubeMetrics(new Registry());
+  const queue = new WorkQueue({ name: 'test', metrics, clock });
+  for (let index = 0; index < passes; index += 1) queue.add(`ns/${index}`);
+  const seen: number[] = [];
+  const look = (): void => {
+    seen.push(done);
+    if (done < passes) setImmediate(look);
+  };
+  setImmediate(look);
+  const stop = new AbortController();
+  const reconcile = async (): Promise<object> => {
+    done += 1;
+    return {};
+  };
+  const log = createLog({ level: 'error', destination: { write: () => undefined } });
+  const options = { name: 'test', group: 'g', kind: 'Thing', queue, reconcile, metrics, log, clock, concurrency: 10 };
+  const running = new Controller(options).run(stop.signal);
+  while (done < passes) await nextTurn();
+  stop.abort();
+  await running;
+  // Each pass takes a millisecond by this clock, and each worker ends the pass that it is in.
+  const longest = Math.max(...seen.map((count, index) => count - (seen[index - 1] ?? 0)));
+  assert.ok(longest <= 40, `${longest} passes in a row: ${seen.join(' ')}`);
 });
