@@ -14,6 +14,7 @@ import { Agent, request as send } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { parse, stringify } from 'yaml';
 import type { ApiServer } from '../../../lab/cluster/api-server.ts';
+import type { KubeObject } from '../../../src/controller/kube/base/object.ts';
 import { fullListener } from '../../support/full-listener.ts';
 
 /** What happens to one request; what is not named goes on as usual. */
@@ -22,6 +23,8 @@ export interface Fault {
   readonly answer?: { readonly status: number; readonly message: string; readonly headers?: Record<string, string> };
   /** No answer, and nothing more on streams that are open. */
   readonly stalls?: boolean;
+  /** The server does it, and its answer is never passed on. */
+  readonly withholds?: boolean;
   /** The connection is reset. */
   readonly cuts?: boolean;
   readonly delayMs?: number;
@@ -36,6 +39,14 @@ export interface Asked {
   readonly authorization: string | undefined;
 }
 
+/** A write that the server has answered. */
+export interface Written {
+  readonly method: string;
+  readonly path: string;
+  /** Of the object afterwards. A write that changes nothing leaves it as it was. */
+  readonly resourceVersion: string | undefined;
+}
+
 interface Kubeconfig {
   readonly clusters: { cluster: { server: string; 'certificate-authority-data'?: string } }[];
   readonly users: { user: Record<string, unknown> }[];
@@ -48,6 +59,8 @@ export class FaultyProxy implements AsyncDisposable {
   fault: (asked: Asked) => Fault = () => ({});
   /** Every request since the last call of `take()`, the Lease's aside. */
   #asked: Asked[] = [];
+  /** Every write that succeeded, the Lease's and Events aside. */
+  readonly written: Written[] = [];
   readonly #server: Server;
   readonly #agent: Agent;
   readonly #upstream: URL;
@@ -139,11 +152,11 @@ export class FaultyProxy implements AsyncDisposable {
     };
     if (!asked.path.includes('/leases')) this.#asked.push(asked);
     response.on('error', () => undefined);
-    const { answer, stalls, cuts, delayMs } = this.fault(asked);
+    const { answer, stalls, cuts, delayMs, withholds = false } = this.fault(asked);
     if (cuts === true) return void request.socket.resetAndDestroy();
     if (stalls === true) return;
     if (delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, delayMs));
-    if (answer === undefined) return this.#forward(request, response, asked);
+    if (answer === undefined) return this.#forward(request, response, asked, withholds);
     const { status, message, headers } = answer;
     const body = {
       kind: 'Status',
@@ -156,10 +169,12 @@ export class FaultyProxy implements AsyncDisposable {
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
   }
 
-  #forward(request: IncomingMessage, response: ServerResponse, asked: Asked): void {
+  #forward(request: IncomingMessage, response: ServerResponse, asked: Asked, withholds: boolean): void {
     const { authorization: _, host: __, ...headers } = request.headers;
     const options: RequestOptions = { method: request.method, path: request.url, headers };
     const upstream = send(this.#upstream, { ...options, agent: this.#agent as HttpAgent }, (answer) => {
+      if (asked.method !== 'GET') this.#note(answer, asked);
+      if (withholds) return void answer.resume();
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       response.flushHeaders();
       answer.once('error', () => response.destroy());
@@ -169,6 +184,16 @@ export class FaultyProxy implements AsyncDisposable {
     upstream.once('error', () => response.destroy());
     response.once('close', () => upstream.destroy());
     request.pipe(upstream);
+  }
+
+  #note(answer: IncomingMessage, { method, path }: Asked): void {
+    if (/\/(leases|events)/.test(path) || (answer.statusCode ?? 500) >= 300) return;
+    const chunks: Buffer[] = [];
+    answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+    answer.once('end', () => {
+      const { metadata } = JSON.parse(Buffer.concat(chunks).toString()) as Partial<KubeObject>;
+      this.written.push({ method, path, resourceVersion: metadata?.resourceVersion });
+    });
   }
 
   /** Line by line, each as the present fault has it. */
