@@ -5,8 +5,11 @@ import { type ControllerCase, cases } from './controller-cases.ts';
 import { ControllerProcess, type Page } from './controller-process.ts';
 import type { ControllerWorld } from './controller-world.ts';
 import { namesOf } from './figures.ts';
-import { cpuSeconds, memory } from './process-cost.ts';
+import { cpuByProgram, cpuSeconds, memory, peakMemory } from './process-cost.ts';
 import type { Run } from './run.ts';
+
+/** How often a step that lasts says how far it is. */
+const progressMs = 20_000;
 
 /** What each step needs, the step before has left. */
 export class Round {
@@ -17,33 +20,49 @@ export class Round {
   readonly #limitMs: number;
   readonly #steadyMs: number;
   #image = '1';
-  #names = 0;
   #port = 10_000;
+  #leader: ControllerProcess;
 
-  constructor(run: Run<ControllerCase>, world: ControllerWorld, count: number) {
+  private constructor(run: Run<ControllerCase>, world: ControllerWorld, count: number, leader: ControllerProcess) {
     this.#run = run;
     this.#world = world;
     this.#count = count;
+    this.#leader = leader;
     this.#steadyMs = run.option('steady') * 1_000;
     this.#limitMs = 300_000 + count * 600;
   }
 
-  async measure(): Promise<void> {
-    const controller = await this.#start();
-    try {
-      await this.#create(controller);
-      if (this.#wants(/^(steady|rss)-/)) await this.#steady(controller);
-      if (this.#wants(/change-/)) await this.#changes(controller);
-    } finally {
-      await controller.end();
-    }
-    if (this.#wants(/^restart-/)) await this.#restart();
-    if (this.#wants(/^upgrade-/)) await this.#upgrade();
-    if (this.#wants(/^(fail|hand)over-/)) await this.#failover();
+  /** Starts the first controller. */
+  static async start(run: Run<ControllerCase>, world: ControllerWorld, count: number): Promise<Round> {
+    return new Round(run, world, count, await ControllerProcess.start(run.program, world.server.kubeconfig, '1'));
   }
 
-  #wants(step: RegExp): boolean {
-    return namesOf(cases).some((name) => step.test(name) && this.#run.wants(name));
+  /** One process leads after the other, because each start of one costs as much as a case. */
+  async measure(): Promise<void> {
+    try {
+      await this.#create(this.#leader);
+      await this.#step(/^(steady|rss)-/, () => this.#steady(this.#leader));
+      await this.#step(/^change-/, () => this.#changes(this.#leader));
+      await this.#step(/^restart-/, () => this.#restart());
+      await this.#step(/^(fail|hand)over-/, () => this.#failover());
+      await this.#step(/^storm-/, () => this.#storm(this.#leader));
+      await this.#step(/^upgrade-/, () => this.#upgrade());
+    } finally {
+      await this.#leader.end();
+    }
+  }
+
+  /** Does the step if one of its figures is wanted. One that fails costs its own figures and the exit code, not those of the others. */
+  async #step(figures: RegExp, work: () => Promise<void>): Promise<void> {
+    if (!namesOf(cases).some((name) => figures.test(name) && this.#run.wants(name))) return;
+    try {
+      await work();
+    } catch (error) {
+      this.#begin(`failed: ${error instanceof Error ? error.message : String(error)}`);
+      process.exitCode = 1;
+      await this.#leader.end();
+      this.#leader = await this.#start();
+    }
   }
 
   #add(figures: Partial<Record<ControllerCase, number>>): void {
@@ -51,34 +70,55 @@ export class Round {
     for (const [name, figure] of Object.entries(figures)) this.#run.say(`${name}: ${figure.toFixed(2)}`);
   }
 
+  /** What is done now, and who has had the processors so far. */
+  #begin(what: string): void {
+    const cpu = cpuByProgram(process.pid).map(([name, seconds]) => `${name} ${seconds.toFixed(0)}`);
+    this.#run.say(`${what} (CPU seconds so far: ${cpu.slice(0, 8).join(', ')})`);
+  }
+
   async #start(): Promise<ControllerProcess> {
-    this.#names += 1;
-    const { kubeconfig } = this.#world.server;
-    return await ControllerProcess.start(this.#run.program, kubeconfig, `controller-${this.#names}`, this.#image);
+    return await ControllerProcess.start(this.#run.program, this.#world.server.kubeconfig, this.#image);
+  }
+
+  /** Waits until the page fits, and says from time to time how far it is. */
+  async #until(controller: ControllerProcess, what: string, fits: (page: Page) => boolean): Promise<Page> {
+    let saidAt = performance.now();
+    return await controller.until(
+      what,
+      (page) => {
+        if (performance.now() - saidAt > progressMs) {
+          saidAt = performance.now();
+          this.#run.say(
+            `until ${what}: ${page.ready} of ${this.#count} are Ready, ${page.writes} writes, ${page.podReads} pods read, ${page.busy} to do`,
+          );
+        }
+        return fits(page);
+      },
+      this.#limitMs,
+    );
   }
 
   /** Nothing is left to do, and nothing was written for five seconds. */
   async #quiet(controller: ControllerProcess): Promise<Page> {
     let page = await controller.page();
     let since = performance.now();
-    return await controller.until(
-      'it is quiet',
-      (now) => {
-        if (now.busy > 0 || now.writes !== page.writes) since = performance.now();
-        page = now;
-        return performance.now() - since > 5_000;
-      },
-      this.#limitMs,
-    );
+    return await this.#until(controller, 'it is quiet', (now) => {
+      if (now.busy > 0 || now.writes !== page.writes) since = performance.now();
+      page = now;
+      return performance.now() - since > 5_000;
+    });
   }
 
   async #create(controller: ControllerProcess): Promise<void> {
-    this.#run.say(`creating ${this.#count} PortForwards`);
-    await controller.until('it leads', ({ leads }) => leads, 60_000);
+    this.#begin(`creating ${this.#count} PortForwards`);
+    await this.#until(controller, 'it leads', ({ leads }) => leads);
     const started = performance.now();
-    await this.#world.create(this.#count);
-    await controller.until('all are Ready', ({ ready }) => ready === this.#count, this.#limitMs);
+    const creating = this.#world.create(this.#count);
+    // It may fail before it is waited for.
+    creating.catch(() => undefined);
+    await this.#until(controller, 'all are Ready', ({ ready }) => ready === this.#count);
     const readySeconds = (performance.now() - started) / 1_000;
+    await creating;
     const { writes, events } = await this.#quiet(controller);
     for (const [what, times] of await this.#world.applies()) this.#run.say(`applies of ${what}: ${times}`);
     this.#add({
@@ -89,7 +129,7 @@ export class Round {
   }
 
   async #steady(controller: ControllerProcess): Promise<void> {
-    this.#run.say('steady state');
+    this.#begin('steady state');
     const before = await controller.page();
     const cpuBefore = cpuSeconds(controller.pid);
     const started = performance.now();
@@ -103,89 +143,111 @@ export class Round {
       'steady-connections': controller.connections,
       'steady-cpu': ((cpuSeconds(controller.pid) - cpuBefore) / (minutes * 60)) * 100,
       'rss-mib': memory(controller.pid).rss,
+      'rss-peak-mib': peakMemory(controller.pid),
     });
   }
 
+  /** Each after the rollout of the one before: the budget is that of an idle API server. */
   async #changes(controller: ControllerProcess): Promise<void> {
-    this.#run.say('changes, one at a time');
-    const idle: number[] = [];
+    this.#begin('changes, one at a time');
+    const all: { readonly ms: number; readonly parts: string }[] = [];
     for (let index = 0; index < this.#run.option('changes'); index++) {
-      idle.push(await this.#world.change(index % this.#count, this.#port++));
-      await delay(100);
+      const before = await controller.page();
+      const { ms, editMs } = await this.#world.change(index % this.#count, this.#port++);
+      const after = await controller.page();
+      const parts = {
+        'until the edit was answered': editMs,
+        'in the queue': after.queuedMs - before.queuedMs,
+        'waiting for the rate of writes': after.limitedMs - before.limitedMs,
+        writing: after.writingMs - before.writingMs,
+      };
+      all.push({
+        ms,
+        parts: Object.entries(parts)
+          .map(([part, took]) => `${took.toFixed(0)} ${part}`)
+          .join(', '),
+      });
+      await this.#world.rolledOut(index % this.#count);
     }
+    for (const { ms, parts } of all.toSorted((a, b) => b.ms - a.ms).slice(0, 3)) {
+      this.#run.say(`among the slowest: ${ms.toFixed(0)} ms, of them ${parts}`);
+    }
+    const times = all.map(({ ms }) => ms);
+    this.#add({ 'change-p50-ms': percentile(times, 50), 'change-p99-ms': percentile(times, 99) });
     await this.#quiet(controller);
-    this.#run.say('changes in a storm of edits');
-    const storm: number[] = [];
-    const raging = this.#world.storm(this.#count);
+  }
+
+  /** Changes while many other documents are edited, too. */
+  async #storm(controller: ControllerProcess): Promise<void> {
+    const edits = Math.min(this.#count, this.#run.option('storm'));
+    this.#begin(`changes in a storm of ${edits} edits`);
+    const times: number[] = [];
+    const raging = this.#world.storm(edits);
     // It may fail before it is waited for.
     raging.catch(() => undefined);
     for (let index = 0; index < this.#run.option('changes') / 5; index++) {
-      storm.push(await this.#world.change(Math.floor(Math.random() * this.#count), this.#port++));
+      const { ms } = await this.#world.change(Math.floor(Math.random() * this.#count), this.#port++);
+      times.push(ms);
+      this.#run.say(`a change in the storm: ${ms.toFixed(0)} ms`);
     }
     await raging;
+    this.#add({ 'storm-change-p50-ms': percentile(times, 50), 'storm-change-p99-ms': percentile(times, 99) });
     await this.#quiet(controller);
-    this.#add({
-      'change-p50-ms': percentile(idle, 50),
-      'change-p99-ms': percentile(idle, 99),
-      'storm-change-p50-ms': percentile(storm, 50),
-      'storm-change-p99-ms': percentile(storm, 99),
-    });
   }
 
   /** Nothing changed meanwhile: it must find that out, and write nothing. */
   async #restart(): Promise<void> {
-    this.#run.say('restart with nothing changed');
-    const controller = await this.#start();
-    try {
-      const done = ({ leads, busy, passes }: Page): boolean => leads && busy === 0 && passes >= this.#count;
-      await controller.until('the queue is drained', done, this.#limitMs);
-      const drainSeconds = (performance.now() - controller.startedAt) / 1_000;
-      // Until each pod has been read, too.
-      await delay(Math.max(15_000, (2 * this.#count) / 300 + 1_000));
-      const { writes, events } = await this.#quiet(controller);
-      this.#add({
-        'restart-writes': writes + events,
-        'restart-drain-seconds': drainSeconds,
-        'restart-rss-mib': memory(controller.pid).rss,
-      });
-    } finally {
-      await controller.end();
-    }
-  }
-
-  /** Another image for every tunnel: how many the limiter lets through. */
-  async #upgrade(): Promise<void> {
-    this.#run.say('upgrade of the operator');
-    this.#image = '2';
-    const controller = await this.#start();
-    try {
-      await controller.until('rollouts wait', ({ rolloutsWaiting }) => rolloutsWaiting > 0, this.#limitMs);
-      const before = this.#world.rollouts;
-      await delay(this.#steadyMs);
-      this.#add({ 'upgrade-rollouts': ((this.#world.rollouts - before) / this.#steadyMs) * 60_000 });
-    } finally {
-      await controller.end();
-    }
-    this.#image = '1';
+    this.#begin('restart with nothing changed');
+    const controller = await this.#succeed();
+    const done = ({ leads, busy, passes }: Page): boolean => leads && busy === 0 && passes >= this.#count;
+    await this.#until(controller, 'the queue is drained', done);
+    const drainSeconds = (performance.now() - controller.startedAt) / 1_000;
+    await this.#until(controller, 'each pod has been read', ({ podReads }) => podReads >= 2 * this.#count);
+    await delay(10_000);
+    const { writes, events } = await this.#quiet(controller);
+    this.#add({
+      'restart-writes': writes + events,
+      'restart-drain-seconds': drainSeconds,
+      'restart-rss-mib': memory(controller.pid).rss,
+      'restart-rss-peak-mib': peakMemory(controller.pid),
+    });
   }
 
   /** How long an edit waits for the other controller when the leader is killed, and when it is asked to stop. */
   async #failover(): Promise<void> {
-    this.#run.say('failover');
-    const leader = await this.#start();
-    await leader.until('it leads', ({ leads }) => leads, 60_000);
-    await this.#quiet(leader);
-    const second = await this.#start();
-    leader.signal('SIGKILL');
-    const killed = await this.#world.change(0, this.#port++);
-    await leader.end();
-    await this.#quiet(second);
-    const third = await this.#start();
-    second.signal('SIGTERM');
-    const stopped = await this.#world.change(1 % this.#count, this.#port++);
-    await second.end();
-    await third.end();
-    this.#add({ 'failover-seconds': killed / 1_000, 'handover-seconds': stopped / 1_000 });
+    const how = { 'failover-seconds': 'SIGKILL', 'handover-seconds': 'SIGTERM' } as const;
+    for (const [index, [name, signal]] of Object.entries(how).entries()) {
+      this.#begin(`${signal} to the leader`);
+      const former = this.#leader;
+      this.#leader = await this.#start();
+      try {
+        await this.#leader.synced(this.#limitMs);
+        former.signal(signal);
+        const { ms } = await this.#world.change(index % this.#count, this.#port++);
+        this.#add({ [name]: ms / 1_000 });
+      } finally {
+        await former.end();
+      }
+      await this.#quiet(this.#leader);
+    }
+  }
+
+  /** Another image for every tunnel: how many the limiter lets through. The last step, because it leaves them half done. */
+  async #upgrade(): Promise<void> {
+    this.#begin('upgrade of the operator');
+    this.#image = '2';
+    const controller = await this.#succeed();
+    await this.#until(controller, 'rollouts wait', ({ rolloutsWaiting }) => rolloutsWaiting > 0);
+    const before = this.#world.deployments.rollouts;
+    await delay(this.#steadyMs);
+    this.#add({ 'upgrade-rollouts': ((this.#world.deployments.rollouts - before) / this.#steadyMs) * 60_000 });
+  }
+
+  /** Ends the leader and starts the next one. */
+  async #succeed(): Promise<ControllerProcess> {
+    await this.#leader.end();
+    this.#leader = await this.#start();
+    return this.#leader;
   }
 }
 

@@ -15,6 +15,7 @@ await run({
   options: {
     rounds: { usage: 'N     each with a new cluster (1)', default: '1' },
     changes: { usage: 'N    edits one after the other, and a fifth of that in a storm (100)', default: '100' },
+    storm: { usage: 'N      documents that are edited at once in the storm, at most all (1000)', default: '1000' },
     steady: { usage: 'SECONDS how long it is watched in steady state, and in an upgrade (30)', default: '30' },
     count: { usage: 'N      PortForwards, with two pods each (1000)', default: '1000' },
   },
@@ -27,7 +28,8 @@ async function measure(run: Run<ControllerCase>): Promise<{ readonly sure: strin
   for (let round = 1; round <= run.rounds; round += 1) {
     const world = await ControllerWorld.start(count);
     try {
-      await new Round(run, world, count).measure();
+      const begun = await Round.start(run, world, count);
+      await begun.measure();
     } finally {
       await world.stop();
     }

@@ -23,8 +23,12 @@ export class Results<N extends string> {
   readonly #ours = new Map<N, number[]>();
   readonly #theirs = new Map<N, number[]>();
 
-  constructor(cases: Cases<N>) {
+  readonly #onFigure: () => void;
+
+  /** `onFigure` is called after each `add`. */
+  constructor(cases: Cases<N>, onFigure: () => void = () => undefined) {
     this.#cases = cases;
+    this.#onFigure = onFigure;
   }
 
   add(who: Who, figures: Figures<N>): void {
@@ -33,6 +37,7 @@ export class Results<N extends string> {
       const figure = figures[name];
       if (figure !== undefined) all.set(name, [...(all.get(name) ?? []), figure]);
     }
+    this.#onFigure();
   }
 
   /** In the order of the cases; those that were not measured are left out. */

@@ -1,6 +1,6 @@
 // What all benchmarks have in common: their options, a network of their own, what is started and ended, and what is printed.
 // Neighbours: bench.ts (ssh) and ssm.ts are the benchmarks, report.ts makes the table and the array.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release as kernel, loadavg, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,7 +43,7 @@ export interface Run<N extends string> {
   readonly wants: (name: N) => boolean;
   /** The value of a further option. */
   readonly option: (name: string) => number;
-  /** Prints a line of progress, for people only. */
+  /** Prints a line of progress with the time since the start, for people only. */
   readonly say: (line: string) => void;
   /** Called in reverse order at the end, however the run ends. */
   readonly atEnd: (end: () => unknown) => void;
@@ -61,6 +61,7 @@ export async function run<N extends string>(benchmark: Benchmark<N>): Promise<vo
       ),
       case: { type: 'string', multiple: true, default: [] },
       json: { type: 'boolean', default: false },
+      'json-file': { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -84,6 +85,7 @@ export async function run<N extends string>(benchmark: Benchmark<N>): Promise<vo
   await inside(benchmark, {
     numbers,
     json: values.json === true,
+    jsonFile: values['json-file'],
     wants: (one) => chosen.length === 0 || chosen.includes(one),
   });
 }
@@ -91,11 +93,15 @@ export async function run<N extends string>(benchmark: Benchmark<N>): Promise<vo
 interface Asked<N extends string> {
   readonly numbers: ReadonlyMap<string, number>;
   readonly json: boolean;
+  /** Written anew after each figure, so that a run that is interrupted leaves what it had. */
+  readonly jsonFile: string | undefined;
   readonly wants: (name: N) => boolean;
 }
 
-async function inside<N extends string>(benchmark: Benchmark<N>, { numbers, json, wants }: Asked<N>): Promise<void> {
+async function inside<N extends string>(benchmark: Benchmark<N>, asked: Asked<N>): Promise<void> {
+  const { numbers, json, jsonFile, wants } = asked;
   const { cases, measure, peer, carriesBytes = true } = benchmark;
+  const started = performance.now();
   const directory = mkdtempSync(join(tmpdir(), 'portforward-bench-'));
   const ends: (() => unknown)[] = [() => rmSync(directory, { recursive: true, force: true })];
   try {
@@ -105,7 +111,9 @@ async function inside<N extends string>(benchmark: Benchmark<N>, { numbers, json
     ends.push(async () => await destination.kill());
     const load = new LoadGenerator();
     ends.push(() => load.stop());
-    const results = new Results(cases);
+    const results = new Results(cases, () => {
+      if (jsonFile !== undefined) replaceFile(jsonFile, JSON.stringify(results.rows(wants, peer)));
+    });
     const rounds = numbers.get('rounds') ?? 1;
     const { sure, versions } = await measure({
       rounds,
@@ -117,7 +125,7 @@ async function inside<N extends string>(benchmark: Benchmark<N>, { numbers, json
       wants,
       option: (name) => numbers.get(name) ?? Number.NaN,
       say: (line) => {
-        if (!json) console.error(line);
+        if (!json) console.error(`${elapsed(performance.now() - started)} ${line}`);
       },
       atEnd: (end) => ends.push(end),
     });
@@ -148,7 +156,20 @@ function usage<N extends string>({ cases, name, options = {} }: Benchmark<N>): s
     `  --case NAME    only this case; may be repeated. One of: ${namesOf(cases).join(', ')}`,
     ...lines,
     '  --json         print an array of {case, peer, unit, better, ours, theirs, ratio} and nothing else',
+    '  --json-file F  write that array to F after each figure: a run that is interrupted leaves what it had',
   ].join('\n');
+}
+
+/** A reader never meets half a file. */
+function replaceFile(file: string, content: string): void {
+  writeFileSync(`${file}.part`, content);
+  renameSync(`${file}.part`, file);
+}
+
+/** Minutes and seconds. */
+function elapsed(ms: number): string {
+  const seconds = Math.floor(ms / 1_000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
 }
 
 /** A script of this folder that prints `listening <port>`. */
