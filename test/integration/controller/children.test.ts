@@ -292,7 +292,8 @@ test('documents that this install does not act on say so and get no objects', as
 
 test('what the API server refuses of a document becomes a condition', async () => {
   const namespace = await world.namespace();
-  const resources = { requests: { memory: '2Gi' }, limits: { memory: '1Gi' } };
+  // The definition itself compares amounts below 9E alone.
+  const resources = { requests: { memory: '9500P' }, limits: { memory: '1Gi' } };
   await world.apply(namespace, 'orders-db', ordersDb({ pod: { resources } }));
   const programmed = await world.condition(namespace, 'orders-db', 'Programmed', {
     status: 'False',
