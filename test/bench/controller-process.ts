@@ -57,7 +57,8 @@ export class ControllerProcess {
           () => true,
           () => false,
         ),
-      30_000,
+      // With 10,000 the caches are being filled meanwhile.
+      120_000,
     );
     return controller;
   }
@@ -92,8 +93,9 @@ export class ControllerProcess {
     process.kill(this.pid, signal);
   }
 
+  /** Asks it to stop, and gives it the time to hand the Lease over. */
   async end(): Promise<void> {
-    await this.#child.stop();
+    await this.#child.stop(30_000);
   }
 
   async page(): Promise<Page> {
