@@ -1,13 +1,15 @@
 // 1 GiB each way through fly.io's network, over a good path and over one that loses, repeats and reorders packets: the hashes of both ends must
 // agree. Beside it, each in a tunnel of its own, what needs its time: WireGuard's next keys after two minutes, a destination that takes
-// nothing for longer than one that is gone, and one that is.
+// nothing for longer than one that is gone, and one that is. And new keys at the wish of either side.
 import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { suite, type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { serve } from '../driver-suite/destinations.ts';
+import { echo, serve } from '../driver-suite/destinations.ts';
+import { bareDevice } from '../integration/fly/bare-device.ts';
 import { echoed } from '../integration/fly/echoed.ts';
 import { flyPlace } from '../integration/fly/fly-sidecar.ts';
 import { client, endOf, until, untilConnected } from '../integration/sidecar/sidecar-world.ts';
@@ -76,6 +78,34 @@ suite('through fly.io', { concurrency: true }, () => {
       said.filter((line) => line.includes('the gateway is silent')),
       [],
     );
+  });
+
+  test('either side may ask for new keys, or both at once, and no byte is lost', async (t) => {
+    const [gateway, service] = await Promise.all([bareDevice(t, { delayMs: 60 }), serve(echo)]);
+    t.after(async () => await service.stop());
+    const stream = await gateway.dial(service.port);
+    const [sent, stop] = [createHash('sha256'), new AbortController()];
+    const blocks = async function* (): AsyncGenerator<Buffer> {
+      while (!stop.signal.aborted) {
+        const block = randomBytes(1024);
+        sent.update(block);
+        yield block;
+        await delay(20);
+      }
+    };
+    const sending = pipeline(blocks, stream, { end: true });
+    const got = createHash('sha256');
+    const receiving = (async () => {
+      for await (const chunk of stream as AsyncIterable<Buffer>) got.update(chunk);
+    })();
+    const byGateway = await gateway.renew('gateway');
+    const byUs = await gateway.renew('ours');
+    const byBoth = await gateway.askByBoth();
+    stop.abort();
+    await Promise.all([sending, receiving]);
+    t.diagnostic(JSON.stringify({ byGateway, byUs, byBoth }));
+    assert.ok(byGateway.gateways > 0 && byUs.ours > 0 && byBoth.ours + byBoth.gateways > 0);
+    assert.equal(got.digest('hex'), sent.digest('hex'));
   });
 
   test('a destination that takes nothing for 45 s, but answers, keeps its connection', async (t) => {

@@ -53,6 +53,8 @@ interface Result {
   readonly udpPort?: number;
   readonly wsPort?: number;
   readonly asked?: readonly string[];
+  readonly received?: number;
+  readonly sent?: number;
 }
 
 export class FlyGateway {
@@ -89,6 +91,17 @@ export class FlyGateway {
 
   async removePeer(publicKey: string): Promise<void> {
     await this.#order({ op: 'removePeer', publicKey });
+  }
+
+  /** Begins a handshake with that peer; WireGuard begins none within 5 s of the one before. */
+  async handshake(publicKey: string): Promise<void> {
+    await this.#order({ op: 'handshake', publicKey });
+  }
+
+  /** Handshake initiations since the start. */
+  async initiations(): Promise<{ readonly received: number; readonly sent: number }> {
+    const { received = 0, sent = 0 } = await this.#order({ op: 'initiations' });
+    return { received, sent };
   }
 
   /** Connections to that address and port of the network are carried to `target`, `host:port` of this machine. */

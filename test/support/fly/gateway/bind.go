@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"golang.zx2c4.com/wireguard/conn"
 )
@@ -28,6 +29,9 @@ type bind struct {
 
 	dropUDP bool
 	silent  bool
+
+	// Handshake initiations that came, and that were sent.
+	initiationsIn, initiationsOut atomic.Int64
 
 	sockets sync.Map // name of a web socket → *webSocket
 }
@@ -63,14 +67,22 @@ func (b *bind) readUDP() {
 
 // take hands a datagram to WireGuard, if the gateway lets it through.
 func (b *bind) take(content []byte, from conn.Endpoint) {
-	if b.silent || (len(content) > 0 && content[0] == initiationType && !b.initiated(content, from)) {
+	if b.silent {
 		return
+	}
+	if isInitiation(content) {
+		b.initiationsIn.Add(1)
+		if !b.initiated(content, from) {
+			return
+		}
 	}
 	select {
 	case b.received <- datagram{content, from}:
 	default:
 	}
 }
+
+func isInitiation(content []byte) bool { return len(content) > 0 && content[0] == initiationType }
 
 func (b *bind) Open(uint16) ([]conn.ReceiveFunc, uint16, error) {
 	b.mutex.Lock()
@@ -117,6 +129,9 @@ func (b *bind) Send(bufs [][]byte, to conn.Endpoint) error {
 	for _, content := range bufs {
 		if b.silent {
 			continue
+		}
+		if isInitiation(content) {
+			b.initiationsOut.Add(1)
 		}
 		switch end := to.(type) {
 		case udpEndpoint:

@@ -174,6 +174,19 @@ func (g *gateway) removePeer(publicKey string) error {
 	return nil
 }
 
+// handshake begins one with that peer, unless it began another less than 5 s ago.
+func (g *gateway) handshake(publicKey string) error {
+	key, err := keyOf(publicKey)
+	if err != nil {
+		return err
+	}
+	peer := g.device.LookupPeer(key)
+	if peer == nil {
+		return errors.New("the peer is not installed")
+	}
+	return peer.SendHandshakeInitiation(false)
+}
+
 // initiated is asked for every initiation; false drops it.
 func (g *gateway) initiated(message []byte, from conn.Endpoint) bool {
 	g.mutex.Lock()

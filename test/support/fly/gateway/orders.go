@@ -17,7 +17,7 @@ type order struct {
 	KernelTCP bool   `json:"kernelTcp,omitempty"`
 	// How long netstack keeps a connection that its side ended. Default: 60 s.
 	TimeWaitMs int `json:"timeWaitMs,omitempty"`
-	// peer, removePeer
+	// peer, removePeer, handshake
 	PublicKey string `json:"publicKey,omitempty"`
 	Address   string `json:"address,omitempty"`
 	// machine: every TCP port of Address leads to the same port of Target, or to TargetPort
@@ -45,7 +45,7 @@ type result struct {
 	PublicKey string `json:"publicKey,omitempty"`
 	UDPPort   int    `json:"udpPort,omitempty"`
 	WSPort    int    `json:"wsPort,omitempty"`
-	// Of the peer with Address: bytes received and sent, -1 where there is no such peer.
+	// Handshake initiations since the start.
 	Received int64 `json:"received,omitempty"`
 	Sent     int64 `json:"sent,omitempty"`
 	// Names that were asked for since the last `asked`.
@@ -72,6 +72,10 @@ func (g *gateway) answer(o order) (result, error) {
 		return result{}, g.addPeer(o.PublicKey, address)
 	case "removePeer":
 		return result{}, g.removePeer(o.PublicKey)
+	case "handshake":
+		return result{}, g.handshake(o.PublicKey)
+	case "initiations":
+		return result{Received: g.bind.initiationsIn.Load(), Sent: g.bind.initiationsOut.Load()}, nil
 	case "machine":
 		return result{}, g.network.addMachine(o.Address, o.Port, o.Target)
 	case "removeMachine":
