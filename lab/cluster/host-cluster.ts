@@ -269,8 +269,9 @@ export class HostCluster {
   }
 
   async #down(): Promise<void> {
+    // First the parts: a stopped one would keep the node's namespaces.
+    await Promise.all(parts.map((name) => this.#kept.kill(name)));
     await this.#node.stop();
-    for (const name of parts) await this.#kept.kill(name);
     await restoreMachine(this.places);
     const mounted = readFileSync('/proc/self/mounts', 'utf8').includes(` ${this.places.directory}/`);
     if (mounted) throw new Error(`something is still mounted below ${this.places.directory}: not removed`);

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { childrenOf, signalProcess, startedAt } from './proc.ts';
+import { childrenOf, parentOf, signalProcess, startedAt } from './proc.ts';
 
 export interface KeepOptions {
   /** The program's id is that of the first child of what is started here, which only leads it into its namespaces. */
@@ -59,7 +59,10 @@ export class KeptProcesses {
   async kill(name: string): Promise<void> {
     const pid = this.pid(name);
     if (pid !== undefined) {
+      const leader = parentOf(pid);
       signalProcess(pid, 'SIGKILL');
+      // nsenter stops itself with a program that was stopped, and stays so. Until it has read the end, the namespaces of the node stay, too.
+      if (leader !== undefined && leader > 1) signalProcess(leader, 'SIGCONT');
       const deadline = performance.now() + 20_000;
       while (this.pid(name) !== undefined) {
         if (performance.now() > deadline) throw new Error(`${name} (process ${pid}) does not die`);

@@ -31,6 +31,11 @@ export function startedAt(pid: number): string | undefined {
 /** When this very process was started. */
 export const processStart = startedAt(process.pid) ?? '';
 
+/** Who waits for its end, or undefined if there is no such process; a zombie has a parent, too. */
+export function parentOf(pid: number): number | undefined {
+  return stat(pid)?.parent;
+}
+
 /** The living children of a process, by number. */
 export function childrenOf(pid: number): number[] {
   return processes().filter((one) => stat(one)?.parent === pid && startedAt(one) !== undefined);
