@@ -42,8 +42,6 @@ const addressMs = 3_000;
 const lastAddressMs = 10_000;
 /** More than `connection.maxConnections` allows; the stack has some 50,000 local ports. */
 const maxStreams = 16_384;
-/** WireGuard makes no two handshakes within this time. */
-const sameHandshakeMs = 3_000;
 
 export class FlySession implements Session {
   readonly via: string;
@@ -202,18 +200,11 @@ export class FlySession implements Session {
     const stats = await helper.stats(device).catch(() => undefined);
     if (stats === undefined || this.signal.aborted) return;
     if (stats.silentMs >= 0) this.#ladder.heard(asked - stats.silentMs);
-    this.#noteHandshake(stats.handshakeAgeMs);
+    if (stats.handshakeAtMs > 0) this.#handshakeAt = new Date(stats.handshakeAtMs);
     way.noteStreams(stats.streams);
     for (const step of this.#ladder.tick(clock.now())) this.#take(step);
     this.#judge();
     if (clock.now() - this.#validatedAt >= validateMs) await this.#validate();
-  }
-
-  /** The time stays the same until there is another handshake, however long the helper's answer took. */
-  #noteHandshake(ageMs: number): void {
-    if (ageMs < 0) return;
-    const at = this.#options.clock.date().getTime() - ageMs;
-    if (Math.abs(at - (this.#handshakeAt?.getTime() ?? 0)) > sameHandshakeMs) this.#handshakeAt = new Date(at);
   }
 
   #take(step: ReturnType<Ladder['tick']>[number]): void {

@@ -59,8 +59,8 @@ type device struct {
 }
 
 type stats struct {
-	// Since the last completed handshake; -1: none yet.
-	HandshakeAgeMs int64 `json:"handshakeAgeMs"`
+	// When the last handshake was completed, in milliseconds of Unix time; 0: none yet.
+	HandshakeAtMs int64 `json:"handshakeAtMs"`
 	// Since a packet of the network last arrived; -1: none yet.
 	SilentMs  int64  `json:"silentMs"`
 	Received  uint64 `json:"received"`
@@ -198,14 +198,13 @@ func (d *device) stats() (*stats, error) {
 		}
 	}
 	s := &stats{
-		HandshakeAgeMs: -1,
-		SilentMs:       d.packets.silentMs(),
-		Received:       uint64(values["rx_bytes"]),
-		Sent:           uint64(values["tx_bytes"]),
-		Streams:        d.open.count(),
+		SilentMs: d.packets.silentMs(),
+		Received: uint64(values["rx_bytes"]),
+		Sent:     uint64(values["tx_bytes"]),
+		Streams:  d.open.count(),
 	}
 	if seconds := values["last_handshake_time_sec"]; seconds > 0 {
-		s.HandshakeAgeMs = max(0, time.Since(time.Unix(seconds, values["last_handshake_time_nsec"])).Milliseconds())
+		s.HandshakeAtMs = time.Unix(seconds, values["last_handshake_time_nsec"]).UnixMilli()
 	}
 	s.Transport, s.TransportError = d.transport.state()
 	return s, nil

@@ -30,8 +30,8 @@ export interface HelperOptions {
 }
 
 export interface DeviceStats {
-  /** Since the last completed handshake; -1: none yet. */
-  readonly handshakeAgeMs: number;
+  /** When the last handshake was completed, in milliseconds of Unix time; 0: none yet. */
+  readonly handshakeAtMs: number;
   /** Since a packet of the network arrived; -1: none yet. */
   readonly silentMs: number;
   readonly received: number;
@@ -62,7 +62,7 @@ const answerSchema = z.object({
   rttMs: z.number().optional(),
   stats: z
     .object({
-      handshakeAgeMs: z.number(),
+      handshakeAtMs: z.number(),
       silentMs: z.number(),
       received: z.number(),
       sent: z.number(),

@@ -13,13 +13,16 @@ async function setting() {
   const clock = new FakeClock();
   const log = silentLog();
   const done = { echoes: 0, handshakes: 0, transports: [] as string[], validations: 0 };
-  const state = { silent: false };
+  const state = { silent: false, answerMs: 0 };
   let heardAt = 0;
   const helper = {
     signal: new AbortController().signal,
     async stats() {
       const figures = { received: 0, sent: 0, streams: 0, transport: 'udp' } as const;
-      return { ...figures, silentMs: clock.now() - heardAt, handshakeAgeMs: clock.now() % 120_000 };
+      const now = clock.date().getTime();
+      const answer = { ...figures, silentMs: clock.now() - heardAt, handshakeAtMs: now - (now % 120_000) };
+      if (state.answerMs > 0) await new Promise<void>((resolve) => clock.after(state.answerMs, resolve));
+      return answer;
     },
     async echo() {
       done.echoes += 1;
@@ -80,6 +83,19 @@ test('an hour without a client: the session lives, asks for signs of life and ke
   assert(done.echoes <= hourMs / 3_000, `${done.echoes} echoes`);
   await session.close();
   assert.equal(clock.pending, 0);
+});
+
+test('the time of a handshake is its own, however late the helper answers', async () => {
+  const { clock, session, state } = await setting();
+  await clock.advance(10_000);
+  const { handshakeAt } = session.facts;
+  assert.equal(handshakeAt, new Date(Date.UTC(2026, 0, 1)).toISOString());
+  state.answerMs = 12_000;
+  await clock.advance(60_000);
+  assert.equal(session.facts.handshakeAt, handshakeAt);
+  await clock.advance(120_000);
+  assert.equal(session.facts.handshakeAt, new Date(Date.UTC(2026, 0, 1, 0, 2)).toISOString());
+  await session.close();
 });
 
 test('a silent gateway is TunnelDown from the sixth second on, and answers again without a trace', async () => {
