@@ -1,6 +1,7 @@
 // What the controller works on in its benchmark: a real API server, scheduler and controller-manager, nodes and pods by kwok, and one stub that
 // answers for all pods.
 // Neighbours: controller.ts measures, controller-process.ts is what is measured.
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { cachedProgram } from '../../lab/base/places.ts';
 import { type ApiServer, startApiServer } from '../../lab/cluster/api-server.ts';
@@ -63,9 +64,9 @@ export class ControllerWorld {
   }
 
   static async start(count: number): Promise<ControllerWorld> {
-    // For the programs in Go, which have the memory and need the processors: they collect garbage less often, up to 4 GiB each.
+    // For the programs in Go, which have the memory and need the processors: they collect garbage less often.
     process.env['GOGC'] ??= '300';
-    process.env['GOMEMLIMIT'] ??= '4GiB';
+    process.env['GOMEMLIMIT'] ??= `${Math.floor(totalmem() / 3 / 1024 ** 2)}MiB`;
     await command('ip', ['route', 'add', 'local', podRange, 'dev', 'lo']);
     const server = await startApiServer({
       // Kubernetes' own Events are most of what is written otherwise, and kept for an hour.
