@@ -57,7 +57,8 @@ export const listBy = <S extends z.ZodType>(key: keyof z.output<S> & string, ite
       })),
   );
 
-function repeated<T>(items: readonly T[], keyOf: (item: T) => unknown): number[] {
+/** The places of those whose key has been there before. */
+export function repeated<T>(items: readonly T[], keyOf: (item: T) => unknown): number[] {
   const seen = new Set<unknown>();
   return items.flatMap((item, index) => {
     const key = keyOf(item);

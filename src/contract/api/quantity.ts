@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { amountOf } from './amount.ts';
 import { mapOf } from './building-blocks.ts';
 import { qualified } from './names.ts';
-import { type Rule, withRules } from './rule.ts';
+import { celPattern, type Rule, withRules } from './rule.ts';
 
 /** Without sign and exponent signs that nobody writes: what a resource request can be. RE2 and JavaScript read it alike. */
 const form = /^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$/;
@@ -24,11 +24,13 @@ const quantity = () =>
 
 /** A resource is one of the node's own, or a device by its whole name. */
 const ownResources = ['cpu', 'memory', 'ephemeral-storage'];
+const celOwnResources = `[${ownResources.map((name) => `'${name}'`).join(', ')}]`;
 
 /** The API server asks whether `requests.<name>` is a qualified name, too. */
 const maxDevicePrefix = 253 - 'requests.'.length;
 
 const isDevice = (name: string): boolean => name.includes('/') && !name.includes('kubernetes.io/');
+const deviceCount = /^[0-9]{1,18}$/;
 const celIsDevice = "key.contains('/') && !key.contains('kubernetes.io/')";
 
 /**
@@ -44,7 +46,7 @@ const quantities = () =>
       check: (entries) => Object.values(entries).every((value) => !longExponent.test(String(value))),
     },
     {
-      rule: `self.all(key, key in ['cpu', 'memory', 'ephemeral-storage'] || (key.contains('/') && !key.startsWith('requests.') && key.indexOf('/') <= ${maxDevicePrefix}))`,
+      rule: `self.all(key, key in ${celOwnResources} || (key.contains('/') && !key.startsWith('requests.') && key.indexOf('/') <= ${maxDevicePrefix}))`,
       message: 'a resource is cpu, memory, ephemeral-storage, or the whole name of a device, as in example.com/device',
       check: (entries) =>
         Object.keys(entries).every(
@@ -54,10 +56,10 @@ const quantities = () =>
         ),
     },
     {
-      rule: `self.all(key, !(${celIsDevice}) || string(self[key]).matches('^[0-9]{1,18}$'))`,
+      rule: `self.all(key, !(${celIsDevice}) || string(self[key]).matches(${celPattern(deviceCount)}))`,
       message: 'a device is counted in whole numbers (of at most 18 digits)',
       check: (entries) =>
-        Object.entries(entries).every(([key, value]) => !isDevice(key) || /^[0-9]{1,18}$/.test(String(value))),
+        Object.entries(entries).every(([key, value]) => !isDevice(key) || deviceCount.test(String(value))),
     },
   ]);
 
@@ -69,7 +71,8 @@ interface Resources {
 }
 
 /** What is beyond is not compared: the API server cuts amounts off somewhat above it, depending on how they are written. */
-const comparable = amountOf('9E') ?? 0n;
+const comparable = '9E';
+const comparableAmount = amountOf(comparable) ?? 0n;
 
 /** Whether each request holds beside the limit of the same resource, if there is one. */
 function requestsHold(
@@ -78,15 +81,15 @@ function requestsHold(
 ): boolean {
   return Object.entries(requests).every(([name, request]) => {
     const amount = amountOf(request);
-    const limit = Object.hasOwn(limits, name) ? amountOf(limits[name]) : undefined;
+    const isLimited = Object.hasOwn(limits, name);
+    const limit = isLimited ? amountOf(limits[name]) : undefined;
     // A text that is no quantity has its own complaint.
-    if (amount === undefined || amount > comparable) return true;
-    return Object.hasOwn(limits, name) && limit === undefined ? true : holds(name, amount, limit);
+    if (amount === undefined || (isLimited && limit === undefined) || amount > comparableAmount) return true;
+    return holds(name, amount, limit);
   });
 }
 
-const celComparable =
-  "isQuantity(string(self.requests[key])) && !quantity(string(self.requests[key])).isGreaterThan(quantity('9E'))";
+const celComparable = `isQuantity(string(self.requests[key])) && !quantity(string(self.requests[key])).isGreaterThan(quantity('${comparable}'))`;
 const celLimit = 'has(self.limits) && key in self.limits';
 const celIsLimit = 'isQuantity(string(self.limits[key]))';
 const celCompared = 'quantity(string(self.requests[key])).compareTo(quantity(string(self.limits[key])))';

@@ -1,7 +1,7 @@
 // The Kubernetes sub-objects of spec.pod that decide where a tunnel pod runs, modelled field by field: what is not here is refused.
 // Neighbours: pod.ts, selectors.ts.
 import { z } from 'zod';
-import { integer, orderedList, setOf, text } from './building-blocks.ts';
+import { integer, orderedList, repeated, setOf, text } from './building-blocks.ts';
 import { labelKeyText, labelName, labelValueText, objectName } from './names.ts';
 import { withRules } from './rule.ts';
 import { labelSelector } from './selectors.ts';
@@ -194,11 +194,6 @@ export const topologySpreads = () =>
       rule: 'self.all(one, self.exists_one(other, other.topologyKey == one.topologyKey && other.whenUnsatisfiable == one.whenUnsatisfiable))',
       message: 'topologySpreadConstraints has one entry for each topologyKey and whenUnsatisfiable: remove the other',
       check: (all) =>
-        all.every(
-          (one, index) =>
-            all.findIndex(
-              (other) => other.topologyKey === one.topologyKey && other.whenUnsatisfiable === one.whenUnsatisfiable,
-            ) === index,
-        ),
+        repeated(all, ({ topologyKey, whenUnsatisfiable }) => `${topologyKey} ${whenUnsatisfiable}`).length === 0,
     },
   ]);

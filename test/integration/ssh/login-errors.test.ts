@@ -14,6 +14,9 @@ import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
 
+/** How many lines of its log hold that text. */
+const logged = (sshd: Sshd, text: string): number => sshd.log().filter((line) => line.includes(text)).length;
+
 describe('a login that a real sshd', { timeout: 120_000 }, () => {
   let sshd: Sshd;
   let key: KeyPair;
@@ -160,15 +163,14 @@ test('a bastion that refuses for a moment what it accepted before is asked again
   const connect = () => driver.connect(route, { signal: AbortSignal.timeout(30_000), log: silentLog() });
   await (await connect()).close();
   sshd.authorize([]);
-  const logged = (what: string): number => sshd.log().filter((line) => line.includes(what)).length;
   for (let attempt = 0; attempt < 5; attempt++) await assert.rejects(connect(), { code: 'LoginRefused' });
   sshd.authorize([key.publicKey]);
   // A changed Secret is no reason to wait.
   secret.write({ known_hosts: `${sshd.knownHosts()}\n` });
   await (await connect()).close();
   // sshd answers before its log is here; the line of the last login comes after those of the others.
-  await eventually('both logins are logged', () => logged('Accepted publickey') === 2);
-  assert.equal(logged('Failed publickey'), 1, 'sshd was asked once');
+  await eventually('both logins are logged', () => logged(sshd, 'Accepted publickey') === 2);
+  assert.equal(logged(sshd, 'Failed publickey'), 1, 'sshd was asked once');
 });
 
 test('of two attempts at once, the one that is slower shows no credentials after the other was refused', {
@@ -209,11 +211,10 @@ test('of two attempts at once, the one that is slower shows no credentials after
   await assert.rejects(connect(), { code: 'LoginRefused' });
   open();
   await slower;
-  const logged = (what: string): number => sshd.log().filter((line) => line.includes(what)).length;
   // sshd answers before its log is here; the line of the last login comes after those of the others.
   sshd.authorize([key.publicKey]);
   secret.write({ known_hosts: `${knownHosts}\n` });
   await (await connect()).close();
-  await eventually('the first login and the last are logged', () => logged('Accepted publickey') === 2);
-  assert.equal(logged('Failed publickey'), 1, 'sshd saw one login');
+  await eventually('the first login and the last are logged', () => logged(sshd, 'Accepted publickey') === 2);
+  assert.equal(logged(sshd, 'Failed publickey'), 1, 'sshd saw one login');
 });
