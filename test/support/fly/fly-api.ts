@@ -46,6 +46,8 @@ export class FlyApi {
   readonly limitedTokens = new Set<string>();
   /** Operations in the order in which they came. */
   readonly operations: string[] = [];
+  /** What each of them brought. */
+  readonly bodies: string[] = [];
   /** What a new peer is given as its gateway’s name. */
   endpoint = '127.0.0.1';
   #fault: { readonly kind: ApiFault; count: number } | undefined;
@@ -112,7 +114,9 @@ export class FlyApi {
       response.writeHead(fault.status, fault.retryAfter === undefined ? {} : { 'retry-after': fault.retryAfter });
       return void response.end('no');
     }
-    const { query, variables, operationName } = JSON.parse(Buffer.concat(chunks).toString('utf8')) as {
+    const body = Buffer.concat(chunks).toString('utf8');
+    this.bodies.push(body);
+    const { query, variables, operationName } = JSON.parse(body) as {
       readonly query: string;
       readonly variables: Record<string, unknown>;
       readonly operationName: string;
