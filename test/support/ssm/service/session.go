@@ -134,8 +134,11 @@ func (s *session) bye() {
 	}
 }
 
-// end ends the session at the service; the client gets the text.
+// end ends the session at the service; the client gets the text. The service forgets it first: whoever hears of the end finds it in no list.
 func (s *session) end(output string) {
+	s.service.mu.Lock()
+	delete(s.service.sessions, s.id)
+	s.service.mu.Unlock()
 	s.mu.Lock()
 	if s.over {
 		s.mu.Unlock()
@@ -146,9 +149,6 @@ func (s *session) end(output string) {
 	s.toClient(channelClosed(s.id, output))
 	close(s.done)
 	s.agent.stop()
-	s.service.mu.Lock()
-	delete(s.service.sessions, s.id)
-	s.service.mu.Unlock()
 	time.AfterFunc(200*time.Millisecond, s.cut)
 }
 
