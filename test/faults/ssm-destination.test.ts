@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ForwardOptions } from '../integration/sidecar/sidecar-world.ts';
+import { type ForwardOptions, until } from '../integration/sidecar/sidecar-world.ts';
 import { judge } from './budget.ts';
 import { query, untilCarried } from './ssm-clients.ts';
 import { DatabaseMachine } from './ssm-database.ts';
@@ -84,7 +84,7 @@ suite('the far side changes', { concurrency: 4 }, () => {
       await delay(1_000);
       await tunnel.service.order(order, 0, 'i-0000000000000000a');
       const { firstMs, allMs } = await untilCarried(machine.postgres, tunnel.port, 30_000);
-      assert.equal(tunnel.sidecar.status().via, 'i-0000000000000000b');
+      await until(tunnel.sidecar, () => tunnel.sidecar.status().via === 'i-0000000000000000b');
       judge(t, `${how}: the first new connection through the other node`, firstMs, 10_000);
       judge(t, `${how}: every new connection`, allMs, 10_000);
     });

@@ -98,7 +98,8 @@ suite('sockets come and go', { concurrency: true }, () => {
     await talked;
     while (talker.lines < said) await talker.next();
     assert.equal(talker.text, allNumbered(said));
-    assert.equal(hearer.text, allNumbered(hearer.lines));
+    // A part of the next line may be here.
+    assert.equal(hearer.text, allNumbered(hearer.lines + 1).slice(0, hearer.text.length));
     assert.ok(hearer.lines >= 60, `${hearer.lines} lines of the destination`);
     const silence = Math.round(Math.max(talker.longestGapMs, hearer.longestGapMs));
     t.diagnostic(
@@ -112,22 +113,22 @@ suite('sockets come and go', { concurrency: true }, () => {
     // A limit below two minutes is never learned.
     await using world = await openToEcho({ switches: { MaxSessionMs: 125_000 } });
     const { tunnel } = world;
-    const [first] = await tunnel.sessions();
+    const first = tunnel.sessionInUse;
     await connectionsFor(tunnel.port, 115_000);
-    const isOver = async (): Promise<boolean> => (await tunnel.sessions())[0]?.id !== first?.id;
+    const isOver = async (): Promise<boolean> => !(await tunnel.sessions()).some(({ id }) => id === first);
     await eventually('the end of the first session', isOver, 60_000);
     const from = performance.now();
     await answers(tunnel.port);
     t.diagnostic(
       `after the first end, which nobody could foresee, a connection took ${Math.round(performance.now() - from)} ms`,
     );
-    const [second] = await tunnel.sessions();
+    const second = tunnel.sessionInUse;
     const { count, slowestMs } = await connectionsFor(tunnel.port, 90_000);
     t.diagnostic(
       `the next session was replaced in time: ${count} connections, none failed; the slowest took ${Math.round(slowestMs)} ms`,
     );
     assert.ok(slowestMs < 10_000);
-    const others = (await tunnel.sessions()).filter(({ id }) => id !== second?.id);
+    const others = (await tunnel.sessions()).filter(({ id }) => id !== second);
     assert.notDeepEqual(others, [], 'half a minute before the end of the second there was no other');
   });
 

@@ -47,6 +47,13 @@ export class SsmTunnel implements AsyncDisposable {
     return portOf(this.sidecar);
   }
 
+  /** The id of the session that new connections use. @throws without one. */
+  get sessionInUse(): string {
+    const { sessionId } = this.sidecar.status();
+    if (sessionId === undefined) throw new Error('the tunnel has no session');
+    return sessionId;
+  }
+
   /** Calls of that operation that the service answered so far. */
   async calls(operation: string): Promise<number> {
     return (await this.service.seen()).calls[operation] ?? 0;
