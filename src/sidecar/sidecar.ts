@@ -97,6 +97,8 @@ class RunningSidecar implements Sidecar {
   readonly #stopWatchingTunnel: () => void;
   readonly #listeners: Listener[] = [];
   readonly #admin = new AbortController();
+  readonly #doctor = new AbortController();
+  #walked: () => Promise<void> = async () => undefined;
   #adminPort: number | undefined;
   #drainingSince: Date | undefined;
   #stopping: Promise<void> | undefined;
@@ -187,8 +189,15 @@ class RunningSidecar implements Sidecar {
     if (path === undefined) return;
     const surroundings = { podUid, log, environment, permissions, budget: this.#budget };
     const pod = environment[podNameVariable] ?? podUid;
-    const { signal } = this.#admin;
-    await serveDoctor({ path, config: this.#config, surroundings, pod, status: () => this.status(), signal });
+    const { signal } = this.#doctor;
+    this.#walked = await serveDoctor({
+      path,
+      config: this.#config,
+      surroundings,
+      pod,
+      status: () => this.status(),
+      signal,
+    });
   }
 
   async #listen(forward: TunnelConfig['forwards'][number]): Promise<void> {
@@ -233,9 +242,11 @@ class RunningSidecar implements Sidecar {
   async #end(): Promise<void> {
     this.#health.close();
     this.#stopWatchingTunnel();
+    this.#doctor.abort();
     // At the same time: if a destination takes no more bytes, the connection of a client that has gone ends only with its session.
     await Promise.all([...this.#listeners.map(async (listener) => await listener.close()), this.#tunnel.close()]);
-    await this.#opened.driver.close();
+    // A walk that is under way has peers or sessions of its own to end.
+    await Promise.all([this.#opened.driver.close(), this.#walked()]);
     this.#admin.abort();
   }
 

@@ -14,6 +14,7 @@ import { flyHelper } from '../integration/fly/fly-helper.ts';
 import { driverPanelsFilled } from '../monitoring/chart-parts.ts';
 import { faultInPod } from './doctor-in-pod.ts';
 import { FlyOrganization, gatewayName, page } from './fly-organization.ts';
+import { lastWords } from './last-words.ts';
 import { assertNoLeaks } from './leaks.ts';
 import { printedByClients } from './printed.ts';
 
@@ -282,9 +283,11 @@ suite('main job through fly.io', () => {
   });
 
   test('deleting leaves nothing in the cluster and no peer at fly.io', async (t) => {
+    const words = await lastWords(shop);
     const begun = performance.now();
     await shop.kubectl(['delete', 'portforward', '--all', '--timeout=60s']);
-    await eventually('no peer is left', () => organization.api.peers.length === 0, 60_000);
+    const gone = eventually('no peer is left', () => organization.api.peers.length === 0, 60_000);
+    await words.explain(gone, () => organization.api.peers.map(({ name }) => name));
     t.diagnostic(`every peer is removed ${((performance.now() - begun) / 1000).toFixed(1)} s after the deletion`);
     const kinds = 'deployments,replicasets,pods,services,networkpolicies,serviceaccounts,poddisruptionbudgets';
     const left = ['get', kinds, '--selector', 'portforward.dev/name', '--output', 'name'];

@@ -9,7 +9,7 @@ import type { DoctorMessage } from '../../contract/doctor.ts';
 import type { TunnelConfig } from '../../contract/tunnel-config.ts';
 import type { TunnelStatus } from '../../contract/tunnel-status.ts';
 import { onAbort } from '../../process/abort.ts';
-import { walkerOf } from '../base/walker.ts';
+import { walkBegins, walkerOf } from '../base/walker.ts';
 import type { DriverSurroundings } from '../drivers/index.ts';
 import { inspect } from './inspect.ts';
 import { Report } from './report.ts';
@@ -29,11 +29,15 @@ export interface DoctorServerOptions {
 /** Clients at one moment; one of them walks, the others are told so. */
 const maxClients = 8;
 
-/** Resolves when it listens. A failure is logged: the tunnel does not depend on it. */
-export async function serveDoctor(options: DoctorServerOptions): Promise<void> {
+/**
+ * Resolves when it listens. A failure is logged: the tunnel does not depend on it. The function that it gives resolves when no walk is under
+ * way: after `signal` a walk still closes what it opened at a cloud.
+ */
+export async function serveDoctor(options: DoctorServerOptions): Promise<() => Promise<void>> {
   const { path, signal, surroundings } = options;
   const { log } = surroundings;
   let isWalking = false;
+  let walked: Promise<void> = Promise.resolve();
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     if (isWalking) {
@@ -42,7 +46,7 @@ export async function serveDoctor(options: DoctorServerOptions): Promise<void> {
       return;
     }
     isWalking = true;
-    void answer(socket, options).finally(() => {
+    walked = answer(socket, options).finally(() => {
       isWalking = false;
       socket.end();
     });
@@ -57,10 +61,11 @@ export async function serveDoctor(options: DoctorServerOptions): Promise<void> {
   } catch (error) {
     server.close();
     if (!signal.aborted) log.warn({ error, path }, 'doctor is not available in this pod');
-    return;
+    return async () => await walked;
   }
   const closing = onAbort(signal, () => server.close());
   server.once('close', () => closing[Symbol.dispose]());
+  return async () => await walked;
 }
 
 /** One client: the format that it wants, then the walk. Never rejects. */
@@ -74,6 +79,7 @@ async function answer(socket: Socket, options: DoctorServerOptions): Promise<voi
     const format = await firstLine(socket, gone.signal);
     if (format !== 'text' && format !== 'json') throw new Error('asked for a format that it does not have');
     const subject = { namespace: config.namespace, name: config.name, from: `pod ${pod}`, tunnel: stateOf(status()) };
+    using _walk = walkBegins();
     const report = new Report(format, subject, (line) => send(socket, { line }));
     await inspect({
       ...surroundings,

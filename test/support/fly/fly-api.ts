@@ -93,7 +93,9 @@ export class FlyApi {
 
   /** As fly.io’s garbage collection or an administrator does. */
   async invalidate(peer: FlyPeer): Promise<void> {
-    this.peers.splice(this.peers.indexOf(peer), 1);
+    const index = this.peers.indexOf(peer);
+    if (index === -1) throw new Error(`there is no peer ${peer.name}`);
+    this.peers.splice(index, 1);
     await this.#gateway.removePeer(peer.pubkey);
   }
 

@@ -1,7 +1,7 @@
 // The fly driver: one WireGuard peer in an organization's network, one route, its gateway. Reading order of this folder: driver → peer →
 // session → way, ladder → helper/ (WireGuard and TCP, in Go) and api/ (fly.io's GraphQL).
 import { tmpdir } from 'node:os';
-import { TunnelError } from '../../../contract/errors.ts';
+import { type Code, TunnelError } from '../../../contract/errors.ts';
 import { secretKeys } from '../../../contract/secret-keys.ts';
 import type { FlyConfig } from '../../../contract/tunnel-config.ts';
 import { abortable, anyOf } from '../../../process/abort.ts';
@@ -12,7 +12,7 @@ import { CredentialsRecord } from '../../base/credentials-record.ts';
 import type { ConnectOptions, CredentialsVerdict, Driver, Route, RouteOptions, Session } from '../../base/driver.ts';
 import { watchSecretFiles } from '../../base/secret-files.ts';
 import { Graphql } from './api/graphql.ts';
-import { createFlyApi, type FlyApi } from './api/operations.ts';
+import { createFlyApi, type FlyApi, tokenRefusals } from './api/operations.ts';
 import { TokenFile } from './api/token-file.ts';
 import { bringUp } from './bring-up.ts';
 import { boundGarbage } from './heap.ts';
@@ -42,13 +42,7 @@ export interface FlyDriverOptions {
 
 const flyApiUrl = 'https://api.fly.io';
 /** What says that the token is wrong, or is not for what the document names. */
-export const tokenCodes = [
-  'TokenMissing',
-  'TokenRefused',
-  'TokenExpired',
-  'AppNotFound',
-  'OrganizationNotFound',
-] as const;
+export const tokenCodes: readonly Code[] = [...tokenRefusals, 'AppNotFound', 'OrganizationNotFound'];
 /** How often a session that may still recover is looked at. */
 const lookMs = 250;
 
@@ -166,7 +160,7 @@ class FlyDriver implements Driver {
       throw error;
     }
     await this.#peers.adopt(peer, fresh ? replaced.signal : undefined);
-    if (fresh) replaced.giveWay();
+    if (fresh && !signal.aborted) replaced.giveWay();
     this.#session = new FlySession({
       via: viaOf(peer),
       device,
@@ -177,6 +171,11 @@ class FlyDriver implements Driver {
       clock: this.#clock,
       log,
     });
+    if (signal.aborted) {
+      // Nobody takes it: `connect` has rejected.
+      await this.#session.close();
+      signal.throwIfAborted();
+    }
     trace?.note(`the network’s name server echoes, by ${this.#session.facts.transport}`);
     return this.#session;
   }

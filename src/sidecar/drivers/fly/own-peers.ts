@@ -1,17 +1,17 @@
-// The peers of this pod at fly.io: which one is in use, when another is made, and that none is left behind. fly.io keeps a peer until
+// The peers of this pod at fly.io: which one is in use, when another is made, and which are needed no longer. fly.io keeps a peer until
 // somebody removes it.
-// Neighbours: peer.ts (one peer), api/operations.ts (the requests), driver.ts asks for a peer for each device.
-import { TunnelError } from '../../../contract/errors.ts';
+// Neighbours: peer.ts (one peer), removals.ts (removes what is not needed), driver.ts asks for a peer for each device.
+import { type Code, TunnelError } from '../../../contract/errors.ts';
 import type { FlyConfig } from '../../../contract/tunnel-config.ts';
-import { onAbort } from '../../../process/abort.ts';
+import { abortable, onAbort } from '../../../process/abort.ts';
 import type { Clock } from '../../../process/clock.ts';
-import { deadline } from '../../../process/deadline.ts';
+import { deadline, outlasting } from '../../../process/deadline.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { CredentialsRecord } from '../../base/credentials-record.ts';
 import { noTrace, quoted, type Trace } from '../../base/trace.ts';
-import { isOfOwnWalk } from '../../base/walker.ts';
-import type { FlyApi, Network } from './api/operations.ts';
-import { forgetPeer, keepPeer, keptPeer, makePeer, type Peer, peerNames } from './peer.ts';
+import { type FlyApi, type Network, tokenRefusals } from './api/operations.ts';
+import { forgetPeer, keepPeer, keptPeer, makePeer, type Peer, type PeerWanted, peerNames } from './peer.ts';
+import { Removals } from './removals.ts';
 
 export interface OwnPeersOptions {
   readonly api: FlyApi;
@@ -23,8 +23,12 @@ export interface OwnPeersOptions {
   readonly log: Logger;
 }
 
-/** A request that nobody waits for is given up after this long. */
-const requestMs = 5_000;
+/** A check that nobody waits for is given up after this long. */
+const checkMs = 5_000;
+/** A request for a peer may be answered for so long after nobody waits for it any more: only the answer shows whether there is a peer. */
+const answerMs = 5_000;
+/** The removal of all peers at the end. A pod has 10 s after its drain, and up to 2 s of them end its sessions. */
+const closeMs = 7_000;
 /** Kept apart in the record: a token may allow one and not the other. */
 const making = 'a new peer';
 const checking = 'the peer in use';
@@ -32,19 +36,21 @@ const checking = 'the peer in use';
 export class OwnPeers {
   readonly #options: OwnPeersOptions;
   readonly #names: ReturnType<typeof peerNames>;
-  readonly #removals = new Set<Promise<void>>();
+  readonly #removals: Removals;
   readonly #closed = new AbortController();
   #network: Network | undefined;
   #current: Peer | undefined;
-  #swept = false;
-  /** A request for a peer got no answer: fly.io may have made one that nobody here knows. */
-  #unanswered = false;
-  /** The names of all peers that this process has asked for or taken over. */
-  readonly #made = new Set<string>();
+  /** The peers that are being made, tried, in use, or replaced with streams that live on; each with the id of its organization. */
+  readonly #needed = new Map<string, string>();
+  /** Answers that nobody waits for but we. */
+  readonly #late = new Set<Promise<void>>();
 
   constructor(options: OwnPeersOptions) {
+    const { api, clock, log } = options;
     this.#options = options;
     this.#names = peerNames(options.owner);
+    const { own } = this.#names;
+    this.#removals = new Removals({ api, own, isNeeded: (name) => this.#needed.has(name), clock, log });
   }
 
   /** The peer in use, the one that an earlier process of this pod kept, or a new one. @throws TunnelError of the API */
@@ -59,9 +65,12 @@ export class OwnPeers {
   /** As `current`, but a peer that fly.io no longer knows is replaced. A peer that cannot be checked now counts as valid. */
   async valid(signal: AbortSignal): Promise<Peer> {
     const peer = await this.current(signal);
-    if ((await this.isValid(peer)) !== false) return peer;
+    if ((await this.isValid(peer, signal)) !== false) return peer;
     const next = await this.#make(signal);
-    await this.#adopt(next);
+    const kept = this.#adopt(next);
+    // Usually it is gone. It is not if fly.io only no longer takes it for valid.
+    this.discard(peer);
+    await kept;
     return next;
   }
 
@@ -73,23 +82,27 @@ export class OwnPeers {
   /** The peer is in use from now on. The replaced one is removed when `replacedUntil` aborts, because its streams live until then. */
   async adopt(peer: Peer, replacedUntil: AbortSignal | undefined): Promise<void> {
     const replaced = this.#current;
-    await this.#adopt(peer);
+    const kept = this.#adopt(peer);
     if (replaced !== undefined && replaced.name !== peer.name) {
       if (replacedUntil === undefined) this.discard(replaced);
       else onAbort(replacedUntil, () => this.discard(replaced));
     }
-    if (!this.#swept || this.#unanswered) this.#sweep(peer);
+    this.#removals.look(peer);
+    await kept;
   }
 
   /** Removes a peer that carries nothing, unless it is the current one. Does not wait, never throws. */
-  discard(peer: Peer): void {
-    if (peer.name !== this.#current?.name) this.#removeLater(peer.organizationId, peer.name);
+  discard({ name, organizationId }: Peer): void {
+    if (name === this.#current?.name) return;
+    this.#needed.delete(name);
+    this.#removals.remove(organizationId, name);
   }
 
   /** Undefined if fly.io cannot be asked now. Never throws. */
-  async isValid(peer: Peer): Promise<boolean | undefined> {
+  async isValid(peer: Peer, signal?: AbortSignal): Promise<boolean | undefined> {
     const { api, clock, record } = this.#options;
-    using limit = deadline(requestMs, { signal: this.#closed.signal, clock, what: 'validating the peer' });
+    const ends = signal === undefined ? this.#closed.signal : [signal, this.#closed.signal];
+    using limit = deadline(checkMs, { signal: ends, clock, what: 'validating the peer' });
     const asked = record.note(checking, async () => await api.isValid(peer.address, { signal: limit.signal }));
     return await asked.catch(() => undefined);
   }
@@ -97,17 +110,22 @@ export class OwnPeers {
   /** A new token may see another organization. */
   credentialsChanged(): void {
     this.#network = undefined;
+    this.#removals.credentialsChanged();
   }
 
-  /** Removes what is left, where the token may. Never throws. */
+  /** Removes every peer of this pod, where the token may, and does not give up for 7 s. Never throws. */
   async close(): Promise<void> {
+    const { clock } = this.#options;
     const peer = this.#current;
-    const owner = peer ?? this.#network;
     this.#closed.abort();
-    if (owner !== undefined && this.#unanswered) this.#sweep(owner);
-    if (peer !== undefined && (await this.#remove(peer.organizationId, peer.name))) await forgetPeer(this.#directory);
-    // A sweep adds removals.
-    while (this.#removals.size > 0) await Promise.all(this.#removals);
+    this.#current = undefined;
+    using limit = deadline(closeMs, { clock, what: 'removing the peers' });
+    for (const [name, organizationId] of this.#needed) this.#removals.remove(organizationId, name);
+    this.#needed.clear();
+    // Bounded by `answerMs`.
+    await Promise.all(this.#late);
+    const left = await this.#removals.close(peer ?? this.#network, limit);
+    if (peer !== undefined && !left.has(peer.name)) await forgetPeer(this.#directory);
   }
 
   get #directory(): string | undefined {
@@ -127,34 +145,59 @@ export class OwnPeers {
   }
 
   async #request(signal: AbortSignal, trace: Trace): Promise<Peer> {
-    const { api, config, log } = this.#options;
+    const { config, log } = this.#options;
     trace.begin(config.app === undefined ? 'organization' : 'app');
     const network = await this.#ownNetwork(signal);
     trace.note(`organization ${quoted(network.organization)}`);
     trace.begin('peer');
     const gatewayRegion = config.region === '' ? await this.#nearestRegion(signal) : config.region;
     const wanted = { ...network, region: config.region, gatewayRegion, name: this.#names.next() };
-    // Before the answer: a sweep meanwhile must not take it for a leftover.
-    this.#made.add(wanted.name);
-    const peer = await makePeer(api, wanted, { signal }).catch((error: unknown) => {
-      this.#made.delete(wanted.name);
-      if (signal.aborted || isUnanswered(error)) this.#lost();
-      throw error;
-    });
+    const peer = await this.#answered(wanted, signal);
     trace.note(`gateway ${quoted(peer.endpoint)}`);
     log.info({ peer: peer.name, gateway: peer.endpoint, region: gatewayRegion }, 'made a WireGuard peer');
     return peer;
   }
 
-  /** A request was given up or failed on its way: looks for its peer now, and once more when the next is adopted or at the end, if it was late. */
-  #lost(): void {
-    if (this.#current !== undefined) this.#sweep(this.#current);
-    this.#unanswered = true;
+  /** The peer, if its request is answered before the signal aborts. A peer that is made all the same is removed. */
+  async #answered(wanted: PeerWanted, signal: AbortSignal): Promise<Peer> {
+    const { api, clock } = this.#options;
+    const { name, organizationId } = wanted;
+    // Before the answer: a look at the list meanwhile must not take it for a leftover.
+    this.#needed.set(name, organizationId);
+    const asked = outlasting(
+      answerMs,
+      { signal, clock },
+      async (late) => await makePeer(api, wanted, { signal: late }),
+    );
+    try {
+      return await abortable(asked, { signal });
+    } catch (error) {
+      this.#needed.delete(name);
+      if (signal.aborted) this.#removeLate(asked);
+      else if (isUnanswered(error)) this.#removals.given(this.#current ?? this.#network, { isLost: true });
+      throw error;
+    }
+  }
+
+  /** Removes the peer of a request that nobody waits for any more, when it is answered. */
+  #removeLate(asked: Promise<Peer>): void {
+    const network = this.#current ?? this.#network;
+    const removed = asked
+      .then(
+        ({ organizationId, name }) => this.#removals.remove(organizationId, name),
+        (error: unknown) => {
+          if (!isRefusal(error)) this.#removals.given(network, { isLost: true });
+        },
+      )
+      .finally(() => this.#late.delete(removed));
+    this.#late.add(removed);
+    this.#removals.given(network, { isLost: false });
+    if (this.#current !== undefined) this.#removals.look(this.#current);
   }
 
   async #adopt(peer: Peer): Promise<void> {
     this.#current = peer;
-    this.#made.add(peer.name);
+    this.#needed.set(peer.name, peer.organizationId);
     await keepPeer(this.#directory, peer);
   }
 
@@ -178,53 +221,13 @@ export class OwnPeers {
       return '';
     }
   }
+}
 
-  /**
-   * Removes what earlier processes of this pod, walks of theirs and requests without an answer left behind. Peers of other pods are left
-   * alone: nothing shows that nobody uses them.
-   */
-  #sweep({ organization, organizationId }: Network): void {
-    this.#swept = true;
-    this.#unanswered = false;
-    const { api, clock, log } = this.#options;
-    this.#track(
-      async () => {
-        using limit = deadline(requestMs, { clock, what: 'looking for leftover peers' });
-        const names = await api.peerNames(organization, { signal: limit.signal });
-        const leftovers = names.filter(
-          (name) => name.startsWith(this.#names.own) && !this.#made.has(name) && !isOfOwnWalk(name),
-        );
-        for (const name of leftovers) this.#removeLater(organizationId, name);
-      },
-      (error) => log.debug({ err: error }, 'leftover WireGuard peers could not be looked for'),
-    );
-  }
+/** What fly.io says if it makes no peer. */
+const refusals: ReadonlySet<Code> = new Set<Code>([...tokenRefusals, 'GatewayNotFound', 'PeerRefused']);
 
-  #removeLater(organizationId: string, name: string): void {
-    this.#track(
-      async () => void (await this.#remove(organizationId, name)),
-      () => undefined,
-    );
-  }
-
-  #track(work: () => Promise<void>, onError: (error: unknown) => void): void {
-    const done = work()
-      .catch(onError)
-      .finally(() => this.#removals.delete(done));
-    this.#removals.add(done);
-  }
-
-  async #remove(organizationId: string, name: string): Promise<boolean> {
-    const { api, clock, log } = this.#options;
-    using limit = deadline(requestMs, { clock, what: 'removing the peer' });
-    try {
-      await api.removePeer(organizationId, name, { signal: limit.signal });
-      return true;
-    } catch (error) {
-      log.warn({ peer: name, err: error }, 'the WireGuard peer could not be removed');
-      return false;
-    }
-  }
+function isRefusal(error: unknown): boolean {
+  return error instanceof TunnelError && refusals.has(error.code);
 }
 
 /** Also an answer that says nothing of the request, such as a proxy's. */

@@ -49,10 +49,16 @@ export function peerNames(owner: { readonly namespace: string; readonly name: st
   return { own, next: () => `${own}${randomBytes(3).toString('hex')}` };
 }
 
+export interface PeerWanted extends Network {
+  readonly name: string;
+  readonly region: string;
+  readonly gatewayRegion: string;
+}
+
 /** A new key pair and the peer for it. @throws TunnelError as FlyApi.addPeer does */
 export async function makePeer(
   api: Pick<FlyApi, 'addPeer'>,
-  wanted: Network & { readonly name: string; readonly region: string; readonly gatewayRegion: string },
+  wanted: PeerWanted,
   options: { readonly signal: AbortSignal },
 ): Promise<Peer> {
   const { publicKey, privateKey } = newKeys();

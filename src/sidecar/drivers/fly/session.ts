@@ -58,6 +58,7 @@ export class FlySession implements Session {
   #handshakeAt: Date | undefined;
   #validatedAt: number;
   #cancelTick: () => void = () => undefined;
+  #deviceClosed: Promise<void> | undefined;
 
   constructor(options: FlySessionOptions) {
     this.via = options.via;
@@ -151,7 +152,7 @@ export class FlySession implements Session {
 
   async close(): Promise<void> {
     this.#end(new TunnelError('NotConnected', `the session through ${this.via} was closed`));
-    await this.#options.helper.closeDevice(this.#options.device);
+    await (this.#deviceClosed ??= this.#options.helper.closeDevice(this.#options.device));
   }
 
   async #dialAny(

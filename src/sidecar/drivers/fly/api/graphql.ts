@@ -25,6 +25,8 @@ export interface GraphqlRequest<T> {
   readonly answer: z.ZodType<T>;
   /** True where asking twice has no effect beyond the first: only then a broken connection is tried again. */
   readonly repeatable: boolean;
+  /** The Authorization header. Default: that of the options. */
+  readonly authorization?: string | undefined;
 }
 
 /** An error that the API reports; who asked knows what it means. */
@@ -81,12 +83,13 @@ export class Graphql {
   }
 
   async #once<T>(
-    { operation, document, variables, answer, repeatable }: GraphqlRequest<T>,
+    { operation, document, variables, answer, repeatable, authorization }: GraphqlRequest<T>,
     signal: AbortSignal,
   ): Promise<{ readonly answer: T } | Failure> {
-    const { baseUrl, authorization, clock } = this.#options;
+    const { baseUrl, clock } = this.#options;
     using limit = deadline(requestMs, { signal, clock, what: `the request ${operation}` });
-    const headers = { authorization: await authorization(), 'content-type': 'application/json' };
+    const header = authorization ?? (await this.#options.authorization());
+    const headers = { authorization: header, 'content-type': 'application/json' };
     const body = JSON.stringify({ operationName: operation, query: document, variables });
     try {
       const response = await request(new URL('/graphql', baseUrl), {

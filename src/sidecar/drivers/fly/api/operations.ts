@@ -3,7 +3,7 @@
 // Neighbours: graphql.ts sends them, peer.ts decides when.
 import { z } from 'zod';
 import { defined } from '../../../../contract/defined.ts';
-import { TunnelError } from '../../../../contract/errors.ts';
+import { type Code, TunnelError } from '../../../../contract/errors.ts';
 import { FlyApiError, type Graphql, type GraphqlRequest } from './graphql.ts';
 import type { TokenFile } from './token-file.ts';
 
@@ -30,6 +30,9 @@ export interface PeerRequest extends Network {
   readonly region: string;
 }
 
+/** Only another token helps. */
+export const tokenRefusals: readonly Code[] = ['TokenMissing', 'TokenRefused', 'TokenExpired'];
+
 type Signal = { readonly signal: AbortSignal };
 
 export interface FlyApi {
@@ -45,12 +48,19 @@ export interface FlyApi {
   isValid(address: string, options: Signal): Promise<boolean>;
   /** Of all peers of the organization. */
   peerNames(organization: string, options: Signal): Promise<readonly string[]>;
+  /**
+   * Resolves also if fly.io knows no such peer. If the present token is refused or missing, the one that was accepted last is tried: it made
+   * the peer, and who takes it out of the Secret wants the peer gone, too. @throws TunnelError
+   */
   removePeer(organizationId: string, name: string, options: Signal): Promise<void>;
   close(): Promise<void>;
 }
 
 /** The API as the token file's present token sees it; the file hears which requests were accepted. */
-export function createFlyApi(graphql: Graphql, token: Pick<TokenFile, 'accepted' | 'judge'>): FlyApi {
+export function createFlyApi(
+  graphql: Graphql,
+  token: Pick<TokenFile, 'accepted' | 'judge' | 'formerAuthorization'>,
+): FlyApi {
   const ask: Ask = async (request, options, meaning = {}) => {
     try {
       const answer = await graphql.ask(request, options);
@@ -74,10 +84,25 @@ export function createFlyApi(graphql: Graphql, token: Pick<TokenFile, 'accepted'
       const { organization: found } = await ask(listPeers(slug), options);
       return (found?.wireGuardPeers.nodes ?? []).map(({ name }) => name);
     },
-    removePeer: async (organizationId, name, options) => void (await ask(removePeer(organizationId, name), options)),
+    removePeer: async (organizationId, name, options) => {
+      const request = removePeer(organizationId, name);
+      const removed = ask(request, options).catch(async (refusal: unknown) => {
+        const authorization = isOfToken(refusal) ? token.formerAuthorization : undefined;
+        if (authorization === undefined) throw refusal;
+        await graphql.ask({ ...request, authorization }, options).catch((error: unknown) => {
+          throw error instanceof FlyApiError && !isNotFound(error) ? refusal : error;
+        });
+      });
+      await removed.catch((error: unknown) => {
+        const said = error instanceof TunnelError ? error.cause : error;
+        if (!(said instanceof FlyApiError) || !isNotFound(said)) throw error;
+      });
+    },
     close: async () => await graphql.close(),
   };
 }
+
+const isOfToken = (error: unknown): boolean => error instanceof TunnelError && tokenRefusals.includes(error.code);
 
 type Ask = <T>(request: GraphqlRequest<T>, options: Signal, meaning?: Meaning) => Promise<T>;
 
@@ -198,13 +223,14 @@ function reasonOf(error: FlyApiError, operation: string, { notFound, other }: Me
     const sentence = `fly.io refuses the token for the request ${operation}: ${text}; put another one into the Secret`;
     return new TunnelError('TokenRefused', sentence, { cause: error });
   }
-  if (notFound !== undefined && (error.code === 'NOT_FOUND' || /could not find|not found/i.test(error.message))) {
-    return notFound(text);
-  }
+  if (notFound !== undefined && isNotFound(error)) return notFound(text);
   return (
     other?.(text) ?? new TunnelError('FlyApiFailed', `fly.io’s API failed in ${operation}: ${text}`, { cause: error })
   );
 }
+
+const isNotFound = ({ code, message }: FlyApiError): boolean =>
+  code === 'NOT_FOUND' || /could not find|not found/i.test(message);
 
 const appNotFound = (app: string): TunnelError =>
   new TunnelError('AppNotFound', `fly.io knows no app ${app}, or the token may not see it`);

@@ -14,6 +14,9 @@ export class TokenFile {
     operations: new Set(),
   };
   #asked: string | undefined;
+  /** The header of what was read last, and of what was accepted last. */
+  #header: string | undefined;
+  #acceptedHeader: string | undefined;
 
   constructor(credentials: Credentials) {
     this.#credentials = credentials;
@@ -24,6 +27,7 @@ export class TokenFile {
     const { directory, secretName } = this.#credentials;
     const { files, digest } = await readSecretFiles(directory, secretKeys.fly);
     this.#asked = digest;
+    this.#header = undefined;
     const text = files.FLY_API_TOKEN;
     if (text === undefined) {
       // A pod mounts both alike.
@@ -37,13 +41,20 @@ export class TokenFile {
         `FLY_API_TOKEN of Secret ${secretName} holds no token: put one there, on one line`,
       );
     }
+    this.#header = header;
     return header;
+  }
+
+  /** The header of the token that fly.io accepted last, if the Secret holds another one now, or none. */
+  get formerAuthorization(): string | undefined {
+    return this.#acceptedHeader === this.#header ? undefined : this.#acceptedHeader;
   }
 
   /** fly.io did what was asked with the token as it was read last. */
   accepted(operation: string): void {
     if (this.#accepted.digest !== this.#asked) this.#accepted = { digest: this.#asked, operations: new Set() };
     this.#accepted.operations.add(operation);
+    this.#acceptedHeader = this.#header;
   }
 
   /** A token that was accepted before for the same request and is refused now has expired or was revoked. */

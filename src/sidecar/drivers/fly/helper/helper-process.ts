@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { TunnelError } from '../../../../contract/errors.ts';
 import { abortable } from '../../../../process/abort.ts';
 import type { Clock } from '../../../../process/clock.ts';
+import { deadline } from '../../../../process/deadline.ts';
 import type { Logger } from '../../../../process/log.ts';
 import type { ByteBudget } from '../../../base/byte-budget.ts';
 import { cpuTicks } from './cpu-time.ts';
@@ -49,6 +50,8 @@ const watchedFromMs = 1_000;
 const maxExtensions = 3;
 /** An answer that waits to be read after a stall of our own is read within this time, and counts. */
 const readingMs = 250;
+/** More than it takes to send the last packets of a device. The time at a pod's end belongs to the removal of its peer. */
+const closeDeviceMs = 2_000;
 /** A helper that was asked to end by the end of its input is killed after this. */
 const endMs = 2_000;
 /** The helper's own buffers, as part of what all buffers of the pod may hold: 16 KiB in packets each for a thousand streams that nobody reads. */
@@ -193,9 +196,10 @@ export class HelperProcess {
     return (await this.#ask({ op: 'resolve', device, name, timeoutMs })).addresses ?? [];
   }
 
-  /** Aborts every stream of the device, then forgets it. Never throws. */
+  /** Aborts every stream of the device, then forgets it. Waits 2 s for a helper that hangs, which is ended soon. Never throws. */
   async closeDevice(device: string): Promise<void> {
-    await this.#ask({ op: 'close', device }).catch(() => undefined);
+    using limit = deadline(closeDeviceMs, { clock: this.#options.clock, what: 'closing the device' });
+    await abortable(this.#ask({ op: 'close', device }), { signal: limit.signal }).catch(() => undefined);
   }
 
   async dial(

@@ -179,6 +179,36 @@ suite('fly.io’s API', () => {
     });
   });
 
+  test('a peer that fly.io does not know is as good as removed', async (t) => {
+    const here = await world(t);
+    here.answers = [refusal('NOT_FOUND', 'Could not find WireGuardPeer')];
+    await here.api.removePeer('id-1', 'p', { signal });
+    here.answers = [refusal('', 'no')];
+    assert.equal(await codeOf(here.api.removePeer('id-1', 'p', { signal })), 'FlyApiFailed');
+  });
+
+  test('where the Secret’s token is refused or gone, the last one that was accepted removes the peer', async (t) => {
+    const here = await world(t);
+    const removed: Answer = { body: { data: { removeWireGuardPeer: {} } } };
+    await here.api.networkOfApp('orders', { signal });
+    here.setToken('fo1_wrong');
+    here.answers = [unauthorized, removed];
+    await here.api.removePeer('id-1', 'p', { signal });
+    assert.deepEqual(here.headers.slice(-2), ['Bearer fo1_wrong', 'Bearer fo1_first']);
+    here.setToken('');
+    here.answers = [notFound];
+    await here.api.removePeer('id-1', 'p', { signal });
+    assert.equal(here.headers.at(-1), 'Bearer fo1_first');
+    assert.equal(await codeOf(here.api.networkOfApp('orders', { signal })), 'TokenMissing', 'for nothing else');
+    here.setToken('fo1_wrong');
+    here.answers = [unauthorized];
+    assert.equal(await codeOf(here.api.removePeer('id-1', 'p', { signal })), 'TokenRefused');
+    here.setToken('fo1_first');
+    const before = here.headers.length;
+    assert.equal(await codeOf(here.api.removePeer('id-1', 'p', { signal })), 'TokenRefused');
+    assert.equal(here.headers.length, before + 1, 'there is no other token');
+  });
+
   test('without a token nothing is sent', async (t) => {
     const here = await world(t);
     here.setToken(' ');
