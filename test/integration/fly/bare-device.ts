@@ -30,7 +30,7 @@ export interface Initiations {
 
 export interface BareDevice {
   readonly dial: (port: number) => Promise<HelperStream>;
-  /** New keys, for which one side asks. */
+  /** New keys, for which one side asked, perhaps beside the other. */
   readonly renew: (side: 'ours' | 'gateway') => Promise<Initiations>;
   /**
    * Both sides ask before either hears of the other, unless the machine is so busy that one only answers. Each drops what it began for what the
@@ -90,7 +90,10 @@ export async function bareDevice(t: TestContext, impairment: Impairment): Promis
       await helper.dial(device, { address: firstMachine, port, timeoutMs: 10_000 }, { signal: t.signal }),
     renew: async (side) => {
       const before = await initiations();
-      await renewed(await handshakeAt(), ask[side]);
+      const asked = side === 'ours' ? 'ours' : 'gateways';
+      // The other side may be quicker: WireGuard sends an initiation again after 5 s if its answer came while it was still being sent.
+      do await renewed(await handshakeAt(), ask[side]);
+      while ((await since(before))[asked] === 0);
       return await since(before);
     },
     askByBoth: async () => {
