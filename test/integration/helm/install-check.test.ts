@@ -26,6 +26,8 @@ before(async () => {
     input: rights.map((each) => JSON.stringify(each)).join('\n---\n'),
   });
   await api.server.untilServed('portforwards.portforward.dev');
+  // The API server acts on definition, rights and policies a moment after they are stored.
+  await eventually('nothing but a leader is missing', async () => (await faults(0)).length === 1, 60_000);
 });
 after(async () => {
   stop.abort(new Error('the test is over'));

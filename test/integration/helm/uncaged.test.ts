@@ -7,7 +7,10 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { eventually } from '../../../lab/base/eventually.ts';
 import { type ApiServer, startApiServer } from '../../../lab/cluster/api-server.ts';
+import { CommandFailed } from '../../../lab/process/command.ts';
 import { apiVersion, kind } from '../../../src/contract/api/names.ts';
+import { readSettings } from '../../../src/controller/base/settings.ts';
+import { cageAttempts } from '../../../src/controller/cage-attempts.ts';
 import { controllerUser, namespace, renderText, root } from './chart.ts';
 import { type OwnController, startOwnController, until } from './own-controller.ts';
 
@@ -25,13 +28,15 @@ before(async () => {
   await server.kubectl(['apply', '--server-side', '--filename', '-'], { input: manifest });
   await server.untilServed('portforwards.portforward.dev');
   // Policies act a moment after they are stored: a controller that is faster would tell of it.
-  await eventually('the policies act', async () => {
-    const object = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'pf-x', namespace } };
-    const create = ['create', '--as', controllerUser, '--dry-run=server', '--filename', '-'];
-    return await server.kubectl(create, { input: JSON.stringify(object) }).then(
-      () => false,
-      (error: unknown) => /denied request/.test(String(error)),
+  const { tunnel } = readSettings(['--tunnel-image=registry.example/portforward:test'], { POD_NAMESPACE: namespace });
+  const attempts = cageAttempts(tunnel, new Date()).map(({ object }) => JSON.stringify(object));
+  const create = ['create', '--as', controllerUser, '--dry-run=server', '--validate=false', '--filename', '-'];
+  await eventually('every policy acts', async () => {
+    const said = await server.kubectl(create, { input: attempts.join('\n---\n') }).then(
+      () => '',
+      (error: unknown) => (error instanceof CommandFailed ? error.stderr : String(error)),
     );
+    return said.split('denied request').length === attempts.length + 1;
   });
 });
 after(async () => {
