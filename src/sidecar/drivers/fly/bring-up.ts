@@ -10,10 +10,10 @@ import type { Peer } from './peer.ts';
 import { ResolveError, type Way } from './way.ts';
 
 export interface BringUp {
-  readonly helper: HelperProcess;
+  readonly helper: Pick<HelperProcess, 'signal' | 'openDevice' | 'closeDevice' | 'echo'>;
   readonly device: string;
   readonly peer: Peer;
-  readonly way: Way;
+  readonly way: Pick<Way, 'begin' | 'changeTransport'>;
   readonly allowed: FlyConfig['transport'];
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -24,8 +24,8 @@ export interface BringUp {
 const mtu = 1280;
 /** A tunnel is up when the network's server has echoed; asked this often, each time for so long. */
 const echoMs = 1_000;
-/** By UDP alone for so long. WireGuard repeats its initiation after 5 s. */
-const firstTransportMs = 7_000;
+/** By UDP alone for so many echoes without an answer: 7 s, or more if this process or the helper was held up. WireGuard repeats its initiation after 5 s. */
+const firstTransportEchoes = 7;
 const upMs = 25_000;
 
 /** Resolves when the network's own server has echoed; on failure the device is closed. @throws TunnelError, or the signal's reason */
@@ -45,8 +45,7 @@ async function untilEcho({ helper, device, peer, way, clock, signal, onAnswer }:
   await helper.openDevice({ device, privateKey, gatewayKey, address, mtu });
   await way.begin();
   const begun = clock.now();
-  let changed = false;
-  for (;;) {
+  for (let unanswered = 1; ; unanswered += 1) {
     signal.throwIfAborted();
     helper.signal.throwIfAborted();
     try {
@@ -59,10 +58,7 @@ async function untilEcho({ helper, device, peer, way, clock, signal, onAnswer }:
     }
     const elapsed = clock.now() - begun;
     if (elapsed >= upMs) throw new HelperError('timeout', 'no echo');
-    if (!changed && elapsed >= firstTransportMs) {
-      changed = true;
-      await way.changeTransport();
-    }
+    if (unanswered === firstTransportEchoes) await way.changeTransport();
   }
 }
 
