@@ -4,8 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
+import { silentLog } from '../../../src/process/log.ts';
+import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
+import { createFlyDriver } from '../../../src/sidecar/drivers/fly/driver.ts';
 import { assertEvery } from '../../support/assert-every.ts';
 import { until, untilConnected } from '../sidecar/sidecar-world.ts';
+import { flyHelper } from './fly-helper.ts';
 import { flyPlace, token } from './fly-sidecar.ts';
 
 function memory(t: TestContext): string {
@@ -55,6 +59,39 @@ suite('peers', () => {
     await until(third, () => ofPod().length === 1 && ofPod()[0] !== kept);
     assert.equal(world.api.peers.length, 2);
     assert.equal(other.status().state, 'Connected');
+  });
+
+  test('an attempt that is cancelled in its last moment leaves neither a session nor a peer', async (t) => {
+    const { world, secret } = await flyPlace(t);
+    const credentials = { secretName: 'fly', directory: secret.directory };
+    const driver = createFlyDriver(
+      { app: 'orders-db', network: '', region: '', transport: 'Auto', directory: memory(t), credentials },
+      {
+        namespace: 'test',
+        name: 'orders-db',
+        podUid: 'pod-1',
+        log: silentLog(),
+        budget: new ByteBudget(),
+        helperProgram: await flyHelper(),
+        apiUrl: world.api.url,
+        environment: {},
+        gateways: { udp: world.gateway.udpPort, webSocket: world.gateway.wsPort },
+      },
+    );
+    let closed: Promise<void> | undefined;
+    const close = async (): Promise<void> => await (closed ??= driver.close());
+    t.after(close);
+    const [route] = await driver.routes({ signal: t.signal });
+    assert.ok(route !== undefined);
+    const cancel = new AbortController();
+    // The gateway has answered, and the peer is being written to its file.
+    const onAnswer = (): void => void setImmediate(() => cancel.abort(new Error('nobody waits any more')));
+    await assert.rejects(driver.connect(route, { signal: cancel.signal, log: silentLog(), onAnswer }), /nobody waits/);
+    const session = await driver.connect(route, { signal: t.signal, log: silentLog() });
+    assert.equal(world.api.peers.length, 1, 'the session that nobody took does not keep the peer');
+    await session.close();
+    await close();
+    assert.deepEqual(world.api.peers, []);
   });
 
   test('the network of an organization, the region and the transport of the document are used', async (t) => {
