@@ -2,6 +2,7 @@
 // Neighbours: the tests of this folder, test/support/fly (the far side), ../sidecar/sidecar-world.ts (clients).
 import { type TestContext } from 'node:test';
 import { defined } from '../../../src/contract/defined.ts';
+import { noPermissions } from '../../../src/contract/permissions.ts';
 import type { FlyConfig, Forward, TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { createLog } from '../../../src/process/log.ts';
 import type { WalkStep } from '../../../src/sidecar/doctor/step.ts';
@@ -40,6 +41,8 @@ export interface OpenOptions {
   readonly gateways?: Partial<Gateways>;
   /** Default: Active. */
   readonly health?: Forward['health'];
+  /** Where `doctor` asks the sidecar. Its walk goes to fly.io’s own ports, where the test gateway is not. Default: nowhere. */
+  readonly doctorSocket?: string;
 }
 
 /** A fly.io with one organization, and what is opened in it; all of it ends with the test. */
@@ -82,15 +85,17 @@ export async function flyPlace(t: TestContext): Promise<FlyPlace> {
       return await walk(config, opening(options, config));
     },
     open: async (options = {}) => {
-      const { podUid = 'pod-1' } = options;
+      const { podUid = 'pod-1', doctorSocket } = options;
       const config = wanted(options);
       const log = createLog({ level: 'debug', destination: { write: (line) => void said.push(line) } });
       const sidecar = await startSidecar(config, {
         podUid,
         log,
-        environment: {},
+        environment: { PORTFORWARD_FLY_HELPER: program },
+        permissions: { ...noPermissions, flyApiUrl: world.api.url },
         address: '127.0.0.1',
         adminPort: 0,
+        doctorSocket,
         openDriver: opening(options, config),
       });
       sidecars.push(sidecar);

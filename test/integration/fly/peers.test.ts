@@ -1,6 +1,7 @@
 // Peers at fly.io: one for each pod, kept over a restart of its container, none left behind. And how the first connection is made and shown.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
@@ -91,6 +92,19 @@ suite('peers', () => {
     assert.equal(world.api.peers.length, 1, 'the session that nobody took does not keep the peer');
     await session.close();
     await close();
+    assert.deepEqual(world.api.peers, []);
+  });
+
+  test('a pod that ends during a walk of doctor leaves no peer of the walk', async (t) => {
+    const { world, open } = await flyPlace(t);
+    const doctorSocket = join(memory(t), 'doctor.sock');
+    const sidecar = await open({ doctorSocket });
+    await untilConnected(sidecar);
+    const asking = connect(doctorSocket);
+    t.after(() => asking.destroy());
+    asking.write('text\n');
+    await until(sidecar, () => world.api.peers.some(({ name }) => name.includes('-walk-')));
+    await sidecar.stop({ drainMs: 0 });
     assert.deepEqual(world.api.peers, []);
   });
 
