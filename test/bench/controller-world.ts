@@ -26,7 +26,8 @@ const podRange = '10.64.0.0/10';
 const podsPerNode = 1_000;
 const replicas = 2;
 const atOnce = 16;
-const namespace = 'bench';
+/** Kubernetes' own controllers compare each pod with every Service and budget of its namespace: with all in one we would measure them. */
+const perNamespace = 100;
 
 /** What the peers of the controller may ask the API server, so that it is measured and not they. */
 const clientRates = ['--kube-api-qps=2000', '--kube-api-burst=4000'];
@@ -39,6 +40,7 @@ const controllers = [
   'disruption-controller',
 ];
 
+const namespaces: Resource = { group: '', version: 'v1', kind: 'Namespace', plural: 'namespaces', namespaced: false };
 const nodes: Resource = { group: '', version: 'v1', kind: 'Node', plural: 'nodes', namespaced: false };
 
 const kwok = { name: 'kwok', directory: join(import.meta.dirname, 'kwok'), package: 'sigs.k8s.io/kwok/cmd/kwok' };
@@ -59,7 +61,7 @@ export class ControllerWorld {
   private constructor(server: ApiServer, kube: Kube) {
     this.server = server;
     this.kube = kube;
-    this.deployments = new DeploymentWatch(kube, namespace);
+    this.deployments = new DeploymentWatch(kube);
     this.#endings.push(async () => this.deployments.stop());
   }
 
@@ -96,7 +98,14 @@ export class ControllerWorld {
     const { server } = this;
     await server.kubectl(['apply', '--server-side', '-f', join(import.meta.dirname, '../../crds/portforward.yaml')]);
     await server.untilServed('portforwards.portforward.dev');
-    for (const name of [namespace, 'operator']) await server.kubectl(['create', 'namespace', name]);
+    await inParallel(Math.ceil(count / perNamespace), async (index) => {
+      await this.kube.create(
+        namespaces,
+        { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespaceOf(index * perNamespace) } },
+        patiently,
+      );
+    });
+    await server.kubectl(['create', 'namespace', 'operator']);
     const stub = startScript(new URL('pod-stub.ts', import.meta.url));
     this.#endings.push(() => stub.kill());
     await portOf(stub);
@@ -154,7 +163,7 @@ export class ControllerWorld {
   }
 
   async edit(index: number, spec: object): Promise<StoredPortForward> {
-    const name = { namespace, name: nameOf(index) };
+    const name = { namespace: namespaceOf(index), name: nameOf(index) };
     const edit = (): Promise<StoredPortForward> =>
       this.kube.mergePatch<StoredPortForward>(portForwards, name, { spec }, patiently);
     // A server that cannot even be reached for a minute: once more.
@@ -196,6 +205,7 @@ async function inParallel(count: number, work: (index: number) => Promise<unknow
   await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
+const namespaceOf = (index: number): string => `bench-${Math.floor(index / perNamespace)}`;
 const nameOf = (index: number): string => `orders-db-${index}`;
 const deploymentOf = (index: number): string => `pf-${nameOf(index)}`;
 
@@ -213,7 +223,7 @@ function nodeOf(index: number): KubeObject {
 const documentOf = (index: number) => ({
   apiVersion: `${group}/${version}`,
   kind: 'PortForward',
-  metadata: { namespace, name: nameOf(index) },
+  metadata: { namespace: namespaceOf(index), name: nameOf(index) },
   spec: {
     replicas,
     ports: [

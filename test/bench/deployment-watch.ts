@@ -29,15 +29,13 @@ export class DeploymentWatch {
   /** Changes of a spec that were seen. */
   rollouts = 0;
   readonly #kube: Kube;
-  readonly #namespace: string;
   readonly #seen = new Map<string, Seen>();
   /** Deployment → who waits for its next event. */
   readonly #waiting = new Map<string, (seen: Seen) => void>();
   readonly #stop = new AbortController();
 
-  constructor(kube: Kube, namespace: string) {
+  constructor(kube: Kube) {
     this.#kube = kube;
-    this.#namespace = namespace;
     void this.#follow();
   }
 
@@ -76,7 +74,7 @@ export class DeploymentWatch {
     let resourceVersion: string | undefined;
     while (!signal.aborted) {
       const from = resourceVersion === undefined ? { sendInitialEvents: true } : { resourceVersion };
-      const query = { namespace: this.#namespace, outline, timeoutSeconds: 3_000, idleMs: 600_000, ...from };
+      const query = { outline, timeoutSeconds: 3_000, idleMs: 600_000, ...from };
       try {
         const stream = await this.#kube.watch<Deployment>(deployments, query, { signal });
         for await (const event of stream) {
