@@ -7,7 +7,7 @@ import { cpSync, existsSync, globSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
-import { bundling, onlyEnglish } from './build/bundling.ts';
+import { bundling, onlyUsed } from './build/bundling.ts';
 import { buildFlyHelper, helperName } from './build/fly-helper.ts';
 import { buildInit, initName } from './build/init.ts';
 
@@ -79,14 +79,14 @@ for (const left of globSync('dist.[0-9]*', { cwd: root })) {
 const parts = new Map<string, string>();
 const libraries = new Set<string>();
 try {
-  await build({ ...common, entryPoints: { portforward: main }, plugins: [onlyEnglish, partsOf(parts)] });
+  await build({ ...common, entryPoints: { portforward: main }, plugins: [onlyUsed, partsOf(parts)] });
   // A worker thread starts from a file of its own, which the code that starts it finds beside its bundle.
   const workers = globSync('src/**/*-worker.ts', { cwd: root }).map((file) => [
     basename(file, '.ts'),
     join(root, file),
   ]);
   const entryPoints = Object.fromEntries([...parts, ...workers]);
-  await build({ ...common, entryPoints, plugins: [onlyEnglish, librariesOf(libraries)] });
+  await build({ ...common, entryPoints, plugins: [onlyUsed, librariesOf(libraries)] });
   // Each is run when it is asked for; one bundle, because they share most of their code.
   const getters = [...libraries].map(
     (name) => `get ${JSON.stringify(name)}() { return require(${JSON.stringify(name)}); }`,

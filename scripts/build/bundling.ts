@@ -1,4 +1,4 @@
-// What every bundle has in common: CommonJS for the pinned Node, names kept, zod's sentences in English alone.
+// What every bundle has in common: CommonJS for the pinned Node, names kept, and of two packages only the part that is used.
 // Neighbours: ../build.ts (the parts of the image), ../release/one-file.ts (the laptop's one file).
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -36,13 +36,28 @@ export function bundling(): BuildOptions {
   };
 }
 
-/** zod brings its sentences in fifty languages; English alone saves a sidecar 3 MB. */
-export const onlyEnglish: Plugin = {
-  name: 'only-english',
+/** Modules that only pass on others, and what is taken of them. Another name that is imported from one of them ends the build. */
+const taken: readonly { readonly module: RegExp; readonly contents: string }[] = [
+  // zod brings its sentences in fifty languages; English alone saves a sidecar 3 MB.
+  { module: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/, contents: "export { default as en } from './en.js';" },
+  // The client library brings a class for each kind of Kubernetes. Only its reading of kubeconfigs runs here.
+  {
+    module: /[\\/]@kubernetes[\\/]client-node[\\/]dist[\\/]index\.js$/,
+    contents: "export { KubeConfig } from './config.js';",
+  },
+  {
+    module: /[\\/]@kubernetes[\\/]client-node[\\/]dist[\\/]gen[\\/]index\.js$/,
+    contents:
+      "export { createConfiguration } from './configuration.js'; export { ServerConfiguration } from './servers.js';",
+  },
+];
+
+/** Leaves out what packages load for others, and what esbuild must keep because loading it might do something. */
+export const onlyUsed: Plugin = {
+  name: 'only-used',
   setup(bundler) {
-    bundler.onLoad({ filter: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, ({ path }) => ({
-      contents: "export { default as en } from './en.js';",
-      resolveDir: dirname(path),
-    }));
+    for (const { module, contents } of taken) {
+      bundler.onLoad({ filter: module }, ({ path }) => ({ contents, resolveDir: dirname(path) }));
+    }
   },
 };

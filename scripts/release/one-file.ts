@@ -5,7 +5,7 @@ import { chmodSync, copyFileSync, writeFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { command } from '../../lab/process/command.ts';
-import { bundling, onlyEnglish } from '../build/bundling.ts';
+import { bundling, onlyUsed } from '../build/bundling.ts';
 import type { Architecture } from './architectures.ts';
 import { npmPackage } from './npm-packages.ts';
 
@@ -68,7 +68,7 @@ export async function bundleProgram(folder: string): Promise<Program> {
     external: [],
     sourcemap: false,
     legalComments: 'eof',
-    plugins: [onlyEnglish, insideOneFile],
+    plugins: [onlyUsed, insideOneFile],
   });
   return { main: join(folder, 'program.cjs'), worker: join(folder, `${basename(worker, '.ts')}.cjs`) };
 }
