@@ -107,7 +107,12 @@ export class FlyApi {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
+    try {
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+    } catch {
+      // The client has gone before it had asked.
+      return;
+    }
     const fault = this.#nextFault();
     if (fault === 'silent') return;
     if (fault === 'reset') return void request.socket.resetAndDestroy();
