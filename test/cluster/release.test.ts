@@ -93,7 +93,9 @@ suite('a release', () => {
     });
     await shop.ready('orders-db', 120);
     await shop.kubectl(['rollout', 'status', 'deployment/pf-orders-db', '--timeout=60s']);
-    assert.equal(await shop.psql('orders-db', 'select customer from orders where id = 1'), 'Ada\n');
+    // The endpoints lag behind the pods.
+    const first = 'select customer from orders where id = 1';
+    await eventually('psql is carried', async () => (await shop.psql('orders-db', first).catch(String)) === 'Ada\n');
     assert.deepEqual(await tunnelImages(), [image]);
   });
 
@@ -253,12 +255,14 @@ async function untilOn(reference: string): Promise<void> {
 
 /** Holds one connection of psql open while `work` goes on, and then lets its query come to an end. */
 async function duringOneConnection(work: () => Promise<void>): Promise<void> {
-  // It goes on as long as it gets a lock that another session takes from it at the end.
-  const loop = `do $$ begin while pg_try_advisory_lock(7) loop perform pg_advisory_unlock(7), pg_sleep(0.1); end loop; end $$`;
-  const open = query(`${loop}; select 'finished'`);
+  const until = (holds: string): string =>
+    `do $$ begin while not exists (select from pg_locks where locktype = 'advisory' and objid = 7 and ${holds}) loop perform pg_sleep(0.1); end loop; end $$`;
+  // It holds the lock until another session waits for it.
+  const open = query(`select pg_advisory_lock(7); ${until('not granted')}; select 'finished'`);
+  await Promise.race([query(until('granted')), open]);
   await work();
-  // Over a connection of its own.
-  await query('select pg_advisory_lock(7), pg_sleep(1)');
+  // Over a connection of its own; it gets the lock once the first has ended.
+  await query('select pg_advisory_lock(7)');
   assert.match(await open, /finished/);
 }
 
