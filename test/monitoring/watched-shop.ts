@@ -46,6 +46,9 @@ export class WatchedShop {
       await shop.secret('bastion', { 'ssh-privatekey': network.key.privateKey });
       await Promise.all([shop.client(), watched.apply()]);
       await shop.ready(tunnelName);
+      // The endpoints lag behind the pod.
+      const isCarried = async (): Promise<boolean> => (await shop.psql(tunnelName, 'select 1').catch(String)) === '1\n';
+      await eventually('a client is carried', isCarried);
       await prometheus.discover();
       await watched.sees(`portforward_tunnel_ready{namespace="${namespace}"} == 1`);
       return watched;
