@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { eventually } from '../base/eventually.ts';
 import { cacheDirectory, cachedProgram } from '../base/places.ts';
 import { type Log, step } from '../base/progress.ts';
 import { CommandFailed, command } from '../process/command.ts';
@@ -63,6 +64,7 @@ export async function ensureOperator(cluster: Cluster, options: OperatorOptions 
     }
   };
   await step(log, `install the chart as ${release}`, () => withLock(lock, work, abort));
+  await eventually('the former controllers have ended', () => isOfOneTemplate(cluster, namespace, release), 60_000);
   return {
     image,
     uninstall: async () => {
@@ -70,6 +72,14 @@ export async function ensureOperator(cluster: Cluster, options: OperatorOptions 
       await cluster.kubectl(['delete', 'namespace', namespace, '--ignore-not-found']);
     },
   };
+}
+
+/** Helm is content when the new pods are ready. Until the former ones have ended, one of them may still lead, with the former values. */
+async function isOfOneTemplate(cluster: Cluster, namespace: string, release: string): Promise<boolean> {
+  const selector = `app.kubernetes.io/component=controller,app.kubernetes.io/instance=${release}`;
+  const path = 'jsonpath={.items[*].metadata.labels.pod-template-hash}';
+  const templates = await cluster.kubectl(['get', 'pods', '-n', namespace, '-l', selector, '--output', path]);
+  return new Set(templates.split(' ')).size === 1;
 }
 
 /** `helm …` against the cluster. */

@@ -54,6 +54,7 @@ let cluster: Cluster;
 let network: PrivateNetwork;
 let shop: Shop;
 let targets: readonly Target[];
+let hasAddresses = false;
 
 /** Those that stay: an install of other values before this one leaves pods that end for a while. */
 async function podsOf(namespace: string, selector: string): Promise<Pods['items']> {
@@ -131,10 +132,14 @@ suite('admin ports under attack', () => {
       { namespace: operatorNamespace, pod: operator.metadata.name, host: operator.status.podIP, port: 8080 },
       { namespace: shop.namespace, pod: tunnel.metadata.name, host: tunnel.status.podIP, port: adminPort },
     ];
-    if (cluster.nodePid !== undefined) await changeAddresses('add');
+    if (cluster.nodePid !== undefined) {
+      // One that a killed run left behind is taken over.
+      await changeAddresses('replace');
+      hasAddresses = true;
+    }
   });
   after(async () => {
-    if (cluster?.nodePid !== undefined) await changeAddresses('del');
+    if (hasAddresses) await changeAddresses('del');
     // The next file need not wait for it.
     await shop?.delete({ wait: false });
     await network?.stop();
