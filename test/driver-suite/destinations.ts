@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 export interface Service {
   readonly port: number;
@@ -65,9 +66,8 @@ export const reset =
     socket.once('data', () => socket.write(text, () => socket.resetAndDestroy()));
   };
 
-/** Sends without end, as fast as the reader reads. */
-export const flood = (socket: Socket): void => {
-  const block = randomBytes(64 * 1024);
+/** Sends a block without end, as fast as the reader reads. */
+export const flood = (socket: Duplex, block: Buffer = randomBytes(64 * 1024)): void => {
   const more = (): void => {
     while (socket.writable && socket.write(block));
   };

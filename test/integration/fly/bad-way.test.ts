@@ -11,6 +11,7 @@ const length = 512 * 1024;
 
 const ways: Readonly<Record<string, Impairment>> = {
   'a round trip of 200 ms and 0.1 % loss': { seed: 3, delayMs: 100, loss: 0.1 },
+  'a round trip of 20 to 320 ms and 0.1 % loss': { seed: 7, delayMs: 10, jitterMs: 150, loss: 0.1 },
   '5 % loss, 5 % out of order, 5 % twice and 1 % damaged': {
     seed: 5,
     delayMs: 2,

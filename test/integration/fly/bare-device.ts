@@ -1,5 +1,5 @@
-// A device of the helper at the test gateway without a driver above it: who needs to say himself when WireGuard shakes hands.
-// Neighbours: test/faults/fly-bulk.test.ts uses it, fly-helper.ts builds the program.
+// A device of the helper at the test gateway without a driver above it: for tests that say themselves when WireGuard shakes hands, or that
+// need the helper's TCP alone. Neighbours: outage.test.ts and test/faults/fly-bulk.test.ts use it, fly-helper.ts builds the program.
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import type { TestContext } from 'node:test';
@@ -9,7 +9,7 @@ import { silentLog } from '../../../src/process/log.ts';
 import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
 import { HelperProcess } from '../../../src/sidecar/drivers/fly/helper/helper-process.ts';
 import type { HelperStream } from '../../../src/sidecar/drivers/fly/helper/stream.ts';
-import type { Impairment } from '../../support/fly/fly-gateway.ts';
+import type { GatewayPlace, Impairment } from '../../support/fly/fly-gateway.ts';
 import { firstMachine, flyWorld } from '../../support/fly/fly-world.ts';
 import { flyHelper } from './fly-helper.ts';
 
@@ -29,6 +29,8 @@ export interface Initiations {
 }
 
 export interface BareDevice {
+  /** For so long every packet is lost, either way. */
+  readonly outage: (ms: number) => Promise<void>;
   readonly dial: (port: number) => Promise<HelperStream>;
   /** New keys, for which one side asked, perhaps beside the other. */
   readonly renew: (side: 'ours' | 'gateway') => Promise<Initiations>;
@@ -43,8 +45,12 @@ const base64 = (key: KeyObject, part: 'd' | 'x'): string =>
   Buffer.from(key.export({ format: 'jwk' })[part] ?? '', 'base64url').toString('base64');
 
 /** Its only connection to the gateway goes over a relay with that impairment. */
-export async function bareDevice(t: TestContext, impairment: Impairment): Promise<BareDevice> {
-  const [world, program] = await Promise.all([flyWorld(), flyHelper()]);
+export async function bareDevice(
+  t: TestContext,
+  impairment: Impairment,
+  place: Partial<GatewayPlace> = {},
+): Promise<BareDevice> {
+  const [world, program] = await Promise.all([flyWorld(place), flyHelper()]);
   const { gateway } = world;
   t.after(async () => await world[Symbol.asyncDispose]());
   const budget = new ByteBudget();
@@ -86,6 +92,11 @@ export async function bareDevice(t: TestContext, impairment: Impairment): Promis
   };
   while ((await handshakeAt()) === 0) await delay(pollMs, undefined, { signal: t.signal });
   return {
+    outage: async (ms) => {
+      await gateway.set({ silent: true });
+      await delay(ms);
+      await gateway.set({ silent: false });
+    },
     dial: async (port) =>
       await helper.dial(device, { address: firstMachine, port, timeoutMs: 10_000 }, { signal: t.signal }),
     renew: async (side) => {

@@ -29,6 +29,8 @@ export interface Impairment {
   readonly corrupt?: number;
   readonly reorder?: number;
   readonly delayMs?: number;
+  /** By up to so much longer, another time every 20 ms; the order stays. */
+  readonly jitterMs?: number;
   /** Longer IPv4 packets are dropped without a word. */
   readonly pathMtu?: number;
 }
@@ -44,6 +46,8 @@ export interface GatewayPlace {
   readonly namespace?: string;
   /** How long the far side keeps a connection that it ended, and drops new ones between the same ports. Default: 60 s. */
   readonly timeWaitMs?: number;
+  /** The far side, if it is not the kernel’s, goes on sending after an outage as Linux does; gVisor by itself trickles. */
+  readonly withoutRack?: boolean;
 }
 
 interface Result {

@@ -43,7 +43,7 @@ type netstack struct {
 
 var _ tun.Device = (*netstack)(nil)
 
-func newNetstack(addresses []netip.Addr, timeWait time.Duration) (*netstack, error) {
+func newNetstack(addresses []netip.Addr, o order) (*netstack, error) {
 	ended, end := context.WithCancel(context.Background())
 	n := &netstack{
 		link:    channel.New(4096, mtu, ""),
@@ -57,12 +57,17 @@ func newNetstack(addresses []netip.Addr, timeWait time.Duration) (*netstack, err
 		}),
 	}
 	selective := tcpip.TCPSACKEnabled(true)
-	if err := n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &selective); err != nil {
-		return nil, errors.New(err.String())
+	options := []tcpip.SettableTransportProtocolOption{&selective}
+	if o.TimeWaitMs > 0 {
+		timeWait := tcpip.TCPTimeWaitTimeoutOption(time.Duration(o.TimeWaitMs) * time.Millisecond)
+		options = append(options, &timeWait)
 	}
-	if timeWait > 0 {
-		option := tcpip.TCPTimeWaitTimeoutOption(timeWait)
-		if err := n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &option); err != nil {
+	if o.WithoutRACK {
+		recovery := tcpip.TCPRecovery(0)
+		options = append(options, &recovery)
+	}
+	for _, option := range options {
+		if err := n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, option); err != nil {
 			return nil, errors.New(err.String())
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
-	"time"
 
 	"golang.zx2c4.com/wireguard/tun"
 )
@@ -44,7 +43,7 @@ func newNetwork(prefix netip.Prefix, o order) (*network, error) {
 	if o.KernelTCP {
 		packets, err = n.onKernel(prefix, addresses)
 	} else {
-		packets, err = n.onNetstack(addresses, time.Duration(o.TimeWaitMs)*time.Millisecond)
+		packets, err = n.onNetstack(addresses, o)
 	}
 	if err != nil {
 		return nil, err
@@ -58,8 +57,8 @@ func newNetwork(prefix netip.Prefix, o order) (*network, error) {
 	return n, nil
 }
 
-func (n *network) onNetstack(addresses []netip.Addr, timeWait time.Duration) (net.PacketConn, error) {
-	s, err := newNetstack(addresses, timeWait)
+func (n *network) onNetstack(addresses []netip.Addr, o order) (net.PacketConn, error) {
+	s, err := newNetstack(addresses, o)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,8 @@ type order struct {
 	KernelTCP bool   `json:"kernelTcp,omitempty"`
 	// How long netstack keeps a connection that its side ended. Default: 60 s.
 	TimeWaitMs int `json:"timeWaitMs,omitempty"`
+	// Netstack detects losses by selective acknowledgements alone: as a sender it then goes on after an outage, as Linux does.
+	WithoutRACK bool `json:"withoutRack,omitempty"`
 	// peer, removePeer, handshake
 	PublicKey string `json:"publicKey,omitempty"`
 	Address   string `json:"address,omitempty"`

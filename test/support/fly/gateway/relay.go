@@ -1,4 +1,4 @@
-// A bad way to the gateway: a UDP relay that loses, repeats, delays, reorders and damages datagrams, and drops those that are too long for the path
+// A bad way to the gateway: a UDP relay that loses, repeats, delays (evenly or not), reorders and damages datagrams, and drops those that are too long for the path
 // without a word, as where ICMP is blocked. What it does to which datagram follows from its seed. It stands on an address of its own, so that
 // a gateway can seem to move.
 // Neighbour: gateway.go keeps them by their address.
@@ -25,11 +25,17 @@ type impairment struct {
 	// So many arrive later than the following ones.
 	Reorder float64 `json:"reorder,omitempty"`
 	DelayMs float64 `json:"delayMs,omitempty"`
+	// The delay grows by up to so much, and changes all the time; the order stays.
+	JitterMs float64 `json:"jitterMs,omitempty"`
 	// 0: any length passes.
 	PathMTU int `json:"pathMtu,omitempty"`
 }
 
-const reorderDelay = 2 * time.Millisecond
+const (
+	reorderDelay = 2 * time.Millisecond
+	// How long the delay stays the same with jitter.
+	jitterLasts = 20 * time.Millisecond
+)
 
 type relay struct {
 	socket  *net.UDPConn
@@ -126,6 +132,9 @@ type direction struct {
 	send   func([]byte)
 	// What is delayed, in order; nil without a delay.
 	later chan delayed
+	// Of the delay, what jitter adds now, and until when.
+	jitter      time.Duration
+	jitterUntil time.Time
 }
 
 type delayed struct {
@@ -135,7 +144,7 @@ type delayed struct {
 
 func newDirection(how impairment, stream uint64, send func([]byte)) *direction {
 	d := &direction{how: how, random: rand.New(rand.NewPCG(how.Seed, stream)), send: send}
-	if how.DelayMs > 0 {
+	if how.DelayMs > 0 || how.JitterMs > 0 {
 		d.later = make(chan delayed, 16384)
 		go func() {
 			for each := range d.later {
@@ -175,13 +184,22 @@ func (d *direction) delay() time.Duration {
 	return time.Duration(d.how.DelayMs * float64(time.Millisecond))
 }
 
+func (d *direction) due() time.Time {
+	now := time.Now()
+	if d.how.JitterMs > 0 && now.After(d.jitterUntil) {
+		d.jitter = time.Duration(d.random.Float64() * d.how.JitterMs * float64(time.Millisecond))
+		d.jitterUntil = now.Add(jitterLasts)
+	}
+	return now.Add(d.delay() + d.jitter)
+}
+
 func (d *direction) forward(content []byte) {
 	if d.later == nil {
 		d.send(content)
 		return
 	}
 	select {
-	case d.later <- delayed{append([]byte(nil), content...), time.Now().Add(d.delay())}:
+	case d.later <- delayed{append([]byte(nil), content...), d.due()}:
 	default:
 		// A router's queue is not endless.
 	}

@@ -1,5 +1,5 @@
 // One WireGuard device with the TCP stack above it: one peer of the organization's network and its gateway.
-// Neighbours: packets.go (joins the two), transport.go (UDP or web socket below), streams.go dials through it, silence.go watches its streams.
+// Neighbours: packets.go (joins the two), transport.go (UDP or web socket below), streams.go dials through it, silence.go and timeouts.go watch its streams.
 package main
 
 import (
@@ -97,6 +97,7 @@ func openDevice(options deviceOptions) (*device, error) {
 		open:      newOpenStreams(),
 		ports:     newPortSequence(),
 	}
+	packets.beforeDelivery = newTimeouts(netStack, d.open).look
 	config := fmt.Sprintf("private_key=%s\npublic_key=%s\nallowed_ip=%s\n",
 		hex.EncodeToString(private[:]), hex.EncodeToString(public[:]), d.network())
 	if err := d.wireguard.IpcSet(config); err != nil {

@@ -1,6 +1,6 @@
 // The link between WireGuard and the TCP stack: to WireGuard a TUN device, to the stack a network card. No packet leaves the process here.
 // Our own, because wireguard-go's netstack keeps its endpoints to itself: no abort, no user timeout, no keep-alive.
-// Neighbours: device.go makes it.
+// Neighbours: device.go makes it, timeouts.go looks before each delivery.
 package main
 
 import (
@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// Packets that wait for WireGuard; the stack drops what is more, and TCP slows down.
-	queuedPackets = 1024
+	// Packets that wait for WireGuard: the window of a stream (4 MiB). The stack drops what is more, and a busy machine lost the end of a window
+	// that way, which costs a timeout.
+	queuedPackets = 4096
 	// Packets that WireGuard takes or gives at once: it holds a buffer of 64 KiB for each, in each direction.
 	batchSize = 64
 )
@@ -40,6 +41,8 @@ type packets struct {
 	joiner  joiner
 	// What WireGuard has taken from the gateway and not yet written.
 	inFlight *inFlight
+	// Called before packets are delivered to the stack, by one goroutine at a time.
+	beforeDelivery func()
 }
 
 func newPackets(mtu int) *packets {
@@ -51,6 +54,8 @@ func newPackets(mtu int) *packets {
 		ended:    ended,
 		end:      end,
 		inFlight: newInFlight(),
+
+		beforeDelivery: func() {},
 	}
 	p.joiner.deliver = p.deliver
 	return p
@@ -108,6 +113,7 @@ func (t *tunnelEnd) Write(bufs [][]byte, offset int) (int, error) {
 	t.lastReceived.Store(time.Now().UnixNano())
 	t.writing.Lock()
 	defer t.writing.Unlock()
+	t.beforeDelivery()
 	for _, buf := range bufs {
 		content := buf[offset:]
 		if header.IPVersion(content) == header.IPv6Version {

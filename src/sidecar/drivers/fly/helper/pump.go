@@ -121,6 +121,7 @@ func (s *stream) writeAll(content []byte, writable <-chan struct{}) bool {
 		reader.Reset(content)
 		n, problem := far.endpoint.Write(&reader, tcpip.WriteOptions{})
 		content = content[n:]
+		far.written.Add(n)
 		switch problem.(type) {
 		case nil:
 		case *tcpip.ErrWouldBlock:

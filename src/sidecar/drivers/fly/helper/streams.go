@@ -123,8 +123,11 @@ type farEnd struct {
 	queue    *waiter.Queue
 	// Whether it was aborted because nothing came from it any more.
 	gone atomic.Bool
-	// Guarded by the mutex of openStreams.
+	// Bytes for it that the stack has taken.
+	written atomic.Int64
+	// Both guarded by the mutex of openStreams.
 	silence silence
+	resent  resent
 }
 
 func (f *farEnd) kindOf(problem tcpip.Error) string {
