@@ -249,8 +249,7 @@ func readSome(far *farEnd, target []byte) (int, tcpip.Error) {
 	writer := tcpip.SliceWriter(target)
 	result, problem := far.endpoint.Read(&writer, tcpip.ReadOptions{})
 	if result.Count > 0 {
-		// Lets the receive window grow with what is taken.
-		far.endpoint.ModerateRecvBuf(result.Count)
+		far.letGrow(result.Count)
 	}
 	return result.Count, problem
 }

@@ -130,6 +130,20 @@ export class HelperStream extends Duplex implements Lending {
     return true;
   }
 
+  /** Stops reading at once: otherwise each stalled client would hold one more read, a thousand of them some 30 MiB. */
+  override pause(): this {
+    super.pause();
+    if (this.#borrower !== undefined) this.#socket.pause();
+    return this;
+  }
+
+  override resume(): this {
+    super.resume();
+    // `_read` is called only if a read is still unanswered, and what was lent has answered none.
+    if (this.#borrower !== undefined && this.readableLength < readBuffer) this.#socket.resume();
+    return this;
+  }
+
   override _read(): void {
     this.#settleBudget();
     if (this.#answer === undefined) this.#socket.resume();

@@ -125,6 +125,8 @@ type farEnd struct {
 	gone atomic.Bool
 	// Bytes for it that the stack has taken.
 	written atomic.Int64
+	// What its receive buffer has grown by.
+	grown int64
 	// Both guarded by the mutex of openStreams.
 	silence silence
 	resent  resent
@@ -265,6 +267,7 @@ func (o *openStreams) remove(far *farEnd) {
 	defer o.mutex.Unlock()
 	delete(o.ends, far)
 	discountStream()
+	growth.Add(-far.grown)
 }
 
 func (o *openStreams) count() int {
