@@ -19,7 +19,7 @@ const shared = Buffer.allocUnsafe(64 * 1024);
 /** While the pod's memory is scarce, because each stream may hold what one read brings. */
 const sharedWhenScarce = shared.subarray(0, 8 * 1024);
 /** Scarce: so many large reads are no longer left. */
-const plenty = 128 * shared.length;
+const plenty = 256 * shared.length;
 /** A helper that ended is reported by its exit as well, which ends the session and so the stream; it comes first within this time. */
 const sessionEndsMs = 500;
 /** The helper's answer to a dial is one short line. */
