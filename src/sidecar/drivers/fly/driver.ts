@@ -185,11 +185,14 @@ class FlyDriver implements Driver {
     return new Way({ helper, device, endpoint, allowed: this.#config.transport, gateways, clock: this.#clock, log });
   }
 
-  /** While a silent session may still recover, another one would only cost a peer. Beside one that carries it is wanted, to try a token. */
+  /**
+   * While a silent session may still recover, another one would only cost a peer; not with a token that is refused, and what is wrong is
+   * known some seconds earlier. Beside one that carries it is wanted, to try a token.
+   */
   async #replaceable(session: FlySession, signal: AbortSignal): Promise<void> {
     // At least once: an attempt that waited for the one before it is cancelled when that has opened this session.
     do await sleep(lookMs, { signal, clock: this.#clock });
-    while (session.suspect && !session.replaceable);
+    while (session.suspect && !session.replaceable && this.#record.verdict.refused.size === 0);
   }
 
   async #runningHelper(signal: AbortSignal): Promise<HelperProcess> {
