@@ -40,9 +40,9 @@ export class OwnPeers {
   readonly #closed = new AbortController();
   #network: Network | undefined;
   #current: Peer | undefined;
-  /** The peers that are being made, tried, in use, or replaced with streams that live on; each with the id of its organization. */
+  /** The names of the peers that must stay, each with the id of its organization: being made, tried, in use, or replaced with open streams. */
   readonly #needed = new Map<string, string>();
-  /** Answers that nobody waits for but we. */
+  /** Answers that only we wait for. */
   readonly #late = new Set<Promise<void>>();
 
   constructor(options: OwnPeersOptions) {
@@ -55,8 +55,7 @@ export class OwnPeers {
 
   /** The peer in use, the one that an earlier process of this pod kept, or a new one. @throws TunnelError of the API */
   async current(signal: AbortSignal, trace: Trace = noTrace): Promise<Peer> {
-    const { region } = this.#options.config;
-    const present = this.#current ?? (await keptPeer(this.#directory, { own: this.#names.own, region }));
+    const present = this.#current ?? (await this.#kept());
     const peer = present ?? (await this.#make(signal, trace));
     if (this.#current !== peer) await this.#adopt(peer);
     return peer;
@@ -87,7 +86,7 @@ export class OwnPeers {
       if (replacedUntil === undefined) this.discard(replaced);
       else onAbort(replacedUntil, () => this.discard(replaced));
     }
-    this.#removals.look(peer);
+    this.#removals.apiAnswers(peer);
     await kept;
   }
 
@@ -116,16 +115,32 @@ export class OwnPeers {
   /** Removes every peer of this pod, where the token may, and does not give up for 7 s. Never throws. */
   async close(): Promise<void> {
     const { clock } = this.#options;
-    const peer = this.#current;
     this.#closed.abort();
-    this.#current = undefined;
     using limit = deadline(closeMs, { clock, what: 'removing the peers' });
+    // A tunnel that nobody used since its container restarted has not asked for its peer.
+    const peer = this.#current ?? (await this.#kept());
+    this.#current = undefined;
+    if (peer !== undefined) this.#needed.set(peer.name, peer.organizationId);
     for (const [name, organizationId] of this.#needed) this.#removals.remove(organizationId, name);
     this.#needed.clear();
     // Bounded by `answerMs`.
     await Promise.all(this.#late);
     const left = await this.#removals.close(peer ?? this.#network, limit);
-    if (peer !== undefined && !left.has(peer.name)) await forgetPeer(this.#directory);
+    if (peer !== undefined && !left.has(peer.name)) await this.#forget();
+  }
+
+  async #kept(): Promise<Peer | undefined> {
+    const { region } = this.#options.config;
+    return await keptPeer(this.#directory, { own: this.#names.own, region });
+  }
+
+  /** Never throws: a next process of this pod sees that fly.io does not know the peer. */
+  async #forget(): Promise<void> {
+    try {
+      await forgetPeer(this.#directory);
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'the file of the removed WireGuard peer could not be deleted');
+    }
   }
 
   get #directory(): string | undefined {
@@ -173,26 +188,25 @@ export class OwnPeers {
       return await abortable(asked, { signal });
     } catch (error) {
       this.#needed.delete(name);
-      if (signal.aborted) this.#removeLate(asked);
-      else if (isUnanswered(error)) this.#removals.given(this.#current ?? this.#network, { isLost: true });
+      if (signal.aborted) this.#removeLate(asked, wanted);
+      else if (isUnanswered(error)) this.#removals.requestGivenUp(wanted, { isLost: true });
       throw error;
     }
   }
 
   /** Removes the peer of a request that nobody waits for any more, when it is answered. */
-  #removeLate(asked: Promise<Peer>): void {
-    const network = this.#current ?? this.#network;
+  #removeLate(asked: Promise<Peer>, wanted: PeerWanted): void {
     const removed = asked
       .then(
         ({ organizationId, name }) => this.#removals.remove(organizationId, name),
         (error: unknown) => {
-          if (!isRefusal(error)) this.#removals.given(network, { isLost: true });
+          if (!isRefusal(error)) this.#removals.requestGivenUp(wanted, { isLost: true });
         },
       )
       .finally(() => this.#late.delete(removed));
     this.#late.add(removed);
-    this.#removals.given(network, { isLost: false });
-    if (this.#current !== undefined) this.#removals.look(this.#current);
+    this.#removals.requestGivenUp(wanted, { isLost: false });
+    if (this.#current !== undefined) this.#removals.apiAnswers(this.#current);
   }
 
   async #adopt(peer: Peer): Promise<void> {

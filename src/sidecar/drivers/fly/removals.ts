@@ -29,12 +29,21 @@ const pausesAtEnd = { initialMs: 500, maxMs: 2_000 };
 const lateMs = 15_000;
 /** More are found on the organization's list again. */
 const maxOwed = 1_000;
+/** Requests at a time. */
+const maxUnderWay = 8;
+/** Stands for the look at the list where otherwise the name of a peer stands. */
+const list = '';
 
 export class Removals {
   readonly #options: RemovalsOptions;
   /** To be removed, each with the id of its organization. */
   readonly #owed = new Map<string, string>();
   readonly #underWay = new Map<string, Promise<void>>();
+  readonly #waiting = new Map<string, () => Promise<void>>();
+  /** What the token may not do: another try needs another token. It may remove and not read the list, or the other way round. */
+  readonly #refused = new Set<string>();
+  /** The requests without an answer: no list has shown yet whether they made a peer. */
+  readonly #perhaps = new Set<string>();
   /** Aborts when nothing is tried any more. */
   readonly #over = new AbortController();
   readonly #pauses = new Backoff(pauses);
@@ -44,8 +53,6 @@ export class Removals {
   /** There may be peers of this pod that nobody here knows: of an earlier process, or of a request without an answer. */
   #areSomeUnknown = true;
   #lateUntil = Number.NEGATIVE_INFINITY;
-  /** The token may not do it: another try needs another token. */
-  #isRefused = false;
 
   constructor(options: RemovalsOptions) {
     this.#options = options;
@@ -54,73 +61,100 @@ export class Removals {
   /** Begins to remove the peer, and does not give up before `close`. Never throws. */
   remove(organizationId: string, name: string): void {
     if (this.#over.signal.aborted) return;
-    if (this.#owed.size < maxOwed) this.#owed.set(name, organizationId);
-    else this.#areSomeUnknown = true;
-    this.#try(name, organizationId);
+    if (this.#owed.has(name) || this.#owed.size < maxOwed) {
+      this.#owed.set(name, organizationId);
+      this.#try(name, organizationId);
+    } else {
+      this.#areSomeUnknown = true;
+      this.#plan();
+    }
   }
 
   /** fly.io answers: looks for what nobody here knows, if there may be some, and tries again what failed. Never throws. */
-  look(network: Network): void {
+  apiAnswers(network: Network): void {
     this.#network = network;
+    this.#refused.clear();
     this.#again();
   }
 
-  /** A request for a peer was given up: it may be on the list. `isLost`: its answer will never come, so it may also come there late. */
-  given(network: Network | undefined, { isLost }: { readonly isLost: boolean }): void {
-    this.#network = network ?? this.#network;
+  /**
+   * A request for the peer of that name was given up: it may be on the list. `isLost`: its answer will never come, so the peer may also
+   * come there late.
+   */
+  requestGivenUp(wanted: Network & { readonly name: string }, { isLost }: { readonly isLost: boolean }): void {
+    this.#network = wanted;
     this.#areSomeUnknown = true;
-    if (isLost) this.#lateUntil = this.#options.clock.now() + lateMs;
+    if (isLost) {
+      this.#lateUntil = this.#options.clock.now() + lateMs;
+      if (this.#perhaps.size < maxOwed) this.#perhaps.add(wanted.name);
+    }
     this.#plan();
   }
 
   /** Another token may do what the one before could not. */
   credentialsChanged(): void {
-    this.#isRefused = false;
+    this.#refused.clear();
     this.#pauses.reset();
-    if (this.#owed.size > 0) this.#plan();
+    this.#cancel();
+    this.#plan();
   }
 
-  /** Tries until nothing is left, the token refuses it, or the signal aborts. Gives the names of the peers that are left. Never throws. */
+  /**
+   * Tries until nothing is left, the token refuses all that is left, or the signal aborts. Gives the names of the peers that are left.
+   * Never throws.
+   */
   async close(
     network: Network | undefined,
     { signal }: { readonly signal: AbortSignal },
   ): Promise<ReadonlySet<string>> {
-    const { clock, log } = this.#options;
+    const { clock } = this.#options;
     this.#network = network ?? this.#network;
     this.#isClosing = true;
-    this.#cancelTimer?.();
     this.#areSomeUnknown ||= haveWalksEnded();
-    this.#isRefused = false;
+    this.#refused.clear();
     const pausesToEnd = new Backoff(pausesAtEnd);
     try {
       for (;;) {
         this.#again();
         // A look at the list adds removals.
         while (this.#underWay.size > 0) await abortable(Promise.all(this.#underWay.values()), { signal });
-        if (this.#isClean || this.#isRefused) break;
+        if (!this.#canTryMore) break;
         await sleep(pausesToEnd.next(), { signal, clock });
       }
     } catch {
       // The time is over.
     }
+    this.#waiting.clear();
     this.#over.abort();
     const left = new Set(this.#owed.keys());
-    if (left.size > 0) log.warn({ peers: [...left] }, 'WireGuard peers are left at fly.io: remove them by hand');
+    this.#report(left);
     return left;
   }
 
-  get #isClean(): boolean {
-    return this.#owed.size === 0 && (!this.#areSomeUnknown || this.#network === undefined);
+  #report(left: ReadonlySet<string>): void {
+    const { log } = this.#options;
+    if (left.size > 0) log.warn({ peers: [...left] }, 'WireGuard peers are left at fly.io: remove them by hand');
+    const perhaps = [...this.#perhaps].filter((name) => !left.has(name));
+    if (perhaps.length === 0) return;
+    log.warn({ peers: perhaps }, 'WireGuard peers may be left at fly.io: the requests for them got no answer');
+  }
+
+  /** Something is left, and the token does not refuse it. */
+  get #canTryMore(): boolean {
+    return this.#unreadListOf !== undefined || [...this.#owed.keys()].some((name) => !this.#refused.has(name));
+  }
+
+  get #unreadListOf(): Network | undefined {
+    return this.#areSomeUnknown && !this.#refused.has(list) ? this.#network : undefined;
   }
 
   #again(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
-    for (const [name, organizationId] of this.#owed) this.#try(name, organizationId);
-    if (this.#areSomeUnknown && this.#network !== undefined) {
-      const network = this.#network;
-      this.#begin('', async () => await this.#lookFor(network));
+    this.#cancel();
+    for (const [name, organizationId] of this.#owed) {
+      if (!this.#refused.has(name)) this.#try(name, organizationId);
     }
+    const network = this.#unreadListOf;
+    if (network !== undefined) this.#begin(list, async () => await this.#lookFor(network));
   }
 
   #try(name: string, organizationId: string): void {
@@ -130,11 +164,18 @@ export class Removals {
   /** One piece of work of each name at a time. */
   #begin(name: string, work: () => Promise<void>): void {
     if (this.#underWay.has(name)) return;
+    if (this.#underWay.size >= maxUnderWay) {
+      this.#waiting.set(name, work);
+      return;
+    }
+    this.#waiting.delete(name);
     this.#underWay.set(
       name,
       work().finally(() => {
         this.#underWay.delete(name);
-        if (this.#isClean) this.#pauses.reset();
+        if (!this.#canTryMore) this.#pauses.reset();
+        const [next] = this.#waiting;
+        if (next !== undefined) this.#begin(...next);
       }),
     );
   }
@@ -145,9 +186,11 @@ export class Removals {
     try {
       await api.removePeer(organizationId, name, { signal: limit.signal });
       this.#owed.delete(name);
+      this.#refused.delete(name);
+      this.#perhaps.delete(name);
     } catch (error) {
       log.warn({ peer: name, err: error }, 'the WireGuard peer could not be removed yet');
-      this.#failed(error);
+      this.#failed(name, error);
     }
   }
 
@@ -156,6 +199,7 @@ export class Removals {
     const { api, own, isNeeded, clock, log } = this.#options;
     using limit = deadline(requestMs, { signal: this.#over.signal, clock, what: 'looking for leftover peers' });
     const mayMissLateOnes = clock.now() < this.#lateUntil;
+    const cleared = mayMissLateOnes ? [] : [...this.#perhaps];
     this.#areSomeUnknown = false;
     try {
       const names = await api.peerNames(organization, { signal: limit.signal });
@@ -163,23 +207,30 @@ export class Removals {
       const isWalks = isOfOwnWalk(own) ? () => false : isOfWalkUnderWay;
       const leftovers = names.filter((name) => name.startsWith(own) && !isNeeded(name) && !isWalks(name));
       for (const name of leftovers) this.remove(organizationId, name);
+      for (const name of cleared) this.#perhaps.delete(name);
       if (!mayMissLateOnes) return;
       this.#areSomeUnknown = true;
       this.#plan();
     } catch (error) {
       this.#areSomeUnknown = true;
-      log.debug({ err: error }, 'leftover WireGuard peers could not be looked for yet');
-      this.#failed(error);
+      log.warn({ err: error }, 'leftover WireGuard peers could not be looked for yet');
+      this.#failed(list, error);
     }
   }
 
-  #failed(error: unknown): void {
-    if (error instanceof TunnelError && tokenRefusals.includes(error.code)) this.#isRefused = true;
+  #failed(name: string, error: unknown): void {
+    if (error instanceof TunnelError && tokenRefusals.includes(error.code)) this.#refused.add(name);
+    else this.#refused.delete(name);
     this.#plan();
   }
 
   #plan(): void {
-    if (this.#isClosing || this.#isRefused || this.#cancelTimer !== undefined) return;
+    if (this.#isClosing || this.#cancelTimer !== undefined || !this.#canTryMore) return;
     this.#cancelTimer = this.#options.clock.after(this.#pauses.next(), () => this.#again());
+  }
+
+  #cancel(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
   }
 }
