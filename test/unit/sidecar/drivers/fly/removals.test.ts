@@ -126,11 +126,12 @@ test('a pod that ends while a peer is being made waits for the answer, and remov
   end.abort(new Error('the tunnel was closed'));
   await assert.rejects(current, /was closed/);
   const cancel = clock.after(3_000, () => late[0]?.());
-  assert.equal(names.length, 1);
+  const [made] = names;
   const took = await close();
   cancel();
   assert.deepEqual(names, []);
-  assert.equal(removed.length, 1);
+  // Twice if a look at the list found it before the answer came.
+  assert.deepEqual([...new Set(removed)], [made]);
   assert.ok(took >= 3_000 && took < 5_000, `${took} ms`);
 });
 
