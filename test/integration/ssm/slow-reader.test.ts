@@ -14,6 +14,8 @@ import { SecretDirectory } from '../ssh/ssh-world.ts';
 import { asked, dial, floodOrEcho, local } from './exchange.ts';
 import { SsmWorld } from './ssm-world.ts';
 
+/** How long one pause lasts. */
+const patienceMs = 10_000;
 /** 10.5 s is the budget and is printed. A busy machine may add something, but not a second pause, which would make 20 s. */
 const onePauseMs = 18_000;
 const world = await SsmWorld.start();
@@ -109,7 +111,9 @@ test('several clients that read nothing share one pause', async (t) => {
   t.diagnostic(
     `resets after ${times.map((ms) => ms.toFixed(0)).join(', ')} ms, worst stall ${others.worst().toFixed(0)} ms`,
   );
-  assert.ok(loop.overslept || Math.max(...times, others.worst()) < onePauseMs, 'each had a pause of its own');
+  // Not from the beginning: how long a flood takes to fill a stream is the machine's.
+  const apart = Math.max(...times) - Math.min(...times);
+  assert.ok(loop.overslept || apart < patienceMs, 'each had a pause of its own');
   assert.equal(session.streams, 1);
 });
 
