@@ -30,17 +30,24 @@ const upMs = 25_000;
 
 /** Resolves when the network's own server has echoed; on failure the device is closed. @throws TunnelError, or the signal's reason */
 export async function bringUp(options: BringUp): Promise<void> {
-  const { helper, device, signal } = options;
+  const { helper, device, allowed, signal } = options;
+  let tried: FlyConfig['transport'] = allowed === 'Auto' ? 'UDP' : allowed;
+  const onChange = (): void => {
+    tried = allowed;
+  };
   try {
-    await abortable(untilEcho(options), { signal });
+    await abortable(untilEcho(options, onChange), { signal });
   } catch (error) {
     await helper.closeDevice(device);
     signal.throwIfAborted();
-    throw reasonOf(error, options);
+    throw reasonOf(error, options.peer, tried);
   }
 }
 
-async function untilEcho({ helper, device, peer, way, clock, signal, onAnswer }: BringUp): Promise<void> {
+async function untilEcho(
+  { helper, device, peer, way, clock, signal, onAnswer }: BringUp,
+  onChange: () => void,
+): Promise<void> {
   const { privateKey, gatewayKey, address } = peer;
   await helper.openDevice({ device, privateKey, gatewayKey, address, mtu });
   await way.begin();
@@ -58,23 +65,27 @@ async function untilEcho({ helper, device, peer, way, clock, signal, onAnswer }:
     }
     const elapsed = clock.now() - begun;
     if (elapsed >= upMs) throw new HelperError('timeout', 'no echo');
-    if (unanswered === firstTransportEchoes) await way.changeTransport();
+    if (unanswered === firstTransportEchoes) {
+      onChange();
+      await way.changeTransport();
+    }
   }
 }
 
-const tried: { readonly [T in FlyConfig['transport']]: string } = {
+/** `Auto`: both were tried. Where this process was held up, the time may be over before UDP has had its echoes. */
+const byWhat: { readonly [T in FlyConfig['transport']]: string } = {
   Auto: 'neither by UDP 51820 nor by TCP 443',
   UDP: 'by UDP 51820',
   WebSocket: 'by TCP 443',
 };
 
-function reasonOf(error: unknown, { peer, allowed }: BringUp): TunnelError {
+function reasonOf(error: unknown, { endpoint }: Peer, tried: FlyConfig['transport']): TunnelError {
   if (error instanceof TunnelError) return error;
   if (error instanceof ResolveError) {
-    const sentence = `the name of the gateway, ${peer.endpoint}, cannot be resolved: look at the cluster’s DNS`;
+    const sentence = `the name of the gateway, ${endpoint}, cannot be resolved: look at the cluster’s DNS`;
     return new TunnelError('TunnelDown', sentence, { cause: error });
   }
-  const no = allowed === 'Auto' ? 'answers' : 'does not answer';
-  const sentence = `the gateway ${peer.endpoint} ${no} ${tried[allowed]}: allow the tunnel to reach it`;
+  const no = tried === 'Auto' ? 'answers' : 'does not answer';
+  const sentence = `the gateway ${endpoint} ${no} ${byWhat[tried]}: allow the tunnel to reach it`;
   return new TunnelError('TunnelDown', sentence, { cause: error });
 }
