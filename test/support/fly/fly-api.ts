@@ -33,6 +33,9 @@ export interface ApiPlace {
   readonly tls?: { readonly key: string; readonly cert: string };
 }
 
+/** What the API tells its gateways. */
+type PeerGateway = Pick<FlyGateway, 'publicKey' | 'addPeer' | 'removePeer'>;
+
 const schema = buildSchema(schemaText);
 
 export class FlyApi {
@@ -51,13 +54,13 @@ export class FlyApi {
   /** What a new peer is given as its gateway’s name. */
   endpoint = '127.0.0.1';
   #fault: { readonly kind: ApiFault; count: number } | undefined;
-  readonly #gateway: FlyGateway;
+  readonly #gateway: PeerGateway;
   readonly #prefix: string;
   readonly #server: Server;
   #nextPeer = 1;
 
   static async start(
-    gateway: FlyGateway,
+    gateway: PeerGateway,
     prefix: string,
     { listen = '127.0.0.1', tls }: ApiPlace = {},
   ): Promise<FlyApi> {
@@ -67,7 +70,7 @@ export class FlyApi {
     return api;
   }
 
-  private constructor(gateway: FlyGateway, prefix: string, tls: ApiPlace['tls']) {
+  private constructor(gateway: PeerGateway, prefix: string, tls: ApiPlace['tls']) {
     this.#gateway = gateway;
     this.#prefix = prefix;
     const answer = (request: IncomingMessage, response: ServerResponse) => void this.#answer(request, response);

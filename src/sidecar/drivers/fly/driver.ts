@@ -5,7 +5,7 @@ import { type Code, TunnelError } from '../../../contract/errors.ts';
 import { secretKeys } from '../../../contract/secret-keys.ts';
 import type { FlyConfig } from '../../../contract/tunnel-config.ts';
 import { abortable, anyOf } from '../../../process/abort.ts';
-import { type Clock, sleep, systemClock } from '../../../process/clock.ts';
+import { type Clock, systemClock } from '../../../process/clock.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../base/byte-budget.ts';
 import { CredentialsRecord } from '../../base/credentials-record.ts';
@@ -20,6 +20,7 @@ import { HelperProcess } from './helper/helper-process.ts';
 import { helperProgramOf } from './helper/program.ts';
 import { OwnPeers } from './own-peers.ts';
 import { type Peer, viaOf } from './peer.ts';
+import { untilReplaceable } from './replacing.ts';
 import { FlySession } from './session.ts';
 import { type Gateways, Way } from './way.ts';
 
@@ -43,8 +44,6 @@ export interface FlyDriverOptions {
 const flyApiUrl = 'https://api.fly.io';
 /** What says that the token is wrong, or is not for what the document names. */
 export const tokenCodes: readonly Code[] = [...tokenRefusals, 'AppNotFound', 'OrganizationNotFound'];
-/** How often a session that may still recover is looked at. */
-const lookMs = 250;
 
 export function createFlyDriver(config: FlyConfig, options: FlyDriverOptions): Driver {
   boundGarbage();
@@ -126,8 +125,10 @@ class FlyDriver implements Driver {
     // The attempt under way ends by the signal, and cleans up.
     await this.#turn;
     await this.#session?.close();
-    await this.#peers.close();
-    await this.#helper?.close();
+    // At the same time: the removal needs no helper, and a helper that hangs takes 2 s. No failure of one cuts the other short.
+    const ends = [this.#peers.close(), this.#helper?.close() ?? Promise.resolve()];
+    await Promise.allSettled(ends);
+    await Promise.all(ends);
     await this.#api.close();
   }
 
@@ -143,11 +144,11 @@ class FlyDriver implements Driver {
 
   async #open({ signal, log, onAnswer, trace }: ConnectOptions): Promise<Session> {
     const replaced = this.#session;
-    if (replaced?.signal.aborted === false) await this.#replaceable(replaced, signal);
+    const verdict = (): CredentialsVerdict => this.#record.verdict;
+    // The tunnel of a session that may still recover keeps its peer.
+    const fresh = replaced !== undefined && (await untilReplaceable(replaced, { verdict, clock: this.#clock, signal }));
     trace?.begin('helper');
     const helper = await this.#runningHelper(signal);
-    // The tunnel of a session that may still recover keeps its peer.
-    const fresh = replaced !== undefined && !replaced.signal.aborted;
     const peer = fresh ? await this.#peers.another(signal) : await this.#peers.valid(signal);
     const device = `device-${++this.#devices}`;
     const { transport: allowed } = this.#config;
@@ -183,16 +184,6 @@ class FlyDriver implements Driver {
   #wayOf(helper: HelperProcess, device: string, { endpoint }: Peer, log: Logger): Way {
     const { gateways } = this.#options;
     return new Way({ helper, device, endpoint, allowed: this.#config.transport, gateways, clock: this.#clock, log });
-  }
-
-  /**
-   * While a silent session may still recover, another one would only cost a peer; not with a token that is refused, and what is wrong is
-   * known some seconds earlier. Beside one that carries it is wanted, to try a token.
-   */
-  async #replaceable(session: FlySession, signal: AbortSignal): Promise<void> {
-    // At least once: an attempt that waited for the one before it is cancelled when that has opened this session.
-    do await sleep(lookMs, { signal, clock: this.#clock });
-    while (session.suspect && !session.replaceable && this.#record.verdict.refused.size === 0);
   }
 
   async #runningHelper(signal: AbortSignal): Promise<HelperProcess> {

@@ -150,9 +150,10 @@ export class FlySession implements Session {
     }
   }
 
+  /** Resolves when its device is closed, also if the session has ended by itself. Waits 2 s for a helper that hangs. */
   async close(): Promise<void> {
     this.#end(new TunnelError('NotConnected', `the session through ${this.via} was closed`));
-    await (this.#deviceClosed ??= this.#options.helper.closeDevice(this.#options.device));
+    await this.#deviceClosed;
   }
 
   async #dialAny(
@@ -248,7 +249,11 @@ export class FlySession implements Session {
     if (this.signal.aborted) return;
     this.#cancelTick();
     this.#watchingHelper[Symbol.dispose]();
+    // Before the helper resets its streams: they end with the reason of the session.
     this.#ended.abort(reason);
+    const { helper, device } = this.#options;
+    // Nobody may close it later: a session that has ended is forgotten. A helper that is lost took its devices along.
+    if (!helper.signal.aborted) this.#deviceClosed = helper.closeDevice(device);
   }
 }
 

@@ -1,6 +1,9 @@
 // A session of fly over hours, on a clock that moves when it is told to: its helper answers as told.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { suite, test } from 'node:test';
+import { TunnelError } from '../../../../../src/contract/errors.ts';
+import { onAbort } from '../../../../../src/process/abort.ts';
+import { sleep } from '../../../../../src/process/clock.ts';
 import { silentLog } from '../../../../../src/process/log.ts';
 import { FlySession } from '../../../../../src/sidecar/drivers/fly/session.ts';
 import { Way } from '../../../../../src/sidecar/drivers/fly/way.ts';
@@ -12,11 +15,12 @@ const hourMs = 60 * 60_000;
 async function setting() {
   const clock = new FakeClock();
   const log = silentLog();
-  const done = { echoes: 0, handshakes: 0, transports: [] as string[], validations: 0 };
-  const state = { silent: false, answerMs: 0 };
+  const done = { echoes: 0, handshakes: 0, transports: [] as string[], validations: 0, closes: [] as string[] };
+  const state = { silent: false, answerMs: 0, isPeerKnown: true, closeMs: 0 };
+  const helperLost = new AbortController();
   let heardAt = 0;
   const helper = {
-    signal: new AbortController().signal,
+    signal: helperLost.signal,
     async stats() {
       const figures = { received: 0, sent: 0, streams: 0, transport: 'udp' } as const;
       const now = clock.date().getTime();
@@ -37,7 +41,10 @@ async function setting() {
     },
     resolve: async () => [],
     dial: async () => await Promise.reject(new Error('nobody dials')),
-    closeDevice: async () => undefined,
+    async closeDevice(device: string) {
+      done.closes.push(device);
+      if (state.closeMs > 0) await sleep(state.closeMs, { clock });
+    },
   };
   const gateways = { udp: 51_820, webSocket: 443, resolve: async () => '192.0.2.1' };
   const way = new Way({ helper, device: 'device', endpoint: 'gateway.test', allowed: 'Auto', gateways, clock, log });
@@ -61,12 +68,12 @@ async function setting() {
     way,
     isPeerValid: async () => {
       done.validations += 1;
-      return true;
+      return state.isPeerKnown;
     },
     clock,
     log,
   });
-  return { clock, session, done, state };
+  return { clock, session, done, state, helperLost };
 }
 
 test('an hour without a client: the session lives, asks for signs of life and keeps its peer known', async () => {
@@ -113,4 +120,64 @@ test('a silent gateway is TunnelDown from the sixth second on, and answers again
   assert.equal(session.suspect, false);
   await session.close();
   assert.equal(clock.pending, 0);
+});
+
+suite('a session that ends by itself closes its device, once', () => {
+  const reasonOf = ({ signal }: { readonly signal: AbortSignal }): string =>
+    signal.reason instanceof TunnelError ? signal.reason.message : 'none';
+
+  test('after 30 s of silence, and `close` waits for it', async () => {
+    const { clock, session, done, state } = await setting();
+    const atTheEnd: number[] = [];
+    onAbort(session.signal, () => atTheEnd.push(done.closes.length));
+    state.silent = true;
+    state.closeMs = 1_500;
+    await clock.advance(29_000);
+    assert.deepEqual(done.closes, []);
+    await clock.advance(2_000);
+    assert.match(reasonOf(session), /carries nothing/);
+    assert.deepEqual(done.closes, ['device']);
+    assert.deepEqual(atTheEnd, [0], 'its streams end first, with its own reason');
+    state.closeMs = 0;
+    let closed = false;
+    const closing = session.close().then(() => (closed = true));
+    await clock.advance(0);
+    assert.equal(closed, false);
+    await clock.advance(1_500);
+    await closing;
+    assert.deepEqual(done.closes, ['device']);
+    assert.equal(clock.pending, 0);
+  });
+
+  test('when fly.io no longer knows its peer', async () => {
+    const { clock, session, done, state } = await setting();
+    state.silent = true;
+    state.isPeerKnown = false;
+    await clock.advance(9_000);
+    assert.match(reasonOf(session), /no longer knows/);
+    assert.deepEqual(done.closes, ['device']);
+    await session.close();
+    assert.deepEqual(done.closes, ['device']);
+    assert.equal(clock.pending, 0);
+  });
+
+  test('when it gives way to a new peer', async () => {
+    const { clock, session, done, state } = await setting();
+    state.silent = true;
+    await clock.advance(13_000);
+    session.giveWay();
+    assert.match(reasonOf(session), /a new WireGuard peer replaced/);
+    assert.deepEqual(done.closes, ['device']);
+    await session.close();
+    assert.deepEqual(done.closes, ['device']);
+  });
+
+  test('but not when the helper is lost, and the device with it', async () => {
+    const { clock, session, done, helperLost } = await setting();
+    helperLost.abort(new TunnelError('HelperFailed', 'the fly helper ended by SIGKILL'));
+    assert.match(reasonOf(session), /it is started again/);
+    await session.close();
+    assert.deepEqual(done.closes, []);
+    assert.equal(clock.pending, 0);
+  });
 });
