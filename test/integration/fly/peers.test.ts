@@ -62,6 +62,20 @@ suite('peers', () => {
     assert.equal(other.status().state, 'Connected');
   });
 
+  test('a Secret with the token of another organization does not keep the peer at fly.io', async (t) => {
+    const { world, secret, open } = await flyPlace(t);
+    const sidecar = await open();
+    await untilConnected(sidecar);
+    const asked = (): number => world.api.operations.filter((operation) => operation === 'PortForwardApp').length;
+    const before = asked();
+    world.api.foreignTokens.add('fo1_foreign');
+    secret.write({ FLY_API_TOKEN: 'fo1_foreign' });
+    await until(sidecar, () => asked() > before);
+    assert.equal(world.api.peers.length, 1);
+    await sidecar.stop({ drainMs: 0 });
+    assert.deepEqual(world.api.peers, []);
+  });
+
   test('an attempt that is cancelled in its last moment leaves neither a session nor a peer', async (t) => {
     const { world, secret } = await flyPlace(t);
     const credentials = { secretName: 'fly', directory: secret.directory };

@@ -47,6 +47,8 @@ export class FlyApi {
   readonly tokens = new Set(['fo1_test']);
   /** Tokens that may not remove peers. */
   readonly limitedTokens = new Set<string>();
+  /** Tokens of another organization: they see nothing of this one. */
+  readonly foreignTokens = new Set<string>();
   /** Operations in the order in which they came. */
   readonly operations: string[] = [];
   /** What each of them brought. */
@@ -152,24 +154,32 @@ export class FlyApi {
   }
 
   #root(token: string) {
+    const isForeign = this.foreignTokens.has(token);
     const allowed = (): void => {
-      if (!this.tokens.has(token)) throw refusal('You must be authenticated to view this.', 'UNAUTHORIZED');
+      if (!this.tokens.has(token) && !isForeign) {
+        throw refusal('You must be authenticated to view this.', 'UNAUTHORIZED');
+      }
+    };
+    const allowedIn = (organizationId: string): void => {
+      allowed();
+      if (isForeign || organizationId !== this.organization.id)
+        throw refusal('Could not find Organization', 'NOT_FOUND');
     };
     return {
       app: ({ name }: { name?: string }) => {
         allowed();
         const app = this.apps.find((each) => each.name === name);
-        if (app === undefined) throw refusal(`Could not find App "${name}"`, 'NOT_FOUND');
+        if (app === undefined || isForeign) throw refusal(`Could not find App "${name}"`, 'NOT_FOUND');
         return { id: app.name, ...app, platformVersion: 'machines', organization: this.#organization() };
       },
       organization: ({ slug }: { slug?: string }) => {
         allowed();
-        if (slug !== this.organization.slug) throw refusal('Could not find Organization', 'NOT_FOUND');
+        if (slug !== this.organization.slug || isForeign) throw refusal('Could not find Organization', 'NOT_FOUND');
         return this.#organization();
       },
       organizations: () => {
         allowed();
-        return { nodes: [this.#organization()] };
+        return { nodes: isForeign ? [] : [this.#organization()] };
       },
       nearestRegion: () => {
         allowed();
@@ -182,13 +192,13 @@ export class FlyApi {
       addWireGuardPeer: async ({
         input,
       }: {
-        input: { name: string; pubkey: string; region?: string; network?: string };
+        input: { organizationId: string; name: string; pubkey: string; region?: string; network?: string };
       }) => {
-        allowed();
+        allowedIn(input.organizationId);
         return await this.#addPeer(input);
       },
-      removeWireGuardPeer: async ({ input }: { input: { name: string } }) => {
-        allowed();
+      removeWireGuardPeer: async ({ input }: { input: { organizationId: string; name: string } }) => {
+        allowedIn(input.organizationId);
         if (this.limitedTokens.has(token)) throw refusal('Not authorized to removeWireGuardPeer', 'UNAUTHORIZED');
         const peer = this.peers.find(({ name }) => name === input.name);
         if (peer === undefined) throw refusal('Could not find WireGuardPeer', 'NOT_FOUND');
@@ -197,7 +207,7 @@ export class FlyApi {
       },
       validateWireGuardPeers: ({ input }: { input: { peerIps: string[] } }) => {
         allowed();
-        const known = new Set(this.peers.map(({ peerip }) => peerip));
+        const known = new Set(isForeign ? [] : this.peers.map(({ peerip }) => peerip));
         return {
           invalidPeerIps: input.peerIps.filter((ip) => !known.has(ip)),
           validPeerIps: input.peerIps.filter((ip) => known.has(ip)),

@@ -1,7 +1,7 @@
 // Peers that this pod no longer needs are removed at fly.io: each again and again until fly.io has done it, because nobody else may remove
 // them. Those whose name nobody here knows are looked for in the organization's list.
 // Neighbours: own-peers.ts says which peers are not needed, and which ones are; api/operations.ts asks fly.io.
-import { TunnelError } from '../../../contract/errors.ts';
+import { type Code, TunnelError } from '../../../contract/errors.ts';
 import { abortable } from '../../../process/abort.ts';
 import { Backoff } from '../../../process/backoff.ts';
 import { type Clock, sleep } from '../../../process/clock.ts';
@@ -31,6 +31,8 @@ const lateMs = 15_000;
 const maxOwed = 1_000;
 /** Requests at a time. */
 const maxUnderWay = 8;
+/** Another try needs another token: this one may not do it, or is of another organization. */
+const refusals: readonly Code[] = [...tokenRefusals, 'OrganizationNotFound'];
 /** Stands for the look at the list where otherwise the name of a peer stands. */
 const list = '';
 
@@ -219,7 +221,7 @@ export class Removals {
   }
 
   #failed(name: string, error: unknown): void {
-    if (error instanceof TunnelError && tokenRefusals.includes(error.code)) this.#refused.add(name);
+    if (error instanceof TunnelError && refusals.includes(error.code)) this.#refused.add(name);
     else this.#refused.delete(name);
     this.#plan();
   }

@@ -46,11 +46,12 @@ export interface FlyApi {
   addPeer(peer: PeerRequest, options: Signal): Promise<MadePeer>;
   /** Whether the API still knows the peer of that address; asking keeps it alive there. */
   isValid(address: string, options: Signal): Promise<boolean>;
-  /** Of all peers of the organization. */
+  /** Of all peers of the organization. @throws TunnelError OrganizationNotFound, TokenRefused or FlyApiFailed */
   peerNames(organization: string, options: Signal): Promise<readonly string[]>;
   /**
-   * Resolves also if fly.io knows no such peer. If the present token is refused or missing, the one that was accepted last is tried: it made
-   * the peer, and who takes it out of the Secret wants the peer gone, too. @throws TunnelError
+   * Resolves also if fly.io knows no such peer. If the present token is refused or missing, or does not find the peer, the one that was
+   * accepted last is tried: it made the peer, and who takes it out of the Secret wants the peer gone, too.
+   * @throws TunnelError OrganizationNotFound, TokenRefused or FlyApiFailed
    */
   removePeer(organizationId: string, name: string, options: Signal): Promise<void>;
   close(): Promise<void>;
@@ -64,7 +65,7 @@ export function createFlyApi(
   const ask: Ask = async (request, options, meaning = {}) => {
     try {
       const answer = await graphql.ask(request, options);
-      token.accepted(request.operation);
+      token.accepted(request.operation, { isOfOrganization: showsOrganization(request.operation, answer) });
       return answer;
     } catch (error) {
       if (!(error instanceof FlyApiError)) throw error;
@@ -78,24 +79,30 @@ export function createFlyApi(
     addPeer: async (peer, options) => await addPeer(ask, peer, options),
     isValid: async (address, options) => {
       const { validateWireGuardPeers } = await ask(validatePeer(address), options);
-      return !validateWireGuardPeers.invalidPeerIps.includes(address);
+      const isValid = !validateWireGuardPeers.invalidPeerIps.includes(address);
+      if (isValid) token.accepted(validating, { isOfOrganization: true });
+      return isValid;
     },
     peerNames: async (slug, options) => {
-      const { organization: found } = await ask(listPeers(slug), options);
-      return (found?.wireGuardPeers.nodes ?? []).map(({ name }) => name);
+      const meaning = { notFound: () => organizationNotFound(slug) };
+      const { organization: found } = await ask(listPeers(slug), options, meaning);
+      if (found === null) throw organizationNotFound(slug);
+      return found.wireGuardPeers.nodes.map(({ name }) => name);
     },
     removePeer: async (organizationId, name, options) => {
       const request = removePeer(organizationId, name);
       const removed = ask(request, options).catch(async (refusal: unknown) => {
-        const authorization = isOfToken(refusal) ? token.formerAuthorization : undefined;
+        // A token of another organization does not find the peer, which is there all the same.
+        const mayOtherDoIt = isOfToken(refusal) || isPeerUnknown(refusal) || isOrganizationUnknown(refusal);
+        const authorization = mayOtherDoIt ? token.formerAuthorization : undefined;
         if (authorization === undefined) throw refusal;
         await graphql.ask({ ...request, authorization }, options).catch((error: unknown) => {
-          throw error instanceof FlyApiError && !isNotFound(error) ? refusal : error;
+          throw error instanceof FlyApiError && !isPeerUnknown(error) ? refusal : error;
         });
       });
       await removed.catch((error: unknown) => {
-        const said = error instanceof TunnelError ? error.cause : error;
-        if (!(said instanceof FlyApiError) || !isNotFound(said)) throw error;
+        if (isOrganizationUnknown(error)) throw organizationNotFound(organizationId);
+        if (!isPeerUnknown(error)) throw error;
       });
     },
     close: async () => await graphql.close(),
@@ -103,6 +110,22 @@ export function createFlyApi(
 }
 
 const isOfToken = (error: unknown): boolean => error instanceof TunnelError && tokenRefusals.includes(error.code);
+
+/** What fly.io said, if this is its refusal. */
+function saidBy(error: unknown): FlyApiError | undefined {
+  const said = error instanceof TunnelError ? error.cause : error;
+  return said instanceof FlyApiError ? said : undefined;
+}
+
+function isOrganizationUnknown(error: unknown): boolean {
+  const said = saidBy(error);
+  return said !== undefined && isNotFound(said) && /organization/i.test(said.message) && !/peer/i.test(said.message);
+}
+
+function isPeerUnknown(error: unknown): boolean {
+  const said = saidBy(error);
+  return said !== undefined && isNotFound(said) && !isOrganizationUnknown(said);
+}
 
 type Ask = <T>(request: GraphqlRequest<T>, options: Signal, meaning?: Meaning) => Promise<T>;
 
@@ -179,8 +202,10 @@ async function addPeer(
   return { address: peerip, endpoint: endpointip, gatewayKey: pubkey };
 }
 
+const validating = 'PortForwardValidatePeers';
+
 const validatePeer = (address: string) => ({
-  operation: 'PortForwardValidatePeers',
+  operation: validating,
   document:
     'mutation PortForwardValidatePeers($input: ValidateWireGuardPeersInput!) { validateWireGuardPeers(input: $input) { invalidPeerIps } }',
   variables: { input: { peerIps: [address] } },
@@ -207,6 +232,14 @@ const removePeer = (organizationId: string, name: string) => ({
   answer: z.object({ removeWireGuardPeer: z.unknown() }),
   repeatable: true,
 });
+
+const anyTokenMay: ReadonlySet<string> = new Set([nearestRegion.operation, validating]);
+
+/** Whether the answer shows that the token is of the peers' organization. To another one some fields are null. */
+function showsOrganization(operation: string, answer: unknown): boolean {
+  if (anyTokenMay.has(operation) || typeof answer !== 'object' || answer === null) return false;
+  return Object.values(answer).every((field) => field !== null);
+}
 
 /** The gateway's name goes into a URL and to a resolver: letters, digits, dots and dashes, or an address. */
 const hostSchema = z.string().regex(/^(?:[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?|[0-9a-fA-F:.]+)$/);

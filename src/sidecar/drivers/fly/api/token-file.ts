@@ -14,7 +14,7 @@ export class TokenFile {
     operations: new Set(),
   };
   #asked: string | undefined;
-  /** The header of what was read last, and of what was accepted last. */
+  /** The header of what was read last, and of what the peers' organization accepted last. */
   #header: string | undefined;
   #acceptedHeader: string | undefined;
 
@@ -45,16 +45,16 @@ export class TokenFile {
     return header;
   }
 
-  /** The header of the token that fly.io accepted last, if the Secret holds another one now, or none. */
+  /** The header of the token that the peers' organization accepted last, if the Secret holds another one now, or none. */
   get formerAuthorization(): string | undefined {
     return this.#acceptedHeader === this.#header ? undefined : this.#acceptedHeader;
   }
 
   /** fly.io did what was asked with the token as it was read last. */
-  accepted(operation: string): void {
+  accepted(operation: string, { isOfOrganization }: { readonly isOfOrganization: boolean }): void {
     if (this.#accepted.digest !== this.#asked) this.#accepted = { digest: this.#asked, operations: new Set() };
     this.#accepted.operations.add(operation);
-    this.#acceptedHeader = this.#header;
+    if (isOfOrganization) this.#acceptedHeader = this.#header;
   }
 
   /** A token that was accepted before for the same request and is refused now has expired or was revoked. */

@@ -209,6 +209,51 @@ suite('fly.io’s API', () => {
     assert.equal(here.headers.length, before + 1, 'there is no other token');
   });
 
+  test('a token of another organization does not find the peer: the one that was accepted by its own removes it', async (t) => {
+    const here = await world(t);
+    const foreign = refusal('NOT_FOUND', 'Could not find Organization');
+    const unknown = refusal('NOT_FOUND', 'Could not find WireGuardPeer');
+    const removed: Answer = { body: { data: { removeWireGuardPeer: {} } } };
+    const invalid: Answer = { body: { data: { validateWireGuardPeers: { invalidPeerIps: ['fdaa::102'] } } } };
+    here.answers = [foreign];
+    assert.equal(
+      await codeOf(here.api.removePeer('id-1', 'p', { signal })),
+      'OrganizationNotFound',
+      'the peer may be there',
+    );
+    assert.equal(await codeOf(here.api.peerNames('shop', { signal })), 'OrganizationNotFound');
+    here.answers = [{ body: { data: { organization: null } } }];
+    assert.equal(await codeOf(here.api.peerNames('shop', { signal })), 'OrganizationNotFound');
+    here.answers = [orders];
+    await here.api.networkOfApp('orders', { signal });
+    here.setToken('fo1_foreign');
+    here.answers = [invalid];
+    assert.equal(await here.api.isValid('fdaa::102', { signal }), false);
+    here.answers = [{ body: { data: { app: null } } }];
+    assert.equal(await codeOf(here.api.networkOfApp('orders', { signal })), 'AppNotFound');
+    for (const said of [foreign, unknown]) {
+      here.answers = [said, removed];
+      await here.api.removePeer('id-1', 'p', { signal });
+      assert.deepEqual(here.headers.slice(-2), ['Bearer fo1_foreign', 'Bearer fo1_first']);
+    }
+    here.answers = [foreign, unauthorized];
+    assert.equal(await codeOf(here.api.removePeer('id-1', 'p', { signal })), 'OrganizationNotFound');
+    here.answers = [foreign, unknown];
+    await here.api.removePeer('id-1', 'p', { signal });
+    here.answers = [unknown, unauthorized];
+    await here.api.removePeer('id-1', 'p', { signal });
+  });
+
+  test('a token for which the peer is valid is one of its organization', async (t) => {
+    const here = await world(t);
+    here.answers = [{ body: { data: { validateWireGuardPeers: { invalidPeerIps: [] } } } }];
+    assert.equal(await here.api.isValid('fdaa::102', { signal }), true);
+    here.setToken('fo1_wrong');
+    here.answers = [unauthorized, { body: { data: { removeWireGuardPeer: {} } } }];
+    await here.api.removePeer('id-1', 'p', { signal });
+    assert.equal(here.headers.at(-1), 'Bearer fo1_first');
+  });
+
   test('without a token nothing is sent', async (t) => {
     const here = await world(t);
     here.setToken(' ');

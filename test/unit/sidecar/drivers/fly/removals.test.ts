@@ -235,6 +235,18 @@ test('at the end a refused list does not end the removals that failed', async ()
   assert.ok(took < 2_000, 'the refused list is not waited for');
 });
 
+test('a token of another organization is not asked again and again, and does not delay the end', async () => {
+  const { refuses, peers, asked, clock, close } = setting();
+  refuses.set('peerNames', 'OrganizationNotFound');
+  await peers.adopt(await peers.current(signal), undefined);
+  const another = await peers.another(signal);
+  refuses.set('removePeer', 'OrganizationNotFound');
+  peers.discard(another);
+  await clock.advance(60 * 60_000);
+  assert.deepEqual(asked, [another.name]);
+  assert.ok((await close()) < 1_000);
+});
+
 test('another token is tried within 5 s, however long the pause is, also if only the list was refused', async () => {
   const outage = setting();
   await outage.peers.adopt(await outage.peers.current(signal), undefined);
