@@ -1,5 +1,5 @@
-// The helper's own tests, in Go: what joins packets and what carries datagrams, each with every case that the other tests of this folder meet by chance.
-// Neighbours: joiner_test.go and udp_linux_test.go beside the helper's sources.
+// The helper's own tests, in Go: what joins packets, carries datagrams and shares memory, and what ends an outage, each with every case that the other tests of this folder meet by chance.
+// Neighbours: the files _test.go beside the helper's sources.
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { command } from '../../../lab/process/command.ts';

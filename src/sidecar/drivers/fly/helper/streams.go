@@ -125,8 +125,7 @@ type farEnd struct {
 	gone atomic.Bool
 	// Bytes for it that the stack has taken.
 	written atomic.Int64
-	// What its receive buffer has grown by.
-	grown int64
+	growth  receiveGrowth
 	// Both guarded by the mutex of openStreams.
 	silence silence
 	resent  resent
@@ -267,7 +266,7 @@ func (o *openStreams) remove(far *farEnd) {
 	defer o.mutex.Unlock()
 	delete(o.ends, far)
 	discountStream()
-	growth.Add(-far.grown)
+	far.giveGrowthBack()
 }
 
 func (o *openStreams) count() int {
