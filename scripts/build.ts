@@ -25,6 +25,7 @@ const workshop = join(root, `dist.${process.pid}`);
 const main = join(root, 'src', 'main.ts');
 /** Files of the first bundle whose lazy imports are bundles of their own. */
 const loaders = new Set(['main.ts', 'document-commands.ts'].map((name) => join(root, 'src', name)));
+const used = onlyUsed();
 const common: BuildOptions = { ...bundling(), outdir: workshop };
 
 /** Collects what src/main.ts and document-commands.ts import lazily, by bundle name, and leaves those imports in place. */
@@ -79,14 +80,14 @@ for (const left of globSync('dist.[0-9]*', { cwd: root })) {
 const parts = new Map<string, string>();
 const libraries = new Set<string>();
 try {
-  await build({ ...common, entryPoints: { portforward: main }, plugins: [onlyUsed, partsOf(parts)] });
+  await build({ ...common, entryPoints: { portforward: main }, plugins: [used.plugin, partsOf(parts)] });
   // A worker thread starts from a file of its own, which the code that starts it finds beside its bundle.
   const workers = globSync('src/**/*-worker.ts', { cwd: root }).map((file) => [
     basename(file, '.ts'),
     join(root, file),
   ]);
   const entryPoints = Object.fromEntries([...parts, ...workers]);
-  await build({ ...common, entryPoints, plugins: [onlyUsed, librariesOf(libraries)] });
+  await build({ ...common, entryPoints, plugins: [used.plugin, librariesOf(libraries)] });
   // Each is run when it is asked for; one bundle, because they share most of their code.
   const getters = [...libraries].map(
     (name) => `get ${JSON.stringify(name)}() { return require(${JSON.stringify(name)}); }`,
@@ -97,6 +98,7 @@ try {
     stdin: { contents, resolveDir: root, sourcefile: 'libraries.js' },
     entryNames: 'libraries',
   });
+  used.requireAll();
 
   const init = process.platform === 'linux' ? await buildInit(workshop) : undefined;
   const helper = values['without-fly'] ? false : await withFlyHelper();

@@ -52,12 +52,30 @@ const taken: readonly { readonly module: RegExp; readonly contents: string }[] =
   },
 ];
 
+export interface OnlyUsed {
+  readonly plugin: Plugin;
+  /** Call it after the last bundle. @throws Error with each module that was in none of them: a package has moved it, and is bundled whole now */
+  requireAll(): void;
+}
+
 /** Leaves out what packages load for others, and what esbuild must keep because loading it might do something. */
-export const onlyUsed: Plugin = {
-  name: 'only-used',
-  setup(bundler) {
-    for (const { module, contents } of taken) {
-      bundler.onLoad({ filter: module }, ({ path }) => ({ contents, resolveDir: dirname(path) }));
-    }
-  },
-};
+export function onlyUsed(): OnlyUsed {
+  const missing = new Set(taken.map(({ module }) => module));
+  const plugin: Plugin = {
+    name: 'only-used',
+    setup(bundler) {
+      for (const { module, contents } of taken) {
+        bundler.onLoad({ filter: module }, ({ path }) => {
+          missing.delete(module);
+          return { contents, resolveDir: dirname(path) };
+        });
+      }
+    },
+  };
+  const requireAll = (): void => {
+    if (missing.size === 0) return;
+    const names = [...missing].map((module) => module.source).join(', ');
+    throw new Error(`no bundle loads what scripts/build/bundling.ts takes a part of: ${names}`);
+  };
+  return { plugin, requireAll };
+}

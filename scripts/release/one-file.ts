@@ -61,6 +61,7 @@ export async function bundleProgram(folder: string): Promise<Program> {
     program: join(import.meta.dirname, 'one-file', 'entry.ts'),
     [basename(worker, '.ts')]: worker,
   };
+  const used = onlyUsed();
   await build({
     ...bundling(),
     entryPoints,
@@ -68,8 +69,9 @@ export async function bundleProgram(folder: string): Promise<Program> {
     external: [],
     sourcemap: false,
     legalComments: 'eof',
-    plugins: [onlyUsed, insideOneFile],
+    plugins: [used.plugin, insideOneFile],
   });
+  used.requireAll();
   return { main: join(folder, 'program.cjs'), worker: join(folder, `${basename(worker, '.ts')}.cjs`) };
 }
 
