@@ -246,16 +246,19 @@ export function driverSuite(name: string, traits: Traits, createWorld: () => Pro
       (await dial(session, port)).destroy();
       await eventually('the first stream is gone', () => connections.size === 0);
       const thaw = world.freeze();
-      const abort = new AbortController();
-      const attempt = session.dial(world.destination(port), { signal: abort.signal });
-      // If a dial does not wait for the far side, the caller has a stream by now and destroys it.
-      const unwanted = traits.dialTells
-        ? assert.rejects(attempt, /no longer wanted/)
-        : attempt.then((stream) => void stream.destroy());
-      await sleep(50);
-      abort.abort(new Error('no longer wanted'));
-      await unwanted;
-      thaw();
+      try {
+        const abort = new AbortController();
+        const attempt = session.dial(world.destination(port), { signal: abort.signal });
+        // If a dial does not wait for the far side, the caller has a stream by now and destroys it.
+        const unwanted = traits.dialTells
+          ? assert.rejects(attempt, /no longer wanted/)
+          : attempt.then((stream) => void stream.destroy());
+        await sleep(50);
+        abort.abort(new Error('no longer wanted'));
+        await unwanted;
+      } finally {
+        thaw();
+      }
       const stream = await dial(session, port);
       stream.write('x');
       await once(stream, 'data');
