@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { assertEvery, assertSome } from '../../support/assert-every.ts';
@@ -75,11 +76,16 @@ test('the helper repeats no private key, whatever is wrong with a request', asyn
     { op: 'stats', device: 'one' },
     { op: 'unknown', device: 'one', privateKey },
   ];
+  const answers: string[] = [];
+  const errors = text(helper.stderr);
+  const ended = once(helper, 'close');
   for (const [id, request] of requests.entries()) helper.stdin.write(`${JSON.stringify({ id, ...request })}\n`);
-  // The last line ends it.
-  helper.stdin.end(`{"privateKey":"${privateKey}\n`);
-  const [answers, errors] = await Promise.all([text(helper.stdout), text(helper.stderr), once(helper, 'close')]);
-  const said = [...answers.split('\n'), ...errors.split('\n')];
+  for await (const line of createInterface({ input: helper.stdout })) {
+    // The last line ends it, with what it has not answered yet.
+    if (answers.push(line) === requests.length) helper.stdin.end(`{"privateKey":"${privateKey}\n`);
+  }
+  await ended;
+  const said = [...answers, ...(await errors).split('\n')];
   assertSome(said, (line) => line.includes('the private key is not 32 bytes'), 'the wrong key is refused');
   assertSome(said, (line) => line.includes('"stats":'), 'the device is there');
   assertSome(said, (line) => line.includes('a request is not JSON'), 'the last line is refused');
