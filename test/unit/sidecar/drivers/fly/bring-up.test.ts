@@ -20,8 +20,15 @@ const peer = {
   gatewayRegion: '',
 };
 
-/** Brings a device up whose echoes take these milliseconds each, then 1 s each, and get no answer but by web socket. Gives when that was tried. */
-async function changedAfter(stalls: readonly number[]): Promise<number> {
+interface Attempt {
+  readonly clock: FakeClock;
+  readonly done: Promise<void>;
+  /** When the web socket was tried, if it was. */
+  readonly changedAt: () => number | undefined;
+}
+
+/** Brings a device up whose first echoes take these milliseconds each, then 1 s each. They get an answer by web socket, or never. */
+function attempt(stalls: readonly number[], { isAnswered }: { readonly isAnswered: boolean }): Attempt {
   const clock = new FakeClock();
   const left = [...stalls];
   let changedAt: number | undefined;
@@ -32,7 +39,7 @@ async function changedAfter(stalls: readonly number[]): Promise<number> {
       closeDevice: async () => undefined,
       echo: async (_device, timeoutMs) => {
         await sleep(left.shift() ?? timeoutMs, { clock });
-        if (changedAt === undefined) throw new HelperError('timeout', 'no echo');
+        if (!isAnswered || changedAt === undefined) throw new HelperError('timeout', 'no echo');
         return 1;
       },
     },
@@ -49,10 +56,16 @@ async function changedAfter(stalls: readonly number[]): Promise<number> {
     signal: new AbortController().signal,
     onAnswer: undefined,
   });
+  return { clock, done, changedAt: () => changedAt };
+}
+
+async function changedAfter(stalls: readonly number[]): Promise<number> {
+  const { clock, done, changedAt } = attempt(stalls, { isAnswered: true });
   await clock.advance(25_000);
   await done;
-  assert.ok(changedAt !== undefined);
-  return changedAt;
+  const at = changedAt();
+  assert.ok(at !== undefined);
+  return at;
 }
 
 test('UDP has seven seconds', async () => {
@@ -63,28 +76,9 @@ test('a stall of our own does not count against UDP', async () => {
   assert.equal(await changedAfter([6_000, 3_000]), 14_000);
 });
 
-/** Why no device comes up whose first echoes take these milliseconds each, then 1 s each, and never get an answer. */
+/** Why no device comes up. */
 async function reasonAfter(stalls: readonly number[]): Promise<string> {
-  const clock = new FakeClock();
-  const left = [...stalls];
-  const done = bringUp({
-    helper: {
-      signal: new AbortController().signal,
-      openDevice: async () => undefined,
-      closeDevice: async () => undefined,
-      echo: async (_device, timeoutMs) => {
-        await sleep(left.shift() ?? timeoutMs, { clock });
-        throw new HelperError('timeout', 'no echo');
-      },
-    },
-    device: 'device-1',
-    peer,
-    way: { begin: async () => undefined, changeTransport: async () => undefined },
-    allowed: 'Auto',
-    clock,
-    signal: new AbortController().signal,
-    onAnswer: undefined,
-  });
+  const { clock, done } = attempt(stalls, { isAnswered: false });
   const reason = done.then(
     () => 'it came up',
     (error: unknown) => (error instanceof TunnelError ? error.message : String(error)),
