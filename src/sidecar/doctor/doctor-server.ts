@@ -38,6 +38,7 @@ export async function serveDoctor(options: DoctorServerOptions): Promise<() => P
   const { log } = surroundings;
   let isWalking = false;
   let walked: Promise<void> = Promise.resolve();
+  const untilWalked = async (): Promise<void> => await walked;
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     if (isWalking) {
@@ -61,11 +62,11 @@ export async function serveDoctor(options: DoctorServerOptions): Promise<() => P
   } catch (error) {
     server.close();
     if (!signal.aborted) log.warn({ error, path }, 'doctor is not available in this pod');
-    return async () => await walked;
+    return untilWalked;
   }
   const closing = onAbort(signal, () => server.close());
   server.once('close', () => closing[Symbol.dispose]());
-  return async () => await walked;
+  return untilWalked;
 }
 
 /** One client: the format that it wants, then the walk. Never rejects. */
