@@ -17,7 +17,9 @@ LABEL org.opencontainers.image.title="portforward" \
       org.opencontainers.image.description="Kubernetes operator: tunnels to private databases, each behind a Service" \
       org.opencontainers.image.licenses="Apache-2.0"
 # Distroless has Node in /nodejs/bin, the official image in /usr/local/bin.
+# One heap of malloc: every thread of Node would else keep one of its own, with gaps that no other thread fills.
 ENV NODE_ENV=production \
+    MALLOC_ARENA_MAX=1 \
     PATH=/nodejs/bin:/usr/local/bin:/usr/bin:/bin
 WORKDIR /app
 # A number, so that the kubelet can check runAsNonRoot; nothing is ever written outside /tmp.

@@ -1,9 +1,9 @@
 // Sources → dist/: CommonJS bundles that run without node_modules (an ESM bundle of ssh2 dies on __dirname), one for the command line,
-// one for each part that it loads and one for the packages that few tunnels need, so that a process reads only what it runs. ssh2's native crypto lies beside them.
+// one for each part that it loads and some for the packages that few tunnels need, so that a process reads only what it runs. ssh2's native crypto lies beside them.
 // So do process 1 of the image, and the helper of the fly driver where there is a Go to build it with. `--output DIR` puts all of it elsewhere.
 // Neighbours: src/main.ts (names the parts by its lazy imports), Dockerfile (takes dist/ as it is), build/bundling.ts (options for esbuild).
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, globSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, globSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
@@ -43,7 +43,10 @@ function partsOf(parts: Map<string, string>): Plugin {
   };
 }
 
-/** Collects the packages that sources import lazily; they are taken from a bundle of their own then: an ssh tunnel that reads AWS's needs 6 MB more. */
+/** AWS's share most of their code, so they have one bundle; every other package has its own. */
+const libraryBundle = (library: string): string => (/^@(aws-sdk|smithy)\//.test(library) ? 'libraries' : library);
+
+/** Collects the packages that sources import lazily; they are taken from bundles of their own then: an ssh tunnel that reads AWS's needs 6 MB more. */
 function librariesOf(libraries: Set<string>): Plugin {
   return {
     name: 'libraries',
@@ -54,7 +57,7 @@ function librariesOf(libraries: Set<string>): Plugin {
         return { path, namespace: 'library' };
       });
       bundler.onLoad({ filter: /./, namespace: 'library' }, ({ path }) => ({
-        contents: `module.exports = require('./libraries.cjs')[${JSON.stringify(path)}]`,
+        contents: `module.exports = require('./${libraryBundle(path)}.cjs')[${JSON.stringify(path)}]`,
       }));
       bundler.onResolve({ filter: /./, namespace: 'library' }, ({ path }) => ({ path, external: true }));
     },
@@ -88,18 +91,16 @@ try {
   ]);
   const entryPoints = Object.fromEntries([...parts, ...workers]);
   await build({ ...common, entryPoints, plugins: [used.plugin, librariesOf(libraries)] });
-  // Each is run when it is asked for; one bundle, because they share most of their code.
-  const getters = [...libraries].map(
-    (name) => `get ${JSON.stringify(name)}() { return require(${JSON.stringify(name)}); }`,
-  );
-  const contents = `module.exports = { ${getters.join(', ')} };`;
-  await build({
-    ...common,
-    stdin: { contents, resolveDir: root, sourcefile: 'libraries.js' },
-    entryNames: 'libraries',
-  });
+  const libraryBundles = Map.groupBy(libraries, libraryBundle);
+  for (const [bundle, names] of libraryBundles) {
+    // Each is run when it is asked for.
+    const getters = names.map((name) => `get ${JSON.stringify(name)}() { return require(${JSON.stringify(name)}); }`);
+    const contents = `module.exports = { ${getters.join(', ')} };`;
+    await build({ ...common, stdin: { contents, resolveDir: root, sourcefile: `${bundle}.js` }, entryNames: bundle });
+  }
   used.requireAll();
 
+  requireNarrow();
   const init = process.platform === 'linux' ? await buildInit(workshop) : undefined;
   const helper = values['without-fly'] ? false : await withFlyHelper();
   // A bundle without its native crypto works, slowly and without a word: so it is asked.
@@ -117,12 +118,26 @@ try {
     if (dirname(output) === root) renameSync(workshop, output);
     // Another folder may be on another file system.
     else cpSync(workshop, output, { recursive: true });
-    const names = [...[...parts.keys(), 'libraries'].map((name) => `${name}.cjs`), ...(helper ? [helperName] : [])];
+    const names = [
+      ...[...parts.keys(), ...libraryBundles.keys()].map((name) => `${name}.cjs`),
+      ...(helper ? [helperName] : []),
+    ];
     if (init !== undefined) names.push(initName);
     console.log(`${basename(output)}/: portforward.cjs, ${names.join(', ')}`);
   }
 } finally {
   rmSync(workshop, { recursive: true, force: true });
+}
+
+/**
+ * V8 keeps the text of a program while it runs: two bytes for each character once a single one is beyond Latin-1, 2.6 MB more for a sidecar.
+ * esbuild writes them as escapes, except in regular expressions. @throws Error
+ */
+function requireNarrow(): void {
+  for (const name of globSync('*.cjs', { cwd: workshop })) {
+    const found = /.{0,40}[\u0100-\u{10FFFF}].{0,40}/u.exec(readFileSync(join(workshop, name), 'utf8'));
+    if (found !== null) throw new Error(`${name}: write \\uXXXX in the regular expression of ${found[0]}`);
+  }
 }
 
 /** False where there is no Go to build it with: everything but spec.fly works without it. */

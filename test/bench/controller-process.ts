@@ -4,7 +4,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Child } from '../../lab/process/child.ts';
 import { freePort } from '../../lab/process/ports.ts';
-import { nodeFlags } from '../support/entrypoint.ts';
+import { imageEnvironment, nodeFlags } from '../support/entrypoint.ts';
 
 /** What one page of metrics says that the benchmark needs. */
 export interface Page {
@@ -40,16 +40,21 @@ export class ControllerProcess {
   static async start(program: string, kubeconfig: string, image: string): Promise<ControllerProcess> {
     const port = await freePort();
     const name = `controller-${port}`;
-    const child = new Child(name, process.execPath, [
-      ...nodeFlags,
-      program,
-      'controller',
-      `--kubeconfig=${kubeconfig}`,
-      `--tunnel-image=registry.example/portforward:${image}`,
-      '--operator-namespace=operator',
-      `--pod-name=${name}`,
-      `--admin-port=${port}`,
-    ]);
+    const child = new Child(
+      name,
+      process.execPath,
+      [
+        ...nodeFlags,
+        program,
+        'controller',
+        `--kubeconfig=${kubeconfig}`,
+        `--tunnel-image=registry.example/portforward:${image}`,
+        '--operator-namespace=operator',
+        `--pod-name=${name}`,
+        `--admin-port=${port}`,
+      ],
+      { env: imageEnvironment },
+    );
     const controller = new ControllerProcess(child, port);
     await child.until(
       () =>

@@ -10,7 +10,7 @@ import { freePort } from '../../lab/process/ports.ts';
 import { type Permissions, permissionArguments } from '../../src/contract/permissions.ts';
 import { adminPort, configVariable, podUidVariable } from '../../src/contract/pod.ts';
 import type { TunnelConfig } from '../../src/contract/tunnel-config.ts';
-import { nodeFlags } from '../support/entrypoint.ts';
+import { imageEnvironment, nodeFlags } from '../support/entrypoint.ts';
 import { permissionsFor } from '../support/permissions.ts';
 import { header } from './content.ts';
 
@@ -74,7 +74,7 @@ export async function startSidecar(
 ): Promise<Tunnel> {
   const port = await freePort();
   const config = toConfig(port);
-  const env = { [configVariable]: JSON.stringify(config), [podUidVariable]: 'bench' };
+  const env = { ...imageEnvironment, [configVariable]: JSON.stringify(config), [podUidVariable]: 'bench' };
   const allowed = permissionArguments({ ...permissionsFor(config), ...permissions });
   const began = performance.now();
   const child = new Child('sidecar', process.execPath, [...nodeFlags, program, 'sidecar', ...allowed], { env });

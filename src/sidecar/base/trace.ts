@@ -17,7 +17,7 @@ const maxQuoted = 200;
 /** Text of the far side in quotation marks: its first line, at most 200 printable characters. */
 export function quoted(text: string): string {
   const line = text.trim().split(/[\r\n]/, 1)[0] ?? '';
-  const printable = line.replaceAll(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '·').replaceAll(/[“”]/g, '"');
+  const printable = line.replaceAll(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '·').replaceAll(/[\u201C\u201D]/g, '"');
   if (printable.length <= maxQuoted) return `“${printable}”`;
   // Not half of a character that takes two units.
   return `“${printable.slice(0, maxQuoted - 1).replace(/[\uD800-\uDBFF]$/, '')}…”`;

@@ -6,7 +6,7 @@ import { Child } from '../../../lab/process/child.ts';
 import { onFreePorts } from '../../../lab/process/ports.ts';
 import { configVariable, podUidVariable } from '../../../src/contract/pod.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
-import { nodeFlags } from '../../support/entrypoint.ts';
+import { imageEnvironment, nodeFlags } from '../../support/entrypoint.ts';
 
 const script = fileURLToPath(new URL('pod-process.ts', import.meta.url));
 
@@ -70,7 +70,12 @@ async function startPodAt(adminPort: number, config: TunnelConfig, podUid: strin
 }
 
 export function spawnPod(config: string, adminPort: number, podUid = 'uid-1'): Child {
-  const env = { [configVariable]: config, [podUidVariable]: podUid, PF_TEST_ADMIN_PORT: `${adminPort}` };
+  const env = {
+    ...imageEnvironment,
+    [configVariable]: config,
+    [podUidVariable]: podUid,
+    PF_TEST_ADMIN_PORT: `${adminPort}`,
+  };
   return new Child('sidecar', process.execPath, [...nodeFlags, script], { env });
 }
 

@@ -29,7 +29,8 @@ export function reasonOf(error: TunnelError): string {
 
 /** What a far side said stands in quotation marks: condition and Event have it, a client gets our words alone. */
 function withoutQuotations(text: string): string {
-  return text.replaceAll(/(: )?“[^”]*”(?:, “[^”]*”)*/g, (_, colon?: string) => (colon === undefined ? 'others' : ''));
+  const quotations = /(: )?\u201C[^\u201D]*\u201D(?:, \u201C[^\u201D]*\u201D)*/g;
+  return text.replaceAll(quotations, (_, colon?: string) => (colon === undefined ? 'others' : ''));
 }
 
 /** As many clauses as there is room for; undefined if not even the first fits. */

@@ -1,7 +1,7 @@
 // One request to fly.io's GraphQL API, within its time, as often as makes sense; and what its failures mean. The token stands in a header
 // and nowhere else; texts of the API are quoted, cut and never form our sentences alone.
 // Neighbours: operations.ts names the requests, token.ts makes the header.
-import { type Dispatcher, EnvHttpProxyAgent, request } from 'undici';
+import type { Dispatcher, request } from 'undici';
 import { z } from 'zod';
 import { TunnelError } from '../../../../contract/errors.ts';
 import { backoffDelay } from '../../../../process/backoff.ts';
@@ -53,18 +53,29 @@ const failureSchema = z.object({
   data: z.unknown(),
 });
 
+interface Http {
+  readonly request: typeof request;
+  readonly dispatcher: Dispatcher;
+}
+
+/** Of all drivers only this one needs the library. */
+async function openHttp({ environment }: GraphqlOptions): Promise<Http> {
+  const { EnvHttpProxyAgent, request } = await import('undici');
+  const { HTTPS_PROXY, https_proxy, NO_PROXY, no_proxy } = environment;
+  const dispatcher = new EnvHttpProxyAgent({
+    httpProxy: '',
+    httpsProxy: HTTPS_PROXY ?? https_proxy ?? '',
+    noProxy: NO_PROXY ?? no_proxy ?? '',
+  });
+  return { request, dispatcher };
+}
+
 export class Graphql {
   readonly #options: GraphqlOptions;
-  readonly #dispatcher: Dispatcher;
+  #http: Promise<Http> | undefined;
 
   constructor(options: GraphqlOptions) {
-    const { HTTPS_PROXY, https_proxy, NO_PROXY, no_proxy } = options.environment;
     this.#options = options;
-    this.#dispatcher = new EnvHttpProxyAgent({
-      httpProxy: '',
-      httpsProxy: HTTPS_PROXY ?? https_proxy ?? '',
-      noProxy: NO_PROXY ?? no_proxy ?? '',
-    });
   }
 
   /** @throws FlyApiError for what the API refuses, TunnelError FlyApiFailed where it cannot be asked, or the signal's reason */
@@ -79,7 +90,8 @@ export class Graphql {
   }
 
   async close(): Promise<void> {
-    await this.#dispatcher.close();
+    const http = await this.#http;
+    await http?.dispatcher.close();
   }
 
   async #once<T>(
@@ -92,13 +104,10 @@ export class Graphql {
     const headers = { authorization: header, 'content-type': 'application/json' };
     const body = JSON.stringify({ operationName: operation, query: document, variables });
     try {
-      const response = await request(new URL('/graphql', baseUrl), {
-        method: 'POST',
-        headers,
-        body,
-        signal: limit.signal,
-        dispatcher: this.#dispatcher,
-      });
+      this.#http ??= openHttp(this.#options);
+      const { request, dispatcher } = await this.#http;
+      const url = new URL('/graphql', baseUrl);
+      const response = await request(url, { method: 'POST', headers, body, signal: limit.signal, dispatcher });
       const text = await limitedText(response.body);
       if (response.statusCode === 200) return { answer: readAnswer(text, answer) };
       return refusedStatus(response.statusCode, operation, response.headers['retry-after']);
