@@ -4,10 +4,12 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cryptoWithKeys } from './crypto-keys.mjs';
+import { addonFlags, addonSources, compile, sourcesDigest } from './native-engine.mjs';
 import { patchedObjectWrap } from './object-wrap.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -150,30 +152,40 @@ async function nativeCrypto(node) {
   const stamp = join(folder, 'build', '.portforward-node');
   const versions = spawnSync(node, ['-p', '`${process.version} ${process.versions.openssl}`'], { encoding: 'utf8' });
   const [nodeVersion = '', openssl = ''] = versions.stdout.trim().split(' ');
-  const version = `${nodeVersion} patched headers, OpenSSL ${openssl}`;
+  const version = `${nodeVersion} patched headers, OpenSSL ${openssl}, keys`;
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return;
   await installBuildTools(node);
   const directory = await headers(node);
-  rmSync(join(folder, 'build'), { recursive: true, force: true });
+  const made = join(folder, 'build');
+  rmSync(made, { recursive: true, force: true });
   say("building ssh2's native crypto");
+  mkdirSync(cache, { recursive: true });
+  const work = mkdtempSync(join(cache, '.crypto-'));
+  process.once('exit', () => rmSync(work, { recursive: true, force: true }));
+  cryptoWithKeys(folder, work);
   const args = [join(modules, 'node-gyp', 'bin', 'node-gyp.js'), 'rebuild', '--silent'];
   // Without it the binding is built for OpenSSL 1, whose way to make a Poly1305 tag fails at the second packet since OpenSSL 3.2.
   args.push(`--real_openssl_major=${openssl.split('.', 1)[0]}`);
   const flags = directory === undefined ? '' : `-include ${patchedObjectWrap(directory, cache)}`;
   if (directory !== undefined) args.push(`--nodedir=${directory}`);
   const built = await run(node, args, {
-    cwd: folder,
+    cwd: work,
     stdio: ['ignore', 'ignore', 2],
     env: {
       ...process.env,
+      NODE_PATH: modules,
       npm_config_nodedir: directory ?? '',
       CXXFLAGS: `${process.env.CXXFLAGS ?? ''} ${flags}`,
       PATH: `${dirname(node)}:${process.env.PATH}`,
     },
   });
+  if (built === 0) {
+    mkdirSync(join(made, 'Release'), { recursive: true });
+    copyFileSync(join(work, 'build', 'Release', 'sshcrypto.node'), join(made, 'Release', 'sshcrypto.node'));
+  }
   const survived = spawnSync(node, ['-e', survivesCollection], { cwd: root, stdio: 'ignore' });
   if (built !== 0 || survived.status !== 0) {
-    rmSync(join(folder, 'build'), { recursive: true, force: true });
+    rmSync(made, { recursive: true, force: true });
     say(
       "warning: ssh2's native crypto could not be built; the build, the demo and the tests need it: install a C++ compiler, make and Python 3 with pip (Debian: apt-get install g++ make python3 python3-pip)",
     );
@@ -182,9 +194,29 @@ async function nativeCrypto(node) {
   writeFileSync(stamp, version);
 }
 
+/** The engine of the ssh data path, on Linux. Without it tunnels still work, slower. */
+async function nativeEngine(node) {
+  const directory = process.platform === 'linux' ? headersHere(node) : undefined;
+  if (directory === undefined) return;
+  const file = join(root, 'native', 'build', 'engine.node');
+  const stamp = join(root, 'native', 'build', '.portforward-sources');
+  const digest = sourcesDigest(directory);
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
+  say('building the engine of the ssh data path');
+  rmSync(stamp, { force: true });
+  const options = [...addonFlags, `-I${join(directory, 'include', 'node')}`];
+  const compiler = process.env.CXX ?? 'g++';
+  const built = await compile(addonSources(), file, { compiler, options, link: ['-shared', '-s'] });
+  // One that aborts must not take a test run with it.
+  const loads = built && spawnSync(node, ['-p', `require(${JSON.stringify(file)}).interfaceVersion`]).status === 0;
+  if (loads) writeFileSync(stamp, digest);
+  else say('warning: the engine of the ssh data path could not be built; tunnels over ssh cost more CPU time without it');
+}
+
 await installPackages();
 const node = await pinnedNode();
 await nativeCrypto(node);
+await nativeEngine(node);
 const [script, ...args] = process.argv.slice(2);
 const code = await run(node, [join(root, script), ...args], {
   stdio: 'inherit',

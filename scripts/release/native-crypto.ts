@@ -2,12 +2,13 @@
 // for its sources, Node and compiler; kept in the cache.
 // Neighbours: image.ts and one-file.ts take it; scripts/run.mjs builds the one that runs from sources.
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { cacheDirectory } from '../../lab/base/places.ts';
 import { command } from '../../lab/process/command.ts';
 import { findProgram } from '../../lab/programs/find-program.ts';
+import { cryptoWithKeys } from '../crypto-keys.mjs';
 import { patchedObjectWrap } from '../object-wrap.mjs';
 import type { Architecture } from './architectures.ts';
 import { npmPackage } from './npm-packages.ts';
@@ -26,7 +27,8 @@ export async function nativeCrypto(architecture: Architecture): Promise<string> 
   }
   const headers = await npmPackage(`node-linux-${node}`);
   const key = createHash('sha256').update(await command(compiler, ['--version']));
-  for (const file of [join(source, 'binding.gyp'), join(source, 'src', 'binding.cc'), import.meta.filename]) {
+  const getters = join(import.meta.dirname, '..', 'crypto-keys.mjs');
+  for (const file of [join(source, 'binding.gyp'), join(source, 'src', 'binding.cc'), getters, import.meta.filename]) {
     key.update(readFileSync(file));
   }
   const file = join(
@@ -38,8 +40,7 @@ export async function nativeCrypto(architecture: Architecture): Promise<string> 
 
   const work = mkdtempSync(join(tmpdir(), 'portforward-crypto-'));
   try {
-    cpSync(join(source, 'binding.gyp'), join(work, 'binding.gyp'));
-    cpSync(join(source, 'src'), join(work, 'src'), { recursive: true });
+    cryptoWithKeys(source, work);
     const own = join(work, 'headers');
     mkdirSync(own);
     const gyp = [join(modules, 'node-gyp', 'bin', 'node-gyp.js'), 'rebuild', '--silent'];

@@ -1,0 +1,51 @@
+// An engine in Node's event loop. It runs when libuv finds its epoll instance readable, and before each wait of the loop: what timers,
+// promises and callbacks asked for leaves then.
+// Neighbours: addon.cc makes one for each engine of JavaScript; js_link.h and js_listener.h call back through it.
+#pragma once
+
+#include <uv.h>
+
+#include <memory>
+
+#include "../engine.h"
+#include "js.h"
+
+namespace engine::js {
+
+class Runtime : public std::enable_shared_from_this<Runtime> {
+ public:
+  static std::shared_ptr<Runtime> start(napi_env env, Cells budget, double total);
+  Runtime(napi_env env, Cells budget, double total);
+  ~Runtime();
+
+  napi_env env() const { return env_; }
+  Engine& engine() { return engine_; }
+  bool isClosed() const { return engine_.isClosed(); }
+
+  /** Calls back with an empty stack below it, and what it left in the queues of promises and ticks. Ignored after the end. */
+  void call(const Reference& function, std::initializer_list<napi_value> arguments);
+
+  /** Something was asked of the engine: it may need its timer, or the loop's patience. */
+  void asked();
+  /** Nothing is called back any more. What libuv holds is given back after the present round, or the next. */
+  void close();
+
+ private:
+  struct Handles;
+
+  void begin();
+  void prepared();
+  void afterRound();
+  void finish();
+
+  napi_env env_;
+  Cells budget_;
+  Engine engine_;
+  napi_async_context context_ = nullptr;
+  napi_async_cleanup_hook_handle hook_ = nullptr;
+  /** They live until libuv has closed them, and keep this alive until then. */
+  Handles* handles_ = nullptr;
+  bool isStopped_ = false;
+};
+
+}  // namespace engine::js

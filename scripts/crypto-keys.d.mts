@@ -1,0 +1,1 @@
+export declare function cryptoWithKeys(source: string, work: string): void;

@@ -1,0 +1,15 @@
+export declare function addonSources(): string[];
+export declare function testSources(program: 'tests' | 'fuzz'): string[];
+export declare const addonFlags: readonly string[];
+export declare const sanitizerFlags: readonly string[];
+export declare function sourcesDigest(...more: readonly string[]): string;
+export declare function compile(
+  sources: readonly string[],
+  file: string,
+  options?: {
+    readonly compiler?: string;
+    readonly options?: readonly string[];
+    readonly link?: readonly string[];
+    readonly env?: NodeJS.ProcessEnv;
+  },
+): Promise<boolean>;
