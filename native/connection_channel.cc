@@ -149,7 +149,7 @@ void Connection::closed() {
   sendClose();
   if (!farEnded_) {
     part(BrokenBy::destination);
-  } else if (!clientEnded_) {
+  } else if (hasClient() && !clientEnded_) {
     linger();
   }
   leaveLink();

@@ -248,6 +248,7 @@ void Listener::setOpen(uint32_t open) {
 }
 
 void Listener::tick(double now) {
+  if (isClosed_) return;
   if (isPaused_) {
     isPaused_ = false;
     engine_.poller().watch(*this, socket_, EPOLLIN);
