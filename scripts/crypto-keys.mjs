@@ -19,7 +19,8 @@ export function cryptoWithKeys(source, work) {
   const file = join(work, 'src', 'binding.cc');
   const text = readFileSync(file, 'utf8');
   const found = createHash('sha256').update(text).digest('hex');
-  if (found !== known) throw new Error(`ssh2's binding.cc has the SHA-256 ${found}; its getters are written for ${known}`);
+  if (found !== known)
+    throw new Error(`ssh2's binding.cc has the SHA-256 ${found}; its getters are written for ${known}`);
   const withBoth = ['AESGCMCipher', 'AESGCMDecipher'].reduce(withGetters, text);
   writeFileSync(file, withBoth);
 }

@@ -1,5 +1,5 @@
 export declare function addonSources(): string[];
-export declare function testSources(program: 'tests' | 'fuzz'): string[];
+export declare function testSources(): string[];
 export declare const addonFlags: readonly string[];
 export declare const sanitizerFlags: readonly string[];
 export declare function sourcesDigest(...more: readonly string[]): string;

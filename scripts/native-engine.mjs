@@ -16,17 +16,22 @@ const sourcesIn = (folder) =>
 
 /** What Node loads. */
 export const addonSources = () => [...sourcesIn('.'), ...sourcesIn('addon')];
-/** The engine without JavaScript and OpenSSL, with its tests or the fuzzer. */
-export const testSources = (program) => [
+/** The engine without JavaScript and OpenSSL, its tests and its fuzzer. */
+export const testSources = () => [
   ...sourcesIn('.').filter((file) => basename(file) !== 'gcm.cc'),
-  ...sourcesIn('test').filter((file) => !/(_main|_test)\.cc$/.test(file)),
-  ...sourcesIn('test').filter((file) => (program === 'fuzz' ? /fuzz_main\.cc$/ : /_test\.cc$/).test(file)),
+  ...sourcesIn('test'),
 ];
 
 /** No exception may cross N-API, so there are none at all. */
 const flags = ['-std=c++20', '-fno-exceptions', '-fno-rtti', '-Wall', '-Wextra', '-Wshadow', '-Werror'];
 export const addonFlags = ['-O2', '-fPIC', '-fvisibility=hidden', '-DNDEBUG'];
-export const sanitizerFlags = ['-O1', '-g', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+export const sanitizerFlags = [
+  '-O1',
+  '-g',
+  '-fno-omit-frame-pointer',
+  '-fsanitize=address,undefined',
+  '-fno-sanitize-recover=all',
+];
 
 /** Of everything that a build is made from. */
 export function sourcesDigest(...more) {

@@ -4,7 +4,16 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { constants, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -210,7 +219,8 @@ async function nativeEngine(node) {
   // One that aborts must not take a test run with it.
   const loads = built && spawnSync(node, ['-p', `require(${JSON.stringify(file)}).interfaceVersion`]).status === 0;
   if (loads) writeFileSync(stamp, digest);
-  else say('warning: the engine of the ssh data path could not be built; tunnels over ssh cost more CPU time without it');
+  else
+    say('warning: the engine of the ssh data path could not be built; tunnels over ssh cost more CPU time without it');
 }
 
 await installPackages();

@@ -131,6 +131,20 @@ TEST("connection: a client that resets takes the channel with it") {
   EQUAL(world.used(), world.linkMemory);
 }
 
+TEST("connection: a client that leaves after the far side's end leaves no timer behind") {
+  World world;
+  Descriptor client = world.connect();
+  const uint32_t id = world.confirm(9);
+  world.bastion->send({message::eof, id});
+  world.run();
+  engine::setResetOnClose(client, true);
+  client.close();
+  world.run();
+  world.bastion->send({message::close, id});
+  world.run();
+  CHECK(!world.engine.needsTick());
+}
+
 TEST("connection: a refused dial gives the client back, with the far side's words and nothing read") {
   World world;
   const Descriptor client = world.connect();

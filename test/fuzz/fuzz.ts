@@ -1,8 +1,9 @@
-// `npm run fuzz -- [ssm|readers|documents] [inputs] [seed]`: a million broken inputs for the ssm driver's decoders and for each other reader
+// `npm run fuzz -- [ssm|readers|documents|native] [inputs] [seed]`: a million broken inputs for the ssm driver's decoders and for each other reader
 // of what others write, a hundred thousand documents by the schema for the API server and `portforward check`. Without a word: all. Numbers
-// alone are for the decoders.
+// alone are for the decoders. `native`: ten million messages, clients and times for the engine of the ssh data path, with sanitizers.
 import { startApi } from '../integration/api/api.ts';
 import { fuzzDocuments } from './documents/judges.ts';
+import { fuzzEngine } from './native/engine-program.ts';
 import { readers } from './readers.ts';
 import { fuzzDecoders } from './ssm/decoders.ts';
 import { fuzzSubject } from './subject.ts';
@@ -21,6 +22,7 @@ const all: Readonly<Record<string, Fuzz>> = {
     });
     return lines.join('\n');
   },
+  native: async (inputs = 10_000_000, seed) => `engine: ${await fuzzEngine(inputs, seed)}`,
   documents: async (inputs = 100_000, seed) => {
     await using api = await startApi();
     const onProgress = (done: number): void => {

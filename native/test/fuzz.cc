@@ -1,7 +1,7 @@
 // Throws channel messages, clients and times at an engine, as far as a bastion and clients can cause them, in an order that a seed decides.
 // The sanitizers judge; besides, at the end of each program nothing may be left: no byte of the budget, no channel, no descriptor.
-//   fuzz STEPS [SEED]   prints the seed of the program that failed: run it alone with `fuzz 1 SEED`.
-// Neighbours: world.h has the engine, test/fuzz/native.ts runs it, test/corpus/native/seeds.txt keeps the seeds that once failed.
+// It prints the seed of the program that failed: run that one alone with `fuzz 1 SEED`.
+// Neighbours: world.h has the engine, main.cc and test/fuzz/native/engine-program.ts run it, test/corpus/native/seeds.txt keeps the seeds that once failed.
 #include <dirent.h>
 #include <sanitizer/common_interface_defs.h>
 
@@ -262,16 +262,7 @@ class Program {
 
 }  // namespace
 
-namespace check {
-Tests& tests() {
-  static Tests all;
-  return all;
-}
-}  // namespace check
-
-int main(int count, char** arguments) {
-  const long long wanted = count > 1 ? std::atoll(arguments[1]) : 100'000;
-  uint64_t seed = count > 2 ? std::strtoull(arguments[2], nullptr, 10) : 1;
+int fuzz(long long wanted, uint64_t seed) {
   std::signal(SIGABRT, [](int) {
     std::fprintf(stderr, "the program with seed %" PRIu64 " failed\n", programSeed);
     std::_Exit(1);
