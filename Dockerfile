@@ -43,6 +43,7 @@ WORKDIR /source
 COPY package.json package-lock.json ./
 COPY scripts/ scripts/
 COPY lab/ lab/
+COPY native/ native/
 COPY src/ src/
 RUN ["node", "scripts/run.mjs", "scripts/build.ts", "--without-fly"]
 # 8 MB that nothing reads at run time; a release has them beside the image.

@@ -80,6 +80,7 @@ for (const left of globSync('dist.[0-9]*', { cwd: root })) {
     rmSync(join(root, left), { recursive: true, force: true });
 }
 
+const engineName = 'engine.node';
 const parts = new Map<string, string>();
 const libraries = new Set<string>();
 try {
@@ -101,6 +102,7 @@ try {
   used.requireAll();
 
   requireNarrow();
+  const isWithEngine = copyEngine();
   const init = process.platform === 'linux' ? await buildInit(workshop) : undefined;
   const helper = values['without-fly'] ? false : await withFlyHelper();
   // A bundle without its native crypto works, slowly and without a word: so it is asked.
@@ -122,6 +124,7 @@ try {
       ...[...parts.keys(), ...libraryBundles.keys()].map((name) => `${name}.cjs`),
       ...(helper ? [helperName] : []),
     ];
+    if (isWithEngine) names.push(engineName);
     if (init !== undefined) names.push(initName);
     console.log(`${basename(output)}/: portforward.cjs, ${names.join(', ')}`);
   }
@@ -138,6 +141,14 @@ function requireNarrow(): void {
     const found = /.{0,40}[\u0100-\u{10FFFF}].{0,40}/u.exec(readFileSync(join(workshop, name), 'utf8'));
     if (found !== null) throw new Error(`${name}: write \\uXXXX in the regular expression of ${found[0]}`);
   }
+}
+
+/** The engine of the ssh data path, which run.mjs has compiled; false where it could not, and everything works without it. */
+function copyEngine(): boolean {
+  const engine = join(root, 'native', 'build', engineName);
+  if (!existsSync(engine)) return false;
+  cpSync(engine, join(workshop, engineName));
+  return true;
 }
 
 /** False where there is no Go to build it with: everything but spec.fly works without it. */
