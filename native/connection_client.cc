@@ -196,7 +196,8 @@ void Connection::writeBacklog() {
 void Connection::shutIfDue() {
   if (!hasClient() || !farEnded_ || isShut_ || !backlog_.isEmpty() || !batch_.empty()) return;
   isShut_ = true;
-  shutdown(client_.get(), SHUT_WR);
+  // Closing it says so as well.
+  if (!clientEnded_) shutdown(client_.get(), SHUT_WR);
   partIfEnded();
 }
 
