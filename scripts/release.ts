@@ -30,6 +30,7 @@ import { writeChartArtifact, writeChartPackage } from './release/chart.ts';
 import { type ImageParts, writeImage } from './release/image.ts';
 import { writeKrew } from './release/krew.ts';
 import { nativeCrypto } from './release/native-crypto.ts';
+import { nativeEngine } from './release/native-engine.ts';
 import { writeNodeBundle } from './release/node-bundle.ts';
 import { npmPackage } from './release/npm-packages.ts';
 import { digestOf } from './release/oci-layout.ts';
@@ -132,11 +133,15 @@ async function fill(folder: string, order: Order, work: string, signal: AbortSig
     x64: await nativeCrypto(architectures[0]),
     arm64: await nativeCrypto(architectures[1]),
   }));
+  const engine = await doing('compile the engine of the ssh data path', async () => ({
+    x64: await nativeEngine(architectures[0]),
+    arm64: await nativeEngine(architectures[1]),
+  }));
   const flyHelper = await doing('compile the fly helper', () => flyHelpers(work, signal));
   const init = await doing('compile process 1', () => inits(work));
   const inside = [
     ...(await doing('write the image', () =>
-      writeImageArchive(order, place, base, { nativeCrypto: crypto, flyHelper, init }),
+      writeImageArchive(order, place, base, { nativeCrypto: crypto, nativeEngine: engine, flyHelper, init }),
     )),
     await doing('package the chart', () => writeChart(order, place)),
   ];
@@ -182,7 +187,7 @@ async function writeImageArchive(
   order: Order,
   place: Place,
   base: BaseImage,
-  compiled: Pick<ImageParts, 'nativeCrypto' | 'flyHelper' | 'init'>,
+  compiled: Pick<ImageParts, 'nativeCrypto' | 'nativeEngine' | 'flyHelper' | 'init'>,
 ): Promise<Subject[]> {
   const { version, epoch, commit: revision } = order;
   const { bundles, work } = place;

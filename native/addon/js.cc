@@ -1,6 +1,6 @@
 #include "js.h"
 
-#include <cstring>
+#include <uv.h>
 
 namespace engine::js {
 
@@ -20,7 +20,7 @@ std::nullptr_t throwTypeError(napi_env env, const std::string& message) {
 }
 
 std::nullptr_t throwErrno(napi_env env, int error) {
-  napi_throw_error(env, strerrorname_np(error), strerror(error));
+  napi_throw_error(env, uv_err_name(uv_translate_sys_error(error)), uv_strerror(uv_translate_sys_error(error)));
   return nullptr;
 }
 

@@ -1,6 +1,6 @@
 // The image of a release, an OCI index of both architectures: the base's layers, and one of ours with the bundles and that architecture's
-// native crypto. Source maps stay outside: they are 8 MB, and nothing at run time reads them.
-// Neighbours: base-image.ts, native-crypto.ts (what goes in), dockerfile.ts (how it runs).
+// native parts. Source maps stay outside: they are 8 MB, and nothing at run time reads them.
+// Neighbours: base-image.ts, native-crypto.ts, native-engine.ts (what goes in), dockerfile.ts (how it runs).
 import { cpSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { helperName } from '../build/fly-helper.ts';
@@ -20,6 +20,8 @@ export interface ImageParts {
   readonly bundles: string;
   /** ssh2's native crypto of each architecture, by Node's name of it. */
   readonly nativeCrypto: Readonly<Record<Architecture['node'], string>>;
+  /** The engine of the ssh data path of each architecture. */
+  readonly nativeEngine: Readonly<Record<Architecture['node'], string>>;
   /** The fly driver's helper of each architecture. */
   readonly flyHelper: Readonly<Record<Architecture['node'], string>>;
   /** Process 1 of each architecture. */
@@ -77,6 +79,7 @@ async function writePlatform(
   mkdirSync(app);
   cpSync(parts.bundles, app, { recursive: true, filter: (file) => !file.endsWith('.map') });
   cpSync(parts.nativeCrypto[architecture.node], join(app, 'sshcrypto.node'));
+  cpSync(parts.nativeEngine[architecture.node], join(app, 'engine.node'));
   cpSync(parts.flyHelper[architecture.node], join(app, helperName));
   cpSync(parts.init[architecture.node], join(app, initName));
   await writeTar(tar, { directory: app, epoch: parts.epoch, prefix: 'app/' });

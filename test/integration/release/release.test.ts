@@ -195,6 +195,7 @@ suite('the image', () => {
       assert.equal(elfMachine(join(files(oci), 'usr/local/bin/node')), elfMachines[node]);
       const binding = join(files(oci), 'app/sshcrypto.node');
       assert.equal(elfMachine(binding), elfMachines[node]);
+      assert.equal(elfMachine(join(files(oci), 'app/engine.node')), elfMachines[node]);
       const asked = [...(await command('readelf', ['--version-info', binding])).matchAll(/Name: GLIBC_2\.(\d+)/g)];
       const newest = Math.max(...asked.map(([, minor]) => Number(minor)));
       assert.ok(newest >= 2 && newest <= 28, `it asks for glibc 2.${newest}, Node itself for 2.28`);
