@@ -60,7 +60,7 @@ bool Connection::opened(Reader& message_) {
   phase_ = Phase::open;
   remote_ = remote;
   outWindow_ = window;
-  mostSent_ = std::min(mostPacket, payloadBytes);
+  mostSent_ = std::min(mostPacket, sentPayloadBytes);
   if (!hasClient()) {
     // Given up meanwhile.
     sendClose();

@@ -13,7 +13,7 @@ double monotonicMs() {
   return double(now.tv_sec) * 1e3 + double(now.tv_nsec) / 1e6;
 }
 
-Engine::Engine(Budget budget, double (*clock)()) : budget_(budget), clock_(clock) {}
+Engine::Engine(Budget budget, double (*clock)()) : budget_(budget), clock_(clock), pulse_(poller_, [this] { return beat(); }) {}
 
 Engine::~Engine() {
   close();
@@ -47,6 +47,12 @@ void Engine::tick() {
   });
   for (const auto& listener : std::vector(listeners_)) listener->tick(at);
   settle();
+}
+
+bool Engine::beat() {
+  bool isNeeded = false;
+  for (const auto& link : std::vector(links_)) isNeeded = link->pulse() || isNeeded;
+  return isNeeded;
 }
 
 void Engine::add(std::shared_ptr<Link> link) { links_.push_back(std::move(link)); }

@@ -16,6 +16,7 @@
 #include "connection.h"
 #include "events.h"
 #include "poller.h"
+#include "pulse.h"
 
 namespace engine {
 
@@ -64,6 +65,8 @@ class Engine {
 
   /** The link has something to send. */
   void touch(Link& link);
+  /** `Link::pulse` of all links, until none needs it. */
+  void startPulse() { pulse_.start(); }
   /** The connection has bytes of the present read of a link. */
   void addToBatch(Connection& connection);
   void endBatch();
@@ -111,6 +114,7 @@ class Engine {
   std::vector<ClientBack> untold(const Listener& listener);
 
  private:
+  bool beat();
   void flushDirty();
   void tellAll();
   bool hasNews() const { return !notices_.empty() || !changedLinks_.empty() || !changedListeners_.empty(); }
@@ -118,6 +122,7 @@ class Engine {
   Budget budget_;
   double (*const clock_)();
   Poller poller_;
+  Pulse pulse_;
   bool isClosed_ = false;
   int timed_ = 0;
   int clients_ = 0;

@@ -9,13 +9,18 @@ namespace {
 
 /** Several packets, so that many leave for one client in one call. */
 constexpr size_t readBytes = 256 * 1024;
-/** With so much unsent clients are not read, and our keep-alives are less than 0.3 s late at 8 Mbit/s: transmit-gate.ts. */
-constexpr size_t gateBytes = 256 * 1024;
-constexpr size_t outboxBytes = 2 * gateBytes;
 /** Reads in a row before others get their turn. */
 constexpr int readsInRow = 4;
-/** More than our own messages can be: streams wait at a quarter of it. */
-constexpr size_t mostUnsent = 1024 * 1024;
+/** Twice what may wait until clients are read no more (link_send.cc). */
+constexpr size_t outboxBytes = 512 * 1024;
+/** So much within so many milliseconds is a transfer that fills the link. */
+constexpr size_t bulkBytes = 512 * 1024;
+constexpr double bulkMs = 4;
+/** Then several packets at once wake us: each wake-up costs as much as a packet. */
+constexpr int wakeBytes = 128 * 1024;
+/** The transfer is over after so many milliseconds with less than this. */
+constexpr size_t quietBytes = 64 * 1024;
+constexpr int mostQuietPulses = 4;
 /** Of second data streams, which no forwarded channel has. */
 constexpr uint64_t mostExtendedBytes = 16 * 1024 * 1024;
 
@@ -144,11 +149,45 @@ void Link::read() {
       return;
     }
     cells_[linkCell::bytesRead] += double(got);
+    noteBulk(size_t(got));
     inbox_->took(size_t(got));
     const bool goesOn = takePackets();
     engine_.endBatch();
     if (!goesOn || size_t(got) < room.size()) return;
   }
+}
+
+void Link::noteBulk(size_t bytes) {
+  recentBytes_ += bytes;
+  if (isBulk_) return;
+  const double now = engine_.now();
+  if (now - recentSince_ > bulkMs) {
+    recentSince_ = now;
+    recentBytes_ = 0;
+  }
+  if (recentBytes_ < bulkBytes) return;
+  isBulk_ = true;
+  quietPulses_ = 0;
+  recentBytes_ = 0;
+  wakeAt(wakeBytes);
+  engine_.startPulse();
+}
+
+bool Link::pulse() {
+  if (!isBulk_ || isLost_) return false;
+  // So many bytes did not come together: whatever is there is taken now.
+  if (recentBytes_ == 0) read();
+  if (isLost_) return false;
+  quietPulses_ = recentBytes_ < quietBytes ? quietPulses_ + 1 : 0;
+  recentBytes_ = 0;
+  if (quietPulses_ < mostQuietPulses) return true;
+  isBulk_ = false;
+  wakeAt(1);
+  return false;
+}
+
+void Link::wakeAt(int bytes) {
+  setsockopt(socket_.get(), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
 }
 
 bool Link::takePackets() {
@@ -206,7 +245,7 @@ void Link::dial(Connection& connection, std::string_view type, ConstBytes tail) 
   message.string(type);
   message.u32(id);
   message.u32(uint32_t(connection.firstWindow()));
-  message.u32(payloadBytes);
+  message.u32(takenPayloadBytes);
   message.bytes(tail);
   finish(message.size());
   cells_[linkCell::channels] = double(channels_.size());
@@ -224,91 +263,9 @@ void Link::forget(Connection& connection) {
   if (channels_.empty()) engine_.changed(*this);
 }
 
-// --- what is sent ---
-
-void Link::finish(size_t bytes) {
-  outbox_->finish(bytes);
-  finished();
-}
-
-void Link::finished() {
-  const size_t unsent = outbox_->unsent();
-  cells_[linkCell::unsent] = double(unsent);
-  if (unsent >= gateBytes) isOver_ = true;
-  engine_.touch(*this);
-}
-
-void Link::send(uint8_t type, uint32_t channel) {
-  if (isLost_) return;
-  Writer message(begin(5));
-  message.u8(type);
-  message.u32(channel);
-  finish(message.size());
-}
-
-void Link::sendAdjust(uint32_t channel, uint32_t bytes) {
-  if (isLost_) return;
-  Writer message(begin(9));
-  message.u8(message::windowAdjust);
-  message.u32(channel);
-  message.u32(bytes);
-  finish(message.size());
-}
-
 bool Link::countExtended(uint32_t bytes) {
   extendedBytes_ += bytes;
   return extendedBytes_ <= mostExtendedBytes;
-}
-
-bool Link::write() {
-  if (isBlocked_) return true;
-  const int error = outbox_->flush(socket_);
-  if (error != 0) {
-    end(Loss::broken, error);
-    return false;
-  }
-  isBlocked_ = !outbox_->isEmpty();
-  const size_t unsent = outbox_->unsent();
-  cells_[linkCell::bytesWritten] = double(outbox_->written());
-  cells_[linkCell::unsent] = double(unsent);
-  if (isOver_ && unsent < gateBytes) {
-    isOver_ = false;
-    isDrained_ = true;
-    engine_.changed(*this);
-  }
-  return true;
-}
-
-void Link::flush() {
-  if (isReading_ && !isLost_ && inbox_->hasUnseen()) {
-    takePackets();
-    engine_.endBatch();
-  }
-  if (isLost_ || !write()) return;
-  if (outbox_->unsent() > mostUnsent) {
-    end(Loss::unread);
-    return;
-  }
-  const uint32_t reads = isReading_ ? uint32_t(EPOLLIN) : 0u;
-  engine_.poller().watch(*this, socket_, reads | (isBlocked_ ? uint32_t(EPOLLOUT) : 0u));
-  while (!waiting_.empty() && !isLost_ && makeRoom()) {
-    Connection* next = waiting_.front();
-    waiting_.pop_front();
-    next->waitsForLink = false;
-    next->readClient();
-  }
-}
-
-bool Link::makeRoom() {
-  if (isExchanging_) return false;
-  if (outbox_->unsent() < gateBytes) return true;
-  return write() && outbox_->unsent() < gateBytes;
-}
-
-void Link::waitForRoom(Connection& connection) {
-  if (connection.waitsForLink || isLost_) return;
-  connection.waitsForLink = true;
-  waiting_.push_back(&connection);
 }
 
 void Link::tellChanges() {

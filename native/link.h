@@ -17,8 +17,10 @@ namespace engine {
 
 class Engine;
 
-/** RFC 4253 §6.1: the payload that every implementation must take, and that we ask for. */
-constexpr uint32_t payloadBytes = 32 * 1024;
+/** RFC 4253 §6.1: the payload that every implementation must take; what we send is not longer. */
+constexpr uint32_t sentPayloadBytes = 32 * 1024;
+/** What we take: sshd sends as much as it has, and each packet costs both sides the same. */
+constexpr uint32_t takenPayloadBytes = 128 * 1024;
 
 /** JavaScript numbers its channels from 0. */
 constexpr uint32_t firstChannelId = 0x8000'0000;
@@ -96,6 +98,8 @@ class Link final : public Pollable, public std::enable_shared_from_this<Link> {
   bool countExtended(uint32_t bytes);
 
   LinkEvents& events() { return *events_; }
+  /** Each millisecond of a transfer that fills it. False once that is over. */
+  bool pulse();
   void tellChanges();
   void release();
 
@@ -104,6 +108,8 @@ class Link final : public Pollable, public std::enable_shared_from_this<Link> {
 
  private:
   void read();
+  void noteBulk(size_t bytes);
+  void wakeAt(int bytes);
   bool takePackets();
   bool write();
   void finished();
@@ -121,6 +127,11 @@ class Link final : public Pollable, public std::enable_shared_from_this<Link> {
   std::deque<Connection*> waiting_;
   uint32_t nextId_ = firstChannelId;
   uint64_t extendedBytes_ = 0;
+  /** Since then, or since the last pulse. */
+  double recentSince_ = 0;
+  size_t recentBytes_ = 0;
+  int quietPulses_ = 0;
+  bool isBulk_ = false;
   uint32_t receiveKeys_ = 0;
   bool isReading_ = false;
   bool isLost_ = false;

@@ -1,5 +1,5 @@
 // How many bytes the far side may send on one channel (RFC 4254 §5.2): the rules of src/sidecar/drivers/ssh/channels/inbound-window.ts, which
-// says why they are so, case for case (test/unit/native/window.test.ts runs one table over both).
+// says why they are so, case for case (test/unit/native/engine.test.ts takes the same steps with both).
 // Neighbours: connection.h has one, budget.h bounds them all.
 #pragma once
 

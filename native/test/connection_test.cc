@@ -25,7 +25,7 @@ TEST("connection: the dial says where to, without our address") {
   EQUAL(open.substr(5, 12), "direct-tcpip");
   EQUAL(numberAt(open, 17), engine::firstChannelId);
   EQUAL(numberAt(open, 21), 128u * 1024);
-  EQUAL(numberAt(open, 25), 32u * 1024);
+  EQUAL(numberAt(open, 25), 128u * 1024);
   EQUAL(open.substr(29), std::string("\0\0\0\2db\0\0\x15\x38\0\0\0\x09"
                                      "127.0.0.1\0\0\0\0", 27));
   EQUAL(world.cell(cell::open), 1.0);

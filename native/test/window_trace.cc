@@ -1,4 +1,4 @@
-// The window's rules, step by step: test/unit/native/window.test.ts gives the same steps to inbound-window.ts and compares.
+// The window's rules, step by step: test/unit/native/engine.test.ts gives the same steps to inbound-window.ts and compares.
 // A line "total taken now" begins a window; then "r bytes" receives, "c bytes now roundTripMs" (nan: unknown)
 // consumes, "e" ends it. Each answer is one line: what `received` or `consumed` returned, granted, and what the budget has used.
 #include <cmath>
