@@ -36,8 +36,8 @@ export function tracedObserver(observer: TunnelObserver, trace: ReportSpan, cloc
       if (opening === undefined || opening.events.length >= maxEvents) return;
       opening.events.push({ name: 'attempt failed', at: clock.date(), attributes: { 'portforward.code': code } });
     },
-    dialled: (milliseconds, failure) => {
-      observer.dialled(milliseconds, failure);
+    dialled: (milliseconds, failure, isCounted) => {
+      observer.dialled(milliseconds, failure, isCounted);
       const ended = clock.date();
       trace({ name: 'dial', begun: new Date(ended.getTime() - milliseconds), ended, attributes: {}, failure });
     },

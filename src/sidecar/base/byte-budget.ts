@@ -1,5 +1,5 @@
 // The one number that bounds what all streams of a pod may hold in memory (docs/promises.md, promise 10).
-// Neighbours: bridge.ts counts what waits for a slow side; drivers count their windows.
+// Neighbours: bridge.ts counts what waits for a slow side; drivers count their windows; the native engine counts its own buffers.
 
 /** Bytes that all buffers of a pod may hold together. */
 export const podBufferBytes = 64 * 1024 * 1024;
@@ -7,19 +7,20 @@ export const podBufferBytes = 64 * 1024 * 1024;
 /** Counts the bytes in use out of a fixed total. The small minimum that keeps each stream moving may overdraw it. */
 export class ByteBudget {
   readonly total: number;
-  #used = 0;
+  /** Bytes in use: those counted here, and those of the native engine, which reads both and writes the second one. */
+  readonly cells = new Float64Array(2);
 
   constructor(total: number = podBufferBytes) {
     this.total = total;
   }
 
   get used(): number {
-    return this.#used;
+    return (this.cells[0] ?? 0) + (this.cells[1] ?? 0);
   }
 
   /** Bytes left; never negative. */
   get free(): number {
-    return Math.max(0, this.total - this.#used);
+    return Math.max(0, this.total - this.used);
   }
 
   /** Bytes left for streams that want more than the minimum that keeps them moving: a quarter of the total is reserved for those minimums. */
@@ -28,10 +29,10 @@ export class ByteBudget {
   }
 
   take(bytes: number): void {
-    this.#used += bytes;
+    this.cells[0] = (this.cells[0] ?? 0) + bytes;
   }
 
   giveBack(bytes: number): void {
-    this.#used -= bytes;
+    this.cells[0] = (this.cells[0] ?? 0) - bytes;
   }
 }

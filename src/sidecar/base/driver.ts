@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { TunnelError } from '../../contract/errors.ts';
 import type { Destination } from '../../contract/tunnel-config.ts';
 import type { Logger } from '../../process/log.ts';
+import type { NativeCarrier } from './carrier.ts';
 import type { Trace } from './trace.ts';
 
 export type { Destination };
@@ -67,6 +68,8 @@ export interface Session {
   /** Facts for status. */
   readonly facts: {
     readonly hostKeyFingerprint?: string;
+    /** How bytes of clients go (ssh). */
+    readonly dataPath?: 'Native' | 'JavaScript';
     readonly sessionId?: string;
     readonly transport?: string;
     /** The largest message to the far side now, in bytes, where a larger one may not be carried. */
@@ -96,9 +99,11 @@ export interface Session {
   readonly suspectBecause?: TunnelError | undefined;
   /** Calls back whenever `suspect` changes; returns the unsubscribe. */
   onSuspectChange(listener: () => void): () => void;
-  /** False at the driver's own limit of streams (ssh: 500 channels); the tunnel then uses another session. */
+  /** Through it the native engine carries clients over this session. Absent: it cannot. */
+  readonly carrier?: NativeCarrier | undefined;
+  /** False at the driver's own limit of streams (ssh: 500 channels, the engine's as well); the tunnel then uses another session. */
   readonly hasRoom: boolean;
-  /** Streams open now. */
+  /** Streams open now, without the engine's channels. */
   readonly streams: number;
   /** Milliseconds from a question of the driver's own protocol to its answer, without any destination. Absent: the protocol has none. */
   roundTrip?(options: { readonly signal: AbortSignal }): Promise<number>;

@@ -25,7 +25,7 @@ export interface EngineOptions {
 
 /** One for a sidecar (several in one process are fine: tests). It never keeps the process alive by itself; its listeners do, as net.Server does. */
 export interface Engine {
-  link(options: LinkOptions): NativeLink;
+  link(options: NativeLinkOptions): NativeLink;
   /** @throws Error with `code` EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL (host is not a literal)… */
   listen(options: ListenOptions): NativeListener;
   /** Closes all listeners and links that are left, resets their clients. No callback comes after it. Idempotent. */
@@ -36,7 +36,7 @@ export interface Engine {
 // `takeLink(client, socket, engine, …)` of src/sidecar/drivers/ssh/base/ssh2-link.ts (core writes it) is the only user of `NativeLink`'s part
 // for ssh2 (keys, seal, onPayload, onDrain). Seam uses what is under "for the session and the tunnel".
 
-export interface LinkOptions {
+export interface NativeLinkOptions {
   /** Of the socket. The engine duplicates it: yours stays yours, and must not be read or written any more until the link is closed. */
   readonly fd: number;
   /** linkCells.length cells. */
@@ -152,7 +152,8 @@ export interface DialFailure {
 }
 
 export interface ClientEnd {
-  readonly link: NativeLink;
+  /** Undefined if the link was gone before: the whole answer was still on its way to the client. */
+  readonly link: NativeLink | undefined;
   readonly bytesToDestination: number;
   readonly bytesToClient: number;
   readonly durationMs: number;

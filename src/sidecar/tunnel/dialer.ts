@@ -3,14 +3,16 @@
 // of the client has been sent, so trying again is always safe. Neighbours: session-source.ts gives sessions, silence-watch.ts says which are
 // silent, listener.ts and health/ dial.
 import type { Duplex } from 'node:stream';
-import { type Code, TunnelError } from '../../contract/errors.ts';
+import { TunnelError } from '../../contract/errors.ts';
 import { destinationText, type Forward } from '../../contract/tunnel-config.ts';
 import { anyOf, onAbort } from '../../process/abort.ts';
 import type { Clock } from '../../process/clock.ts';
 import { deadline } from '../../process/deadline.ts';
+import type { EarlierDial } from '../base/carrier.ts';
 import { asTunnelError } from './route-attempts.ts';
 import type { PooledSession } from './session-pool.ts';
-import { spokeWithin, untilSilent } from './silence-watch.ts';
+import type { SessionSource } from './session-source.ts';
+import { spokeWithin, unansweredMs, untilSilent } from './silence-watch.ts';
 
 /** A stream to a destination, with the signal of the session that carries it: it aborts before the stream ends. */
 export interface Dialled {
@@ -23,28 +25,8 @@ export interface DialOptions {
   readonly signal: AbortSignal;
   /** How long to wait for a session when there is none, in milliseconds. */
   readonly holdMs: number;
-}
-
-/** What the dialer needs of the tunnel. */
-export interface SessionSource {
-  pick(avoid: ReadonlySet<PooledSession>): PooledSession | undefined;
-  pickVia(via: string): PooledSession | undefined;
-  /** A session over a route other than `via`, opened for this dial if there is none; undefined if no other route works now. */
-  pickOther(via: string, options: { readonly signal: AbortSignal }): Promise<PooledSession | undefined>;
-  /** A client waits, because no session can take its dial: another is opened if that helps. */
-  clientWaits(): void;
-  /** Why there is no session. */
-  unavailableReason(): TunnelError;
-  /** True when waiting cannot help: every route needs a person first. */
-  needsIntervention(): boolean;
-  /** Calls back after every change of the sessions; returns the unsubscribe. */
-  onChange(listener: () => void): () => void;
-  carry(entry: PooledSession): void;
-  release(entry: PooledSession): void;
-  answered(entry: PooledSession): void;
-  /** The bastion does not allow that destination on this session. */
-  prohibited(entry: PooledSession, forward: Forward): void;
-  dialled(milliseconds: number, failure: Code | undefined): void;
+  /** The engine's dial for the same client, which has ended: it goes on from there. */
+  readonly earlier?: EarlierDial | undefined;
 }
 
 /** Calls back on close, also if the stream is closed already: it may break between its opening and the first who could listen. */
@@ -78,33 +60,57 @@ export class Dialer {
   }
 
   /** A stream to the forward's destination. @throws TunnelError, or the signal's reason. */
-  async dial(forward: Forward, { signal, holdMs }: DialOptions): Promise<Dialled> {
+  async dial(forward: Forward, { signal, holdMs, earlier }: DialOptions): Promise<Dialled> {
     const lost = new Set<PooledSession>();
+    let begun = earlier === undefined ? undefined : this.#resume(forward, earlier);
     let failure: TunnelError | undefined;
     while (lost.size < maxSessionsTried) {
       signal.throwIfAborted();
-      const preferred = this.#preferredVia(forward);
-      const entry = preferred ?? this.#source.pick(lost) ?? (await this.#waitForSession(lost, holdMs, signal));
+      const picked = begun?.entry ?? this.#preferredEntry(forward) ?? this.#source.pick(lost);
+      const entry = picked ?? (await this.#waitForSession(lost, holdMs, signal));
       if (entry === undefined) throw failure ?? this.#source.unavailableReason();
+      const [known, isSilent] = [begun?.failure, begun !== undefined];
+      begun = undefined;
       try {
-        return await this.#dialOrSecond(entry, lost, forward, signal);
+        if (known !== undefined) throw known;
+        return await this.#dialOrSecond(entry, lost, forward, { signal, isSilent });
       } catch (cause) {
         signal.throwIfAborted();
         failure = asTunnelError(cause, entry.via);
         if (failure.layer === 'destination') return await this.#dialElsewhere(entry.via, forward, failure, signal);
-        this.#preferred.delete(forward.name);
+        this.#prefer(forward, undefined);
         lost.add(entry);
       }
     }
     throw failure ?? this.#source.unavailableReason();
   }
 
-  #preferredVia(forward: Forward): PooledSession | undefined {
+  /** The bastion over which the forward's destination is dialled first; undefined: any. */
+  preferredVia(forward: Forward): string | undefined {
     const preferred = this.#preferred.get(forward.name);
-    if (preferred === undefined) return undefined;
-    if (this.#clock.now() < preferred.until) return this.#source.pickVia(preferred.via);
+    if (preferred === undefined || this.#clock.now() < preferred.until) return preferred?.via;
     this.#preferred.delete(forward.name);
     return undefined;
+  }
+
+  #preferredEntry(forward: Forward): PooledSession | undefined {
+    const via = this.preferredVia(forward);
+    return via === undefined ? undefined : this.#source.pickVia(via);
+  }
+
+  /** Where the engine's dial has got to. Without a failure its session is silent. Undefined: nothing of it helps any more. */
+  #resume(
+    forward: Forward,
+    { carrier, cause, tookMs, ...refusal }: EarlierDial,
+  ): { readonly entry: PooledSession; readonly failure: TunnelError | undefined } | undefined {
+    const entry = this.#source.entryOf(carrier);
+    if (entry === undefined || cause === 'lost') return undefined;
+    if (cause === 'taken') return { entry, failure: undefined };
+    const failure =
+      cause === 'refused' ? carrier.refusalOf(forward.destination, refusal) : this.#unanswered(entry, forward);
+    this.#judge(entry, forward, failure);
+    this.#source.dialled(tookMs, failure.code, true);
+    return { entry, failure };
   }
 
   /** Undefined after `holdMs` without a session, or as soon as waiting cannot help. */
@@ -139,7 +145,7 @@ export class Dialer {
     entry: PooledSession,
     avoid: ReadonlySet<PooledSession>,
     forward: Forward,
-    signal: AbortSignal,
+    { signal, isSilent }: { readonly signal: AbortSignal; readonly isSilent: boolean },
   ): Promise<Dialled> {
     // A server of MySQL counts handshakes that are broken off, and in the end blocks the bastion.
     if (entry.session.silentMs === undefined || forward.appProtocol === 'mysql') {
@@ -152,7 +158,7 @@ export class Dialer {
       if (!isSecondUnderWay) decided.abort(failure);
       throw failure;
     });
-    const second = this.#otherThanSilent(entry, avoid, either.signal).then(async (other) => {
+    const second = this.#otherThanSilent(entry, avoid, { signal: either.signal, isSilent }).then(async (other) => {
       isSecondUnderWay = true;
       return await this.#dialOver(other, forward, either.signal);
     });
@@ -170,11 +176,11 @@ export class Dialer {
     }
   }
 
-  /** Once the session is silent: another that is not. @throws the signal's reason, or TunnelError if there is none */
+  /** Once the session is silent (`isSilent`: it is): another that is not. @throws the signal's reason, or TunnelError if there is none */
   async #otherThanSilent(
     silent: PooledSession,
     avoid: ReadonlySet<PooledSession>,
-    signal: AbortSignal,
+    { signal, isSilent }: { readonly signal: AbortSignal; readonly isSilent: boolean },
   ): Promise<PooledSession> {
     const source = this.#source;
     const notThese = new Set([...avoid, silent]);
@@ -186,7 +192,7 @@ export class Dialer {
     const ask = (): void => {
       for (const { session } of [silent, ...twins()]) session.askForLife?.();
     };
-    const askedForMs = await untilSilent(silent.session, { clock: this.#clock, signal, ask });
+    const askedForMs = isSilent ? unansweredMs : await untilSilent(silent.session, { clock: this.#clock, signal, ask });
     // A bastion that stalls stalls all of its sessions, and the last byte of one may have come later: only an answer shows life.
     for (const twin of twins()) {
       if (spokeWithin(twin.session, askedForMs)) return twin;
@@ -212,26 +218,34 @@ export class Dialer {
     } catch (cause) {
       source.release(entry);
       failure = asTunnelError(cause, entry.via);
-      // Silence proves nothing about the session; every other failure beyond the bastion is an answer that came over it.
-      if (failure.layer === 'destination' && failure.code !== 'DestinationTimeout') source.answered(entry);
-      if (failure.code === 'ForwardingProhibited') source.prohibited(entry, forward);
+      this.#judge(entry, forward, failure);
       throw cause;
     } finally {
       if (!signal.aborted) source.dialled(this.#clock.now() - startedAt, failure?.code);
     }
   }
 
-  async #dialBefore(entry: PooledSession, forward: Forward, signal: AbortSignal): Promise<Duplex> {
+  /** What a failed dial shows about its session. */
+  #judge(entry: PooledSession, forward: Forward, { layer, code }: TunnelError): void {
+    // Silence proves nothing about the session; every other failure beyond the bastion is an answer that came over it.
+    if (layer === 'destination' && code !== 'DestinationTimeout') this.#source.answered(entry);
+    if (code === 'ForwardingProhibited') this.#source.prohibited(entry, forward);
+  }
+
+  #unanswered(entry: PooledSession, { destination }: Forward): TunnelError {
     const seconds = Math.round(this.#dialTimeoutMs / 1000);
-    const where = `${destinationText(forward.destination)} via ${entry.via}`;
+    const where = `${destinationText(destination)} via ${entry.via}`;
+    // The silence of a session says nothing about the destination.
+    return entry.session.suspect
+      ? new TunnelError('BastionLost', `the session to ${entry.via} fell silent while ${where} was dialled`)
+      : new TunnelError('DestinationTimeout', `${where} did not answer within ${seconds} s`);
+  }
+
+  async #dialBefore(entry: PooledSession, forward: Forward, signal: AbortSignal): Promise<Duplex> {
     using limit = deadline(this.#dialTimeoutMs, {
       signal,
       clock: this.#clock,
-      // The silence of a session says nothing about the destination.
-      reason: () =>
-        entry.session.suspect
-          ? new TunnelError('BastionLost', `the session to ${entry.via} fell silent while ${where} was dialled`)
-          : new TunnelError('DestinationTimeout', `${where} did not answer within ${seconds} s`),
+      reason: () => this.#unanswered(entry, forward),
     });
     try {
       const stream = await entry.session.dial(forward.destination, { signal: limit.signal });
@@ -249,12 +263,19 @@ export class Dialer {
     if (other === undefined) throw failure;
     try {
       const dialled = await this.#dialOver(other, forward, signal);
-      this.#preferred.set(forward.name, { via: other.via, until: this.#clock.now() + preferenceMs });
+      this.#prefer(forward, other.via);
       return dialled;
     } catch {
       signal.throwIfAborted();
-      this.#preferred.delete(forward.name);
+      this.#prefer(forward, undefined);
       throw failure;
     }
+  }
+
+  #prefer({ name }: Forward, via: string | undefined): void {
+    const before = this.#preferred.get(name)?.via;
+    if (via === undefined) this.#preferred.delete(name);
+    else this.#preferred.set(name, { via, until: this.#clock.now() + preferenceMs });
+    if (via !== before) this.#source.preferenceChanged();
   }
 }

@@ -27,6 +27,7 @@
 import { TunnelError } from '../../contract/errors.ts';
 import { onAbort } from '../../process/abort.ts';
 import type { Clock } from '../../process/clock.ts';
+import type { NativeCarrier } from '../base/carrier.ts';
 import type { Session } from '../base/driver.ts';
 
 export type Role = 'live' | 'trial' | 'spare' | 'retired';
@@ -40,14 +41,22 @@ export interface PooledSession {
   readonly credentialsGeneration: number;
   readonly openedAt: number;
   readonly role: Role;
-  /** Dials under way and streams open: a retired session ends when this falls to 0. */
+  /** Dials under way and streams open, the native engine's too: a retired session ends when this falls to 0. */
   readonly carried: number;
   readonly lastUsedAt: number;
   /** One dial of it was answered, by success or by a failure beyond the bastion. */
   readonly proved: boolean;
 }
 
-type Entry = { -readonly [K in keyof PooledSession]: PooledSession[K] } & { forget: () => void; drain?: () => void };
+type Entry = { -readonly [K in keyof Omit<PooledSession, 'carried'>]: PooledSession[K] } & {
+  readonly carried: number;
+  /** Dials and streams of JavaScript. */
+  streams: number;
+  /** The native engine carries over it. */
+  isBusy: boolean;
+  forget: () => void;
+  drain?: () => void;
+};
 
 export interface SessionPoolOptions {
   readonly clock: Clock;
@@ -59,6 +68,8 @@ export interface SessionPoolOptions {
   readonly onSuspectChange: (entry: PooledSession) => void;
   /** A stream ended or a dial failed: there may be room, or nothing left to wait for. */
   readonly onRelease: (entry: PooledSession) => void;
+  /** The native engine began to carry over the session, or carries nobody any more; the latter also when the session leaves the pool. */
+  readonly onBusyChange: (busy: boolean) => void;
 }
 
 /** How many replaced sessions are kept for their streams (docs/promises.md, promise 5). */
@@ -76,19 +87,25 @@ export class SessionPool {
   /** Takes over a session that has not ended yet. */
   add(session: Session, role: Purpose, credentialsGeneration: number): PooledSession {
     const now = this.#options.clock.now();
-    const { via, signal } = session;
+    const { via, signal, carrier } = session;
     const unsubscribe = session.onSuspectChange(() => this.#options.onSuspectChange(entry));
+    const unsubscribeBusy = carrier?.onBusyChange((busy) => this.#setBusy(entry, busy));
     const entry: Entry = {
       session,
       via,
       credentialsGeneration,
       openedAt: now,
       role,
-      carried: 0,
+      get carried() {
+        return this.streams + (carrier?.channels ?? 0);
+      },
+      streams: 0,
+      isBusy: false,
       lastUsedAt: now,
       proved: false,
       forget: () => {
         unsubscribe();
+        unsubscribeBusy?.();
         listening[Symbol.dispose]();
       },
     };
@@ -124,12 +141,22 @@ export class SessionPool {
 
   /** The session for a dial over exactly that route, whatever its role, if it can take one. */
   pickVia(via: string): PooledSession | undefined {
-    return leastLoaded(this.#upVia(via), new Set());
+    return leastLoaded(this.upVia(via), new Set());
   }
 
   /** Whether the route could carry clients at this moment. */
   isUp(via: string): boolean {
-    return this.#upVia(via).length > 0;
+    return this.upVia(via).length > 0;
+  }
+
+  /** Sessions over that route that could take dials, whatever their role, apart from their room. */
+  upVia(via: string): readonly PooledSession[] {
+    return this.all().filter((entry) => entry.via === via && entry.role !== 'retired' && isResponsive(entry));
+  }
+
+  /** The session of that carrier; undefined if it is lost or ended. */
+  entryOf(carrier: NativeCarrier): PooledSession | undefined {
+    return this.all().find(({ session }) => session.carrier === carrier);
   }
 
   /** A trial or a spare takes dials from now on. */
@@ -176,16 +203,13 @@ export class SessionPool {
 
   carry(entry: PooledSession): void {
     const carrying = mutable(entry);
-    carrying.carried += 1;
+    carrying.streams += 1;
     carrying.lastUsedAt = this.#options.clock.now();
   }
 
   release(entry: PooledSession): void {
-    const released = mutable(entry);
-    released.carried -= 1;
-    released.lastUsedAt = this.#options.clock.now();
-    if (released.role === 'retired' && released.carried === 0) this.end(released);
-    this.#options.onRelease(released);
+    mutable(entry).streams -= 1;
+    this.#released(mutable(entry));
   }
 
   /** The session answered a dial. True the first time. */
@@ -195,14 +219,26 @@ export class SessionPool {
     return true;
   }
 
-  #upVia(via: string): readonly PooledSession[] {
-    return this.all().filter((entry) => entry.via === via && entry.role !== 'retired' && isResponsive(entry));
+  #released(entry: Entry): void {
+    entry.lastUsedAt = this.#options.clock.now();
+    if (entry.role === 'retired' && entry.carried === 0) this.end(entry);
+    this.#options.onRelease(entry);
+  }
+
+  #setBusy(entry: Entry, busy: boolean): void {
+    if (entry.isBusy === busy) return;
+    entry.isBusy = busy;
+    this.#options.onBusyChange(busy);
+    if (!busy) this.#released(entry);
   }
 
   #forget(entry: Entry): boolean {
     entry.forget();
     entry.drain?.();
-    return this.#entries.delete(entry);
+    if (!this.#entries.delete(entry)) return false;
+    if (entry.isBusy) this.#options.onBusyChange(false);
+    entry.isBusy = false;
+    return true;
   }
 }
 

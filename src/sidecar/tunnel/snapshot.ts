@@ -2,8 +2,10 @@
 import { defined } from '../../contract/defined.ts';
 import type { TunnelError } from '../../contract/errors.ts';
 import type { CredentialsVerdict, Session } from '../base/driver.ts';
-import type { RouteState } from './route-states.ts';
-import type { PooledSession } from './session-pool.ts';
+import { type RouteState, routeStatesAfter } from './route-states.ts';
+import type { Routes } from './routes.ts';
+import type { SessionPlanner } from './session-planner.ts';
+import type { SessionPool } from './session-pool.ts';
 
 export interface TunnelSnapshot {
   readonly state: 'Idle' | 'Connecting' | 'Connected' | 'Failed';
@@ -22,25 +24,27 @@ export interface TunnelSnapshot {
 
 /** What a snapshot is taken of. */
 interface Seen {
-  /** Stands for the tunnel, if it has a session. */
-  readonly best: PooledSession | undefined;
+  readonly planner: SessionPlanner;
+  readonly pool: SessionPool;
+  readonly routes: Routes;
   readonly isActive: boolean;
-  /** Why there is no session. */
-  readonly error: TunnelError | undefined;
-  readonly routes: readonly RouteState[];
   readonly credentials: CredentialsVerdict | undefined;
 }
 
 /** The next snapshot. */
 export function snapshotAfter(before: TunnelSnapshot, now: Date, seen: Seen): TunnelSnapshot {
-  const { best, isActive, error, routes, credentials } = seen;
+  const { planner, pool, routes, isActive, credentials } = seen;
+  const inUse = new Set(pool.usable().map(({ via }) => via));
+  const states = routeStatesAfter(before.routes, now, routes.list, inUse);
   const reached = (state: TunnelSnapshot['state']): TunnelSnapshot => ({
     state,
     since: state === before.state ? before.since : now,
-    routes,
+    routes: states,
     ...defined({ credentials }),
   });
+  const best = planner.best();
   if (best !== undefined) return { ...reached('Connected'), via: best.via, facts: best.session.facts };
   if (!isActive) return reached('Idle');
+  const error = routes.isUndecided ? undefined : routes.error;
   return error === undefined ? reached('Connecting') : { ...reached('Failed'), error };
 }

@@ -32,5 +32,6 @@ export interface TunnelObserver {
   sessionOpened(): void;
   sessionLost(code: Code): void;
   attemptFailed(code: Code): void;
-  dialled(milliseconds: number, failure: Code | undefined): void;
+  /** `isCounted`: the native engine has counted the time already. */
+  dialled(milliseconds: number, failure: Code | undefined, isCounted?: boolean): void;
 }

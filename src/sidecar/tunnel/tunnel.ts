@@ -5,13 +5,14 @@
 // routes.ts (routes, their attempts, schedules and ranking), activity.ts (whether to be open), dialer.ts (what a client is carried by).
 import { TunnelError } from '../../contract/errors.ts';
 import type { Forward } from '../../contract/tunnel-config.ts';
+import type { EarlierDial } from '../base/carrier.ts';
 import type { CredentialsVerdict, Session } from '../base/driver.ts';
 import { Activity } from './activity.ts';
+import { type CarrierSource, Carriers } from './carriers.ts';
 import { Dialer, type Dialled, whenClosed } from './dialer.ts';
 import { PermissionRecheck } from './permission-recheck.ts';
 import { provenLifeMs } from './retry-schedule.ts';
 import { type AttemptOutcome, asTunnelError, RouteAttempts } from './route-attempts.ts';
-import { routeStatesAfter } from './route-states.ts';
 import { Routes } from './routes.ts';
 import { SessionPlanner } from './session-planner.ts';
 import { type PooledSession, SessionPool, whySuspect } from './session-pool.ts';
@@ -31,8 +32,8 @@ export class Tunnel {
   readonly #routes: Routes;
   readonly #planner: SessionPlanner;
   readonly #dialer: Dialer;
+  readonly #carriers: Carriers;
   readonly #activity: Activity;
-  readonly #recheck: PermissionRecheck;
   readonly #trials: TrialOptions;
   readonly #listeners = new Set<() => void>();
   readonly #ended = new AbortController();
@@ -47,7 +48,6 @@ export class Tunnel {
     this.#options = options;
     this.#activity = new Activity({ ...options, onChange: () => this.#activityChanged() });
     this.#snapshot = { state: this.#activity.active ? 'Connecting' : 'Idle', since: clock.date(), routes: [] };
-    this.#recheck = new PermissionRecheck(clock, connectTimeoutMs);
     this.#pool = new SessionPool({
       clock,
       drainTimeoutMs,
@@ -56,6 +56,7 @@ export class Tunnel {
       onRelease: (entry) => {
         if (this.#dialer.isAwaited || this.#planner.dependsOn(entry)) this.#decide();
       },
+      onBusyChange: (busy) => this.#busyChanged(busy),
     });
     this.#routes = new Routes({
       ...options,
@@ -74,7 +75,9 @@ export class Tunnel {
         return attempts;
       },
     });
-    const parts = { ...options, pool: this.#pool, routes: this.#routes };
+    const recheck = new PermissionRecheck(clock, connectTimeoutMs);
+    const onChange = (listener: () => void) => this.onChange(listener);
+    const parts = { ...options, pool: this.#pool, routes: this.#routes, recheck, onChange };
     this.#planner = new SessionPlanner({
       ...parts,
       spareTimeoutMs: attemptMs + graceMs,
@@ -82,16 +85,10 @@ export class Tunnel {
       isRefused: (via) => driver.checkStandby === undefined && this.#verdict?.refused.has(via) === true,
       onRequest: decide,
     });
-    this.#trials = { ...parts, recheck: this.#recheck };
-    const source = sessionSource({
-      ...parts,
-      planner: this.#planner,
-      ended: this.#ended.signal,
-      decide,
-      prohibited: (entry, forward) => this.#prohibited(entry, forward),
-      onChange: (listener) => this.onChange(listener),
-    });
+    this.#trials = parts;
+    const source = sessionSource({ ...parts, planner: this.#planner, ended: this.#ended.signal, decide });
     this.#dialer = new Dialer(source, connectTimeoutMs, clock);
+    this.#carriers = new Carriers({ ...parts, preferredVia: (forward) => this.#dialer.preferredVia(forward) });
     this.#unsubscribe = driver.onCredentialsChange(() => this.#credentialsChanged());
   }
 
@@ -109,6 +106,11 @@ export class Tunnel {
     return this.#pool.all();
   }
 
+  /** Over which of them the native engine carries clients. */
+  get carriers(): CarrierSource {
+    return this.#carriers;
+  }
+
   /** Calls back after every change of snapshot or sessions; returns the unsubscribe. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
@@ -116,11 +118,11 @@ export class Tunnel {
   }
 
   /** A client's stream: held while there is no session; its client keeps an OnDemand tunnel open. @throws TunnelError or the signal's reason. */
-  async dial(forward: Forward, signal: AbortSignal): Promise<Dialled> {
+  async dial(forward: Forward, signal: AbortSignal, earlier?: EarlierDial): Promise<Dialled> {
     this.#activity.clientCame();
     try {
       const hold = this.#options.mode === 'OnDemand' ? this.#options.connectTimeoutMs : holdMs;
-      const dialled = await this.#dialer.dial(forward, { signal, holdMs: hold });
+      const dialled = await this.#dialer.dial(forward, { signal, holdMs: hold, earlier });
       whenClosed(dialled.stream, () => this.#activity.clientLeft());
       return dialled;
     } catch (error) {
@@ -142,6 +144,7 @@ export class Tunnel {
     this.#unsubscribe();
     this.#planner.dropRequests();
     for (const entry of this.#pool.all()) this.#pool.end(entry);
+    this.#carriers.close();
     this.#tell();
     await this.#routes.close();
     await this.#pool.closed();
@@ -257,10 +260,11 @@ export class Tunnel {
     this.#decide();
   }
 
-  #prohibited(entry: PooledSession, forward: Forward): void {
-    if (!this.#recheck.begin(entry, forward, this.#planner.credentialsGeneration + 1)) return;
-    this.#planner.startGeneration();
-    this.#decide();
+  /** Clients of the engine keep an OnDemand tunnel open, too. */
+  #busyChanged(busy: boolean): void {
+    this.#carriers.busyChanged(busy);
+    if (busy) this.#activity.clientCame();
+    else this.#activity.clientLeft();
   }
 
   // --- what is done about it ---
@@ -282,13 +286,9 @@ export class Tunnel {
   }
 
   #publish(): void {
-    const best = this.#planner.best();
-    const isActive = this.#activity.active;
-    const error = this.#routes.isUndecided ? undefined : this.#routes.error;
-    const now = this.#options.clock.date();
-    const inUse = new Set(this.#pool.usable().map(({ via }) => via));
-    const routes = routeStatesAfter(this.#snapshot.routes, now, this.#routes.list, inUse);
-    this.#snapshot = snapshotAfter(this.#snapshot, now, { best, isActive, error, routes, credentials: this.#verdict });
+    const planner = this.#planner;
+    const seen = { planner, pool: this.#pool, routes: this.#routes, isActive: this.#activity.active };
+    this.#snapshot = snapshotAfter(this.#snapshot, this.#options.clock.date(), { ...seen, credentials: this.#verdict });
     this.#tell();
   }
 

@@ -18,6 +18,7 @@ import type {
 import { Tunnel } from '../../../../src/sidecar/tunnel/tunnel.ts';
 import type { TunnelOptions } from '../../../../src/sidecar/tunnel/tunnel-options.ts';
 import { FakeClock, settle } from '../../../support/fake-clock.ts';
+import { FakeCarrier } from '../../../support/fake-engine.ts';
 
 /** How a bastion or destination answers: at once, after so many milliseconds, never, or with an error. */
 export type Answer =
@@ -46,6 +47,8 @@ export class MemoryDriver implements Driver {
   /** What became of them. Default: every bastion accepts them. */
   verdict: CredentialsVerdict = { isTried: true, refused: new Map() };
   room = 500;
+  /** Its sessions carry clients of the native engine. */
+  carriesNatively = false;
   /** A session runs over this route, whichever was asked for. Default: over that one. */
   movedTo: string | undefined;
   /** By route, where it can be asked about without a session. */
@@ -114,6 +117,7 @@ export class MemorySession implements Session {
   readonly via: string;
   readonly facts = { hostKeyFingerprint: 'SHA256:test' };
   readonly credentials: number;
+  readonly carrier: FakeCarrier | undefined;
   readonly dials: string[] = [];
   closed = false;
   /** It takes no more streams, although it carries none. */
@@ -132,6 +136,7 @@ export class MemorySession implements Session {
     this.#driver = driver;
     this.via = via;
     this.credentials = driver.credentials;
+    this.carrier = driver.carriesNatively ? new FakeCarrier(via) : undefined;
   }
 
   get signal(): AbortSignal {
@@ -161,7 +166,7 @@ export class MemorySession implements Session {
   }
 
   get hasRoom(): boolean {
-    return !this.spent && this.#streams.size < this.#driver.room;
+    return !this.spent && this.#streams.size + (this.carrier?.channels ?? 0) < this.#driver.room;
   }
 
   get streams(): number {

@@ -132,6 +132,7 @@ async function planned(): Promise<Planned> {
     onLost: unused,
     onSuspectChange: unused,
     onRelease: unused,
+    onBusyChange: unused,
   });
   const routes = new Routes({
     driver,
