@@ -1,12 +1,12 @@
 // The sidecar's series for Prometheus, all named portforward_tunnel_*. Gauges are read when Prometheus asks; counters are incremented as things happen.
 // Neighbours: sidecar.ts makes them and hands the observers to tunnel and listeners.
 import type { Code } from '../contract/errors.ts';
-import { Counter, Gauge, Histogram, type Registry } from '../process/metrics.ts';
+import { addReadHistogram, Counter, Gauge, type Registry } from '../process/metrics.ts';
 import type { ByteBudget } from './base/byte-budget.ts';
-import type { Traffic } from './clients/bridge.ts';
+import { dialBuckets } from './base/native-engine.ts';
 import type { ConnectionShares } from './clients/connection-shares.ts';
-import type { ListenerObserver } from './clients/listener.ts';
 import type { Health } from './health/health.ts';
+import { DialTimes, ListenerCounts } from './listener-counts.ts';
 import { isResponsive } from './tunnel/session-pool.ts';
 import type { Tunnel } from './tunnel/tunnel.ts';
 import type { TunnelObserver } from './tunnel/tunnel-options.ts';
@@ -27,7 +27,7 @@ export interface GaugeSources {
 
 export interface TunnelMetrics {
   readonly tunnel: TunnelObserver;
-  readonly listener: ListenerObserver;
+  readonly listener: ListenerCounts;
   /** Adds the gauges. Called once, as soon as their sources exist. */
   showGauges(sources: GaugeSources): void;
 }
@@ -41,30 +41,14 @@ export function createTunnelMetrics(registry: Registry): TunnelMetrics {
   const lost = counter('sessions_lost_total', 'Sessions that ended without being asked to, by error code.', ['code']);
   const failed = counter('connect_failures_total', 'Attempts to open a session that failed, by error code.', ['code']);
   const dialFailures = counter('dial_failures_total', 'Dials that failed, by error code.', ['code']);
-  const connections = counter('connections_total', 'Client connections accepted.', ['port']);
-  const traffic = new Map<string, Traffic>();
-  new Counter({
-    name: `${prefix}bytes_total`,
-    help: 'Bytes carried.',
-    labelNames: ['port', 'direction'],
-    registers,
-    collect() {
-      this.reset();
-      for (const [port, { toDestination, toClient }] of traffic) {
-        this.inc({ port, direction: 'to_destination' }, toDestination);
-        this.inc({ port, direction: 'to_client' }, toClient);
-      }
-    },
-  });
-  const resets = counter('client_resets_total', 'Clients that were reset or told a reason, by cause.', [
-    'port',
-    'cause',
-  ]);
-  const dialSeconds = new Histogram({
+  const listener = new ListenerCounts();
+  addListenerCounters(listener, registers);
+  const dialTimes = new DialTimes();
+  addReadHistogram(registry, {
     name: `${prefix}dial_duration_seconds`,
     help: 'Time from asking a session for a stream to its answer.',
-    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-    registers,
+    buckets: dialBuckets,
+    read: () => dialTimes.with(listener.cells),
   });
 
   return {
@@ -72,22 +56,51 @@ export function createTunnelMetrics(registry: Registry): TunnelMetrics {
       sessionOpened: () => opened.inc(),
       sessionLost: (code: Code) => lost.inc({ code }),
       attemptFailed: (code: Code) => failed.inc({ code }),
-      dialled: (milliseconds, failure) => {
-        dialSeconds.observe(milliseconds / 1000);
+      dialled: (milliseconds, failure, isCounted = false) => {
+        if (!isCounted) dialTimes.add(milliseconds / 1000);
         if (failure !== undefined) dialFailures.inc({ code: failure });
       },
     },
-    listener: {
-      accepted: (port) => connections.inc({ port }),
-      traffic: (port) => {
-        const counted = traffic.get(port) ?? { toDestination: 0, toClient: 0 };
-        traffic.set(port, counted);
-        return counted;
-      },
-      reset: (port, cause) => resets.inc({ port, cause }),
-    },
+    listener,
     showGauges: (sources) => addGauges(sources, registers),
   };
+}
+
+/** Read when Prometheus asks: the native engine counts in place. */
+function addListenerCounters(counts: ListenerCounts, registers: Registry[]): void {
+  new Counter({
+    name: `${prefix}connections_total`,
+    help: 'Client connections accepted.',
+    labelNames: ['port'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [port, count] of counts.connections()) this.inc({ port }, count);
+    },
+  });
+  new Counter({
+    name: `${prefix}bytes_total`,
+    help: 'Bytes carried.',
+    labelNames: ['port', 'direction'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [port, { toDestination, toClient }] of counts.bytes()) {
+        this.inc({ port, direction: 'to_destination' }, toDestination);
+        this.inc({ port, direction: 'to_client' }, toClient);
+      }
+    },
+  });
+  new Counter({
+    name: `${prefix}client_resets_total`,
+    help: 'Clients that were reset or told a reason, by cause.',
+    labelNames: ['port', 'cause'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [port, cause, count] of counts.resets()) this.inc({ port, cause }, count);
+    },
+  });
 }
 
 function addGauges(sources: GaugeSources, registers: Registry[]): void {
@@ -120,17 +133,7 @@ function addGauges(sources: GaugeSources, registers: Registry[]): void {
   gauge('streams', 'Streams and dials over all sessions.', () =>
     tunnel.sessions.reduce((sum, entry) => sum + entry.carried, 0),
   );
-  new Gauge({
-    name: `${prefix}sessions`,
-    help: 'Sessions by part (live, trial, spare, retired); suspect ones are counted as suspect.',
-    labelNames: ['part'],
-    registers,
-    collect() {
-      this.reset();
-      for (const part of ['live', 'trial', 'spare', 'retired', 'suspect']) this.set({ part }, 0);
-      for (const entry of tunnel.sessions) this.inc({ part: isResponsive(entry) ? entry.role : 'suspect' });
-    },
-  });
+  addSessionGauges(tunnel, registers);
   addRouteGauges(tunnel, registers);
   addHandshakeGauge(tunnel, registers);
   addMessageGauge(tunnel, registers);
@@ -145,6 +148,28 @@ function addGauges(sources: GaugeSources, registers: Registry[]): void {
         const reachable = health.of(port)?.reachable;
         if (reachable !== undefined) this.set({ port }, Number(reachable));
       }
+    },
+  });
+}
+
+function addSessionGauges(tunnel: GaugeSources['tunnel'], registers: Registry[]): void {
+  new Gauge({
+    name: `${prefix}sessions`,
+    help: 'Sessions by part (live, trial, spare, retired); suspect ones are counted as suspect.',
+    labelNames: ['part'],
+    registers,
+    collect() {
+      this.reset();
+      for (const part of ['live', 'trial', 'spare', 'retired', 'suspect']) this.set({ part }, 0);
+      for (const entry of tunnel.sessions) this.inc({ part: isResponsive(entry) ? entry.role : 'suspect' });
+    },
+  });
+  new Gauge({
+    name: `${prefix}native_sessions`,
+    help: 'Sessions whose clients the native engine carries (ssh only).',
+    registers,
+    collect() {
+      this.set(tunnel.sessions.filter(({ session }) => session.carrier !== undefined).length);
     },
   });
 }

@@ -1,16 +1,17 @@
-// One forward's local port: accepts clients, waits for a stream to the destination and bridges both; or tells the client why not.
+// One forward's local port: takes clients, waits for a stream to the destination and bridges both; or tells the client why not.
 // Keeps listening during outages, so that clients get the reason instead of a refused port.
-// Neighbours: tunnel.ts dials, bridge.ts carries the bytes, dialects/ tell the reason.
-import { once } from 'node:events';
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+// Neighbours: client-source.ts accepts, tunnel.ts dials, bridge.ts carries the bytes, dialects/ tell the reason.
+import type { Socket } from 'node:net';
 import { defined } from '../../contract/defined.ts';
 import { TunnelError } from '../../contract/errors.ts';
 import type { Forward } from '../../contract/tunnel-config.ts';
 import type { Logger } from '../../process/log.ts';
 import type { ByteBudget } from '../base/byte-budget.ts';
+import type { EarlierDial } from '../base/carrier.ts';
 import { reset } from '../base/reset.ts';
 import type { Dialled } from '../tunnel/dialer.ts';
 import { bridge, type Traffic } from './bridge.ts';
+import { acceptByNode, type ClientSource, type OpenClientSource } from './client-source.ts';
 import type { ConnectionShares } from './connection-shares.ts';
 import { tellReason } from './dialects/tell-reason.ts';
 
@@ -28,7 +29,9 @@ export interface ListenerOptions {
   readonly forward: Forward;
   /** `127.0.0.1` on a laptop. Default: every address, IPv4 and IPv6 if the pod has both. */
   readonly address?: string | undefined;
-  readonly dial: (forward: Forward, signal: AbortSignal) => Promise<Dialled>;
+  /** Opens the port. Default: Node accepts, and every client is carried in JavaScript. */
+  readonly openSource?: OpenClientSource | undefined;
+  readonly dial: (forward: Forward, signal: AbortSignal, earlier?: EarlierDial) => Promise<Dialled>;
   /** True if a resolved dial proves nothing about the destination yet; only its first byte, or a refusal before that, does. */
   readonly optimisticDials: boolean;
   /** Called with each dial's outcome, for the health of the destination. */
@@ -39,39 +42,25 @@ export interface ListenerOptions {
   readonly observer: ListenerObserver;
 }
 
-/** A client that vanished silently is noticed after this long (plus the kernel's probes). */
-const keepAliveMs = 30_000;
-
 export class Listener {
   readonly #options: ListenerOptions;
-  readonly #server: Server;
+  #source: ClientSource | undefined;
   readonly #clients = new Map<Socket, AbortController>();
   /** Clients that are told that the pod is full; they count as neither connected nor open. */
   readonly #refused = new Set<Socket>();
   readonly #emptied = new Set<() => void>();
+  #isClosing = false;
 
   private constructor(options: ListenerOptions) {
     this.#options = options;
-    // allowHalfOpen: the end of one direction is passed on, not answered. pauseOnConnect: what the client sends early stays in the
-    // kernel until there is a stream for it.
-    this.#server = createServer({
-      allowHalfOpen: true,
-      pauseOnConnect: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: keepAliveMs,
-    });
-    this.#server.on('connection', (client) => void this.#serve(client));
-    this.#server.on('error', (error) => options.log.warn({ error }, 'the listener reported an error'));
   }
 
   /** Resolves once it listens; rejects if the port is taken. */
   static async open(options: ListenerOptions): Promise<Listener> {
+    const { forward, address, log, openSource = acceptByNode } = options;
     const listener = new Listener(options);
-    const { listenPort } = options.forward;
-    const server = listener.#server;
-    server.listen(defined({ port: listenPort, host: options.address }));
-    await once(server, 'listening');
+    const serve = (client: Socket, earlier?: EarlierDial): void => void listener.#serve(client, earlier);
+    listener.#source = await openSource({ forward, address, serve, log });
     return listener;
   }
 
@@ -81,17 +70,18 @@ export class Listener {
 
   /** The address that it listens on. */
   get address(): { readonly host: string; readonly port: number } {
-    const { address, port } = this.#server.address() as AddressInfo;
-    return { host: address, port };
+    if (this.#source === undefined) throw new Error('the port is not open yet');
+    return this.#source.address;
   }
 
   /** Accepts no new clients; the connected ones stay. */
   stopAccepting(): void {
-    this.#server.close();
+    this.#source?.stopAccepting();
   }
 
   /** Resolves when no client is connected. */
   async empty(): Promise<void> {
+    await this.#source?.empty();
     if (this.#clients.size === 0) return;
     await new Promise<void>((resolve) => this.#emptied.add(resolve));
   }
@@ -99,6 +89,8 @@ export class Listener {
   /** Closes the port and resets every client. Resolves when they are gone. */
   async close(): Promise<void> {
     this.stopAccepting();
+    this.#isClosing = true;
+    this.#source?.resetAll();
     for (const [client, abort] of this.#clients) {
       this.#options.observer.reset(this.forward.name, 'drain');
       abort.abort(new TunnelError('NotConnected', 'the tunnel is stopping'));
@@ -106,11 +98,17 @@ export class Listener {
     }
     for (const client of this.#refused) reset(client);
     await this.empty();
+    this.#source?.close();
   }
 
-  async #serve(client: Socket): Promise<void> {
+  async #serve(client: Socket, earlier: EarlierDial | undefined): Promise<void> {
     const { forward, connections, observer, log } = this.#options;
     client.on('error', () => undefined);
+    if (this.#isClosing) {
+      observer.reset(forward.name, 'drain');
+      reset(client);
+      return;
+    }
     if (!connections.admit(forward.name)) {
       await this.#refuseFull(client);
       return;
@@ -119,7 +117,7 @@ export class Listener {
     this.#clients.set(client, abort);
     observer.accepted(forward.name);
     try {
-      await this.#carry(client, abort.signal);
+      await this.#carry(client, abort.signal, earlier);
     } catch (error) {
       // Only a bug gets here; it must not affect other clients.
       log.error({ error, forward: forward.name }, 'a connection failed unexpectedly');
@@ -150,10 +148,10 @@ export class Listener {
     this.#refused.delete(client);
   }
 
-  async #carry(client: Socket, signal: AbortSignal): Promise<void> {
+  async #carry(client: Socket, signal: AbortSignal, earlier: EarlierDial | undefined): Promise<void> {
     const { forward, budget, observer, log, optimisticDials, onDial } = this.#options;
     const startedAt = performance.now();
-    const dialled = await this.#dial(client, signal);
+    const dialled = await this.#dial(client, signal, earlier);
     if (dialled === undefined) return;
     const traffic = observer.traffic(forward.name);
     const result = await bridge(client, dialled.stream, dialled.signal, {
@@ -183,10 +181,10 @@ export class Listener {
   }
 
   /** The stream for this client; undefined if there is none, after the client was told why. */
-  async #dial(client: Socket, signal: AbortSignal): Promise<Dialled | undefined> {
+  async #dial(client: Socket, signal: AbortSignal, earlier: EarlierDial | undefined): Promise<Dialled | undefined> {
     const { forward, dial, optimisticDials, onDial } = this.#options;
     try {
-      const dialled = await dial(forward, signal);
+      const dialled = await dial(forward, signal, earlier);
       if (!optimisticDials) onDial(forward, undefined);
       return dialled;
     } catch (error) {

@@ -8,7 +8,7 @@ import type { Forward } from '../../../../src/contract/tunnel-config.ts';
 import { systemClock } from '../../../../src/process/clock.ts';
 import { silentLog } from '../../../../src/process/log.ts';
 import { ByteBudget } from '../../../../src/sidecar/base/byte-budget.ts';
-import { ConnectionShares } from '../../../../src/sidecar/clients/connection-shares.ts';
+import { ConnectionShares, type PlaceHolder } from '../../../../src/sidecar/clients/connection-shares.ts';
 import { Listener, type ResetCause } from '../../../../src/sidecar/clients/listener.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 import { orders } from '../tunnel/memory-driver.ts';
@@ -49,6 +49,63 @@ test('a port refuses from its first refusal until it has room and 10 s have pass
   assert.deepEqual(shares.refusingSince('a'), since);
   await clock.advance(1_000);
   assert.equal(shares.refusingSince('a'), undefined);
+});
+
+/** Takes clients of a port by itself, as long as it has places. */
+class Holder implements PlaceHolder {
+  open = 0;
+  places = 0;
+
+  setPlaces(places: number): void {
+    assert(places >= this.open, 'it has more clients than places');
+    this.places = places;
+  }
+
+  take(): boolean {
+    if (this.open >= this.places) return false;
+    this.open += 1;
+    return true;
+  }
+}
+
+test('places in advance refuse and admit exactly whom a question for each client would', () => {
+  const names = ['a', 'b', 'c'];
+  for (let seed = 1; seed <= 50; seed += 1) {
+    const max = 1 + ((seed * 7) % 60);
+    const [shares, asked] = [0, 1].map(() => new ConnectionShares(max, names, new FakeClock()));
+    assert(shares !== undefined && asked !== undefined);
+    const holders = new Map(names.slice(0, 2).map((name) => [name, new Holder()]));
+    for (const [name, holder] of holders) shares.addHolder(name, holder);
+    const own = new Map(names.map((name) => [name, 0]));
+    let state = seed;
+    const below = (limit: number): number => {
+      state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+      return Math.floor((state / 2_147_483_648) * limit);
+    };
+    for (let step = 0; step < 600; step += 1) {
+      const name = names[below(3)] ?? 'a';
+      const holder = holders.get(name);
+      const mine = own.get(name) ?? 0;
+      if (below(100) < 55) {
+        // Whom the holder has no place for, or gives up, is asked about.
+        const isTaken: boolean = (below(4) > 0 && holder?.take() === true) || shares.admit(name);
+        if (isTaken && shares.openOf(name) !== mine + (holder?.open ?? 0)) own.set(name, mine + 1);
+        assert.equal(isTaken, asked.admit(name), `seed ${seed}, step ${step}`);
+      } else if (holder !== undefined && holder.open > 0 && below(2) === 0) {
+        holder.open -= 1;
+        asked.release(name);
+      } else if (mine > 0) {
+        own.set(name, mine - 1);
+        shares.release(name);
+        asked.release(name);
+      }
+      assert.deepEqual(
+        names.map((each): number => shares.openOf(each)),
+        names.map((each): number => asked.openOf(each)),
+      );
+      assert(shares.open <= max);
+    }
+  }
 });
 
 interface Port extends AsyncDisposable {
