@@ -5,6 +5,7 @@ import { type Destination, type DriverName, destinationText, type TunnelConfig }
 import type { Logger } from '../../process/log.ts';
 import type { ByteBudget } from '../base/byte-budget.ts';
 import type { Driver } from '../base/driver.ts';
+import type { Engine } from '../base/native-engine.ts';
 
 /** A driver with what the tunnel must know of its kind. */
 export interface OpenedDriver {
@@ -19,6 +20,8 @@ export interface OpenedDriver {
   readonly checksStandbys?: boolean;
   /** Whether its ciphers run natively; absent where it has none of its own. */
   readonly nativeCrypto?: boolean;
+  /** Whether its sessions give their sockets to the native engine: then the engine accepts the clients. */
+  readonly carriesNatively?: boolean;
   /** Its dial resolves before the destination has answered; a refusal fails the stream before its first byte. */
   readonly optimisticDials?: boolean;
 }
@@ -33,6 +36,8 @@ export interface DriverSurroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** What the config alone must not decide. */
   readonly permissions: Permissions;
+  /** Carries the bytes of ssh sessions. Default: JavaScript does. */
+  readonly engine?: Engine | undefined;
 }
 
 type ConfigOf<N extends DriverName> = Extract<TunnelConfig, { readonly driver: N }>;
@@ -45,10 +50,16 @@ const drivers: { readonly [N in DriverName]: Open<N> } = {
     const connectTimeoutMs = ssh.connectTimeoutSeconds * 1000;
     // Each hop of the way has the whole time for itself.
     const attemptTimeoutMs = connectTimeoutMs * (ssh.jumpHosts.length + 1);
-    const { insecureHostKeys } = surroundings.permissions;
+    const { permissions, engine } = surroundings;
+    const { insecureHostKeys } = permissions;
     const hostKeyPolicy = insecureHostKeys ? ssh.hostKeyPolicy : 'Strict';
-    const driver = createSshDriver({ ...ssh, hostKeyPolicy }, surroundings);
-    return { driver, sessionsWanted: 2, checksStandbys: true, connectTimeoutMs, attemptTimeoutMs, nativeCrypto };
+    // A session behind a jump host has no socket of its own.
+    const carriesNatively = engine !== undefined && ssh.jumpHosts.length === 0;
+    const { linkTaker } = await import('./ssh/base/ssh2-link.ts');
+    const takeLink = carriesNatively ? linkTaker(engine) : undefined;
+    const driver = createSshDriver({ ...ssh, hostKeyPolicy }, { ...surroundings, takeLink });
+    const kind = { sessionsWanted: 2, checksStandbys: true, connectTimeoutMs, attemptTimeoutMs };
+    return { ...kind, driver, nativeCrypto, carriesNatively };
   },
   ssm: async ({ ssm, namespace, name, forwards, connection }, surroundings) => {
     const { createSsmDriver } = await import('./ssm/driver.ts');

@@ -8,6 +8,7 @@ import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../base/byte-budget.ts';
 import { noTrace, type Trace } from '../../base/trace.ts';
 import { type HopRole, hopName } from './base/hop-name.ts';
+import type { TakeLink } from './base/take-link.ts';
 import { SshSession } from './channels/session.ts';
 import type { Transport } from './channels/session-watch.ts';
 import { credentialFacts } from './login/credential-facts.ts';
@@ -44,6 +45,8 @@ export interface ConnectThroughOptions {
    */
   readonly onAnswer?: (() => void) | undefined;
   readonly trace?: Trace | undefined;
+  /** Gives the bastion's socket to the native engine. Default: everything stays in JavaScript. */
+  readonly takeLink?: TakeLink | undefined;
 }
 
 /** The bastion's session; the jump hosts' sessions end with it. @throws TunnelError of layer `bastion`, or the signal's reason. */
@@ -122,6 +125,8 @@ async function logInTo(
     serverAliveIntervalMs: config.serverAliveIntervalSeconds * 1000,
     log,
     parent,
+    // A jump host carries nothing but the next session.
+    takeLink: role === 'bastion' ? options.takeLink : undefined,
   });
 }
 

@@ -7,6 +7,7 @@ import { ByteBudget } from '../../base/byte-budget.ts';
 import { CredentialsRecord, type OnOlder } from '../../base/credentials-record.ts';
 import type { ConnectOptions, Driver, Session } from '../../base/driver.ts';
 import { type HopRole, hopName } from './base/hop-name.ts';
+import type { TakeLink } from './base/take-link.ts';
 import { connectThrough, type HopCredentials } from './connect.ts';
 import { type CredentialSet, CredentialStore } from './login/credentials.ts';
 import { joinKnownHosts } from './login/host-trust.ts';
@@ -22,6 +23,8 @@ export interface SshDriverOptions {
   readonly log: Logger;
   /** The pod's, shared with everything else that buffers bytes. Default: one of its own. */
   readonly budget?: ByteBudget;
+  /** Gives the sockets of sessions to the native engine. Default: everything stays in JavaScript. */
+  readonly takeLink?: TakeLink | undefined;
 }
 
 /** What is wrong with credentials, not with the way to the host. */
@@ -42,7 +45,7 @@ const refusedNow = (host: string, secretName: string): TunnelError =>
 
 /** Opens and reads nothing before the first call. All sessions share one byte budget. */
 export function createSshDriver(config: SshConfig, options: SshDriverOptions): Driver<SshRoute> {
-  const { podUid, log, budget = new ByteBudget() } = options;
+  const { podUid, log, budget = new ByteBudget(), takeLink } = options;
   const documentHosts = parseKnownHosts(config.knownHosts, 'spec.ssh.knownHosts');
   const routes = orderRoutes(config, podUid);
   const stores = new Map<string, CredentialStore>();
@@ -85,7 +88,7 @@ export function createSshDriver(config: SshConfig, options: SshDriverOptions): D
       const { bastion, via } = route;
       return await record.note(via, async (onOlder) => {
         const credentialsOf = async (hop: Hop, role: HopRole) => await credentialsFor(hop, role, onOlder);
-        return await connectThrough({ ...options, config, bastion, budget, credentialsFor: credentialsOf });
+        return await connectThrough({ ...options, config, bastion, budget, credentialsFor: credentialsOf, takeLink });
       });
     },
     credentialsVerdict: stores.size === 0 ? undefined : () => record.verdict,

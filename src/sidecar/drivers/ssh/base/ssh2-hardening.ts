@@ -129,36 +129,32 @@ const maxIdleMessages = 10_000;
 const idleMessagesMs = 10_000;
 
 /**
- * Calls back once what waits to be sent is more than we would send by ourselves: answers to a far side that asks and does not read. One
- * read of the socket at most lies between two checks. Messages without a meaning, sent in a flood, count as well: they look like life.
- * Call it once, right after `client.connect`.
+ * Calls back once what waits to be sent is more than we would send by ourselves: answers to a far side that asks and does not read. It is
+ * looked at with each message but those that carry bytes, which nobody answers. A flood of messages without a meaning, which look like
+ * life, counts as well. Call it once, right after `client.connect`.
  */
 export function boundUnsent(client: Client, socket: Duplex, onExcess: () => void): void {
   const protocol = protocolOf(client);
   let idle = 0;
   let idleSince = 0;
+  const isFlooded = (type: number): boolean => {
+    if (type >= 80 && type <= 100) idle = 0;
+    else if (++idle === 1) idleSince = performance.now();
+    if (idle < maxIdleMessages) return false;
+    idle = 0;
+    return performance.now() - idleSince < idleMessagesMs;
+  };
+  const isUnsent = (): boolean =>
+    socket.writableLength > maxUnsentBytes || (protocol._queue?.length ?? 0) > maxUnsentMessages;
   const take = protocol._onPayload;
   protocol._onPayload = (payload) => {
     const type = payload[0] ?? 0;
-    if (type >= 80 && type <= 100) idle = 0;
-    else if (++idle === 1) idleSince = performance.now();
+    if (isFlooded(type) || (type !== channelData && isUnsent())) onExcess();
     // Bytes of a channel are passed on at once; all else may be kept until the memory that was read into is used again (lent-reads.ts).
     const taken = takeExchange(protocol, type === channelData ? payload : Buffer.from(payload), take);
     if (type === keyExchangeInit) allowDuringExchange(protocol);
     return taken;
   };
-  const isFlooded = (): boolean => {
-    if (idle < maxIdleMessages) return false;
-    idle = 0;
-    return performance.now() - idleSince < idleMessagesMs;
-  };
-  const check = (): void => {
-    const isUnsent = socket.writableLength > maxUnsentBytes || (protocol._queue?.length ?? 0) > maxUnsentMessages;
-    if (!isUnsent && !isFlooded()) return;
-    socket.removeListener('data', check);
-    onExcess();
-  };
-  socket.on('data', check);
 }
 
 /** What both ends agreed on; only from the key exchange on. */

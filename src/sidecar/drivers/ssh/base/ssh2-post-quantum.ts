@@ -55,6 +55,8 @@ export function takeExchange(protocol: Protocol, payload: Buffer, take: (payload
   const before = protocol._kex;
   // The start of the exchange that ssh2 would send is not the hybrid's.
   const { _cipher: cipher } = protocol;
+  // Its class has the method itself; the native engine may have put another in its place.
+  const own = Object.getOwnPropertyDescriptor(cipher, 'encrypt');
   const encrypt = cipher.encrypt.bind(cipher);
   cipher.encrypt = (packet) => {
     if (packet[protocol._packetRW.write.allocStartKEX] !== exchangeStart) encrypt(packet);
@@ -63,8 +65,8 @@ export function takeExchange(protocol: Protocol, payload: Buffer, take: (payload
   try {
     taken = take(translated);
   } finally {
-    // Its class has the method itself.
-    Reflect.deleteProperty(cipher, 'encrypt');
+    if (own === undefined) Reflect.deleteProperty(cipher, 'encrypt');
+    else Object.defineProperty(cipher, 'encrypt', own);
   }
   const exchange = protocol._kex;
   if (exchange === undefined || exchange === before) return taken;

@@ -20,19 +20,32 @@ export interface AgreedAlgorithms {
   readonly cs: { readonly cipher: string };
 }
 
+/** One direction of the native AES-GCM. Only our own build of ssh2's binding has the methods. */
+export interface NativeCipher {
+  key?(): Buffer;
+  /** Of the next packet. */
+  iv?(): Buffer;
+}
+
 export interface Cipher {
   allocPacket(payloadBytes: number): Buffer;
   encrypt(packet: Buffer): void;
+  /** Only the native ciphers have it. */
+  readonly _instance?: NativeCipher;
 }
 
 export interface Decipher {
   _onPayload: (payload: Buffer) => unknown;
   /** Only the native ciphers have it. */
-  readonly _instance?: unknown;
-  /** Only AES-GCM has it. */
+  readonly _instance?: NativeCipher;
+  /** Only AES-GCM has it, and what follows: the tag, and what is here of the packet under way, which is not decrypted before it is whole. */
   readonly _tag?: Buffer;
-  /** AES-GCM: how many bytes of a packet's length are here; 0 between packets. */
+  readonly _tagPos?: number;
+  /** How many bytes of a packet's length are here, and their value; 0 between packets. */
   readonly _lenBytes?: number;
+  readonly _len?: number;
+  readonly _packet?: Uint8Array | null;
+  readonly _pktLen?: number;
 }
 
 /** One exchange, until the next begins. */
@@ -50,6 +63,10 @@ export interface Protocol {
   _handlers: Record<string, unknown>;
   _kexinit: unknown;
   _onPayload: (payload: Buffer) => unknown;
+  /** Called at the end of each key exchange, before what waited for it is sent. */
+  _onHandshakeComplete: (negotiated: AgreedAlgorithms) => void;
+  /** Undefined once the connection is given up. */
+  _destruct: unknown;
   /** What waits for the end of a key exchange. */
   _queue: readonly Buffer[] | undefined;
   _strictMode: boolean | undefined;

@@ -117,7 +117,7 @@ export class ChannelStream extends Duplex implements Lending {
 
   /** Answers a channel request that wants a reply, such as sshd's keep-alive. */
   refuseRequest(): void {
-    if (!this.#closeSent) this.#options.messages.refuseRequest(this.#options.remote);
+    if (!this.#closeSent && !this.destroyed) this.#options.messages.refuseRequest(this.#options.remote);
   }
 
   // --- Duplex ---

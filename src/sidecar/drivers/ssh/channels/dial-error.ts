@@ -83,3 +83,7 @@ function timedOut(to: string, bastion: string, cause?: unknown): TunnelError {
     cause,
   });
 }
+
+export function noRoom(bastion: string, max: number): TunnelError {
+  return new TunnelError('NotConnected', `the session to ${bastion} carries its maximum of ${max} streams`);
+}

@@ -23,6 +23,9 @@ export interface SessionWatchOptions {
   readonly onDead: (cause: CauseOfDeath) => void;
 }
 
+/** RFC 4344 §3.2 allows 2^32 blocks of AES (64 GiB) under one key; ciphers with 8-byte blocks, 1 GiB. */
+export const rekeyBytes = (cipher: string): number => (cipher.startsWith('chacha20') ? 2 ** 30 : 2 ** 35);
+
 /** Interval at which bytes are counted if silence is not acted on. */
 const idleTickMs = 1000;
 

@@ -17,21 +17,18 @@ import type { LoggedIn } from '../base/logged-in.ts';
 import { isOwnFault, ownFault } from '../base/own-fault.ts';
 import { type ChannelMessages, maxPacketBytes, takeChannels } from '../base/ssh2-hardening.ts';
 import { packetEnds } from '../base/ssh2-packets.ts';
+import type { TakeLink } from '../base/take-link.ts';
 import type { Channel, Opening } from './channel-state.ts';
 import { type ChannelOptions, ChannelStream } from './channel-stream.ts';
-import { dialTimedOut, openFailure } from './dial-error.ts';
+import { dialTimedOut, noRoom, openFailure } from './dial-error.ts';
+import { sayGoodbye } from './goodbye.ts';
 import { InboundWindow } from './inbound-window.ts';
-import { SessionWatch, type Transport } from './session-watch.ts';
+import { SessionCarrier } from './session-carrier.ts';
+import { rekeyBytes, SessionWatch, type Transport } from './session-watch.ts';
 import { joinWrites, TransmitGate } from './transmit-gate.ts';
 
 /** sshd uses a file descriptor per channel, and its default soft limit is 1024. */
 const maxChannels = 500;
-
-/** How long a graceful end may take before the socket is destroyed. */
-const goodbyeMs = 500;
-
-/** RFC 4344 §3.2 allows 2^32 blocks of AES (64 GiB) under one key; ciphers with 8-byte blocks, 1 GiB. */
-const rekeyBytes = (cipher: string) => (cipher.startsWith('chacha20') ? 2 ** 30 : 2 ** 35);
 
 /** Of the second data stream, which no forwarded channel has: what comes is dropped, but not without end. */
 const maxExtendedBytes = 16 * 1024 * 1024;
@@ -49,11 +46,14 @@ export interface SessionOptions {
   readonly parent?: Session | undefined;
   /** Bytes under one key. Default: the cipher's safe number. */
   readonly rekeyBytes?: number;
+  /** Gives the socket to the native engine. Default: everything stays in JavaScript. */
+  readonly takeLink?: TakeLink | undefined;
 }
 
 export class SshSession implements Session {
   readonly via: string;
-  readonly facts: { readonly hostKeyFingerprint: string };
+  readonly facts: { readonly hostKeyFingerprint: string; readonly dataPath: 'Native' | 'JavaScript' };
+  readonly carrier: SessionCarrier | undefined;
   readonly #options: SessionOptions;
   readonly #name: string;
   readonly #ended = new AbortController();
@@ -73,18 +73,25 @@ export class SshSession implements Session {
     this.#options = options;
     this.#name = hopName(role, hop);
     this.via = hostPort(hop.host, hop.port);
-    this.facts = { hostKeyFingerprint: fingerprint(login.hostKey) };
     this.#messages = takeChannels(login.client, this.#events());
     this.#gate = new TransmitGate(transport, () => this.#messages.exchangingKeys);
-    joinWrites(transport);
-    lendReads(transport, packetEnds(login.client), options.budget);
+    this.carrier = SessionCarrier.take({
+      ...options,
+      via: this.via,
+      maxChannels,
+      onLost: (how, cause) => this.#end(this.#lost(how, cause)),
+      refusalOf: (destination, reason, text) => this.#refusal(destination, reason, text),
+    });
+    const dataPath = this.carrier === undefined ? 'JavaScript' : 'Native';
+    this.facts = { hostKeyFingerprint: fingerprint(login.hostKey), dataPath };
+    if (this.carrier === undefined) {
+      joinWrites(transport);
+      lendReads(transport, packetEnds(login.client), options.budget);
+    }
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#closed = promise;
-    transport.once('close', () => {
-      this.#end(this.#lost('closed the connection'));
-      resolve();
-    });
-    transport.once('end', () => this.#end(this.#lost('closed the connection')));
+    const closed = (): void => this.#end(this.#lost('closed the connection'));
+    transport.once('close', closed).once('close', resolve).once('end', closed);
     transport.on('error', (cause) => this.#end(this.#lost('broke the connection', cause)));
     login.client.on('error', (cause) => this.#end(this.#lost('ended the session', cause)));
     login.client.on('handshake', this.#gate.reopen);
@@ -101,7 +108,7 @@ export class SshSession implements Session {
         this.#end(this.#lost(cause === 'network-dead' ? 'no longer acknowledges what is sent' : 'no longer answers')),
     });
     // Events between login and this constructor had no listener: check the state now.
-    if (transport.destroyed || transport.readableEnded) this.#end(this.#lost('closed the connection'));
+    if (transport.destroyed || transport.readableEnded) closed();
     if (transport.closed) resolve();
   }
 
@@ -122,7 +129,7 @@ export class SshSession implements Session {
   }
 
   get hasRoom(): boolean {
-    return this.#channels.size < maxChannels;
+    return this.#channels.size + (this.carrier?.channels ?? 0) < maxChannels;
   }
 
   get streams(): number {
@@ -137,17 +144,13 @@ export class SshSession implements Session {
   async dial(destination: Destination, { signal, trace = noTrace }: SessionDialOptions): Promise<ChannelStream> {
     signal.throwIfAborted();
     this.signal.throwIfAborted();
-    if (!this.hasRoom) {
-      throw new TunnelError(
-        'NotConnected',
-        `the session to ${this.#name} carries its maximum of ${maxChannels} streams`,
-      );
-    }
+    if (!this.hasRoom) throw noRoom(this.#name, maxChannels);
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<ChannelStream>();
     const inbound = new InboundWindow(this.#options.budget, performance.now(), () => this.#watch.roundTripMs);
     const opening: Opening = { state: 'opening', destination, inbound, trace, resolve, reject };
     this.#channels.set(id, opening);
+    this.carrier?.setOwnChannels(this.#channels.size);
     using _ = onAbort(signal, (reason) => {
       if (this.#channels.get(id) !== opening) return;
       this.#channels.set(id, { state: 'closing' });
@@ -185,11 +188,11 @@ export class SshSession implements Session {
       windowAdjusted: (id, bytes) => this.#streamOf(id)?.receiveWindow(bytes),
       eof: (id) => this.#streamOf(id)?.receiveEof(),
       closed: (id) => this.#channelClosed(id),
-      replyWanted: (id) => {
-        const stream = this.#streamOf(id);
-        if (stream?.destroyed === false) stream.refuseRequest();
+      replyWanted: (id) => this.#streamOf(id)?.refuseRequest(),
+      globalAnswered: () => {
+        this.#watch.answered();
+        this.carrier?.setRoundTrip(this.#watch.roundTripMs);
       },
-      globalAnswered: () => this.#watch.answered(),
     };
   }
 
@@ -230,21 +233,31 @@ export class SshSession implements Session {
   #openFailed(id: number, reason: number, description: string): void {
     const channel = this.#channels.get(id);
     if (channel === undefined || channel.state === 'open') return;
-    this.#channels.delete(id);
+    this.#forget(id);
     if (channel.state === 'closing') return;
     const { destination, inbound, trace, reject } = channel;
     inbound.release();
     if (description.trim() !== '') trace.note(`${this.#name} says ${quoted(description)}`);
-    const fields = { destination: destinationText(destination), sshReason: reason, text: description.slice(0, 200) };
-    this.#options.log.debug(fields, 'dial refused');
-    const forbiddenByCertificate = this.#options.login.forbidsForwarding === true;
-    reject(openFailure(destination, this.#name, { reason, text: description, forbiddenByCertificate }));
+    reject(this.#refusal(destination, reason, description));
+  }
+
+  #refusal(destination: Destination, reason: number, text: string): TunnelError {
+    const { log, login } = this.#options;
+    const fields = { destination: destinationText(destination), sshReason: reason, text: text.slice(0, 200) };
+    log.debug(fields, 'dial refused');
+    const forbiddenByCertificate = login.forbidsForwarding === true;
+    return openFailure(destination, this.#name, { reason, text, forbiddenByCertificate });
+  }
+
+  #forget(id: number): void {
+    this.#channels.delete(id);
+    this.carrier?.setOwnChannels(this.#channels.size);
   }
 
   #channelClosed(id: number): void {
     const channel = this.#channels.get(id);
     if (channel === undefined || channel.state === 'opening') return;
-    this.#channels.delete(id);
+    this.#forget(id);
     if (channel.state === 'open') channel.stream.receiveClose();
   }
 
@@ -280,11 +293,8 @@ export class SshSession implements Session {
     this.#channels.clear();
     for (const stream of this.#streams) stream.destroy(cause);
     this.#suspectListeners.clear();
-    if (graceful && transport.writable) {
-      login.client.end();
-      const timer = setTimeout(() => transport.destroy(), goodbyeMs);
-      transport.once('close', () => clearTimeout(timer));
-    } else transport.destroy();
+    if (graceful) sayGoodbye(login.client, transport);
+    else transport.destroy();
     if (!graceful) void parent?.close();
   }
 }
