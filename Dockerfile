@@ -29,7 +29,7 @@ ENTRYPOINT ["/app/portforward-init", "node", "--max-semi-space-size=4", "/app/po
 
 FROM runtime AS prebuilt
 COPY dist/ /app/
-RUN ["node", "/app/portforward.cjs", "version", "--check-crypto"]
+RUN ["node", "/app/portforward.cjs", "version", "--check-crypto", "--check-data-path"]
 
 FROM ${GO_IMAGE} AS fly-helper
 ARG TARGETARCH
@@ -53,4 +53,4 @@ FROM runtime
 COPY --from=compiled /source/dist/ /app/
 COPY --from=fly-helper /portforward-fly-helper /app/
 # A missing or mismatched native binding makes ssh slow without a word; here it fails the build.
-RUN ["node", "/app/portforward.cjs", "version", "--check-crypto"]
+RUN ["node", "/app/portforward.cjs", "version", "--check-crypto", "--check-data-path"]

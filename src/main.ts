@@ -34,6 +34,7 @@ interface SidecarFlags {
   readonly allowNodeRole?: true;
   readonly allowedAwsEndpoint: string[];
   readonly flyApiUrl: string;
+  readonly nativeDataPath: boolean;
   readonly traceEndpoint: string;
   readonly traceHeader: string[];
 }
@@ -50,6 +51,7 @@ program
     [],
   )
   .option('--fly-api-url <url>', 'another address of fly.io’s API', '')
+  .option('--no-native-data-path', 'carry the bytes of ssh in JavaScript alone')
   .option('--trace-endpoint <url>', 'where traces are sent by OTLP (HTTP with JSON)', '')
   .option('--trace-header <name>', 'a header that is sent with traces; may be repeated', each, [])
   .action(async (flags: SidecarFlags) => {
@@ -60,7 +62,8 @@ program
       insecureHostKeys: flags.allowInsecureHostKeys === true,
       nodeRole: flags.allowNodeRole === true,
     };
-    await sidecar(permissions, { endpoint: flags.traceEndpoint, headers: flags.traceHeader });
+    const tracing = { endpoint: flags.traceEndpoint, headers: flags.traceHeader };
+    await sidecar({ permissions, tracing, nativeDataPath: flags.nativeDataPath });
   });
 
 program
@@ -82,13 +85,20 @@ program
   .command('version')
   .description('which build this is')
   .option('--check-crypto', 'fail unless ssh’s native crypto is in this build')
-  .action(async (options: { checkCrypto?: true }) => {
-    const { hasNativeCrypto, version } = await import('./cli/version.ts');
+  .option('--check-data-path', 'fail unless the native engine for the bytes of ssh is in this build')
+  .action(async (options: { checkCrypto?: true; checkDataPath?: true }) => {
+    const { hasNativeCrypto, version, whyNoNativeDataPath } = await import('./cli/version.ts');
     print(`portforward ${version}, Node ${process.versions.node}`);
-    if (options.checkCrypto === undefined) return;
-    const native = await hasNativeCrypto();
-    print(native ? 'native crypto: present' : 'native crypto: MISSING, ssh would run on the slower JavaScript code');
-    if (!native) process.exitCode = 1;
+    if (options.checkCrypto === true) {
+      const native = await hasNativeCrypto();
+      print(native ? 'native crypto: present' : 'native crypto: MISSING, ssh would run on the slower JavaScript code');
+      if (!native) process.exitCode = 1;
+    }
+    if (options.checkDataPath === true) {
+      const because = await whyNoNativeDataPath();
+      print(because === undefined ? 'native data path: present' : `native data path: MISSING, ${because}`);
+      if (because !== undefined) process.exitCode = 1;
+    }
   });
 
 // The reader of a pipe may end first, as `head` does, and a terminal may be closed, which SIGHUP reports.

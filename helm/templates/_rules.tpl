@@ -195,6 +195,9 @@
 {{- define "portforward.cage.flyApiUrlOption" -}}
 --fly-api-url
 {{- end -}}
+{{- define "portforward.cage.noNativeDataPathOption" -}}
+--no-native-data-path
+{{- end -}}
 {{- define "portforward.cage.traceEndpointOption" -}}
 --trace-endpoint
 {{- end -}}

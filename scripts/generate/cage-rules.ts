@@ -2,6 +2,7 @@
 // policies follow the code. The objects of a sample document are the source; what the API server fills in is added here.
 // Neighbours: chart-rules.ts (puts them into the chart), src/controller/children/ (the source), helm/templates/admission-*.yaml (use them).
 import { apiVersion, kind } from '../../src/contract/api/names.ts';
+import { noNativeDataPathOption } from '../../src/contract/data-path.ts';
 import {
   awsEndpointOption,
   flyApiUrlOption,
@@ -79,6 +80,7 @@ export function cageRules(): Readonly<Record<string, string>> {
     nodeRoleOption,
     awsEndpointOption,
     flyApiUrlOption,
+    noNativeDataPathOption,
     traceEndpointOption,
     traceHeaderOption,
     traceMount: celLiteral({ name: 'tracing', readOnly: true, mountPath: tracingDirectory }),

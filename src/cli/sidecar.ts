@@ -9,9 +9,16 @@ import { createLog, isLogLevel } from '../process/log.ts';
 import { run } from '../process/run.ts';
 import { runSidecar } from '../sidecar/main.ts';
 
+export interface SidecarArguments {
+  readonly permissions: Permissions;
+  readonly tracing: Tracing;
+  /** False: the native engine stays off. */
+  readonly nativeDataPath: boolean;
+}
+
 /** Runs until SIGTERM, drains and ends the process. */
-export async function sidecar(permissions: Permissions, tracing: Tracing): Promise<never> {
+export async function sidecar(options: SidecarArguments): Promise<never> {
   const level = process.env[logLevelVariable];
   const log = createLog({ ...(isLogLevel(level) ? { level } : {}), fields: { component: 'sidecar' } });
-  return run((signal) => runSidecar({ signal, log, permissions, tracing, doctorSocket }), { log });
+  return run((signal) => runSidecar({ ...options, signal, log, doctorSocket }), { log });
 }

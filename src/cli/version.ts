@@ -1,6 +1,8 @@
-// `portforward version`: which build this is, and whether it has the native crypto. ssh2 silently falls back to slower code if its binding
-// is missing or built for another Node, so the build of the image runs it with --check-crypto.
-// Neighbours: ../main.ts, the ssh driver's ssh2-protocol.ts (knows), scripts/build.ts (sets the version), Dockerfile (checks).
+// `portforward version`: which build this is, and whether it has the native crypto and the native engine. ssh2 silently falls back to slower
+// code if its binding is missing or built for another Node, and the sidecar carries in JavaScript without the engine, so the build of the
+// image runs it with --check-crypto and --check-data-path.
+// Neighbours: ../main.ts, the ssh driver's ssh2-protocol.ts and the sidecar's native-addon.ts (know), scripts/build.ts (sets the version),
+// Dockerfile (checks).
 
 /** The version of the bundle; `development` when run from source. */
 export const version: string = process.env['PORTFORWARD_VERSION'] ?? 'development';
@@ -9,4 +11,10 @@ export const version: string = process.env['PORTFORWARD_VERSION'] ?? 'developmen
 export async function hasNativeCrypto(): Promise<boolean> {
   const { nativeCrypto } = await import('../sidecar/drivers/ssh/base/ssh2-protocol.ts');
   return nativeCrypto;
+}
+
+/** Why this build has no native engine for the bytes of ssh; undefined if it has one. */
+export async function whyNoNativeDataPath(): Promise<string | undefined> {
+  const { loadEngine } = await import('../sidecar/base/native-addon.ts');
+  return loadEngine().because;
 }

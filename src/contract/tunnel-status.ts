@@ -57,6 +57,8 @@ export const tunnelStatusSchema = z.object({
   message: text.optional(),
   /** SHA256:… of the bastion's host key (ssh). */
   hostKeyFingerprint: text.optional(),
+  /** How the bytes of clients go, Native or JavaScript (ssh). For people: the controller ignores it. */
+  dataPath: text.optional(),
   /** The session's id at the provider (ssm). */
   sessionId: text.optional(),
   /** The largest message to the node's agent, in bytes: 16,384, or 1,024 where a larger one was not carried (ssm). */

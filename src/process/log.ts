@@ -20,6 +20,8 @@ export interface Logger {
   readonly warn: LogMethod;
   readonly error: LogMethod;
   child(fields: Readonly<Record<string, unknown>>): Logger;
+  /** Whether lines of that level are written. */
+  isLevelEnabled(level: LogLevel): boolean;
 }
 
 /** The log of a whole process, which can also be flushed before the process ends. */

@@ -9,7 +9,10 @@ import { parseTunnelConfig, type TunnelConfig } from '../contract/tunnel-config.
 import { aborted } from '../process/abort.ts';
 import type { Logger } from '../process/log.ts';
 import type { OtlpExporter } from '../process/otlp.ts';
+import { chooseEngine } from './data-path.ts';
 import { startSidecar } from './sidecar.ts';
+
+const defaultCrashFile = '/tmp/portforward-native-data-path.json';
 
 /** Endpoints lag behind a pod's readiness: clients still arrive for about this long after SIGTERM, and are still accepted. */
 const endpointLagMs = 3_000;
@@ -28,6 +31,10 @@ export interface RunSidecarOptions {
   readonly tracing?: Tracing;
   /** Where the values of the traces' headers are. Default: where the pod mounts them. */
   readonly tracingDirectory?: string;
+  /** False: the native engine stays off. Default: it is used where it can be. */
+  readonly nativeDataPath?: boolean;
+  /** Where crashes of the native engine are noted. Default: in a volume of the pod, which outlives the container. */
+  readonly crashFile?: string;
 }
 
 /** Runs until `signal` aborts, then drains. @throws TunnelError ConfigUnreadable; the signal's reason if it is aborted already. */
@@ -45,6 +52,8 @@ export async function runSidecar(options: RunSidecarOptions): Promise<void> {
   signal.throwIfAborted();
   const podUid = environment[podUidVariable] ?? randomUUID();
   const exporter = await exporterOf(options, config);
+  const { nativeDataPath: allowed = true, crashFile = defaultCrashFile } = options;
+  const engine = chooseEngine({ config, allowed, crashFile, log });
   const fields = { namespace: config.namespace, portForward: config.name, pod: environment[podNameVariable] };
   const sidecar = await startSidecar(config, {
     podUid,
@@ -54,6 +63,7 @@ export async function runSidecar(options: RunSidecarOptions): Promise<void> {
     adminPort: port,
     doctorSocket,
     trace: exporter?.trace,
+    engine,
   });
   await aborted(signal);
   await sidecar.stop({ lagMs: endpointLagMs });

@@ -13,8 +13,12 @@ import { createRegistry } from '../process/metrics.ts';
 import { startProbeServer } from '../process/probe-server.ts';
 import type { ReportSpan } from '../process/span.ts';
 import { ByteBudget } from './base/byte-budget.ts';
+import type { Engine, EngineAddon } from './base/native-engine.ts';
+import { Changes } from './changes.ts';
+import type { OpenClientSource } from './clients/client-source.ts';
 import { ConnectionShares } from './clients/connection-shares.ts';
 import { Listener } from './clients/listener.ts';
+import { acceptByEngine } from './clients/native-clients.ts';
 import { serveDoctor } from './doctor/doctor-server.ts';
 import { type OpenedDriver, openDriver } from './drivers/index.ts';
 import { Health } from './health/health.ts';
@@ -39,6 +43,8 @@ export interface SidecarOptions {
   /** Takes spans of dials and reconnects. Default: nothing is traced. */
   readonly trace?: ReportSpan | undefined;
   readonly clock?: Clock;
+  /** Carries the clients of ssh tunnels. Default: JavaScript does. */
+  readonly engine?: EngineAddon | undefined;
   /** Replaces the driver that the config names; for tests. */
   readonly openDriver?: typeof openDriver;
 }
@@ -74,18 +80,22 @@ export interface DrainLimits {
 /** Listens on every forward's port and keeps the tunnel up until `stop`. @throws if a port is taken. No failure of the far side ends it. */
 export async function startSidecar(config: TunnelConfig, options: SidecarOptions): Promise<Sidecar> {
   const budget = new ByteBudget();
-  const { podUid, log, environment, permissions = noPermissions } = options;
-  const opened = await (options.openDriver ?? openDriver)(config, { podUid, log, budget, environment, permissions });
-  const sidecar = new RunningSidecar(config, options, opened, budget);
+  const { podUid, log, environment, permissions = noPermissions, engine: addon } = options;
+  const engine = addon && new addon.Engine({ budget: budget.cells, budgetTotal: budget.total });
+  const surroundings = { podUid, log, budget, environment, permissions, engine };
+  const opened = await (options.openDriver ?? openDriver)(config, surroundings);
+  const sidecar = new RunningSidecar(config, options, { ...opened, engine }, budget);
   await sidecar.start();
   return sidecar;
 }
+
+type Opened = OpenedDriver & { readonly engine: Engine | undefined };
 
 class RunningSidecar implements Sidecar {
   readonly #config: TunnelConfig;
   readonly #options: SidecarOptions;
   readonly #clock: Clock;
-  readonly #opened: OpenedDriver;
+  readonly #opened: Opened;
   readonly #budget: ByteBudget;
   readonly #connections: ConnectionShares;
   readonly #registry = createRegistry();
@@ -103,7 +113,7 @@ class RunningSidecar implements Sidecar {
   #drainingSince: Date | undefined;
   #stopping: Promise<void> | undefined;
 
-  constructor(config: TunnelConfig, options: SidecarOptions, opened: OpenedDriver, budget: ByteBudget) {
+  constructor(config: TunnelConfig, options: SidecarOptions, opened: Opened, budget: ByteBudget) {
     const { log, clock = systemClock } = options;
     const { forwards, connection, healthCheck } = config;
     this.#config = config;
@@ -205,7 +215,8 @@ class RunningSidecar implements Sidecar {
     const listener = await Listener.open({
       forward,
       address,
-      dial: async (to, signal) => await this.#tunnel.dial(to, signal),
+      openSource: this.#clientSource(),
+      dial: async (to, signal, earlier) => await this.#tunnel.dial(to, signal, earlier),
       optimisticDials: this.#opened.optimisticDials === true,
       onDial: (to, failure) => this.#health.recordDial(to, failure),
       connections: this.#connections,
@@ -215,6 +226,21 @@ class RunningSidecar implements Sidecar {
     });
     this.#listeners.push(listener);
     log.info({ forward: forward.name, ...listener.address }, 'listening');
+  }
+
+  /** The engine accepts the clients of sessions that it can carry over. */
+  #clientSource(): OpenClientSource | undefined {
+    const { engine, carriesNatively = false, connectTimeoutMs } = this.#opened;
+    if (engine === undefined || !carriesNatively) return undefined;
+    return acceptByEngine({
+      engine,
+      carriers: this.#tunnel.carriers,
+      dialTimeoutMs: connectTimeoutMs,
+      connections: this.#connections,
+      cellsOf: (forward) => this.#metrics.listener.cellsOf(forward),
+      onAnswered: (forward) => this.#health.recordDial(forward, undefined),
+      logsEnds: this.#options.log.isLevelEnabled('debug'),
+    });
   }
 
   async #drain({
@@ -247,6 +273,7 @@ class RunningSidecar implements Sidecar {
     await Promise.all([...this.#listeners.map(async (listener) => await listener.close()), this.#tunnel.close()]);
     // A walk that is under way has peers or sessions of its own to end.
     await Promise.all([this.#opened.driver.close(), this.#walked()]);
+    this.#opened.engine?.close();
     this.#admin.abort();
   }
 
@@ -260,29 +287,5 @@ class RunningSidecar implements Sidecar {
       budget: this.#budget,
       nativeCrypto: this.#opened.nativeCrypto,
     });
-  }
-}
-
-/** Calls its listeners when a text differs from the last one. */
-class Changes {
-  readonly #read: () => string;
-  readonly #listeners = new Set<() => void>();
-  #last = '';
-
-  constructor(read: () => string) {
-    this.#read = read;
-  }
-
-  listen(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  check(): void {
-    if (this.#listeners.size === 0) return;
-    const text = this.#read();
-    if (text === this.#last) return;
-    this.#last = text;
-    for (const listener of this.#listeners) listener();
   }
 }

@@ -81,6 +81,12 @@ export const flags = {
     default: 'info',
     help: 'Log level of the tunnel pods: debug, info, warn or error.',
   },
+  'no-native-data-path': {
+    to: 'tunnel.noNativeDataPath',
+    form: 'switch',
+    schema: z.boolean(),
+    help: 'Keeps the native engine off in tunnels with spec.ssh: their bytes cost more CPU time.',
+  },
   'class-name': {
     to: 'className',
     form: 'text',

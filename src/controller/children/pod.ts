@@ -2,6 +2,7 @@
 // Holds only what the sidecar or its pod needs, because every change replaces the pods. Pure.
 // Neighbours: deployment.ts (around it), contract/pod.ts (the facts that the sidecar shares).
 import { reconnectAnnotation } from '../../contract/api/names.ts';
+import { dataPathArguments } from '../../contract/data-path.ts';
 import { defined } from '../../contract/defined.ts';
 import { TunnelError } from '../../contract/errors.ts';
 import { permissionArguments } from '../../contract/permissions.ts';
@@ -109,7 +110,12 @@ function container(portForward: ValidPortForward, plan: DriverPlan, settings: Tu
     name: containerName,
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
-    args: ['sidecar', ...permissionArguments(plan.permissions), ...tracingArguments(tracingOf(settings))],
+    args: [
+      'sidecar',
+      ...permissionArguments(plan.permissions),
+      ...dataPathArguments(settings.noNativeDataPath && spec.ssh !== undefined),
+      ...tracingArguments(tracingOf(settings)),
+    ],
     env: environment(configText(config), plan, settings),
     ports: [
       ...config.forwards.map(({ name, listenPort }) => ({

@@ -155,6 +155,7 @@ test('the cage lets through the tunnel of every good document, with every settin
     'allowedPriorityClasses={important}',
     'allowInsecureHostKeys=true',
     'allowNodeRole=true',
+    'tunnels.nativeDataPath=false',
     'allowedAwsEndpoints={https://vpce.example.com:8443}',
   ];
   // An install of its own: its policies are about its own user alone.
@@ -175,6 +176,7 @@ test('the cage lets through the tunnel of every good document, with every settin
       '--allowed-priority-classes=important',
       '--allow-insecure-host-keys',
       '--allow-node-role',
+      '--no-native-data-path',
       '--allowed-aws-endpoints=https://vpce.example.com:8443',
       '--metrics-scrape-from=[{"podSelector":{}}]',
     ],

@@ -81,6 +81,10 @@ const attacks: Readonly<Record<string, readonly [change: Change, sentence: RegEx
     ({ container }) => container['args'].push('--allow-node-role'),
     /only the permissions that the chart gives/,
   ],
+  'the slower data path': [
+    ({ container }) => container['args'].push('--no-native-data-path'),
+    /only the permissions that the chart gives/,
+  ],
   'F4: an API of fly.io that gets the token': [
     ({ container }) => container['args'].push('--fly-api-url=https://thief.example.com'),
     /only the permissions that the chart gives/,

@@ -91,24 +91,32 @@ test('the image runs as a numeric user that is not root', () => {
   assert.equal(config.User, '65532:65532');
 });
 
-test('its native crypto is there and loads, on a read-only root and without any right', () => {
-  const { status, output } = inside(['version', '--check-crypto']);
+const checked = ['version', '--check-crypto', '--check-data-path'];
+
+test('its native crypto and its engine are there and load, on a read-only root and without any right', () => {
+  const { status, output } = inside(checked);
   assert.equal(status, 0, output);
   assert.match(output, /native crypto: present/);
+  assert.match(output, /native data path: present/);
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
   assert.match(output, new RegExp(`portforward ${version.replaceAll('.', '\\.')}, Node 24\\.`));
 });
 
-test('a missing native binding fails the check, which fails the build', () => {
-  const binding = join(files, 'app', 'sshcrypto.node');
-  const content = readFileSync(binding);
-  rmSync(binding);
-  try {
-    const { status, output } = inside(['version', '--check-crypto']);
-    assert.equal(status, 1, output);
-    assert.match(output, /native crypto: MISSING/);
-  } finally {
-    spawnSync('install', ['/dev/stdin', binding], { input: content });
+test('a missing native binding, and a missing engine, fail the check, which fails the build', () => {
+  for (const [name, complaint] of [
+    ['sshcrypto.node', /native crypto: MISSING/],
+    ['engine.node', /native data path: MISSING, it is not part of this build/],
+  ] as const) {
+    const binding = join(files, 'app', name);
+    const content = readFileSync(binding);
+    rmSync(binding);
+    try {
+      const { status, output } = inside(checked);
+      assert.equal(status, 1, output);
+      assert.match(output, complaint);
+    } finally {
+      spawnSync('install', ['/dev/stdin', binding], { input: content });
+    }
   }
 });
 

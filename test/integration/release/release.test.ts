@@ -207,9 +207,11 @@ suite('the image', () => {
       assert.equal(elfMachine(init), elfMachines[node]);
       assert.equal(first, 'node');
       const program = [...starting(node, files(oci)), join(files(oci), 'usr/local/bin/node'), ...options];
-      const said = execFileSync('env', ['-i', ...program, 'version', '--check-crypto'], { encoding: 'utf8' });
+      const checked = ['version', '--check-crypto', '--check-data-path'];
+      const said = execFileSync('env', ['-i', ...program, ...checked], { encoding: 'utf8' });
       assert.match(said, new RegExp(`^portforward ${version.replaceAll('.', '\\.')}, Node 24\\.`));
       assert.match(said, /native crypto: present/);
+      assert.match(said, /native data path: present/);
     });
   }
 });

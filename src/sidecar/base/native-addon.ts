@@ -1,0 +1,35 @@
+// Finds the native engine's addon: beside the bundle, or where a checkout builds it. Linux only.
+// Neighbours: native-engine.ts is its interface, ../data-path.ts decides whether it is used, cli/version.ts reports it.
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { EngineAddon } from './native-engine.ts';
+
+const interfaceVersion = 1;
+
+/** Beside the bundle as build.ts puts it; in a checkout as run.mjs builds it. */
+const places = [
+  join(import.meta.dirname, 'engine.node'),
+  join(import.meta.dirname, '../../../native/build/engine.node'),
+];
+
+export type LoadedEngine =
+  | { readonly engine: EngineAddon; readonly because?: undefined }
+  | { readonly engine: undefined; readonly because: string };
+
+/** The addon, or why there is none. Never throws. */
+export function loadEngine(): LoadedEngine {
+  if (process.platform !== 'linux') return { engine: undefined, because: 'it exists for Linux only' };
+  const require = createRequire(import.meta.url);
+  let because = 'it is not part of this build';
+  for (const place of places) {
+    try {
+      const engine = require(place) as EngineAddon;
+      const { interfaceVersion: version }: { readonly interfaceVersion: number } = engine;
+      if (version === interfaceVersion) return { engine };
+      because = `its interface has version ${version}, not ${interfaceVersion}`;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') because = String(error);
+    }
+  }
+  return { engine: undefined, because };
+}

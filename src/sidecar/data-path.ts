@@ -1,0 +1,41 @@
+// Chooses how the bytes of ssh go: through the native engine, or in JavaScript alone. The latter carries everything as well, at more CPU
+// time, so that nothing about the engine is ever a reason not to start.
+// Neighbours: main.ts asks when a pod starts, base/native-addon.ts finds the engine, engine-crashes.ts knows how it fared before.
+import type { TunnelConfig } from '../contract/tunnel-config.ts';
+import { systemClock } from '../process/clock.ts';
+import type { Logger } from '../process/log.ts';
+import { loadEngine } from './base/native-addon.ts';
+import type { EngineAddon } from './base/native-engine.ts';
+import { EngineCrashes } from './engine-crashes.ts';
+
+export interface DataPathOptions {
+  readonly config: TunnelConfig;
+  /** False: an administrator keeps the engine off. */
+  readonly allowed: boolean;
+  /** Where crashes are noted. */
+  readonly crashFile: string;
+  readonly log: Logger;
+}
+
+/** The engine for this process; undefined if there is no use for it, or if it has to stay off. Says in the log why. */
+export function chooseEngine({ config, allowed, crashFile, log }: DataPathOptions): EngineAddon | undefined {
+  // Behind a jump host a session has no socket that the engine could take.
+  if (config.driver !== 'ssh' || config.ssh.jumpHosts.length > 0) return undefined;
+  if (!allowed) {
+    log.info('the native data path is turned off');
+    return undefined;
+  }
+  const loaded = loadEngine();
+  if (loaded.engine === undefined) {
+    const fields = { because: loaded.because };
+    if (process.platform === 'linux') log.warn(fields, 'there is no native data path: bytes cost more CPU time');
+    return undefined;
+  }
+  const crashes = new EngineCrashes(crashFile, systemClock);
+  if (!crashes.begin()) {
+    log.warn('the process died three times in ten minutes with the native data path: it starts without it');
+    return undefined;
+  }
+  process.once('exit', () => crashes.end());
+  return loaded.engine;
+}
