@@ -26,13 +26,22 @@ export interface RunFilesOptions {
   readonly signal?: AbortSignal;
 }
 
+/** One run of a file. */
+export interface FileRun {
+  readonly file: string;
+  /** Stands behind the file's name in what is printed. */
+  readonly label?: string;
+  /** What its process gets beside the environment of this one. Default: nothing. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 /**
  * Runs every file and resolves with the sum; a file that holds no test, or does not end in time, counts as a failed test.
  * Tests that the signal ended have neither passed nor failed: they are not counted.
  */
-export async function runFiles(files: readonly string[], options: RunFilesOptions): Promise<Counts> {
+export async function runFiles(files: readonly (string | FileRun)[], options: RunFilesOptions): Promise<Counts> {
   const total: Counts = { passed: 0, failures: [], skipped: [] };
-  const waiting = [...files];
+  const waiting = files.map((file): FileRun => (typeof file === 'string' ? { file } : file));
   const worker = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       if (options.signal?.aborted === true) return;
@@ -46,10 +55,10 @@ export async function runFiles(files: readonly string[], options: RunFilesOption
   return total;
 }
 
-async function runFile(file: string, options: RunFilesOptions): Promise<Counts> {
+async function runFile({ file, label, environment }: FileRun, options: RunFilesOptions): Promise<Counts> {
   const { fileLimitMs, signal, whole = options.concurrency > 1 } = options;
   const counts: Counts = { passed: 0, failures: [], skipped: [] };
-  const name = relative(process.cwd(), file);
+  const name = [relative(process.cwd(), file), label].filter((part) => part !== undefined).join(', ');
   const started = performance.now();
   const end = following(signal);
   let tooLong = false;
@@ -57,7 +66,8 @@ async function runFile(file: string, options: RunFilesOptions): Promise<Counts> 
     tooLong = true;
     end.abort(new Error('too long'));
   }, fileLimitMs);
-  const events = run({ files: [file], concurrency: true, signal: end.signal });
+  const env = { ...process.env, ...environment };
+  const events = run({ files: [file], concurrency: true, signal: end.signal, env });
   const unended = new Unended(events, file);
   let holdsTests = false;
   const stopped = (): boolean => signal?.aborted === true;

@@ -29,6 +29,8 @@ interface Tier {
   readonly first?: readonly string[];
   /** One more lane: these run one after the other, at the same time as `beside`. */
   readonly lane?: readonly string[];
+  /** These run a second time, with the bytes of ssh on the native path. */
+  readonly native?: readonly string[];
   /** What may run at the same time; every other file runs by itself, after them. Default: all. */
   readonly beside?: readonly string[];
   readonly fileLimitMs: number;
@@ -53,6 +55,23 @@ async function bringCluster(signal: AbortSignal): Promise<void> {
   await ensureCluster({ log, signal });
 }
 
+/** The suites of the ssh driver and of the sidecar that clients' bytes go through. */
+const onBothPaths = [
+  'test/integration/ssh/driver-suite.test.ts',
+  'test/integration/ssh/errors.test.ts',
+  'test/integration/ssh/hostile-bastion.test.ts',
+  'test/integration/ssh/session.test.ts',
+  'test/integration/sidecar/bastions.test.ts',
+  'test/integration/sidecar/bytes.test.ts',
+  'test/integration/sidecar/credentials.test.ts',
+  'test/integration/sidecar/drain.test.ts',
+  'test/integration/sidecar/flood.test.ts',
+  'test/integration/sidecar/harmless.test.ts',
+  'test/integration/sidecar/memory.test.ts',
+  'test/integration/sidecar/psql.test.ts',
+  'test/integration/sidecar/reasons.test.ts',
+];
+
 const tiers: Readonly<Record<string, Tier>> = {
   unit: { files: ['test/unit/**/*.test.ts'], concurrency: 2, fileLimitMs: minutes(3) },
   integration: {
@@ -71,6 +90,7 @@ const tiers: Readonly<Record<string, Tier>> = {
       'test/integration/ssh/session.test.ts',
       'test/integration/ssm/slow-reader.test.ts',
     ],
+    native: onBothPaths,
     fileLimitMs: minutes(10),
     prepare: bringPeers,
   },
@@ -95,6 +115,9 @@ const tiers: Readonly<Record<string, Tier>> = {
   },
 };
 const order = ['check', ...Object.keys(tiers)];
+
+/** test/support/data-path.ts reads it. */
+const nativeRun = { PF_DATA_PATH: 'native' };
 
 /** test/faults/measure.ts appends its figures to this file. */
 const figuresVariable = 'PF_FAULT_FIGURES';
@@ -161,7 +184,7 @@ async function runTier(name: string, only: readonly string[], signal: AbortSigna
     const { status } = spawnSync(process.execPath, ['scripts/check.ts'], { stdio: 'inherit' });
     return status === 0 ? { passed: 1, failures: [], skipped: [] } : failure('check: see what it printed');
   }
-  const lost = [tier.first, tier.lane, tier.beside].flatMap((patterns = []) =>
+  const lost = [tier.first, tier.lane, tier.beside, tier.native].flatMap((patterns = []) =>
     patterns.filter((pattern) => globSync(pattern).length === 0),
   );
   if (lost.length > 0) return failure(`the tier ${name} names what does not exist: ${lost.join(', ')}`);
@@ -184,9 +207,10 @@ async function runTier(name: string, only: readonly string[], signal: AbortSigna
   const lane = find(tier.lane);
   const others = files.filter((file) => !lane.includes(file));
   const together = others.filter((file) => beside.includes(file));
-  const whole = together.length + lane.length > 1;
+  const native = find(tier.native).map((file) => ({ file, label: 'native data path', environment: nativeRun }));
+  const whole = together.length + lane.length + native.length > 1;
   const counts = await Promise.all([
-    runFiles(together, { ...tier, whole, signal }),
+    runFiles([...together, ...native], { ...tier, whole, signal }),
     runFiles(lane, { ...tier, concurrency: 1, whole, signal }),
   ]);
   const alone = others.filter((file) => !beside.includes(file));

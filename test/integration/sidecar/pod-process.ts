@@ -5,6 +5,7 @@ import { tunnelConfigSchema } from '../../../src/contract/tunnel-config.ts';
 import { createLog } from '../../../src/process/log.ts';
 import { run } from '../../../src/process/run.ts';
 import { runSidecar } from '../../../src/sidecar/main.ts';
+import { isNative } from '../../support/data-path.ts';
 import { permissionsFor } from '../../support/permissions.ts';
 
 const log = createLog({ level: 'debug' });
@@ -14,4 +15,7 @@ const parsed = tunnelConfigSchema.safeParse(JSON.parse(text));
 const permissions = parsed.success ? permissionsFor(parsed.data) : noPermissions;
 const adminPort = Number(process.env['PF_TEST_ADMIN_PORT'] ?? 0);
 const doctorSocket = process.env['PF_TEST_DOCTOR_SOCKET'];
-await run(async (signal) => await runSidecar({ signal, log, adminPort, permissions, doctorSocket }), { log });
+// Tests kill their pods, and all of them share one machine: nothing is noted.
+const crashFile = '/nowhere/crashes.json';
+const options = { log, adminPort, permissions, doctorSocket, nativeDataPath: isNative, crashFile };
+await run(async (signal) => await runSidecar({ ...options, signal }), { log });

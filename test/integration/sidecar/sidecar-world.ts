@@ -8,6 +8,7 @@ import { command } from '../../../lab/process/command.ts';
 import { type Forward, type TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { createLog, type Logger } from '../../../src/process/log.ts';
 import { type Sidecar, startSidecar } from '../../../src/sidecar/sidecar.ts';
+import { engineOfRun } from '../../support/data-path.ts';
 import { permissionsFor } from '../../support/permissions.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import type { SessionManager } from '../../support/ssm/session-manager.ts';
@@ -123,6 +124,7 @@ export async function openSidecar(config: TunnelConfig, log: Logger = testLog())
     permissions: permissionsFor(config),
     address: '127.0.0.1',
     adminPort: 0,
+    engine: engineOfRun(),
   });
 }
 

@@ -1,10 +1,10 @@
 // The suite that every driver passes, for the ssh driver against a real sshd.
 
 import { generateKey, startSshd } from '../../../lab/private-network/sshd.ts';
-import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
 import { driverSuite } from '../../driver-suite/suite.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { hopTo, SecretDirectory, userKey } from './ssh-world.ts';
+import { sshDriver } from './through-engine.ts';
 
 driverSuite('ssh', { halfClose: true, dialTells: true }, async () => {
   const sshd = await startSshd();
@@ -13,9 +13,9 @@ driverSuite('ssh', { halfClose: true, dialTells: true }, async () => {
   const secret = new SecretDirectory({ 'ssh-privatekey': key.privateKey, known_hosts: sshd.knownHosts() });
   const wrong = new SecretDirectory({ 'ssh-privatekey': stranger.privateKey, known_hosts: sshd.knownHosts() });
   return {
-    driver: (log) => createSshDriver(sshConfig([hopTo(sshd, secret)]), { podUid: 'test', log }),
+    driver: (log) => sshDriver(sshConfig([hopTo(sshd, secret)]), { podUid: 'test', log }),
     refusedDriver: (log) => ({
-      driver: createSshDriver(sshConfig([hopTo(sshd, wrong)]), { podUid: 'test', log }),
+      driver: sshDriver(sshConfig([hopTo(sshd, wrong)]), { podUid: 'test', log }),
       code: 'AuthenticationFailed',
     }),
     destination: (port) => ({ host: '127.0.0.1', port }),

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import ssh2, { type Connection, type ServerChannel } from 'ssh2';
 import { TunnelError } from '../../../src/contract/errors.ts';
 import type { Session } from '../../../src/sidecar/base/driver.ts';
+import { isNative } from '../../support/data-path.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { connectOnce, hopTo, rsaPrivateKey, SecretDirectory } from './ssh-world.ts';
 
@@ -96,14 +97,17 @@ describe('a bastion that breaks the protocol', { timeout: 120_000 }, () => {
   test('sending more than the window allows ends the session', async () => {
     const session = await hostileBastion({
       onChannel: ({ protocol, id }) => {
-        for (let sent = 0; sent < 1024 * 1024; sent += 32_000) protocol.channelData(id, Buffer.alloc(32_000));
+        // More than the kernel takes for a client that does not read.
+        for (let sent = 0; sent < 32 * 1024 * 1024; sent += 32_000) protocol.channelData(id, Buffer.alloc(32_000));
       },
     });
     const stream = await dial(session);
     if (!session.signal.aborted) await once(session.signal, 'abort');
     assert.match(String(session.signal.reason), /more than its window/);
-    assert.equal(stream.destroyed, true);
     assert.ok(stream.readableLength < 1024 * 1024);
+    // A client of the engine has been reset, which it notices when it reads.
+    if (isNative) await brokenOff(stream);
+    assert.equal(stream.destroyed, true);
   });
 
   test('extended data, which no forwarded channel has, is dropped and not kept', async () => {
@@ -150,6 +154,11 @@ describe('a bastion that breaks the protocol', { timeout: 120_000 }, () => {
     for (let written = 0; written < 8; written++) stream.write(block);
     await sleep(600);
     const read = buffer(stream);
+    if (isNative) {
+      // What the client still sends is dropped, as the bridge does it (docs/promises.md, promise 1): it gets the whole answer.
+      assert.deepEqual(await read, answer);
+      return;
+    }
     const [error] = await once(stream, 'error');
     assert.ok(error instanceof TunnelError);
     assert.deepEqual(await read.catch(() => answer), answer);

@@ -8,7 +8,7 @@ import { generateKey, type KeyPair, type Sshd } from '../../../lab/private-netwo
 import type { Hop, SshConfig } from '../../../src/contract/tunnel-config.ts';
 import { silentLog } from '../../../src/process/log.ts';
 import type { Session } from '../../../src/sidecar/base/driver.ts';
-import { createSshDriver } from '../../../src/sidecar/drivers/ssh/driver.ts';
+import { sshDriver } from './through-engine.ts';
 
 /** A directory like the one that the kubelet mounts. */
 export class SecretDirectory {
@@ -48,7 +48,7 @@ export function hopTo(sshd: { readonly host: string; readonly port: number }, se
 /** A session over the first route, through a driver of its own that is closed with it. */
 export async function connectOnce(config: SshConfig, signal = AbortSignal.timeout(30_000)): Promise<Session> {
   const log = silentLog();
-  const driver = createSshDriver(config, { podUid: 'test', log });
+  const driver = sshDriver(config, { podUid: 'test', log });
   const [route] = await driver.routes({ signal });
   if (route === undefined) throw new Error('no route');
   try {
