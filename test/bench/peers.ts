@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { KeyPair, Sshd } from '../../lab/private-network/sshd.ts';
 import { Child } from '../../lab/process/child.ts';
 import { freePort } from '../../lab/process/ports.ts';
+import type { Forward } from '../../src/contract/tunnel-config.ts';
 import { sshConfig } from '../support/ssh-config.ts';
 import { configOf, echoes, poll, startSidecar, type Tunnel } from './sidecar.ts';
 
@@ -21,17 +22,20 @@ export interface Way {
   readonly directory: string;
 }
 
-export async function startOurs(program: string, way: Way): Promise<Tunnel> {
+export type FurtherForward = Omit<Forward, 'health'>;
+
+/** `further`: forwards beside the one to the destination. */
+export async function startOurs(program: string, way: Way, further: readonly FurtherForward[] = []): Promise<Tunnel> {
   const directory = mkdtempSync(join(tmpdir(), 'portforward-bench-'));
   writeFileSync(join(directory, 'ssh-privatekey'), way.key.privateKey);
   writeFileSync(join(directory, 'known_hosts'), way.sshd.knownHosts({ name: `[127.0.0.1]:${way.bastionPort}` }));
   const credentials = { secretName: 'bench', directory };
   const ssh = sshConfig([{ host: '127.0.0.1', port: way.bastionPort, user: 'tunnel', credentials }]);
-  const tunnel = await startSidecar(program, (port) => ({
-    ...configOf(port, way.destinationPort),
-    driver: 'ssh',
-    ssh,
-  }));
+  const tunnel = await startSidecar(program, (port) => {
+    const config = configOf(port, way.destinationPort);
+    const forwards = [...config.forwards, ...further.map((each): Forward => ({ health: 'Off', ...each }))];
+    return { ...config, forwards, driver: 'ssh', ssh };
+  });
   return {
     ...tunnel,
     stop: async () => {

@@ -6,7 +6,7 @@ import type { EngineAddon } from './native-engine.ts';
 
 const interfaceVersion = 1;
 
-/** Beside the bundle as build.ts puts it; in a checkout as run.mjs builds it. */
+/** Beside the bundle as scripts/build.ts puts it; in a checkout as scripts/run.mjs builds it. */
 const places = [
   join(import.meta.dirname, 'engine.node'),
   join(import.meta.dirname, '../../../native/build/engine.node'),

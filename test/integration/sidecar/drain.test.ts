@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { after, before, test } from 'node:test';
 import type { Child } from '../../../lab/process/child.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
+import { isNative } from '../../support/data-path.ts';
 import { endOf as endOfPod, type Pod, spawnPod, startPod, whileAccepting } from './pod.ts';
 import { type Bastion, endOf, startBastion, tunnelConfig } from './sidecar-world.ts';
 
@@ -92,6 +93,28 @@ test('SIGTERM: what is still open when the drain timeout is over gets a reset, e
   assert(took > 1_500 && took < 12_000, `${Math.round(took)} ms`);
   assert.equal(await pod.ended(), 'exit 0');
 });
+
+// In JavaScript the kernel ends the connections of a killed process cleanly, and nothing can change that (docs/promises.md, promise 1).
+if (isNative) {
+  test('SIGKILL: the clients that the engine carries are reset, in the middle of an answer and between two', async () => {
+    const pod = await start(podConfig(20));
+    await pod.child.until(async () => (await pod.readiness()).status === 200, 30_000);
+    const [port = 0] = pod.ports;
+    const [quiet, busy] = [await openClient(port), await openClient(port)];
+    await echoed(quiet, 'x');
+    await echoed(busy, 'x');
+    const ends = [endOf(quiet), endOf(busy)];
+    const block = Buffer.alloc(64 * 1024);
+    const more = (): void => {
+      while (!busy.destroyed && busy.write(block));
+    };
+    busy.on('drain', more);
+    more();
+    await once(busy, 'data');
+    pod.child.signal('SIGKILL');
+    assert.deepEqual(await Promise.all(ends), ['ECONNRESET', 'ECONNRESET']);
+  });
+}
 
 test('a permanent error never ends the process: it is alive, not ready, and tells why', async () => {
   bastion.sshd.authorize([]);
