@@ -1,4 +1,4 @@
-// Whether the bytes of ssh tunnels may take the native engine (docs/decisions/0014-a-native-engine-for-the-bytes-of-ssh.md): an
+// Whether the bytes of ssh tunnels may take the native engine (docs/decisions/0014-an-engine-of-our-own-for-the-bytes-of-ssh.md): an
 // administrator's decision, so it stands in the arguments of the pods, as the chart's admission policy admits it.
 // Neighbours: main.ts (parses it), controller/children/pod.ts (writes it), sidecar/data-path.ts (chooses).
 
