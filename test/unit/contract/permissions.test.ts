@@ -50,6 +50,13 @@ test('another address of fly.io’s API is an argument of fly’s pods alone', (
   assert.deepEqual(argumentsOf({}, flag), ['sidecar']);
 });
 
+test('the native data path is turned off in ssh’s pods alone', () => {
+  const flag = '--no-native-data-path';
+  assert.deepEqual(argumentsOf({}, flag), ['sidecar', flag]);
+  assert.deepEqual(argumentsOf({}), ['sidecar']);
+  assert.deepEqual(argumentsOf({ ssh: undefined, ssm: throughAws }, flag), ['sidecar']);
+});
+
 test('another list of allowed endpoints replaces only the pods that name one of them', () => {
   const template = (spec: Parameters<typeof portForward>[0], ...flags: string[]): string =>
     hashOf(desiredChildren(portForward(spec), tunnelSettings(...flags), true).deployment.spec?.template);

@@ -7,9 +7,11 @@ import { test } from 'node:test';
 import { configVariable } from '../../../src/contract/pod.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { silentLog } from '../../../src/process/log.ts';
+import type { EngineOptions } from '../../../src/sidecar/base/native-engine.ts';
 import { runSidecar } from '../../../src/sidecar/main.ts';
 import { type Sidecar, startSidecar } from '../../../src/sidecar/sidecar.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeEngine } from '../../support/fake-engine.ts';
 import { sshConfig } from '../../support/ssh-config.ts';
 import { MemoryDriver, orders } from './tunnel/memory-driver.ts';
 
@@ -89,6 +91,63 @@ test('open connections are reset at the limit of this stop, whatever the documen
     clock.advance(1),
   ]);
   assert.equal(broken[0].code, 'ECONNRESET');
+  assert.equal(clock.pending, 0);
+});
+
+test('the engine’s clients are those of the sidecar: in its status and its metrics, in its limit and in its drain', async () => {
+  const clock = new FakeClock();
+  const driver = new MemoryDriver(clock, ['a:22']);
+  driver.carriesNatively = true;
+  const engines: FakeEngine[] = [];
+  const sidecar = await startSidecar(config, {
+    podUid: 'uid-1',
+    environment: {},
+    log: silentLog(),
+    adminPort: 0,
+    clock,
+    engine: {
+      interfaceVersion: 1,
+      Engine: class extends FakeEngine {
+        constructor(options: EngineOptions) {
+          super(options);
+          engines.push(this);
+        }
+      },
+    },
+    openDriver: async (_config, { engine }) => {
+      assert.equal(engine, engines[0], 'the driver’s sessions and the ports have one engine');
+      return { driver, sessionsWanted: 1, connectTimeoutMs: 10_000, carriesNatively: true };
+    },
+  });
+  await clock.advance(0);
+  const [engine] = engines;
+  const [session] = driver.open;
+  const client = connect(sidecar.ports[0]?.port ?? 0, '127.0.0.1');
+  client.on('error', () => undefined);
+  client.write('hello');
+  await once(client, 'data');
+  assert.deepEqual([session?.dials.length, session?.carrier?.channels], [0, 1]);
+  assert.equal(sidecar.status().ports[0]?.clients, 1);
+  const page = await fetch(`http://127.0.0.1:${sidecar.adminPort}/metrics`);
+  const metrics = await page.text();
+  for (const series of ['open_connections 1', 'native_sessions 1', 'connections_total{port="postgres"} 1']) {
+    assert(metrics.includes(`portforward_tunnel_${series}\n`), series);
+  }
+  // The budget is one: what the engine holds is counted.
+  const cells = engine?.options.budget;
+  assert(cells !== undefined);
+  cells[1] = 4_096;
+  const counted = await (await fetch(`http://127.0.0.1:${sidecar.adminPort}/metrics`)).text();
+  assert.match(counted, /^portforward_tunnel_buffered_bytes 4096$/m);
+  const stopping = sidecar.stop();
+  let isOver = false;
+  void stopping.then(() => (isOver = true));
+  await clock.advance(29_000);
+  assert.equal(isOver, false, 'it is still connected');
+  client.end();
+  await once(client, 'close');
+  await clock.advance(0);
+  await stopping;
   assert.equal(clock.pending, 0);
 });
 
