@@ -16,6 +16,7 @@ import { descendantsOf } from '../lab/process/proc.ts';
 import { runScript, sentenceOf, WrongCall } from '../lab/process/script.ts';
 import { ensureOpensshTen } from '../lab/programs/openssh-ten.ts';
 import { allPrograms, ensurePrograms } from '../lab/programs/programs.ts';
+import { onBothPaths } from './both-paths.ts';
 import { ensurePeers } from './system-packages.ts';
 import { type Counts, runFiles } from './test-run.ts';
 
@@ -54,23 +55,6 @@ async function bringCluster(signal: AbortSignal): Promise<void> {
   await ensurePeers({ log, signal });
   await ensureCluster({ log, signal });
 }
-
-/** The suites of the ssh driver and of the sidecar that clients' bytes go through. */
-const onBothPaths = [
-  'test/integration/ssh/driver-suite.test.ts',
-  'test/integration/ssh/errors.test.ts',
-  'test/integration/ssh/hostile-bastion.test.ts',
-  'test/integration/ssh/session.test.ts',
-  'test/integration/sidecar/bastions.test.ts',
-  'test/integration/sidecar/bytes.test.ts',
-  'test/integration/sidecar/credentials.test.ts',
-  'test/integration/sidecar/drain.test.ts',
-  'test/integration/sidecar/flood.test.ts',
-  'test/integration/sidecar/harmless.test.ts',
-  'test/integration/sidecar/memory.test.ts',
-  'test/integration/sidecar/psql.test.ts',
-  'test/integration/sidecar/reasons.test.ts',
-];
 
 const tiers: Readonly<Record<string, Tier>> = {
   unit: { files: ['test/unit/**/*.test.ts'], concurrency: 2, fileLimitMs: minutes(3) },

@@ -1,19 +1,16 @@
 // An engine between a bastion of the test's own and clients. Neighbours: addon.test.ts, dying-process.ts.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createRequire } from 'node:module';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import {
   type DialFailure,
-  type EngineAddon,
   linkCells,
   listenerCells,
   type NativeLink,
   type NativeListener,
 } from '../../../src/sidecar/base/native-engine.ts';
+import { engineForTests } from '../../support/data-path.ts';
 import { type GcmKey, GcmPeer } from '../../support/gcm-peer.ts';
-
-const addon = new URL('../../../native/build/engine.node', import.meta.url).pathname;
 
 export const keyOf = (bytes: 16 | 32): GcmKey => ({ key: randomBytes(bytes), iv: randomBytes(12) });
 
@@ -53,7 +50,7 @@ interface WorldOptions {
 }
 
 export async function engineWorld({ bits = 128, early }: WorldOptions): Promise<EngineWorld> {
-  const { Engine } = createRequire(import.meta.url)(addon) as EngineAddon;
+  const { Engine } = engineForTests();
   const engine = new Engine({ budget: new Float64Array(2), budgetTotal: 64 * 1024 * 1024 });
   const { ours, theirs } = await pairOfSockets();
   const [sends, receives] = [keyOf(bits === 128 ? 16 : 32), keyOf(bits === 128 ? 16 : 32)];

