@@ -63,7 +63,7 @@ export async function startOurs(program: string, { world, destinationPort, direc
         },
       };
     },
-    { flyApiUrl: world.api.url },
+    { permissions: { flyApiUrl: world.api.url } },
   );
 }
 

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import type { KeyPair, Sshd } from '../../lab/private-network/sshd.ts';
 import { Child } from '../../lab/process/child.ts';
 import { freePort } from '../../lab/process/ports.ts';
-import type { Forward } from '../../src/contract/tunnel-config.ts';
+import { defined } from '../../src/contract/defined.ts';
+import type { Forward, TunnelConfig } from '../../src/contract/tunnel-config.ts';
 import { sshConfig } from '../support/ssh-config.ts';
 import { configOf, echoes, poll, startSidecar, type Tunnel } from './sidecar.ts';
 
@@ -24,18 +25,25 @@ export interface Way {
 
 export type FurtherForward = Omit<Forward, 'health'>;
 
-/** `further`: forwards beside the one to the destination. */
-export async function startOurs(program: string, way: Way, further: readonly FurtherForward[] = []): Promise<Tunnel> {
+export interface OursOptions {
+  /** Forwards beside the one to the destination. */
+  readonly further?: readonly FurtherForward[];
+  /** Further words of its command line. */
+  readonly words?: readonly string[];
+}
+
+export async function startOurs(program: string, way: Way, { further = [], words }: OursOptions = {}): Promise<Tunnel> {
   const directory = mkdtempSync(join(tmpdir(), 'portforward-bench-'));
   writeFileSync(join(directory, 'ssh-privatekey'), way.key.privateKey);
   writeFileSync(join(directory, 'known_hosts'), way.sshd.knownHosts({ name: `[127.0.0.1]:${way.bastionPort}` }));
   const credentials = { secretName: 'bench', directory };
   const ssh = sshConfig([{ host: '127.0.0.1', port: way.bastionPort, user: 'tunnel', credentials }]);
-  const tunnel = await startSidecar(program, (port) => {
+  const toConfig = (port: number): TunnelConfig => {
     const config = configOf(port, way.destinationPort);
     const forwards = [...config.forwards, ...further.map((each): Forward => ({ health: 'Off', ...each }))];
     return { ...config, forwards, driver: 'ssh', ssh };
-  });
+  };
+  const tunnel = await startSidecar(program, toConfig, defined({ words }));
   return {
     ...tunnel,
     stop: async () => {
@@ -45,12 +53,13 @@ export async function startOurs(program: string, way: Way, further: readonly Fur
   };
 }
 
-export async function startSsh(way: Way): Promise<Tunnel> {
+/** Ciphers: those that it may use. Default: its own list. */
+export async function startSsh(way: Way, { ciphers }: { readonly ciphers?: string } = {}): Promise<Tunnel> {
   const knownHosts = join(way.directory, `known_hosts-${way.bastionPort}`);
   writeFileSync(knownHosts, way.sshd.knownHosts({ name: `[127.0.0.1]:${way.bastionPort}` }));
   const port = await freePort();
   const settings = [
-    `Ciphers=${cipher}`,
+    ...(ciphers === undefined ? [] : [`Ciphers=${ciphers}`]),
     'LogVerbose=kex.c:*:*',
     `UserKnownHostsFile=${knownHosts}`,
     'GlobalKnownHostsFile=/dev/null',
@@ -69,7 +78,7 @@ export async function startSsh(way: Way): Promise<Tunnel> {
   const child = new Child('ssh', 'sh', ['-c', script, 'sh', ...line, 'tunnel@127.0.0.1'], { keptLines: 20_000 });
   await poll(child, async () => await echoes(port));
   const startMs = performance.now() - began;
-  requireCipher('ssh', child.log(), 2);
+  if (ciphers !== undefined) requireCipher('ssh', child.log(), 2);
   return { port, pid: child.pid, startMs, links: async () => 1, stop: async () => await child.kill() };
 }
 

@@ -70,14 +70,16 @@ export function configOf(
 export async function startSidecar(
   program: string,
   toConfig: (listenPort: number) => TunnelConfig,
-  permissions: Partial<Permissions> = {},
+  { permissions, words = [] }: { readonly permissions?: Partial<Permissions>; readonly words?: readonly string[] } = {},
 ): Promise<Tunnel> {
   const port = await freePort();
   const config = toConfig(port);
   const env = { ...imageEnvironment, [configVariable]: JSON.stringify(config), [podUidVariable]: 'bench' };
   const allowed = permissionArguments({ ...permissionsFor(config), ...permissions });
   const began = performance.now();
-  const child = new Child('sidecar', process.execPath, [...nodeFlags, program, 'sidecar', ...allowed], { env });
+  const child = new Child('sidecar', process.execPath, [...nodeFlags, program, 'sidecar', ...allowed, ...words], {
+    env,
+  });
   await poll(child, async () => (await admin('/readyz'))?.status === 200);
   const startMs = performance.now() - began;
   const links = async (): Promise<number> =>

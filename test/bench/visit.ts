@@ -75,11 +75,18 @@ function one<N extends string>(name: N, figure: (load: LoadGenerator, tunnel: Tu
   };
 }
 
+/** A tunnel that is visited. `rows`: the figures of its rows, if those are not the visit's own. */
+export type Turn<N extends string> = readonly [
+  who: Who,
+  tunnel: Tunnel,
+  rows?: (figures: Figures<N>) => readonly Figures<N>[],
+];
+
 /** Each visit of each round goes to every tunnel, and who is first changes with the round. */
 export async function inTurn<N extends string>(
   results: Results<N>,
   load: LoadGenerator,
-  tunnels: readonly (readonly [who: Who, tunnel: Tunnel])[],
+  tunnels: readonly Turn<N>[],
   visits: readonly Visit<N>[],
   { rounds, onRound }: { readonly rounds: number; readonly onRound: (round: number) => void },
 ): Promise<void> {
@@ -87,9 +94,9 @@ export async function inTurn<N extends string>(
     onRound(round);
     const order = round % 2 === 1 ? tunnels : tunnels.toReversed();
     for (const { measure } of visits) {
-      for (const [who, tunnel] of order) {
+      for (const [who, tunnel, rows = itself] of order) {
         try {
-          results.add(who, await measure(load, tunnel, who));
+          for (const figures of rows(await measure(load, tunnel, who))) results.add(who, figures);
         } catch (cause) {
           const said = tunnel.log?.() ?? [];
           throw new Error([`round ${round}, ${who}: ${String(cause)}`, ...said].join('\n'), { cause });
@@ -98,3 +105,5 @@ export async function inTurn<N extends string>(
     }
   }
 }
+
+const itself = <N extends string>(figures: Figures<N>): readonly Figures<N>[] => [figures];

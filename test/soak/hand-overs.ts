@@ -45,7 +45,9 @@ async function handOvers(): Promise<number> {
     const way = { sshd, key, bastionPort: sshd.port, destinationPort, directory };
     // Nobody listens at its destination.
     const closed = { destination: { host: '127.0.0.1', port: await freePort() }, listenPort: refusedPort };
-    const tunnel = await startOurs(program, way, [{ name: 'closed', port: 80, appProtocol: 'http', ...closed }]);
+    const tunnel = await startOurs(program, way, {
+      further: [{ name: 'closed', port: 80, appProtocol: 'http', ...closed }],
+    });
     ends.push(async () => await tunnel.stop());
     return await load(tunnel, refusedPort);
   } finally {
