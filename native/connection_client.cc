@@ -212,7 +212,7 @@ void Connection::part(BrokenBy by, bool resets) {
     const ClientEnd end{link_, toDestination_, toClient_, engine_.now() - beganAt_, by};
     engine_.tell(Engine::Ended{listener_->shared_from_this(), end});
   }
-  engine_.poller().forget(*this, client_);
+  engine_.poller().forgetClosed(*this);
   if (!resets) setResetOnClose(client_, false);
   client_.close();
   listener_->clientGone(by);

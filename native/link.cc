@@ -109,6 +109,7 @@ void Link::end(Loss loss, int error) {
 
 void Link::detach() {
   isLost_ = true;
+  // Node has the socket as well: closing ours would not take it out.
   engine_.poller().forget(*this, socket_);
   socket_.close();
   const auto channels = std::exchange(channels_, {});

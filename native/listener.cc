@@ -131,7 +131,7 @@ void Listener::takeBack(const Link& link) {
 
 void Listener::stopAccepting() {
   if (!socket_) return;
-  engine_.poller().forget(*this, socket_);
+  engine_.poller().forgetClosed(*this);
   socket_.close();
   isPaused_ = false;
 }

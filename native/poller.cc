@@ -4,27 +4,47 @@ namespace engine {
 
 void Poller::watch(Pollable& who, const Descriptor& socket, uint32_t events) {
   if (who.isAdded_ && who.watched_ == events) return;
+  const bool isNew = !who.isAdded_;
+  if (isNew) {
+    if (free_.empty()) {
+      free_.push_back(uint32_t(slots_.size()));
+      slots_.emplace_back();
+    }
+    who.slot_ = free_.back();
+    free_.pop_back();
+    slots_[who.slot_].who = &who;
+    who.isAdded_ = true;
+  }
+  who.watched_ = events;
   epoll_event event{};
   event.events = events;
-  event.data.ptr = &who;
+  event.data.u64 = uint64_t(slots_[who.slot_].generation) << 32 | who.slot_;
   // It fails only for want of kernel memory; then the socket stays silent, as with libuv's own.
-  epoll_ctl(epoll_.get(), who.isAdded_ ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, socket.get(), &event);
-  who.isAdded_ = true;
-  who.watched_ = events;
+  epoll_ctl(epoll_.get(), isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, socket.get(), &event);
 }
 
 void Poller::forget(Pollable& who, const Descriptor& socket) {
   if (!who.isAdded_) return;
   epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket.get(), nullptr);
-  who.isAdded_ = false;
+  forgetClosed(who);
 }
 
-bool Poller::serve() {
+void Poller::forgetClosed(Pollable& who) {
+  if (!who.isAdded_) return;
+  who.isAdded_ = false;
+  slots_[who.slot_] = {nullptr, slots_[who.slot_].generation + 1};
+  free_.push_back(who.slot_);
+}
+
+void Poller::serve() {
   constexpr int most = 256;
   epoll_event events[most];
   const int count = epoll_wait(epoll_.get(), events, most, 0);
-  for (int i = 0; i < count; ++i) static_cast<Pollable*>(events[i].data.ptr)->ready(events[i].events);
-  return count < most;
+  for (int i = 0; i < count; ++i) {
+    // By value: who is told may bring others, for whom the slots are moved.
+    const Slot slot = slots_[uint32_t(events[i].data.u64)];
+    if (slot.who != nullptr && slot.generation == uint32_t(events[i].data.u64 >> 32)) slot.who->ready(events[i].events);
+  }
 }
 
 }  // namespace engine

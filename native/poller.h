@@ -5,15 +5,16 @@
 #include <sys/epoll.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "descriptor.h"
 
 namespace engine {
 
-/** Has one socket that an engine watches. It must outlive the round in which it was watched last (engine.h: `bury`). */
+/** Has one socket that an engine watches. */
 class Pollable {
  public:
-  /** The socket is ready for `events`, or was when the round began: it may be gone since. */
+  /** The socket is ready for `events`, or was when the round began. */
   virtual void ready(uint32_t events) = 0;
 
  protected:
@@ -22,6 +23,7 @@ class Pollable {
  private:
   friend class Poller;
   uint32_t watched_ = 0;
+  uint32_t slot_ = 0;
   bool isAdded_ = false;
 };
 
@@ -35,14 +37,28 @@ class Poller {
   /** Errors and a hang-up are reported whatever `events` says. */
   void watch(Pollable& who, const Descriptor& socket, uint32_t events);
 
-  /** Nothing is reported any more. Call it before the socket is closed or given away. */
+  /** Nothing is reported any more. Call it before the socket is given away. */
   void forget(Pollable& who, const Descriptor& socket);
 
-  /** Tells whoever is ready now; does not wait. False if there may be more. */
-  bool serve();
+  /** The same for a socket that is closed now: the kernel forgets it then, or once no process that was just forked has it any more. */
+  void forgetClosed(Pollable& who);
+
+  /** Tells whoever is ready now; does not wait. */
+  void serve();
 
  private:
+  /**
+   * The kernel keeps a number, not a pointer: what it reports of a socket that was forgotten finds nobody, in the same round and in any later
+   * one.
+   */
+  struct Slot {
+    Pollable* who = nullptr;
+    uint32_t generation = 0;
+  };
+
   Descriptor epoll_;
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_;
 };
 
 }  // namespace engine
