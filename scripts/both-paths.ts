@@ -4,7 +4,10 @@
 /** The suites of the ssh driver and of the sidecar that clients' bytes go through. */
 export const onBothPaths = [
   'test/integration/ssh/driver-suite.test.ts',
+  'test/integration/ssh/algorithms.test.ts',
+  'test/integration/ssh/black-hole.test.ts',
   'test/integration/ssh/errors.test.ts',
+  'test/integration/ssh/every-bastion.test.ts',
   'test/integration/ssh/hostile-bastion.test.ts',
   'test/integration/ssh/session.test.ts',
   'test/integration/sidecar/bastions.test.ts',

@@ -22,6 +22,8 @@ export interface Visit {
 
 const { native, port, echoPort, knownHosts, directory } = workerData as Visitor;
 if (!native) {
+  // The engine is native code, too.
+  delete process.env['PF_DATA_PATH'];
   process.dlopen = () => {
     throw new Error('no native crypto in this thread');
   };

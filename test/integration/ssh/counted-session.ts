@@ -6,6 +6,7 @@ import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
 import { SshSession } from '../../../src/sidecar/drivers/ssh/channels/session.ts';
 import { login } from '../../../src/sidecar/drivers/ssh/login/handshake.ts';
 import { parseKnownHosts } from '../../../src/sidecar/drivers/ssh/login/known-hosts.ts';
+import { nativePath } from './through-engine.ts';
 
 type Login = Parameters<typeof login>[0];
 
@@ -31,15 +32,19 @@ export async function countedSession({ socket, hop, knownHosts, credentials, sig
   });
   let keyExchanges = 1;
   done.client.on('handshake', () => keyExchanges++);
+  const budget = new ByteBudget();
+  const native = nativePath(budget);
   const session = new SshSession({
     hop,
     role: 'bastion',
     transport: socket,
     login: done,
-    budget: new ByteBudget(),
+    budget,
     serverAliveIntervalMs: 2000,
     log,
+    takeLink: native?.takeLink,
     ...(rekeyBytes === undefined ? {} : { rekeyBytes }),
   });
-  return { session, login: done, keyExchanges: () => keyExchanges };
+  session.signal.addEventListener('abort', () => native?.close());
+  return { session: native?.through(session) ?? session, login: done, keyExchanges: () => keyExchanges };
 }

@@ -14,28 +14,46 @@ import {
   type NativeListener,
 } from '../../../src/sidecar/base/native-engine.ts';
 import { linkTaker } from '../../../src/sidecar/drivers/ssh/base/ssh2-link.ts';
+import type { TakeLink } from '../../../src/sidecar/drivers/ssh/base/take-link.ts';
 import { dialTimedOut, noRoom } from '../../../src/sidecar/drivers/ssh/channels/dial-error.ts';
 import { createSshDriver, type SshDriverOptions, type SshRoute } from '../../../src/sidecar/drivers/ssh/driver.ts';
 import { engineOfRun } from '../../support/data-path.ts';
 
+export interface NativePath {
+  readonly takeLink: TakeLink;
+  /** The session itself, but that its dials are clients of the engine. */
+  through(session: Session): Session;
+  close(): void;
+}
+
+/** An engine of its own; undefined in a run on the path in JavaScript. */
+export function nativePath(budget: ByteBudget): NativePath | undefined {
+  const addon = engineOfRun();
+  if (addon === undefined) return undefined;
+  const engine = new addon.Engine({ budget: budget.cells, budgetTotal: budget.total });
+  return {
+    takeLink: linkTaker(engine),
+    through: (session) => throughEngine(session, engine),
+    close: () => engine.close(),
+  };
+}
+
 /** The driver on the path of this run. */
 export function sshDriver(config: SshConfig, options: SshDriverOptions): Driver<SshRoute> {
-  const addon = engineOfRun();
-  if (addon === undefined || config.jumpHosts.length > 0) return createSshDriver(config, options);
   const { budget = new ByteBudget() } = options;
-  const engine = new addon.Engine({ budget: budget.cells, budgetTotal: budget.total });
-  const driver = createSshDriver(config, { ...options, budget, takeLink: linkTaker(engine) });
+  const native = config.jumpHosts.length > 0 ? undefined : nativePath(budget);
+  if (native === undefined) return createSshDriver(config, options);
+  const driver = createSshDriver(config, { ...options, budget, takeLink: native.takeLink });
   return {
     ...driver,
-    connect: async (route, how) => throughEngine(await driver.connect(route, how), engine),
+    connect: async (route, how) => native.through(await driver.connect(route, how)),
     close: async () => {
       await driver.close();
-      engine.close();
+      native.close();
     },
   };
 }
 
-/** The session itself, but for its dials and the count of its streams. */
 function throughEngine(session: Session, engine: Engine): Session {
   const { carrier } = session;
   if (carrier === undefined) return session;
