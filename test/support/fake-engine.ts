@@ -199,6 +199,11 @@ export class FakeListener implements NativeListener {
     this.#tellIdle();
   }
 
+  /** Gives up a descriptor that is none of a socket. */
+  giveUpDescriptor(fd: number): void {
+    this.#options.onClient(fd, undefined);
+  }
+
   #handUp(socket: Socket, why: DialFailure | undefined): void {
     const { _handle: handle } = socket as unknown as { readonly _handle: { readonly fd: number } };
     this.#givenUp.push(socket);

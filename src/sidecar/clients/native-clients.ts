@@ -1,6 +1,7 @@
 // The native engine as the source of a forward's clients: it accepts, dials and carries by itself over the sessions that may carry. Whom it
 // cannot carry, or whose dial failed, it gives up untouched; listener.ts goes on with that client from where the engine got to.
 // Neighbours: client-source.ts is the interface, base/native-engine.ts the engine, tunnel/carriers.ts says which sessions carry.
+import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Forward } from '../../contract/tunnel-config.ts';
 import type { EarlierDial, NativeCarrier } from '../base/carrier.ts';
@@ -121,7 +122,19 @@ class NativeClients implements ClientSource {
   }
 
   #giveUp(fd: number, why: DialFailure | undefined): void {
-    this.#source.serve(clientOf(fd), why === undefined ? undefined : this.#earlierDial(why));
+    const client = this.#clientOf(fd);
+    if (client !== undefined) this.#source.serve(client, why === undefined ? undefined : this.#earlierDial(why));
+  }
+
+  /** Undefined if Node does not take the descriptor: one client must not become everybody's failure. */
+  #clientOf(fd: number): Socket | undefined {
+    try {
+      return clientOf(fd);
+    } catch (error) {
+      this.#source.log.warn({ error, forward: this.#source.forward.name }, 'a client could not be taken over');
+      closeSync(fd);
+      return undefined;
+    }
   }
 
   #earlierDial({ link, cause, reason, text, tookMs }: DialFailure): EarlierDial | undefined {

@@ -244,6 +244,8 @@ export class SessionPlanner {
       const isReplaced = entry.via !== best.via || entry.credentialsGeneration < best.credentialsGeneration;
       if (isReplaced) pool.retire(entry);
     }
+    // The engine tells the end of its last client, but not if it came and went within one of its rounds.
+    for (const entry of pool.withRole('retired')) if (entry.carried === 0) pool.end(entry);
     if (pool.usable().some(hasRoom)) for (const entry of pool.spent()) pool.retire(entry);
     const { length } = pool.usable();
     for (const entry of this.#needs().surplus) {

@@ -1,6 +1,7 @@
 // A port whose clients the native engine accepts: what it carries, whom it gives up, and what becomes of those.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { fstatSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { type Duplex, duplexPair } from 'node:stream';
 import { test } from 'node:test';
@@ -257,6 +258,16 @@ test('a drain waits for the engine’s clients; what is left then is reset and c
   await broken;
   assert.equal(second.errored instanceof Error, true, 'a reset, not a clean end');
   assert.deepEqual([...port.counts.resets()], [['postgres', 'drain', 1]]);
+});
+
+test('a descriptor that Node does not take is closed, and harms nobody', async () => {
+  await using port = await openPort();
+  const fd = openSync('/dev/null', 'r');
+  port.engine.giveUpDescriptor(fd);
+  assert.throws(() => fstatSync(fd), { code: 'EBADF' });
+  assert(port.lines.some((line) => line.includes('a client could not be taken over')));
+  (await port.client()).end('x');
+  await port.listener.empty();
 });
 
 test('a client that is given up while the port closes is reset', async () => {

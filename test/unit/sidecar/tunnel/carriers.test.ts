@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EarlierDial } from '../../../../src/sidecar/base/carrier.ts';
+import { linkCells } from '../../../../src/sidecar/base/native-engine.ts';
 import type { TunnelOptions } from '../../../../src/sidecar/tunnel/tunnel-options.ts';
 import { settle } from '../../../support/fake-clock.ts';
 import type { FakeCarrier } from '../../../support/fake-engine.ts';
@@ -56,6 +57,20 @@ test('a replaced session takes no clients of the engine any more, and lives unti
   assert.deepEqual([first.closed, second.closed], [false, true]);
   assert.equal(w.tunnel.carriers.of(orders).includes(carrierOf(first)), false);
   carrierOf(first).count(-1, 0);
+  assert.equal(first.closed, true);
+});
+
+test('a replaced session whose last client came and went unnoticed is ended when the tunnel looks again', async () => {
+  await using w = await carrying(['a']);
+  const [first] = w.driver.open;
+  assert(first !== undefined);
+  const { cells } = carrierOf(first);
+  cells[linkCells.channels] = 1;
+  w.driver.changeCredentials();
+  await w.clock.advance(10_000);
+  assert.equal(first.closed, false);
+  cells[linkCells.channels] = 0;
+  await w.clock.advance(61_000);
   assert.equal(first.closed, true);
 });
 
