@@ -15,7 +15,6 @@ export const onBothPaths = [
   'test/integration/sidecar/credentials.test.ts',
   'test/integration/sidecar/drain.test.ts',
   'test/integration/sidecar/flood.test.ts',
-  'test/integration/sidecar/harmless.test.ts',
   'test/integration/sidecar/memory.test.ts',
   'test/integration/sidecar/psql.test.ts',
   'test/integration/sidecar/reasons.test.ts',

@@ -18,7 +18,7 @@ import { ensureOpensshTen } from '../lab/programs/openssh-ten.ts';
 import { allPrograms, ensurePrograms } from '../lab/programs/programs.ts';
 import { onBothPaths } from './both-paths.ts';
 import { ensurePeers } from './system-packages.ts';
-import { type Counts, runFiles } from './test-run.ts';
+import { type Counts, type FileRun, runFiles } from './test-run.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -191,11 +191,16 @@ async function runTier(name: string, only: readonly string[], signal: AbortSigna
   const lane = find(tier.lane);
   const others = files.filter((file) => !lane.includes(file));
   const together = others.filter((file) => beside.includes(file));
-  const native = find(tier.native).map((file) => ({ file, label: 'native data path', environment: nativeRun }));
-  const whole = together.length + lane.length + native.length > 1;
+  const native = (files: readonly string[]): FileRun[] =>
+    find(tier.native)
+      .filter((file) => files.includes(file))
+      .map((file) => ({ file, label: 'native data path', environment: nativeRun }));
+  const runs = [...together, ...native(together)];
+  const laneRuns = [...lane, ...native(lane)];
+  const whole = runs.length + laneRuns.length > 1;
   const counts = await Promise.all([
-    runFiles([...together, ...native], { ...tier, whole, signal }),
-    runFiles(lane, { ...tier, concurrency: 1, whole, signal }),
+    runFiles(runs, { ...tier, whole, signal }),
+    runFiles(laneRuns, { ...tier, concurrency: 1, whole, signal }),
   ]);
   const alone = others.filter((file) => !beside.includes(file));
   return sumOf([...counts, await runFiles(alone, { ...tier, concurrency: 1, signal })]);
