@@ -1,7 +1,10 @@
 // The tunnel pod as a process: it reads the environment, SIGTERM drains it, and nothing on the far side ends it.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Child } from '../../../lab/process/child.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
@@ -113,6 +116,32 @@ if (isNative) {
     await once(busy, 'data');
     pod.child.signal('SIGKILL');
     assert.deepEqual(await Promise.all(ends), ['ECONNRESET', 'ECONNRESET']);
+  });
+
+  test('a pod whose process crashed three times in ten minutes starts without the engine, and says so', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'portforward-crashes-'));
+    process.env['PF_TEST_CRASH_FILE'] = join(folder, 'crashes.json');
+    try {
+      const paths: unknown[] = [];
+      for (let started = 0; started < 4; started += 1) {
+        const pod = await start(podConfig(1));
+        await pod.child.until(async () => (await pod.readiness()).status === 200, 30_000);
+        paths.push((await pod.json('/statusz'))['dataPath']);
+        if (started === 3) {
+          assert(pod.child.log().some((line) => line.includes('died three times in ten minutes')));
+          assert.equal(await pod.metric('portforward_tunnel_native_sessions'), 0);
+          const client = await openClient(pod.ports[0] ?? 0);
+          await echoed(client, 'carried all the same');
+          client.destroy();
+        }
+        pod.child.signal('SIGSEGV');
+        await pod.ended();
+      }
+      assert.deepEqual(paths, ['Native', 'Native', 'Native', 'JavaScript']);
+    } finally {
+      delete process.env['PF_TEST_CRASH_FILE'];
+      rmSync(folder, { recursive: true });
+    }
   });
 }
 
