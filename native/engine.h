@@ -65,8 +65,8 @@ class Engine {
 
   /** The link has something to send. */
   void touch(Link& link);
-  /** `Link::pulse` of all links, until none needs it. */
-  void startPulse() { pulse_.start(); }
+  /** `Link::pulse` of all links each millisecond, until none needs it. False if that cannot be. */
+  bool startPulse() { return pulse_.start(); }
   /** The connection has bytes of the present read of a link. */
   void addToBatch(Connection& connection);
   void endBatch();

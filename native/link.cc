@@ -166,12 +166,12 @@ void Link::noteBulk(size_t bytes) {
     recentSince_ = now;
     recentBytes_ = 0;
   }
-  if (recentBytes_ < bulkBytes) return;
+  // Without the pulse the last bytes of a transfer would wake nobody.
+  if (recentBytes_ < bulkBytes || !engine_.startPulse()) return;
   isBulk_ = true;
   quietPulses_ = 0;
   recentBytes_ = 0;
   wakeAt(wakeBytes);
-  engine_.startPulse();
 }
 
 bool Link::pulse() {

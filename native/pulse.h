@@ -18,7 +18,8 @@ class Pulse final : public Pollable {
     if (timer_) poller.watch(*this, timer_, EPOLLIN);
   }
 
-  void start() { set(1'000'000); }
+  /** False if there was no descriptor left for it. */
+  bool start() { return timer_ && set(1'000'000); }
 
   void ready(uint32_t) override {
     uint64_t beats = 0;
@@ -26,9 +27,9 @@ class Pulse final : public Pollable {
   }
 
  private:
-  void set(long nanoseconds) {
+  bool set(long nanoseconds) {
     const itimerspec every{{0, nanoseconds}, {0, nanoseconds}};
-    timerfd_settime(timer_.get(), 0, &every, nullptr);
+    return timerfd_settime(timer_.get(), 0, &every, nullptr) == 0;
   }
 
   Descriptor timer_;
