@@ -129,13 +129,15 @@ async function manyEnds({ port }: Tunnel): Promise<string[]> {
   const sizes = [1, 1_000, 70_000, 600_000, 3_000_000];
   const digests = new Map(sizes.map((size) => [size, digestOf(size)]));
   let left = ends;
+  let done = 0;
   const client = async (): Promise<void> => {
     while (left > 0) {
       left -= 1;
       const size = sizes[left % sizes.length] ?? 1;
       const fault = await readSlowly(port, size, digests.get(size) ?? Buffer.alloc(0));
       if (fault !== undefined) faults.push(`${size} bytes: ${fault}`);
-      if (left % 10_000 === 0) console.log(`${ends - left} of ${ends} clean ends`);
+      done += 1;
+      if (done % 10_000 === 0 || done === ends) console.log(`${done} of ${ends} clean ends`);
     }
   };
   await Promise.all(Array.from({ length: 64 }, client));
