@@ -1,6 +1,7 @@
 // The tunnel pod's process: reads the environment, runs the sidecar until it is asked to stop, then drains.
 // Neighbours: cli/sidecar.ts starts it, sidecar.ts is the work.
 import { randomUUID } from 'node:crypto';
+import { crashFile as defaultCrashFile } from '../contract/data-path.ts';
 import { TunnelError } from '../contract/errors.ts';
 import { noPermissions, type Permissions } from '../contract/permissions.ts';
 import { adminPort, configVariable, podNameVariable, podUidVariable } from '../contract/pod.ts';
@@ -11,8 +12,6 @@ import type { Logger } from '../process/log.ts';
 import type { OtlpExporter } from '../process/otlp.ts';
 import { chooseEngine } from './data-path.ts';
 import { startSidecar } from './sidecar.ts';
-
-const defaultCrashFile = '/tmp/portforward-native-data-path.json';
 
 /** Endpoints lag behind a pod's readiness: clients still arrive for about this long after SIGTERM, and are still accepted. */
 const endpointLagMs = 3_000;
