@@ -131,6 +131,7 @@ void Engine::tellAll() {
       std::erase(engine.links_, it.link);
     }
     void operator()(ClientBack& it) const { it.listener->tellBack(std::move(it.client), it.failure); }
+    void operator()(Dialled& it) const { it.listener->tellDial(it.tookMs); }
     void operator()(Ended& it) const { it.listener->tellEnd(it.end); }
     void operator()(ListenerReleased& it) const {
       it.listener->release();

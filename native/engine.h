@@ -97,6 +97,10 @@ class Engine {
     Descriptor client;
     std::optional<DialFailure> failure;
   };
+  struct Dialled {
+    std::shared_ptr<Listener> listener;
+    double tookMs;
+  };
   struct Ended {
     std::shared_ptr<Listener> listener;
     ClientEnd end;
@@ -104,7 +108,7 @@ class Engine {
   struct ListenerReleased {
     std::shared_ptr<Listener> listener;
   };
-  using Notice = std::variant<LinkLost, LinkReleased, ClientBack, Ended, ListenerReleased>;
+  using Notice = std::variant<LinkLost, LinkReleased, ClientBack, Dialled, Ended, ListenerReleased>;
 
   void tell(Notice notice) { notices_.push_back(std::move(notice)); }
   /** The states of it are told, not each of their changes. */

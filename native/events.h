@@ -59,6 +59,10 @@ class ListenerEvents {
   virtual void client(Descriptor client, const std::optional<DialFailure>& failure) = 0;
   virtual void answered() = 0;
   virtual void idle() = 0;
+  /** Whether `dialled` is to be called. */
+  virtual bool wantsDials() const = 0;
+  /** A dial was answered by success. */
+  virtual void dialled(double tookMs) = 0;
   /** Whether `ended` is to be called. */
   virtual bool wantsEnds() const = 0;
   virtual void ended(const ClientEnd& end) = 0;

@@ -207,6 +207,7 @@ void Listener::dialled(double tookMs, bool isSuccess) {
   cells_[listenerCell::dialSecondsSum] += seconds;
   cells_[listenerCell::dialBuckets + bucket] += 1;
   if (!isSuccess) return;
+  if (events_->wantsDials()) engine_.tell(Engine::Dialled{shared_from_this(), tookMs});
   cells_[listenerCell::carried] += 1;
   if (hasAnswered_) return;
   hasAnswered_ = true;
@@ -267,6 +268,10 @@ void Listener::tellBack(Descriptor client, const std::optional<DialFailure>& fai
   if (isClosed_) return;
   if (failure) setOpen(open_ - 1);
   events_->client(std::move(client), failure);
+}
+
+void Listener::tellDial(double tookMs) {
+  if (!isClosed_) events_->dialled(tookMs);
 }
 
 void Listener::tellEnd(const ClientEnd& end) {

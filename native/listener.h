@@ -71,6 +71,7 @@ class Listener final : public Pollable, public std::enable_shared_from_this<List
   bool wantsEnds() const { return events_->wantsEnds(); }
 
   void tellBack(Descriptor client, const std::optional<DialFailure>& failure);
+  void tellDial(double tookMs);
   void tellEnd(const ClientEnd& end);
   void tellChanges();
   void release();

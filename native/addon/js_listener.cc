@@ -16,12 +16,13 @@ constexpr size_t mostNameBytes = 4096;
 class Events final : public ListenerEvents {
  public:
   Events(std::shared_ptr<Runtime> runtime, Cells cells, Reference client, Reference answered, Reference idle,
-         Reference ended)
+         Reference dialled, Reference ended)
       : runtime_(std::move(runtime)),
         cells_(std::move(cells)),
         onClient_(std::move(client)),
         onAnswered_(std::move(answered)),
         onIdle_(std::move(idle)),
+        onDialled_(std::move(dialled)),
         onEnded_(std::move(ended)) {}
 
   void client(Descriptor client, const std::optional<DialFailure>& failure) override {
@@ -43,6 +44,14 @@ class Events final : public ListenerEvents {
     runtime_->call(onIdle_, {});
   }
 
+  bool wantsDials() const override { return bool(onDialled_); }
+
+  void dialled(double tookMs) override {
+    const napi_env env = runtime_->env();
+    const Scope scope(env);
+    runtime_->call(onDialled_, {number(env, tookMs)});
+  }
+
   bool wantsEnds() const override { return bool(onEnded_); }
 
   void ended(const ClientEnd& end) override {
@@ -60,6 +69,7 @@ class Events final : public ListenerEvents {
     onClient_.drop();
     onAnswered_.drop();
     onIdle_.drop();
+    onDialled_.drop();
     onEnded_.drop();
     cells_.reference.drop();
   }
@@ -78,6 +88,7 @@ class Events final : public ListenerEvents {
   Reference onClient_;
   Reference onAnswered_;
   Reference onIdle_;
+  Reference onDialled_;
   Reference onEnded_;
 };
 
@@ -126,6 +137,12 @@ napi_value simply(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
+/** An empty reference if it is not given. */
+std::optional<Reference> optionalFunctionOf(napi_env env, napi_value object, const char* name) {
+  if (isUndefined(env, property(env, object, name))) return Reference();
+  return functionOf(env, object, name);
+}
+
 std::optional<Destination> destinationOf(napi_env env, napi_value options) {
   const napi_value destination = property(env, options, "destination");
   if (!isUndefined(env, property(env, destination, "socket"))) {
@@ -160,15 +177,16 @@ napi_value makeListener(const std::shared_ptr<Runtime>& runtime, napi_value opti
   if (!onAnswered) return nullptr;
   auto onIdle = functionOf(env, options, "onIdle");
   if (!onIdle) return nullptr;
-  std::optional<Reference> onEnded = Reference();
-  if (!isUndefined(env, property(env, options, "onEnded"))) onEnded = functionOf(env, options, "onEnded");
+  auto onDialled = optionalFunctionOf(env, options, "onDialled");
+  if (!onDialled) return nullptr;
+  auto onEnded = optionalFunctionOf(env, options, "onEnded");
   if (!onEnded) return nullptr;
   ListenResult listening = listenOn({*host, uint16_t(*port)});
   if (listening.error != 0) return throwErrno(env, listening.error);
   const ListenAddress address = addressOf(listening.socket);
   double* data = cells->data;
   auto events = std::make_unique<Events>(runtime, std::move(*cells), std::move(*onClient), std::move(*onAnswered),
-                                         std::move(*onIdle), std::move(*onEnded));
+                                         std::move(*onIdle), std::move(*onDialled), std::move(*onEnded));
   Engine& engine = runtime->engine();
   auto listener = std::make_shared<Listener>(engine, std::move(listening.socket), std::move(*destination), *timeoutMs,
                                              data, std::move(events));

@@ -346,6 +346,7 @@ TEST("connection: answers are told at once, then at most once a second, and the 
     clients.push_back(world.connect());
     world.confirm();
   }
+  EQUAL(world.told->dials.size(), size_t(3));
   EQUAL(world.told->answers, 1);
   world.wait(1'100);
   EQUAL(world.told->answers, 2);

@@ -45,6 +45,8 @@ struct ToldListener final : engine::ListenerEvents {
   void client(engine::Descriptor client, const std::optional<engine::DialFailure>& failure) override;
   void answered() override { ++answers; }
   void idle() override { ++idles; }
+  bool wantsDials() const override { return true; }
+  void dialled(double tookMs) override { dials.push_back(tookMs); }
   bool wantsEnds() const override { return true; }
   void ended(const engine::ClientEnd& end) override { ends.push_back(end.brokenBy); }
   void released() override { ++releases; }
@@ -54,6 +56,7 @@ struct ToldListener final : engine::ListenerEvents {
     std::optional<engine::DialFailure> failure;
   };
   std::vector<Back> backs;
+  std::vector<double> dials;
   std::vector<engine::BrokenBy> ends;
   int answers = 0;
   int idles = 0;

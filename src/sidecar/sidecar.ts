@@ -26,6 +26,7 @@ import { createTunnelMetrics, type TunnelMetrics } from './metrics.ts';
 import { adminRoutes, type StatusSources, statusOf, whyNotReady } from './status.ts';
 import { tracedObserver } from './traced-observer.ts';
 import { Tunnel } from './tunnel/tunnel.ts';
+import type { TunnelObserver } from './tunnel/tunnel-options.ts';
 
 export interface SidecarOptions {
   readonly podUid: string;
@@ -100,6 +101,7 @@ class RunningSidecar implements Sidecar {
   readonly #connections: ConnectionShares;
   readonly #registry = createRegistry();
   readonly #metrics: TunnelMetrics;
+  readonly #observer: TunnelObserver;
   readonly #tunnel: Tunnel;
   readonly #health: Health;
   readonly #sources: StatusSources;
@@ -124,6 +126,8 @@ class RunningSidecar implements Sidecar {
     const names = forwards.map(({ name }) => name);
     this.#connections = new ConnectionShares(connection.maxConnections, names, clock);
     this.#metrics = createTunnelMetrics(this.#registry);
+    const { tunnel: counting } = this.#metrics;
+    this.#observer = options.trace === undefined ? counting : tracedObserver(counting, options.trace, clock);
     this.#tunnel = new Tunnel({
       ...opened,
       forwards,
@@ -132,8 +136,7 @@ class RunningSidecar implements Sidecar {
       drainTimeoutMs: connection.drainTimeoutSeconds * 1000,
       clock,
       log,
-      observer:
-        options.trace === undefined ? this.#metrics.tunnel : tracedObserver(this.#metrics.tunnel, options.trace, clock),
+      observer: this.#observer,
     });
     this.#changes = new Changes(() => JSON.stringify(this.status()));
     this.#health = new Health({
@@ -231,6 +234,7 @@ class RunningSidecar implements Sidecar {
   /** The engine accepts the clients of sessions that it can carry over. */
   #clientSource(): OpenClientSource | undefined {
     const { engine, carriesNatively = false, connectTimeoutMs } = this.#opened;
+    const { log, trace } = this.#options;
     if (engine === undefined || !carriesNatively) return undefined;
     return acceptByEngine({
       engine,
@@ -239,7 +243,9 @@ class RunningSidecar implements Sidecar {
       connections: this.#connections,
       cellsOf: (forward) => this.#metrics.listener.cellsOf(forward),
       onAnswered: (forward) => this.#health.recordDial(forward, undefined),
-      logsEnds: this.#options.log.isLevelEnabled('debug'),
+      // Each dial is a span. The engine has counted it.
+      onDialled: trace === undefined ? undefined : (tookMs) => this.#observer.dialled(tookMs, undefined, true),
+      logsEnds: log.isLevelEnabled('debug'),
     });
   }
 

@@ -153,6 +153,7 @@ export class FakeListener implements NativeListener {
     this.#add(listenerCells.carried);
     this.#add(listenerCells.dialBuckets + dialBuckets.indexOf(0.005));
     this.#add(listenerCells.dialSecondsSum, 0.004);
+    this.#options.onDialled?.(4);
     this.#options.onAnswered();
     socket.on('error', () => undefined);
     socket.once('close', () => this.#end(client));

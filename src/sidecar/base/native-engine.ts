@@ -133,6 +133,8 @@ export interface ListenOptions {
   onAnswered(): void;
   /** cells[open] fell to 0; coalesced at the end of a round. */
   onIdle(): void;
+  /** Each dial that was answered by success. Give it only if somebody looks (traces): it costs a call per connection. */
+  onDialled?(tookMs: number): void;
   /** Each client that was carried and is gone. Give it only if somebody looks (log level debug): it costs a call per connection. */
   onEnded?(end: ClientEnd): void;
 }

@@ -3,6 +3,7 @@
 // Neighbours: client-source.ts is the interface, base/native-engine.ts the engine, tunnel/carriers.ts says which sessions carry.
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { defined } from '../../contract/defined.ts';
 import type { Forward } from '../../contract/tunnel-config.ts';
 import type { EarlierDial, NativeCarrier } from '../base/carrier.ts';
 import {
@@ -27,6 +28,8 @@ export interface NativeClientsOptions {
   readonly cellsOf: (forward: string) => Float64Array;
   /** A dial for the forward was answered by success: called at the first one, then at most once a second. */
   readonly onAnswered: (forward: Forward) => void;
+  /** Each dial that was answered by success, with its time in milliseconds. Default: nobody looks. */
+  readonly onDialled?: ((tookMs: number) => void) | undefined;
   /** Whether the end of each connection is logged. */
   readonly logsEnds: boolean;
 }
@@ -48,7 +51,7 @@ class NativeClients implements ClientSource {
   readonly #carrierOf = new WeakMap<NativeLink, NativeCarrier>();
 
   constructor(options: NativeClientsOptions, source: ClientSourceOptions) {
-    const { engine, carriers, dialTimeoutMs, connections, cellsOf, onAnswered, logsEnds } = options;
+    const { engine, carriers, dialTimeoutMs, connections, cellsOf, onAnswered, onDialled, logsEnds } = options;
     const { forward, address = '' } = source;
     const cells = cellsOf(forward.name);
     this.#options = options;
@@ -63,7 +66,7 @@ class NativeClients implements ClientSource {
       onClient: (fd, why) => this.#giveUp(fd, why),
       onAnswered: () => onAnswered(forward),
       onIdle: () => this.#idle(),
-      ...(logsEnds ? { onEnded: (end: ClientEnd) => this.#logEnd(end) } : {}),
+      ...defined({ onDialled, onEnded: logsEnds ? (end: ClientEnd) => this.#logEnd(end) : undefined }),
     });
     connections.addHolder(forward.name, {
       get open() {

@@ -99,7 +99,9 @@ test('the engine’s clients are those of the sidecar: in its status and its met
   const driver = new MemoryDriver(clock, ['a:22']);
   driver.carriesNatively = true;
   const engines: FakeEngine[] = [];
+  const spans: string[] = [];
   const sidecar = await startSidecar(config, {
+    trace: ({ name }) => void spans.push(name),
     podUid: 'uid-1',
     environment: {},
     log: silentLog(),
@@ -128,6 +130,7 @@ test('the engine’s clients are those of the sidecar: in its status and its met
   await once(client, 'data');
   assert.deepEqual([session?.dials.length, session?.carrier?.channels], [0, 1]);
   assert.equal(sidecar.status().ports[0]?.clients, 1);
+  assert.deepEqual(spans, ['connect', 'dial']);
   const page = await fetch(`http://127.0.0.1:${sidecar.adminPort}/metrics`);
   const metrics = await page.text();
   for (const series of ['open_connections 1', 'native_sessions 1', 'connections_total{port="postgres"} 1']) {
