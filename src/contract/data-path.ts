@@ -9,6 +9,3 @@ export const noNativeDataPathOption = '--no-native-data-path';
 export function dataPathArguments(noNativeDataPath: boolean): string[] {
   return noNativeDataPath ? [noNativeDataPathOption] : [];
 }
-
-/** Where a pod notes crashes of the native engine: in a volume that outlives the container. */
-export const crashFile = '/tmp/portforward-native-data-path.json';

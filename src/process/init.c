@@ -1,14 +1,23 @@
 // Process 1 of the image: starts the program that it is called with, passes signals on to it, reaps what its children leave behind, and ends
 // with its exit code. The kernel drops a signal for process 1 that has no handler yet, and Node needs up to seconds until it has one: a pod
 // that is deleted in its first moments would run until the kubelet kills it. Here signals wait from the first instruction on.
-// Neighbours: Dockerfile (the entry point), scripts/build/init.ts (compiles it), early-signals.ts (what Node hears before it has loaded).
+// It also notes a crash of the program (a fault, an abort) with its time, for the next one to read.
+// Neighbours: Dockerfile (the entry point), ../sidecar/engine-crashes.ts (reads the notes), scripts/build/init.ts (compiles it), early-signals.ts (what Node hears before it has loaded).
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+/** In a volume of the pod, which outlives the container. */
+static const char *const crashes = "/tmp/portforward-crashes";
+
+/** What ends a program by its own mistake. A kill from outside, for want of memory too, is none. */
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 
 static int fail(const char *what) {
   fprintf(stderr, "portforward-init: %s: %s\n", what, strerror(errno));
@@ -30,12 +39,25 @@ static int become(char **program, const sigset_t *before) {
   return fail(program[0]);
 }
 
+/** One line for each crash: seconds since 1970. Where the file cannot be written, nothing is noted. */
+static void note_crash(int signal) {
+  for (size_t at = 0; at < sizeof faults / sizeof *faults; at++) {
+    if (faults[at] != signal) continue;
+    const int file = open(crashes, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (file < 0) return;
+    dprintf(file, "%lld\n", (long long)time(NULL));
+    close(file);
+  }
+}
+
 /** The exit code of the program once it has ended, as a shell would say it; -1 while it runs. */
 static int reap(pid_t program) {
   int status;
   int code = -1;
   for (pid_t ended = waitpid(-1, &status, WNOHANG); ended > 0; ended = waitpid(-1, &status, WNOHANG)) {
-    if (ended == program) code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    if (ended != program) continue;
+    if (WIFSIGNALED(status)) note_crash(WTERMSIG(status));
+    code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   }
   return code;
 }
@@ -45,7 +67,6 @@ int main(int count, char **words) {
   sigset_t before;
   sigfillset(&all);
   // A mistake of ours must end us, not wait.
-  const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
   for (size_t at = 0; at < sizeof faults / sizeof *faults; at++) sigdelset(&all, faults[at]);
   sigprocmask(SIG_SETMASK, &all, &before);
   if (count < 2) {

@@ -2,11 +2,10 @@
 // time, so that nothing about the engine is ever a reason not to start.
 // Neighbours: main.ts asks when a pod starts, base/native-addon.ts finds the engine, engine-crashes.ts knows how it fared before.
 import type { TunnelConfig } from '../contract/tunnel-config.ts';
-import { systemClock } from '../process/clock.ts';
 import type { Logger } from '../process/log.ts';
 import { loadEngine } from './base/native-addon.ts';
 import type { EngineAddon } from './base/native-engine.ts';
-import { EngineCrashes } from './engine-crashes.ts';
+import { crashedTooOften } from './engine-crashes.ts';
 
 export interface DataPathOptions {
   readonly config: TunnelConfig;
@@ -31,11 +30,9 @@ export function chooseEngine({ config, allowed, crashFile, log }: DataPathOption
     if (process.platform === 'linux') log.warn(fields, 'there is no native data path: bytes cost more CPU time');
     return undefined;
   }
-  const crashes = new EngineCrashes(crashFile, systemClock);
-  if (!crashes.begin()) {
-    log.warn('the process died three times in ten minutes with the native data path: it starts without it');
+  if (crashedTooOften(crashFile, new Date())) {
+    log.warn('the process crashed three times in ten minutes: it starts without the native data path');
     return undefined;
   }
-  process.once('exit', () => crashes.end());
   return loaded.engine;
 }

@@ -1,7 +1,6 @@
 // The tunnel pod's process: reads the environment, runs the sidecar until it is asked to stop, then drains.
 // Neighbours: cli/sidecar.ts starts it, sidecar.ts is the work.
 import { randomUUID } from 'node:crypto';
-import { crashFile as defaultCrashFile } from '../contract/data-path.ts';
 import { TunnelError } from '../contract/errors.ts';
 import { noPermissions, type Permissions } from '../contract/permissions.ts';
 import { adminPort, configVariable, podNameVariable, podUidVariable } from '../contract/pod.ts';
@@ -11,6 +10,7 @@ import { aborted } from '../process/abort.ts';
 import type { Logger } from '../process/log.ts';
 import type { OtlpExporter } from '../process/otlp.ts';
 import { chooseEngine } from './data-path.ts';
+import { crashFile as defaultCrashFile } from './engine-crashes.ts';
 import { startSidecar } from './sidecar.ts';
 
 /** Endpoints lag behind a pod's readiness: clients still arrive for about this long after SIGTERM, and are still accepted. */
@@ -32,7 +32,7 @@ export interface RunSidecarOptions {
   readonly tracingDirectory?: string;
   /** False: the native engine stays off. Default: it is used where it can be. */
   readonly nativeDataPath?: boolean;
-  /** Where crashes of the native engine are noted. Default: in a volume of the pod, which outlives the container. */
+  /** Where crashes of this pod's process are noted. Default: where process 1 of the image notes them. */
   readonly crashFile?: string;
 }
 

@@ -1,13 +1,12 @@
 // Our side of every comparison, as a pod runs it: the bundled `portforward sidecar` with one forward.
 // Neighbours: peers.ts (ssh), ssm-peers.ts and fly-peers.ts give it its driver's block and start what it is compared with.
-import { cpSync, existsSync, globSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, globSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { Child } from '../../lab/process/child.ts';
 import { command } from '../../lab/process/command.ts';
 import { freePort } from '../../lab/process/ports.ts';
-import { crashFile } from '../../src/contract/data-path.ts';
 import { type Permissions, permissionArguments } from '../../src/contract/permissions.ts';
 import { adminPort, configVariable, podUidVariable } from '../../src/contract/pod.ts';
 import type { TunnelConfig } from '../../src/contract/tunnel-config.ts';
@@ -77,8 +76,6 @@ export async function startSidecar(
   const config = toConfig(port);
   const env = { ...imageEnvironment, [configVariable]: JSON.stringify(config), [podUidVariable]: 'bench' };
   const allowed = permissionArguments({ ...permissionsFor(config), ...permissions });
-  // Each is killed in the end: three of those would be taken for crashes of the engine.
-  rmSync(crashFile, { force: true });
   const began = performance.now();
   const child = new Child('sidecar', process.execPath, [...nodeFlags, program, 'sidecar', ...allowed, ...words], {
     env,

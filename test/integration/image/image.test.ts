@@ -9,6 +9,7 @@ import { buildWithBuildah } from '../../../lab/images/image-build.ts';
 import { baseImage, type Image } from '../../../lab/images/images.ts';
 import { command } from '../../../lab/process/command.ts';
 import { ensurePackages } from '../../../lab/programs/packages.ts';
+import { crashFile } from '../../../src/sidecar/engine-crashes.ts';
 import { endAfterSigterm } from './init.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
@@ -156,6 +157,14 @@ test('process 1 ends as its program does, passes signals on, and reaps what is l
     'sh -c "sleep 0.2 & echo \\$!" | { read pid; while grep -qs Z /proc/$pid/stat || [ -e /proc/$pid ]; do sleep 0.05; done; }';
   const asFirst = ['--pid', '--fork', '--mount-proc', init, 'sh', '-c', orphan];
   assert.equal(spawnSync('unshare', asFirst, { timeout: 30_000 }).status, 0, 'an orphan stays as a zombie');
+});
+
+test('process 1 notes a crash of its program with its time, and no kill from outside', () => {
+  const init = join(files, 'app', 'portforward-init');
+  // A /tmp of its own.
+  const script = `mount -t tmpfs tmpfs /tmp && for signal in SEGV KILL TERM ABRT; do ${init} sh -c "kill -$signal \\$\\$"; done; cat ${crashFile}`;
+  const { stdout } = spawnSync('unshare', ['--mount', 'sh', '-c', script], { encoding: 'utf8', timeout: 30_000 });
+  assert.match(stdout, /^\d{10}\n\d{10}\n$/);
 });
 
 test('the fly helper is in it, needs no library, and ends with its input', () => {

@@ -15,7 +15,6 @@ const parsed = tunnelConfigSchema.safeParse(JSON.parse(text));
 const permissions = parsed.success ? permissionsFor(parsed.data) : noPermissions;
 const adminPort = Number(process.env['PF_TEST_ADMIN_PORT'] ?? 0);
 const doctorSocket = process.env['PF_TEST_DOCTOR_SOCKET'];
-// Tests kill their pods, and all of them share one machine: nothing is noted unless a test wants that.
-const crashFile = process.env['PF_TEST_CRASH_FILE'] ?? '/nowhere/crashes.json';
+const crashFile = process.env['PF_TEST_CRASH_FILE'] ?? '/nowhere/crashes';
 const options = { log, adminPort, permissions, doctorSocket, nativeDataPath: isNative, crashFile };
 await run(async (signal) => await runSidecar({ ...options, signal }), { log });

@@ -13,7 +13,7 @@ const ssm = { driver: 'ssm' } as unknown as TunnelConfig;
 function choose(config: TunnelConfig, allowed: boolean): { readonly engine: unknown; readonly said: string } {
   let said = '';
   const log = createLog({ destination: { write: (line) => void (said += line) } });
-  return { engine: chooseEngine({ config, allowed, crashFile: '/nowhere/crashes.json', log }), said };
+  return { engine: chooseEngine({ config, allowed, crashFile: '/nowhere/crashes', log }), said };
 }
 
 test('an administrator keeps it off, and the log says so', () => {

@@ -1,71 +1,35 @@
-// A process that dies with the native engine, again and again: the pod goes on without it.
+// A process that crashes again and again: the pod goes on without the native engine.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import { EngineCrashes } from '../../../src/sidecar/engine-crashes.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { after, test } from 'node:test';
+import { crashedTooOften } from '../../../src/sidecar/engine-crashes.ts';
 
-interface Pod extends Disposable {
-  readonly clock: FakeClock;
-  readonly folder: string;
-  readonly file: string;
-  /** A process of the pod starts; what its record says of the engine. */
-  start(): { readonly isAllowed: boolean; readonly crashes: EngineCrashes };
+const now = new Date('2026-11-30T12:00:00.400Z');
+const folder = mkdtempSync(join(tmpdir(), 'crashes-'));
+const file = join(folder, 'crashes');
+after(() => rmSync(folder, { recursive: true }));
+
+/** Crashes so many seconds ago, as process 1 notes them. */
+function verdict(...secondsAgo: readonly number[]): boolean {
+  const lines = secondsAgo.map((seconds) => `${Math.floor(now.getTime() / 1000) - seconds}\n`);
+  writeFileSync(file, lines.join(''));
+  return crashedTooOften(file, now);
 }
 
-function pod(): Pod {
-  const folder = mkdtempSync(join(tmpdir(), 'crashes-'));
-  const file = join(folder, 'record.json');
-  const clock = new FakeClock();
-  return {
-    clock,
-    folder,
-    file,
-    start: () => {
-      const crashes = new EngineCrashes(file, clock);
-      return { isAllowed: crashes.begin(), crashes };
-    },
-    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
-  };
-}
-
-test('three crashes within ten minutes keep the engine off until the first is ten minutes old', async () => {
-  using p = pod();
-  // Each start but the first finds that the one before it crashed.
-  for (let crash = 0; crash < 3; crash += 1) {
-    assert.equal(p.start().isAllowed, true);
-    await p.clock.advance(60_000);
-  }
-  assert.equal(p.start().isAllowed, false);
-  await p.clock.advance(60_000);
-  assert.equal(p.start().isAllowed, false, 'a start without the engine is no crash of it, and no proof either');
-  await p.clock.advance(8 * 60_000);
-  assert.equal(p.start().isAllowed, true);
+test('three crashes within ten minutes keep the engine off until the first of them is older', () => {
+  assert.equal(verdict(), false);
+  assert.equal(verdict(120, 60), false);
+  assert.equal(verdict(500, 60, 0), true);
+  assert.equal(verdict(599, 60, 0), true);
+  assert.equal(verdict(600, 60, 0), false);
+  assert.equal(verdict(5_000, 4_000, 3_000, 60, 0), false);
 });
 
-test('crashes that are further apart keep nothing off', async () => {
-  using p = pod();
-  for (let crash = 0; crash < 10; crash += 1) {
-    assert.equal(p.start().isAllowed, true);
-    await p.clock.advance(5 * 60_000 + 1);
-  }
-});
-
-test('an end with a last word of JavaScript is no crash, and leaves nothing behind', () => {
-  using p = pod();
-  for (let end = 0; end < 5; end += 1) {
-    const { isAllowed, crashes } = p.start();
-    assert.equal(isAllowed, true);
-    crashes.end();
-  }
-  assert.deepEqual(readdirSync(p.folder), []);
-});
-
-test('a record that is broken, or cannot be written, keeps nothing off', () => {
-  using p = pod();
-  writeFileSync(p.file, '{"runningSince":"yes","crashes":[null,1,');
-  assert.equal(p.start().isAllowed, true);
-  assert.equal(new EngineCrashes(join(p.folder, 'missing', 'record.json'), p.clock).begin(), true);
+test('a clock that was set back, a broken file and a missing one keep nothing off', () => {
+  assert.equal(verdict(-3_600, -3_600, -3_600), false);
+  writeFileSync(file, 'NaN\n\n\u0000\n-1\n1e99\n');
+  assert.equal(crashedTooOften(file, now), false);
+  assert.equal(crashedTooOften(join(folder, 'missing'), now), false);
 });
