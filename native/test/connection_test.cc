@@ -123,6 +123,8 @@ TEST("connection: a client that resets takes the channel with it") {
   world.run();
   EQUAL(numberAt(world.bastion->next(message::close), 1), 9u);
   EQUAL(world.cell(cell::brokenByClient), 1.0);
+  // Although the far side has not closed it yet.
+  EQUAL(world.used(), world.linkMemory);
   EQUAL(world.linkCells[engine::linkCell::channels], 1.0);
   world.data(id, "nobody takes it");
   world.bastion->send({message::close, id});
@@ -227,6 +229,80 @@ TEST("connection: a whole answer reaches its client although the link is lost") 
   EQUAL(received(client), std::string(30'000, 'x') + "|");
   EQUAL(world.cell(cell::endedClean), 1.0);
   EQUAL(world.cell(cell::open), 0.0);
+}
+
+TEST("connection: a clean close does not cut what the client's kernel has not taken yet") {
+  World world;
+  const Descriptor client = world.connect();
+  const uint32_t id = world.confirm();
+  shutdown(client.get(), SHUT_WR);
+  world.run();
+  // More than the client's kernel takes unread, and less than ours does.
+  std::string sent;
+  int64_t window = 128 * 1024;
+  while (sent.size() < 4'000'000) {
+    for (std::string adjust = world.bastion->next(message::windowAdjust); !adjust.empty();
+         adjust = world.bastion->next(message::windowAdjust)) {
+      window += numberAt(adjust, 5);
+    }
+    if (window < 30'000) break;
+    const std::string piece(30'000, char('a' + sent.size() / 30'000 % 26));
+    window -= 30'000;
+    sent += piece;
+    world.data(id, piece);
+  }
+  world.bastion->send({message::eof, id});
+  world.bastion->send({message::close, id});
+  std::string got;
+  for (int i = 0; i < 10'000 && got.size() <= sent.size(); ++i) {
+    world.run();
+    // Only from when everything is in the hands of the kernel.
+    if (i > 10) got += received(client);
+  }
+  CHECK(got == sent + "|");
+  EQUAL(world.cell(cell::endedClean), 1.0);
+}
+
+TEST("connection: a client that is given back ends as whoever has it then likes") {
+  World world;
+  const Descriptor client = world.connect();
+  world.wait(10'100);
+  EQUAL(world.told->backs.size(), size_t(1));
+  linger value{1, 1};
+  socklen_t size = sizeof value;
+  CHECK(getsockopt(world.told->backs[0].client.get(), SOL_SOCKET, SO_LINGER, &value, &size) == 0);
+  EQUAL(value.l_onoff, 0);
+}
+
+TEST("connection: a client that has not taken the whole answer is not reset after 30 s") {
+  World world;
+  const Descriptor client = world.connect();
+  const uint32_t id = world.confirm();
+  int64_t window = 128 * 1024;
+  size_t sent = 0;
+  // Until neither kernel takes more.
+  while (window >= 30'000) {
+    world.data(id, std::string(30'000, 'x'));
+    window -= 30'000;
+    sent += 30'000;
+    for (std::string adjust = world.bastion->next(message::windowAdjust); !adjust.empty();
+         adjust = world.bastion->next(message::windowAdjust)) {
+      window += numberAt(adjust, 5);
+    }
+  }
+  world.bastion->send({message::eof, id});
+  world.bastion->send({message::close, id});
+  world.run();
+  world.wait(30'100);
+  world.wait(30'100);
+  EQUAL(world.cell(cell::open), 1.0);
+  std::string got;
+  for (int i = 0; i < 10'000 && got.size() <= sent; ++i) {
+    world.run();
+    got += received(client);
+  }
+  EQUAL(got.size(), sent + 1);
+  EQUAL(got.back(), '|');
 }
 
 TEST("connection: half an answer is reset with the link") {

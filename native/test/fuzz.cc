@@ -160,15 +160,16 @@ class Program {
     packet[5] = isExchanging_ ? message::newKeys : message::keyExchangeInit;
     CHECK(world_.link->sealPacket(packet));
     if (isExchanging_) {
-      // All that has the old key.
-      do {
-        world_.engine.settle();
+      // All that has the old keys, in both directions.
+      for (int i = 0; i < 100; ++i) {
+        world_.bastion->flush();
         world_.engine.turn();
-      } while (!world_.bastion->read().empty());
+        world_.bastion->read();
+      }
       const std::array<uint8_t, 16> key{1};
       const std::array<uint8_t, 12> nonce{};
       CHECK(world_.link->setSendKey(key, nonce));
-      // The bastion only reads: one direction is enough.
+      CHECK(world_.link->setReceiveKey(key, nonce));
       world_.bastion->setKeys(1);
     }
     isExchanging_ = !isExchanging_;
@@ -188,6 +189,11 @@ class Program {
     size_t size = writer.size();
     if (random_.chance(1000)) size = 1 + random_.below(uint32_t(size));
     if (isLinkOver()) return;
+    if (random_.chance(2)) {
+      // As a packet, which is read with others and in pieces.
+      world_.bastion->send(ConstBytes(bytes).first(size));
+      return;
+    }
     world_.link->takePayload(ConstBytes(bytes).first(size));
     if (random_.chance(3)) world_.engine.endBatch();
     if (random_.chance(5)) {
