@@ -100,6 +100,30 @@ TEST("packets: payloads arrive as they were sent, across the carry of the counte
   EQUAL(next(inbox), "(incomplete)");
 }
 
+TEST("packets: are whole however they were cut on their way") {
+  Pair pair;
+  engine::Outbox outbox(64 * 1024);
+  CHECK(outbox.setKey(key, nonce));
+  for (int i = 0; i < 60; ++i) put(outbox, std::string(size_t(i) * 7 + 1, char('a' + i % 26)));
+  EQUAL(outbox.flush(pair.ours), 0);
+  std::vector<uint8_t> read(64 * 1024);
+  const ssize_t all = recv(pair.theirs.get(), read.data(), read.size(), MSG_DONTWAIT);
+  CHECK(all > 0);
+  for (const size_t piece : {size_t(1), size_t(3), size_t(37), size_t(1000)}) {
+    engine::Inbox inbox(1024);
+    CHECK(inbox.setKey(key, nonce));
+    int seen = 0;
+    for (size_t at = 0; at < size_t(all); at += piece) {
+      inbox.add(ConstBytes(read).subspan(at, std::min(piece, size_t(all) - at)));
+      for (std::string payload = next(inbox); payload != "(incomplete)"; payload = next(inbox)) {
+        EQUAL(payload, std::string(size_t(seen) * 7 + 1, char('a' + seen % 26)));
+        ++seen;
+      }
+    }
+    EQUAL(seen, 60);
+  }
+}
+
 TEST("packets: what is held is sealed later, in order, with the key of then; a whole packet passes") {
   Pair pair;
   engine::Outbox outbox(4096);
@@ -121,6 +145,7 @@ TEST("packets: what is held is sealed later, in order, with the key of then; a w
   CHECK(inbox.setKey(other, nonce));
   EQUAL(next(inbox), "first");
   EQUAL(next(inbox), "second");
+  EQUAL(outbox.unsent(), size_t(0));
 }
 
 TEST("packets: a packet whose lengths do not fit together is not sealed") {
@@ -131,6 +156,8 @@ TEST("packets: a packet whose lengths do not fit together is not sealed") {
   packet[3] = 32;
   CHECK(!outbox.sealPacket(packet));
   CHECK(!outbox.sealPacket(ConstBytes(packet).first(20)));
+  const auto tiny = std::make_unique<uint8_t[]>(3);
+  CHECK(!outbox.sealPacket({tiny.get(), 3}));
   packet[3] = 16;
   CHECK(outbox.sealPacket(packet));
 }

@@ -16,6 +16,36 @@ using world::write;
 namespace cell = engine::listenerCell;
 namespace message = engine::message;
 
+/** Sends until the far side may send no more, or so much: then neither kernel takes more. Returns what was sent. */
+std::string fill(World& world, uint32_t id, size_t most) {
+  std::string sent;
+  int64_t window = 128 * 1024;
+  while (sent.size() < most) {
+    for (std::string adjust = world.bastion->next(message::windowAdjust); !adjust.empty();
+         adjust = world.bastion->next(message::windowAdjust)) {
+      window += numberAt(adjust, 5);
+    }
+    if (window < 30'000) break;
+    const std::string piece(30'000, char('a' + sent.size() / 30'000 % 26));
+    window -= 30'000;
+    sent += piece;
+    world.data(id, piece);
+  }
+  return sent;
+}
+
+constexpr size_t everything = SIZE_MAX;
+
+/** All that still comes, up to an end or so many bytes. */
+std::string drain(World& world, const Descriptor& client, size_t most) {
+  std::string got;
+  for (int i = 0; i < 10'000 && got.size() < most && (got.empty() || (got.back() != '|' && got.back() != '!')); ++i) {
+    world.run();
+    got += received(client);
+  }
+  return got;
+}
+
 std::string bytesOf(const std::string& dataMessage) { return dataMessage.empty() ? "" : dataMessage.substr(9); }
 
 TEST("connection: the dial says where to, without our address") {
@@ -237,72 +267,123 @@ TEST("connection: a clean close does not cut what the client's kernel has not ta
   const uint32_t id = world.confirm();
   shutdown(client.get(), SHUT_WR);
   world.run();
-  // More than the client's kernel takes unread, and less than ours does.
-  std::string sent;
-  int64_t window = 128 * 1024;
-  while (sent.size() < 4'000'000) {
-    for (std::string adjust = world.bastion->next(message::windowAdjust); !adjust.empty();
-         adjust = world.bastion->next(message::windowAdjust)) {
-      window += numberAt(adjust, 5);
-    }
-    if (window < 30'000) break;
-    const std::string piece(30'000, char('a' + sent.size() / 30'000 % 26));
-    window -= 30'000;
-    sent += piece;
-    world.data(id, piece);
-  }
+  const std::string sent = fill(world, id, 600'000);
   world.bastion->send({message::eof, id});
   world.bastion->send({message::close, id});
-  std::string got;
-  for (int i = 0; i < 10'000 && got.size() <= sent.size(); ++i) {
-    world.run();
-    // Only from when everything is in the hands of the kernel.
-    if (i > 10) got += received(client);
-  }
-  CHECK(got == sent + "|");
+  world.run();
+  // It is all in the hands of our kernel.
   EQUAL(world.cell(cell::endedClean), 1.0);
+  CHECK(drain(world, client, everything) == sent + "|");
 }
 
 TEST("connection: a client that is given back ends as whoever has it then likes") {
   World world;
   const Descriptor client = world.connect();
+  world.cells[cell::places] = 0;
+  const Descriptor other = world.connect();
   world.wait(10'100);
-  EQUAL(world.told->backs.size(), size_t(1));
-  linger value{1, 1};
-  socklen_t size = sizeof value;
-  CHECK(getsockopt(world.told->backs[0].client.get(), SOL_SOCKET, SO_LINGER, &value, &size) == 0);
-  EQUAL(value.l_onoff, 0);
+  EQUAL(world.told->backs.size(), size_t(2));
+  for (const auto& back : world.told->backs) {
+    linger value{1, 1};
+    socklen_t size = sizeof value;
+    CHECK(getsockopt(back.client.get(), SOL_SOCKET, SO_LINGER, &value, &size) == 0);
+    EQUAL(value.l_onoff, 0);
+  }
 }
 
 TEST("connection: a client that has not taken the whole answer is not reset after 30 s") {
+  // What waits lies in our kernel, or in our memory as well.
+  for (const size_t size : {size_t(600'000), everything}) {
+    World world;
+    const Descriptor client = world.connect();
+    const uint32_t id = world.confirm();
+    const std::string sent = fill(world, id, size);
+    world.bastion->send({message::eof, id});
+    world.bastion->send({message::close, id});
+    world.run();
+    world.wait(30'100);
+    world.wait(30'100);
+    EQUAL(world.cell(cell::open), 1.0);
+    CHECK(drain(world, client, everything) == sent + "|");
+  }
+}
+
+TEST("connection: a lost link takes nothing of a whole answer that waits for its client") {
+  // The client has ended; or the far side takes no more although it has not.
+  for (const bool clientEnds : {true, false}) {
+    World world;
+    const Descriptor client = world.connect();
+    const uint32_t id = world.confirm();
+    if (clientEnds) shutdown(client.get(), SHUT_WR);
+    world.run();
+    const std::string sent = fill(world, id, everything);
+    world.bastion->send({message::eof, id});
+    if (!clientEnds) world.bastion->send({message::close, id});
+    world.run();
+    // Both sides have said all: the channel is closed, whatever the client has taken.
+    CHECK(!world.bastion->next(message::close).empty());
+    EQUAL(world.cell(cell::open), 1.0);
+    world.bastion->hangUp();
+    world.run();
+    CHECK(world.toldLink->loss.has_value());
+    CHECK(drain(world, client, everything) == sent + "|");
+    if (!clientEnds) shutdown(client.get(), SHUT_WR);
+    world.run();
+    EQUAL(world.cell(cell::endedClean), 1.0);
+  }
+}
+
+TEST("connection: a client that could still have sent is reset with the link, although the answer is whole") {
   World world;
   const Descriptor client = world.connect();
   const uint32_t id = world.confirm();
-  int64_t window = 128 * 1024;
-  size_t sent = 0;
-  // Until neither kernel takes more.
-  while (window >= 30'000) {
-    world.data(id, std::string(30'000, 'x'));
-    window -= 30'000;
-    sent += 30'000;
-    for (std::string adjust = world.bastion->next(message::windowAdjust); !adjust.empty();
-         adjust = world.bastion->next(message::windowAdjust)) {
-      window += numberAt(adjust, 5);
-    }
-  }
+  world.bastion->send({message::data, id}, "whole", true);
   world.bastion->send({message::eof, id});
-  world.bastion->send({message::close, id});
   world.run();
-  world.wait(30'100);
-  world.wait(30'100);
-  EQUAL(world.cell(cell::open), 1.0);
-  std::string got;
-  for (int i = 0; i < 10'000 && got.size() <= sent; ++i) {
-    world.run();
-    got += received(client);
-  }
-  EQUAL(got.size(), sent + 1);
-  EQUAL(got.back(), '|');
+  world.bastion->hangUp();
+  world.run();
+  EQUAL(world.cell(cell::resetBySession), 1.0);
+}
+
+TEST("connection: bytes stay in their order when a slow client goes on") {
+  World world;
+  const Descriptor client = world.connect();
+  const uint32_t id = world.confirm();
+  std::string sent = fill(world, id, everything);
+  std::string got = received(client).substr(0);
+  // There is room in the kernel now, and our memory has older bytes.
+  std::vector<uint8_t> payload(64);
+  engine::Writer writer(payload);
+  writer.u8(message::data);
+  writer.u32(id);
+  writer.string("the last");
+  world.link->takePayload(engine::ConstBytes(payload).first(writer.size()));
+  world.engine.endBatch();
+  sent += "the last";
+  got += drain(world, client, sent.size() - got.size());
+  CHECK(got == sent);
+}
+
+TEST("connection: after its end the far side says nothing more, and after ours we do not either") {
+  World world;
+  Descriptor client = world.connect();
+  const uint32_t id = world.confirm(9);
+  world.bastion->send({message::eof, id});
+  world.data(id, "after the end");
+  EQUAL(received(client), "|");
+  engine::setResetOnClose(client, true);
+  client.close();
+  world.run();
+  CHECK(!world.bastion->next(message::close).empty());
+  std::vector<uint8_t> request(64);
+  engine::Writer writer(request);
+  writer.u8(message::request);
+  writer.u32(id);
+  writer.string("keepalive@openssh.com");
+  writer.u8(1);
+  world.bastion->send(engine::ConstBytes(request).first(writer.size()));
+  world.run();
+  EQUAL(world.bastion->read().size(), size_t(0));
 }
 
 TEST("connection: half an answer is reset with the link") {
@@ -410,6 +491,7 @@ TEST("connection: the end of the tunnel resets all clients, those as well that a
   EQUAL(received(opening), "!");
   EQUAL(received(untold.client), "!");
   EQUAL(world.cell(cell::resetByDrain), 2.0);
+  EQUAL(world.linkCells[engine::linkCell::opening], 0.0);
   EQUAL(world.cell(cell::open), 0.0);
   EQUAL(world.told->backs.size(), size_t(0));
   EQUAL(world.told->idles, 1);

@@ -185,6 +185,31 @@ TEST("link: clients are not read while too much is unsent, and it is told when t
   CHECK(world.toldLink->drains > 0);
 }
 
+TEST("link: a client that is gone waits for no room any more") {
+  World world;
+  const Descriptor first = world.connect();
+  world.confirm(1, 1 << 30);
+  const Descriptor second = world.connect();
+  const uint32_t id = world.confirm(2, 1 << 30);
+  const std::string block(64 * 1024, 'x');
+  for (int i = 0; i < 100; ++i) {
+    send(first.get(), block.data(), block.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    world.run();
+  }
+  CHECK(world.linkCells[cell::unsent] >= 256 * 1024);
+  write(second, "waits");
+  world.run();
+  world.bastion->send({message::close, id});
+  world.run();
+  EQUAL(received(second), "!");
+  EQUAL(world.linkCells[cell::channels], 1.0);
+  for (int i = 0; i < 200; ++i) {
+    world.bastion->read();
+    world.run();
+  }
+  EQUAL(world.linkCells[cell::unsent], 0.0);
+}
+
 TEST("link: may be closed while a payload goes up") {
   World world;
   const Descriptor client = world.connect();

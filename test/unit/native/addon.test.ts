@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, Socket } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { linkCells, listenerCells } from '../../../src/sidecar/base/native-engine.ts';
 import { channelOf, close, confirmation, data, eof, refusal } from '../../support/gcm-peer.ts';
 import { type EngineWorld, engineWorld, keyOf, packetOf } from './engine-world.ts';
@@ -141,6 +141,25 @@ describe('the addon', { skip: process.platform !== 'linux' && 'it is for Linux',
     assert.equal(why?.cause, 'lost');
     assert.ok(it.told.indexOf('lost packet 0') < it.told.indexOf('back'), it.told.join());
     new Socket({ fd }).destroy();
+  });
+
+  test('a single message wakes it at once after a transfer that filled the link', async () => {
+    const it = await world();
+    const { client, channel } = await carried(it);
+    let received = 0;
+    client.on('data', (bytes) => (received += bytes.length));
+    let granted = 128 * 1024;
+    const block = Buffer.alloc(30_000);
+    for (let sent = 0; sent < 12_000_000; sent += block.length) {
+      while (granted < block.length) granted += (await it.peer.next()).readUInt32BE(5);
+      granted -= block.length;
+      it.peer.send(data(channel, block));
+    }
+    while (received < 12_000_000) await turn();
+    // Long enough that it has noticed the silence.
+    await sleep(50);
+    it.peer.send(Buffer.from([80, 1]));
+    assert.deepEqual(await it.payload(), Buffer.from([80, 1]));
   });
 
   test('gives back a thousand clients, none twice, and no descriptor is left', async () => {
