@@ -156,8 +156,8 @@ void Connection::closed() {
 }
 
 void Connection::linkEnded() {
-  // The client only has to take what was sent to it, which needs no session.
-  const bool isWhole = farEnded_ && (eofSent_ || phase_ == Phase::farClosed);
+  // The client only has to take what was sent to it, which needs no session. (A channel that the far side has closed is the link's no more.)
+  const bool isWhole = farEnded_ && eofSent_;
   if (phase_ == Phase::opening) {
     handBack(DialCause::lost);
   } else if (!isWhole) {
