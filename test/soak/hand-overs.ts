@@ -16,6 +16,7 @@ import { startOurs } from '../bench/peers.ts';
 import { memory } from '../bench/process-cost.ts';
 import { portOf, startScript } from '../bench/run.ts';
 import { admin, bundle, type Tunnel } from '../bench/sidecar.ts';
+import { Tally } from './tally.ts';
 
 const atOnce = 50;
 const greeting = 'hello';
@@ -77,18 +78,6 @@ function targetOf(pid: number, fd: string): string {
   }
 }
 
-class Tally {
-  readonly counts = new Map<string, number>();
-  faults = 0;
-
-  add(what: string, isFault = false): void {
-    this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
-    if (!isFault) return;
-    this.faults += 1;
-    console.log(`FAULT: ${what}`);
-  }
-}
-
 async function load(tunnel: Tunnel, refusedPort: number): Promise<number> {
   const tally = new Tally();
   const { pid } = tunnel;
@@ -116,9 +105,7 @@ async function load(tunnel: Tunnel, refusedPort: number): Promise<number> {
     `${before.descriptors} descriptors, ${before.watched} watched, before and after; at most ${most} meanwhile; RSS ${rssBefore.toFixed(1)} → ${rss.toFixed(1)} MiB`,
   );
   await terminate(tunnel, refusedPort, tally);
-  for (const [what, times] of [...tally.counts].toSorted(([one], [other]) => one.localeCompare(other)))
-    console.log(`${String(times).padStart(8)}  ${what}`);
-  console.log(`${tally.faults} faults`);
+  tally.print();
   return tally.faults === 0 ? 0 : 1;
 }
 
