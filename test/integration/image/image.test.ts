@@ -161,8 +161,9 @@ test('process 1 ends as its program does, passes signals on, and reaps what is l
 
 test('process 1 notes a crash of its program with its time, and no kill from outside', () => {
   const init = join(files, 'app', 'portforward-init');
-  // A /tmp of its own.
-  const script = `mount -t tmpfs tmpfs /tmp && for signal in SEGV KILL TERM ABRT; do ${init} sh -c "kill -$signal \\$\\$"; done; cat ${crashFile}`;
+  // A /tmp of its own, under which the program is hidden: it is opened before.
+  const crash = '/proc/self/fd/3 sh -c "kill -$signal \\$\\$"';
+  const script = `exec 3<${init}; mount -t tmpfs tmpfs /tmp && for signal in SEGV KILL TERM ABRT; do ${crash}; done; cat ${crashFile}`;
   const { stdout } = spawnSync('unshare', ['--mount', 'sh', '-c', script], { encoding: 'utf8', timeout: 30_000 });
   assert.match(stdout, /^\d{10}\n\d{10}\n$/);
 });
