@@ -82,6 +82,14 @@ suite('bytes', () => {
     return hash.digest('hex');
   }
 
+  test('the pod’s sessions give their sockets to the native engine', async () => {
+    const [pod] = await shop.tunnelPods('carrier');
+    assert(pod !== undefined);
+    const ask = `fetch('http://127.0.0.1:9808/statusz').then((answer) => answer.text()).then(console.log)`;
+    const status = JSON.parse(await shop.kubectl(['exec', pod.metadata.name, '--', 'node', '-e', ask]));
+    assert.equal(status.dataPath, 'Native');
+  });
+
   test('64 MB arrive unchanged in either direction, and the answer comes after the client’s end', async () => {
     const expected = expectedHash();
     const down = await client('get', size);
