@@ -29,7 +29,7 @@ async function measure(run: Run<SshCase>): Promise<{ readonly sure: string; read
     if (wanted.length > 0) await visitStanding(run, way, addedMs, wanted, config);
   }
   await visitTypescript(run, way);
-  if (fresh.fills.some(run.wants)) await visitFresh(run, way);
+  await visitFresh(run, way);
   // This log has each connection of both peers, with both its directions.
   requireCipher('sshd', sshd.log(), 4);
   const versions = spawnSync('ssh', ['-V'], { encoding: 'utf8' }).stderr.trim();
@@ -119,18 +119,23 @@ function means({ results, wants }: Run<SshCase>): string[] {
   ];
 }
 
-/** Each visit uses a tunnel that was started for it. */
-async function visitFresh({ load, program, results, rounds, say }: Run<SshCase>, way: Way): Promise<void> {
-  const peers: [who: Who, start: () => Promise<Tunnel>][] = [
+/** Each visit uses a tunnel that was started for it: ours on both of its paths, and theirs. */
+async function visitFresh(run: Run<SshCase>, way: Way): Promise<void> {
+  const { load, program, results, rounds, say } = run;
+  const isAsked = (name: SshCase): boolean => run.wants(name) || isWanted(run, name, 'typescript');
+  if (!fresh.fills.some(isAsked)) return;
+  const typescript = (figures: Figures<SshCase>): Figures<SshCase> => figuresOf('typescript', figures);
+  const peers: [who: Who, start: () => Promise<Tunnel>, row?: typeof typescript][] = [
     ['ours', async () => await startOurs(program, way)],
+    ['ours', async () => await startOurs(program, way, { words: [noNativeDataPathOption] }), typescript],
     ['theirs', async () => await startSsh(way, { ciphers: cipher })],
   ];
   for (let round = 0; round < rounds; round += 1) {
     say(`fresh starts: round ${round + 1} of ${rounds}`);
-    for (const [who, start] of peers) {
+    for (const [who, start, row = (figures: Figures<SshCase>) => figures] of peers) {
       const tunnel = await start();
       try {
-        results.add(who, await fresh.measure(load, tunnel, who));
+        results.add(who, row(await fresh.measure(load, tunnel, who)));
       } finally {
         await tunnel.stop();
       }

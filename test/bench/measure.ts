@@ -33,21 +33,33 @@ export const visits: ReadonlyMap<number, readonly Visit<SshCase>[]> = new Map([
 
 /** How long a tunnel is left alone before its memory is read. */
 const settleMs = 1_000;
+/** The same with stalled clients: the kernel's buffers of each take their last bytes in steps. */
+const stalledMs = 10_000;
 
 /** The visit to a tunnel that was started for it. */
 export const fresh: Visit<SshCase> = {
-  fills: ['start', 'rss-connected', 'rss-1000', 'pss-connected', 'pss-1000'],
+  fills: ['start', 'rss-connected', 'rss-1000', 'rss-1000-stalled', 'round-trip-stalled', 'pss-connected', 'pss-1000'],
   measure: async (load, tunnel) => {
+    const { pid, port } = tunnel;
     await delay(settleMs);
-    const connected = memory(tunnel.pid);
-    await load.order({ what: 'hold', port: tunnel.port, count: 1_000 });
+    const connected = memory(pid);
+    await load.order({ what: 'hold', port, count: 1_000 });
     await delay(settleMs);
-    const full = memory(tunnel.pid);
+    const full = memory(pid);
+    await load.order({ what: 'release' });
+    // Until then the pod carries all connections that it may.
+    await delay(settleMs);
+    await load.order({ what: 'stall', port, count: 1_000 });
+    await delay(stalledMs);
+    const stalled = memory(pid);
+    const roundTripMs = await load.order({ what: 'pings', port, count: 200 });
     await load.order({ what: 'release' });
     return {
       start: tunnel.startMs,
       'rss-connected': connected.rss,
       'rss-1000': full.rss,
+      'rss-1000-stalled': stalled.rss,
+      'round-trip-stalled': roundTripMs,
       'pss-connected': connected.pss,
       'pss-1000': full.pss,
     };

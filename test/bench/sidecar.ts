@@ -61,7 +61,7 @@ export function configOf(
         health: 'Passive',
       },
     ],
-    connection: { mode: 'Persistent', idleTimeoutSeconds: 600, maxConnections: 1000, drainTimeoutSeconds: 30 },
+    connection: { mode: 'Persistent', idleTimeoutSeconds: 600, maxConnections: 1_100, drainTimeoutSeconds: 30 },
     healthCheck: { intervalSeconds: 10, timeoutSeconds: 3, failureThreshold: 3, readinessPolicy: 'Transport' },
   };
 }

@@ -38,8 +38,14 @@ export const cases = {
   start: { unit: 'ms', better: 'less', budget: { atMost: 1_500 } },
   'rss-connected': { unit: 'MiB', better: 'less', budget: { atMost: 80 } },
   'rss-1000': { unit: 'MiB', better: 'less', budget: { atMost: 110 } },
+  'rss-1000-stalled': { unit: 'MiB', better: 'less', budget: { atMost: 128 } },
+  'round-trip-stalled': { unit: 'ms p50', better: 'less', budget: { atMost: 5 } },
   'pss-connected': { unit: 'MiB', better: 'less' },
   'pss-1000': { unit: 'MiB', better: 'less' },
+  'typescript-rss-connected': { unit: 'MiB', better: 'less', budget: { atMost: 90 } },
+  'typescript-rss-1000': { unit: 'MiB', better: 'less', budget: { atMost: 110 } },
+  'typescript-rss-1000-stalled': { unit: 'MiB', better: 'less', budget: { atMost: 190 } },
+  'typescript-round-trip-stalled': { unit: 'ms p50', better: 'less', budget: { atMost: 100 } },
 } as const satisfies Record<string, Case>;
 
 export type SshCase = keyof typeof cases;
