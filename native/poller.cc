@@ -36,7 +36,7 @@ void Poller::forgetClosed(Pollable& who) {
   free_.push_back(who.slot_);
 }
 
-void Poller::serve() {
+int Poller::serve() {
   constexpr int most = 256;
   epoll_event events[most];
   const int count = epoll_wait(epoll_.get(), events, most, 0);
@@ -45,6 +45,7 @@ void Poller::serve() {
     const Slot slot = slots_[uint32_t(events[i].data.u64)];
     if (slot.who != nullptr && slot.generation == uint32_t(events[i].data.u64 >> 32)) slot.who->ready(events[i].events);
   }
+  return count;
 }
 
 }  // namespace engine

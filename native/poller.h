@@ -43,8 +43,8 @@ class Poller {
   /** The same for a socket that is closed now: the kernel forgets it then, or once no process that was just forked has it any more. */
   void forgetClosed(Pollable& who);
 
-  /** Tells whoever is ready now; does not wait. */
-  void serve();
+  /** Tells whoever is ready now; does not wait. Returns how many were. */
+  int serve();
 
  private:
   /**
