@@ -1,3 +1,5 @@
+import type { SpawnOptions } from 'node:child_process';
+
 export declare function addonSources(): string[];
 export declare function testSources(): string[];
 export declare const addonFlags: readonly string[];
@@ -11,5 +13,6 @@ export declare function compile(
     readonly options?: readonly string[];
     readonly link?: readonly string[];
     readonly env?: NodeJS.ProcessEnv;
+    readonly run?: (program: string, args: readonly string[], options: SpawnOptions) => Promise<number | undefined>;
   },
 ): Promise<boolean>;

@@ -1,5 +1,5 @@
-// Entry of every npm script: brings a fresh machine (any Node >= 20 and npm) to the pinned Node 24 with the locked packages and
-// ssh2's native crypto, then runs the named TypeScript file under it. Plain JavaScript, because Node 20 cannot run TypeScript.
+// Entry of every npm script: brings a fresh machine (any Node >= 20 and npm) to the pinned Node 24 with the locked packages and the native
+// parts of ssh, then runs the named TypeScript file under it. Plain JavaScript, because Node 20 cannot run TypeScript.
 // Second to run: nothing to do, under 50 ms.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -30,27 +30,32 @@ function say(line) {
 }
 
 /** What runs now, and the signal that ends it: what it has left unfinished has no stamp, so the next call does it again. */
-let current;
+const running = new Set();
 let received;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
     received ??= signal;
-    current?.kill(signal);
+    for (const child of running) child.kill(signal);
   });
+}
+
+function endIfAsked() {
+  if (received !== undefined && running.size === 0) process.exit(128 + constants.signals[received]);
 }
 
 /** Runs a program to its end. Resolves with its exit code; undefined if it could not be started. Ends this process if a signal came meanwhile. */
 async function run(command, args, options = {}) {
+  endIfAsked();
   const child = spawn(command, args, { cwd: root, stdio: ['ignore', 2, 2], ...options });
-  current = child;
+  running.add(child);
   let code;
   try {
     [code] = await once(child, 'exit');
   } catch (error) {
     say(`${command} could not be started: ${error.code === 'ENOENT' ? 'it is not installed' : error.message}`);
   }
-  current = undefined;
-  if (received !== undefined) process.exit(128 + constants.signals[received]);
+  running.delete(child);
+  endIfAsked();
   return code;
 }
 
@@ -117,7 +122,7 @@ async function installBuildTools(node) {
   const works = ([command, ...args]) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
   const missing = needed.filter(([, command]) => !works(command)).map(([name]) => name);
   if (missing.length === 0 || process.getuid?.() !== 0 || !works(['apt-get', '--version'])) return;
-  say(`installing what the build of ssh2's native crypto needs: ${missing.join(' ')}`);
+  say(`installing what the native parts of ssh are built with: ${missing.join(' ')}`);
   const options = { stdio: ['ignore', 2, 2], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
   // A mirror that drops one of many downloads must not end the run.
   const quiet = ['--quiet', '-o', 'Acquire::Retries=3'];
@@ -125,8 +130,12 @@ async function installBuildTools(node) {
   await run('apt-get', ['install', '--yes', ...quiet, '--no-install-recommends', ...missing], options);
 }
 
+/** Looked for once: without a network it takes a while to learn that they are not to be had. */
+let foundHeaders;
+const headers = (node) => (foundHeaders ??= findHeaders(node));
+
 /** Node's headers, where they are not here from PyPI's build of the same major version. */
-async function headers(node) {
+async function findHeaders(node) {
   const here = headersHere(node);
   if (here !== undefined) return here;
   const python = ['python3', 'python'].find((name) => spawnSync(name, ['-m', 'pip', '--version']).status === 0);
@@ -155,12 +164,20 @@ const timer = setInterval(() => {
   if (++rounds === 60) clearInterval(timer);
 }, 1);`;
 
+/** Of the pinned Node, which native parts are built for. */
+function versionsOf(node) {
+  const { stdout } = spawnSync(node, ['-p', '`${process.version} ${process.versions.openssl}`'], { encoding: 'utf8' });
+  const [version = '', openssl = ''] = stdout.trim().split(' ');
+  return { version, openssl };
+}
+
+const remedy =
+  'install a C++ compiler, make and Python 3 with pip (Debian: apt-get install g++ make python3 python3-pip)';
+
 /** ssh2's native crypto. Without it tunnels still work, slower; a mismatched build loads nothing and says nothing, hence the check. */
-async function nativeCrypto(node) {
+async function nativeCrypto(node, { version: nodeVersion, openssl }) {
   const folder = join(modules, 'ssh2', 'lib', 'protocol', 'crypto');
   const stamp = join(folder, 'build', '.portforward-node');
-  const versions = spawnSync(node, ['-p', '`${process.version} ${process.versions.openssl}`'], { encoding: 'utf8' });
-  const [nodeVersion = '', openssl = ''] = versions.stdout.trim().split(' ');
   const version = `${nodeVersion} patched headers, OpenSSL ${openssl}, keys`;
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return;
   await installBuildTools(node);
@@ -195,38 +212,45 @@ async function nativeCrypto(node) {
   const survived = spawnSync(node, ['-e', survivesCollection], { cwd: root, stdio: 'ignore' });
   if (built !== 0 || survived.status !== 0) {
     rmSync(made, { recursive: true, force: true });
-    say(
-      "warning: ssh2's native crypto could not be built; the build, the demo and the tests need it: install a C++ compiler, make and Python 3 with pip (Debian: apt-get install g++ make python3 python3-pip)",
-    );
+    say(`warning: ssh2's native crypto could not be built; the build, the demo and the tests need it: ${remedy}`);
     return;
   }
   writeFileSync(stamp, version);
 }
 
 /** The engine of the ssh data path, on Linux. Without it tunnels still work, slower. */
-async function nativeEngine(node) {
-  const directory = process.platform === 'linux' ? headersHere(node) : undefined;
-  if (directory === undefined) return;
-  const file = join(root, 'native', 'build', 'engine.node');
-  const stamp = join(root, 'native', 'build', '.portforward-sources');
-  const digest = sourcesDigest(directory);
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
-  say('building the engine of the ssh data path');
-  rmSync(stamp, { force: true });
-  const options = [...addonFlags, `-I${join(directory, 'include', 'node')}`];
+async function nativeEngine(node, { version, openssl }) {
+  if (process.platform !== 'linux') return;
+  const made = join(root, 'native', 'build');
+  const file = join(made, 'engine.node');
+  const stamp = join(made, '.portforward-sources');
   const compiler = process.env.CXX ?? 'g++';
-  const built = await compile(addonSources(), file, { compiler, options, link: ['-shared', '-s'] });
+  const digest = sourcesDigest(process.arch, version, openssl, compiler);
+  if (existsSync(file) && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
+  await installBuildTools(node);
+  const directory = await headers(node);
+  rmSync(stamp, { force: true });
+  say('building the engine of the ssh data path');
+  const options = [...addonFlags, `-I${join(directory ?? '', 'include', 'node')}`];
+  const how = { compiler, options, link: ['-shared', '-s'], run };
+  const built = directory !== undefined && (await compile(addonSources(), file, how));
   // One that aborts must not take a test run with it.
-  const loads = built && spawnSync(node, ['-p', `require(${JSON.stringify(file)}).interfaceVersion`]).status === 0;
-  if (loads) writeFileSync(stamp, digest);
-  else
-    say('warning: the engine of the ssh data path could not be built; tunnels over ssh cost more CPU time without it');
+  if (built && spawnSync(node, ['-p', `require(${JSON.stringify(file)}).interfaceVersion`]).status === 0) {
+    writeFileSync(stamp, digest);
+    return;
+  }
+  // One of other sources would be taken for one of these.
+  rmSync(file, { force: true });
+  say(
+    `warning: the engine of the ssh data path could not be built; its tests and the image need it, and tunnels over ssh cost more CPU time without it: ${remedy}`,
+  );
 }
 
 await installPackages();
 const node = await pinnedNode();
-await nativeCrypto(node);
-await nativeEngine(node);
+const versions = versionsOf(node);
+await nativeCrypto(node, versions);
+await nativeEngine(node, versions);
 const [script, ...args] = process.argv.slice(2);
 const code = await run(node, [join(root, script), ...args], {
   stdio: 'inherit',

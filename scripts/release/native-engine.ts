@@ -1,7 +1,7 @@
 // The engine of the ssh data path for each architecture, by Debian's compiler for it and the headers of the very Node it will run in. Compiled
 // once for its sources, Node and compiler; kept in the cache.
 // Neighbours: image.ts takes it, scripts/native-engine.mjs compiles, native-crypto.ts is the other native part of ssh.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cacheDirectory } from '../../lab/base/places.ts';
 import { command } from '../../lab/process/command.ts';
@@ -19,7 +19,8 @@ export async function nativeEngine({ node, triple, compilerPackage }: Architectu
     throw new Refused(`${compiler} compiles the native parts for ${node}: install it (Debian: ${debian})`);
   }
   const headers = await npmPackage(`node-linux-${node}`);
-  const digest = sourcesDigest(...addonFlags, await command(compiler, ['--version'])).slice(0, 16);
+  const own = readFileSync(import.meta.filename, 'utf8');
+  const digest = sourcesDigest(own, await command(compiler, ['--version'])).slice(0, 16);
   const name = `${headers.slice(dirname(headers).length + 1)}-${digest}.engine`;
   const file = join(cacheDirectory(), 'release', name);
   if (existsSync(file)) return file;
