@@ -16,6 +16,8 @@ import { descendantsOf } from '../lab/process/proc.ts';
 import { runScript, sentenceOf, WrongCall } from '../lab/process/script.ts';
 import { ensureOpensshTen } from '../lab/programs/openssh-ten.ts';
 import { allPrograms, ensurePrograms } from '../lab/programs/programs.ts';
+import { engineProgram } from '../test/fuzz/native/engine-program.ts';
+import { sanitizedEnvironment } from '../test/fuzz/native/sanitized-addon.ts';
 import { onBothPaths } from './both-paths.ts';
 import { ensurePeers } from './system-packages.ts';
 import { type Counts, type FileRun, runFiles } from './test-run.ts';
@@ -43,6 +45,13 @@ const minutes = (count: number): number => count * 60_000;
 
 const log = progressOn();
 
+/** Built once: a first build takes longer than a test file may. If it fails, the tests that need it say so. */
+async function bringEngine(): Promise<void> {
+  if (process.platform !== 'linux') return;
+  await engineProgram().catch(() => undefined);
+  await sanitizedEnvironment().catch(() => undefined);
+}
+
 /** Also what is built once: a first build takes longer than a test file may. */
 async function bringPeers(signal: AbortSignal): Promise<void> {
   await ensurePeers({ log, signal });
@@ -57,7 +66,7 @@ async function bringCluster(signal: AbortSignal): Promise<void> {
 }
 
 const tiers: Readonly<Record<string, Tier>> = {
-  unit: { files: ['test/unit/**/*.test.ts'], concurrency: 2, fileLimitMs: minutes(3) },
+  unit: { files: ['test/unit/**/*.test.ts'], concurrency: 2, fileLimitMs: minutes(3), prepare: bringEngine },
   integration: {
     files: ['test/integration/**/*.test.ts', 'test/driver-suite/**/*.test.ts'],
     concurrency: 2,

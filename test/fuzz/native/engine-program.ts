@@ -15,6 +15,7 @@ export async function engineProgram(): Promise<string> {
   const digest = sourcesDigest(...sanitizerFlags).slice(0, 16);
   const file = join(cacheDirectory(), 'native', `${digest}-tests`);
   if (existsSync(file)) return file;
+  console.error('compiling the engine’s own tests with sanitizers (once for its sources)');
   if (!(await compile(testSources(), file, { options: sanitizerFlags }))) {
     throw new Error('the engine and its tests could not be compiled: see above');
   }

@@ -13,6 +13,7 @@ export async function sanitizedEnvironment(): Promise<Record<string, string>> {
   const digest = sourcesDigest(...sanitizerFlags, headers).slice(0, 16);
   const file = join(cacheDirectory(), 'native', `${digest}.node`);
   if (!existsSync(file)) {
+    console.error('compiling the engine with sanitizers (once for its sources)');
     const options = [...addonFlags, ...sanitizerFlags, `-I${headers}`];
     if (!(await compile(addonSources(), file, { options, link: ['-shared'] }))) {
       throw new Error('the engine could not be compiled with sanitizers: see above');
