@@ -130,7 +130,7 @@ async function installBuildTools(node) {
   await run('apt-get', ['install', '--yes', ...quiet, '--no-install-recommends', ...missing], options);
 }
 
-/** Looked for once: without a network it takes a while to learn that they are not to be had. */
+/** Looked for once: without a network it takes a while to learn that they cannot be fetched. */
 let foundHeaders;
 const headers = (node) => (foundHeaders ??= findHeaders(node));
 

@@ -33,8 +33,7 @@ export interface Engine {
 }
 
 // --- a link: one ssh connection after its login ---
-// `takeLink(client, socket, engine, …)` of src/sidecar/drivers/ssh/base/ssh2-link.ts (core writes it) is the only user of `NativeLink`'s part
-// for ssh2 (keys, seal, onPayload, onDrain). Seam uses what is under "for the session and the tunnel".
+// drivers/ssh/base/ssh2-link.ts alone uses what is for ssh2: keys, seal, onPayload, onDrain. Session and tunnel use the rest.
 
 export interface NativeLinkOptions {
   /** Of the socket. The engine duplicates it: yours stays yours, and must not be read or written any more until the link is closed. */
