@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Client } from 'ssh2';
 import {
   type Engine,
@@ -145,9 +146,10 @@ test('the engine gets the keys and the descriptor; ssh2’s packets and payloads
   assert.equal(w.calls.at(-1), 'seal a packet');
   w.options().onPayload(Buffer.from('hello'));
   assert.deepEqual(w.payloads, ['receive hello']);
-  w.far.write('for the engine');
   let drains = 0;
   w.socket.on('data', () => assert.fail('Node reads'));
+  await new Promise((resolve) => w.far.write('for the engine', resolve));
+  for (let turns = 0; turns < 5; turns += 1) await turn();
   w.socket.on('drain', () => (drains += 1));
   w.options().onDrain();
   taken.cells[linkCells.bytesRead] = 7;
