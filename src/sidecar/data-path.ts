@@ -1,10 +1,12 @@
 // Chooses how the bytes of ssh go: through the native engine, or in JavaScript alone. The latter carries everything as well, at more CPU
 // time, so that nothing about the engine is ever a reason not to start.
-// Neighbours: main.ts asks when a pod starts, base/native-addon.ts finds the engine, engine-crashes.ts knows how it fared before.
+// Neighbours: main.ts asks when a pod starts, sidecar.ts opens what it got; base/native-addon.ts finds the engine, engine-crashes.ts knows
+// how it fared before.
 import type { TunnelConfig } from '../contract/tunnel-config.ts';
 import type { Logger } from '../process/log.ts';
+import type { ByteBudget } from './base/byte-budget.ts';
 import { loadEngine } from './base/native-addon.ts';
-import type { EngineAddon } from './base/native-engine.ts';
+import type { Engine, EngineAddon } from './base/native-engine.ts';
 import { crashedTooOften } from './engine-crashes.ts';
 
 export interface DataPathOptions {
@@ -35,4 +37,15 @@ export function chooseEngine({ config, allowed, crashFile, log }: DataPathOption
     return undefined;
   }
   return loaded.engine;
+}
+
+/** An engine that shares the budget; undefined, and a line in the log, if the kernel has no descriptors for it. */
+export function openEngine(addon: EngineAddon | undefined, budget: ByteBudget, log: Logger): Engine | undefined {
+  if (addon === undefined) return undefined;
+  try {
+    return new addon.Engine({ budget: budget.cells, budgetTotal: budget.total });
+  } catch (error) {
+    log.warn({ error }, 'the native data path could not be opened: bytes cost more CPU time');
+    return undefined;
+  }
 }

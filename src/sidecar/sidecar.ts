@@ -19,6 +19,7 @@ import type { OpenClientSource } from './clients/client-source.ts';
 import { ConnectionShares } from './clients/connection-shares.ts';
 import { Listener } from './clients/listener.ts';
 import { acceptByEngine } from './clients/native-clients.ts';
+import { openEngine } from './data-path.ts';
 import { serveDoctor } from './doctor/doctor-server.ts';
 import { type OpenedDriver, openDriver } from './drivers/index.ts';
 import { Health } from './health/health.ts';
@@ -82,7 +83,7 @@ export interface DrainLimits {
 export async function startSidecar(config: TunnelConfig, options: SidecarOptions): Promise<Sidecar> {
   const budget = new ByteBudget();
   const { podUid, log, environment, permissions = noPermissions, engine: addon } = options;
-  const engine = addon && new addon.Engine({ budget: budget.cells, budgetTotal: budget.total });
+  const engine = openEngine(addon, budget, log);
   const surroundings = { podUid, log, budget, environment, permissions, engine };
   const opened = await (options.openDriver ?? openDriver)(config, surroundings);
   const sidecar = new RunningSidecar(config, options, { ...opened, engine }, budget);

@@ -2,19 +2,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
-import { createLog } from '../../../src/process/log.ts';
-import { chooseEngine } from '../../../src/sidecar/data-path.ts';
+import { createLog, type Logger } from '../../../src/process/log.ts';
+import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
+import type { EngineOptions } from '../../../src/sidecar/base/native-engine.ts';
+import { chooseEngine, openEngine } from '../../../src/sidecar/data-path.ts';
+import { FakeEngine } from '../../support/fake-engine.ts';
 
 const hop = { host: 'bastion', port: 22, user: 'tunnel' };
 const ssh = { driver: 'ssh', ssh: { jumpHosts: [] } } as unknown as TunnelConfig;
 const behindJumpHost = { driver: 'ssh', ssh: { jumpHosts: [hop] } } as unknown as TunnelConfig;
 const ssm = { driver: 'ssm' } as unknown as TunnelConfig;
 
-function choose(config: TunnelConfig, allowed: boolean): { readonly engine: unknown; readonly said: string } {
+function saying(make: (log: Logger) => unknown): { readonly engine: unknown; readonly said: string } {
   let said = '';
   const log = createLog({ destination: { write: (line) => void (said += line) } });
-  return { engine: chooseEngine({ config, allowed, crashFile: '/nowhere/crashes', log }), said };
+  return { engine: make(log), said };
 }
+
+const choose = (config: TunnelConfig, allowed: boolean): ReturnType<typeof saying> =>
+  saying((log) => chooseEngine({ config, allowed, crashFile: '/nowhere/crashes', log }));
 
 test('an administrator keeps it off, and the log says so', () => {
   const { engine, said } = choose(ssh, false);
@@ -24,4 +30,24 @@ test('an administrator keeps it off, and the log says so', () => {
 
 test('a tunnel that it could not carry does not ask for it, and says nothing', () => {
   for (const config of [behindJumpHost, ssm]) assert.deepEqual(choose(config, true), { engine: undefined, said: '' });
+});
+
+test('an engine that the kernel has no descriptors for is left out, and the log says so', () => {
+  class Refused extends FakeEngine {
+    constructor(options: EngineOptions) {
+      super(options);
+      throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+    }
+  }
+  const budget = new ByteBudget();
+  const { engine, said } = saying((log) => openEngine({ interfaceVersion: 1, Engine: Refused }, budget, log));
+  assert.equal(engine, undefined);
+  assert.match(
+    said,
+    /the native data path could not be opened.*too many open files|too many open files.*could not be opened/,
+  );
+  const opened = saying((log) => openEngine({ interfaceVersion: 1, Engine: FakeEngine }, budget, log));
+  assert(opened.engine instanceof FakeEngine);
+  assert.equal(opened.engine.options.budget, budget.cells);
+  assert.deepEqual(openEngine(undefined, budget, createLog()), undefined);
 });
