@@ -64,6 +64,12 @@ async function unpacked(archive: string, name: string): Promise<string> {
   return place;
 }
 
+/** The newest version of glibc's symbols that the file asks for: 28 for 2.28. */
+async function newestGlibc(file: string): Promise<number> {
+  const asked = [...(await command('readelf', ['--version-info', file])).matchAll(/Name: GLIBC_2\.(\d+)/g)];
+  return Math.max(...asked.map(([, minor]) => Number(minor)));
+}
+
 function elfMachine(file: string): number {
   const head = Buffer.alloc(20);
   const handle = openSync(file, 'r');
@@ -195,10 +201,12 @@ suite('the image', () => {
       assert.equal(elfMachine(join(files(oci), 'usr/local/bin/node')), elfMachines[node]);
       const binding = join(files(oci), 'app/sshcrypto.node');
       assert.equal(elfMachine(binding), elfMachines[node]);
-      assert.equal(elfMachine(join(files(oci), 'app/engine.node')), elfMachines[node]);
-      const asked = [...(await command('readelf', ['--version-info', binding])).matchAll(/Name: GLIBC_2\.(\d+)/g)];
-      const newest = Math.max(...asked.map(([, minor]) => Number(minor)));
+      const newest = await newestGlibc(binding);
       assert.ok(newest >= 2 && newest <= 28, `it asks for glibc 2.${newest}, Node itself for 2.28`);
+      const engine = join(files(oci), 'app/engine.node');
+      assert.equal(elfMachine(engine), elfMachines[node]);
+      const newestOfEngine = await newestGlibc(engine);
+      assert.ok(newestOfEngine <= 34, `the engine asks for glibc 2.${newestOfEngine}, the page on releases says 2.34`);
 
       const { config } = configOf(oci);
       const words = config.Entrypoint.map((word) => word.replace(/^\/app/, join(files(oci), 'app')));
