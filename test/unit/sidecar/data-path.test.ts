@@ -42,10 +42,7 @@ test('an engine that the kernel has no descriptors for is left out, and the log 
   const budget = new ByteBudget();
   const { engine, said } = saying((log) => openEngine({ interfaceVersion: 1, Engine: Refused }, budget, log));
   assert.equal(engine, undefined);
-  assert.match(
-    said,
-    /the native data path could not be opened.*too many open files|too many open files.*could not be opened/,
-  );
+  assert.match(said, /too many open files.*the native data path could not be opened/);
   const opened = saying((log) => openEngine({ interfaceVersion: 1, Engine: FakeEngine }, budget, log));
   assert(opened.engine instanceof FakeEngine);
   assert.equal(opened.engine.options.budget, budget.cells);
