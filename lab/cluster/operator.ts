@@ -93,21 +93,27 @@ function helm(cluster: Cluster, args: readonly string[], signal?: AbortSignal): 
   });
 }
 
+/** All that the image is made of; the engine's own tests are not. */
+export const imageSources = [
+  'src/**/*.{ts,c,go,mod,sum}',
+  'native/*.{cc,h}',
+  'native/addon/*.{cc,h}',
+  'scripts/build.ts',
+  'scripts/build/*.ts',
+  'scripts/*.mjs',
+  'Dockerfile',
+  '.dockerignore',
+  'package.json',
+  'package-lock.json',
+];
+
 /** Builds and loads the image once per content of what goes into it; resolves with its tag. */
 async function ensureProductImage(cluster: Cluster, log: Log, signal?: AbortSignal): Promise<string> {
   const abort = signal === undefined ? {} : { signal };
   const lock = join(cacheDirectory(), 'product-image.lock');
   const work = async (): Promise<string> => {
     const hash = createHash('sha256');
-    const sources = [
-      'src/**/*.{ts,c,go,mod,sum}',
-      'scripts/build.ts',
-      'scripts/build/*.ts',
-      'Dockerfile',
-      'package.json',
-      'package-lock.json',
-    ];
-    for (const file of globSync(sources, { cwd: root }).toSorted())
+    for (const file of globSync(imageSources, { cwd: root }).toSorted())
       hash.update(file).update(readFileSync(join(root, file)));
     const tag = `test-${hash.digest('hex').slice(0, 12)}`;
     const reference = `${repository}:${tag}`;

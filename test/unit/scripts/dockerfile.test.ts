@@ -1,8 +1,9 @@
-// What the Dockerfile copies from the sources reaches its builder: .dockerignore admits by name.
+// What the image is made of: .dockerignore admits it by name, and the test cluster's image is made anew when it changes.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { imageSources } from '../../../lab/cluster/operator.ts';
 import { assertEvery } from '../../support/assert-every.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
@@ -23,4 +24,13 @@ test('each COPY of the Dockerfile finds its sources', () => {
 
 test('what was compiled here stays outside: it may be for another architecture', () => {
   assert(lines('.dockerignore').includes('native/build'));
+});
+
+test('the image of the test cluster is made anew when a source of the engine or its build changes', () => {
+  const sources = new Set(globSync(imageSources, { cwd: root }));
+  const engine = globSync(['native/*.{cc,h}', 'native/addon/*.{cc,h}'], { cwd: root });
+  assert(engine.length > 20, engine.join());
+  const build = ['scripts/native-engine.mjs', 'scripts/crypto-keys.mjs', 'scripts/build.ts', 'Dockerfile'];
+  assertEvery([...engine, ...build], (file) => sources.has(file), 'it is a source of the image');
+  assert.equal(sources.has('native/test/main.cc'), false);
 });
