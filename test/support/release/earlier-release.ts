@@ -3,9 +3,12 @@
 // Neighbours: ../../cluster/release.test.ts (asks for it), lab/cluster/operator.ts (the image of the sources as they are).
 import { existsSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { cacheDirectory } from '../../../lab/base/places.ts';
 import type { Cluster } from '../../../lab/cluster/cluster.ts';
 import { command } from '../../../lab/process/command.ts';
+import type * as NativeEngine from '../../../scripts/native-engine.mjs';
+import { nodeHeaders } from '../../fuzz/native/sanitized-addon.ts';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 
@@ -25,6 +28,7 @@ export async function earlierRelease(cluster: Cluster, commit: string): Promise<
     if (!existsSync(join(sources, 'node_modules')))
       symlinkSync(join(root, 'node_modules'), join(sources, 'node_modules'));
     const limit = { cwd: sources, timeoutMs: 600_000 };
+    if (existsSync(join(sources, 'native'))) await buildEngineOf(sources);
     await command(process.execPath, ['scripts/build.ts'], limit);
     const image = `localhost/portforward/portforward:from-${id}`;
     await cluster.buildImage({
@@ -39,5 +43,16 @@ export async function earlierRelease(cluster: Cluster, commit: string): Promise<
     return { chart, image };
   } finally {
     await command('git', ['worktree', 'remove', '--force', sources], { cwd: root });
+  }
+}
+
+/** Its own engine, which its image asks for. Its run.mjs is not asked: it would install the packages of its own lock into those of the sources as they are. */
+async function buildEngineOf(sources: string): Promise<void> {
+  const script = pathToFileURL(join(sources, 'scripts', 'native-engine.mjs')).href;
+  const { addonFlags, addonSources, compile } = (await import(script)) as typeof NativeEngine;
+  const file = join(sources, 'native', 'build', 'engine.node');
+  const options = [...addonFlags, `-I${nodeHeaders()}`];
+  if (!(await compile(addonSources(), file, { options, link: ['-shared', '-s'] }))) {
+    throw new Error(`the engine of ${sources} could not be compiled: see above`);
   }
 }
