@@ -52,10 +52,11 @@ void Connection::ready(uint32_t events) {
   if (!hasClient() || (events & (EPOLLIN | EPOLLHUP)) == 0) return;
   if (reads()) {
     readClient();
-  } else {
+  } else if ((events & EPOLLHUP) != 0) {
     // It has ended, which is read when its turn comes; epoll would report that until then.
     engine_.poller().forget(*this, client_);
   }
+  // Else it was readable when the round began, and was read since as far as it may be: what it waits for now stays watched.
 }
 
 bool Connection::reads() const {

@@ -465,6 +465,19 @@ TEST("connection: an end that cannot be read yet does not keep the loop busy") {
   EQUAL(world.cell(cell::endedClean), 1.0);
 }
 
+TEST("connection: what waits for a slow client arrives although the far side allows nothing more meanwhile") {
+  World world;
+  const Descriptor client = world.connect();
+  const uint32_t id = world.confirm(5, 4);
+  const std::string sent = fill(world, id, everything);
+  // Both are ready in one round, the link first: its message lets all be read that the far side allows, before the client's turn comes.
+  world.bastion->send({message::windowAdjust, id, 1});
+  write(client, "0123456789");
+  world.run();
+  EQUAL(bytesOf(world.bastion->next(message::data)), "01234");
+  CHECK(drain(world, client, sent.size()) == sent);
+}
+
 TEST("connection: without a place nobody is taken, and none that is there has to go") {
   World world;
   world.cells[cell::places] = 1;
