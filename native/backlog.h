@@ -4,6 +4,7 @@
 
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -16,9 +17,16 @@ class Backlog {
   bool isEmpty() const { return first_ == pieces_.size(); }
 
   void keep(ConstBytes bytes) {
-    auto copy = std::make_unique_for_overwrite<uint8_t[]>(bytes.size());
-    std::memcpy(copy.get(), bytes.data(), bytes.size());
-    pieces_.push_back({std::move(copy), bytes.size()});
+    if (!isEmpty()) {
+      Piece& last = pieces_.back();
+      const ConstBytes fits = bytes.first(std::min(bytes.size(), last.room - last.size));
+      append(last, fits);
+      bytes = bytes.subspan(fits.size());
+    }
+    if (bytes.empty()) return;
+    const size_t room = isEmpty() ? bytes.size() : std::max(bytes.size(), leastRoom);
+    pieces_.push_back({std::make_unique_for_overwrite<uint8_t[]>(room), 0, room});
+    append(pieces_.back(), bytes);
   }
 
   /** The first pieces, for one system call. Returns how many they are. */
@@ -64,10 +72,21 @@ class Backlog {
   /** A client may be slow for hours and never take all: the list must not remember what is gone. */
   static constexpr size_t mostGone = 64;
 
+  /** From the second piece on: a far side may send single bytes, each of which would take fifty with a piece of its own. */
+  static constexpr size_t leastRoom = 4096;
+
   struct Piece {
     std::unique_ptr<uint8_t[]> bytes;
     size_t size;
+    size_t room;
   };
+
+  static void append(Piece& piece, ConstBytes bytes) {
+    if (bytes.empty()) return;
+    std::memcpy(piece.bytes.get() + piece.size, bytes.data(), bytes.size());
+    piece.size += bytes.size();
+  }
+
   std::vector<Piece> pieces_;
   /** The first piece that is not gone, and how much of it is. */
   size_t first_ = 0;

@@ -1,5 +1,6 @@
 #include <array>
 
+#include "../backlog.h"
 #include "../bytes.h"
 #include "../inbox.h"
 #include "../outbox.h"
@@ -213,6 +214,38 @@ TEST("packets: more than the memory holds is kept, and leaves when there is room
     }
   }
   EQUAL(outbox.unsent(), size_t(0));
+}
+
+TEST("backlog: single bytes share memory, and stay in their order when it is taken and filled in turns") {
+  engine::Backlog backlog;
+  std::string kept;
+  std::string got;
+  const auto keep = [&](size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      kept.push_back(char('a' + kept.size() % 26));
+      backlog.keep({reinterpret_cast<const uint8_t*>(&kept.back()), 1});
+    }
+  };
+  const auto take = [&](size_t most) {
+    std::array<iovec, 4> shown{};
+    size_t taken = 0;
+    for (size_t i = 0; i < backlog.show(shown); ++i) {
+      const size_t now = std::min(shown[i].iov_len, most - taken);
+      got.append(static_cast<const char*>(shown[i].iov_base), now);
+      taken += now;
+    }
+    backlog.drop(taken);
+    return taken;
+  };
+  keep(10'000);
+  EQUAL(take(10'000), size_t(10'000));
+  CHECK(backlog.isEmpty());
+  while (got.size() < 50'000) {
+    keep(3'000);
+    take(2'900);
+  }
+  while (!backlog.isEmpty()) take(100'000);
+  CHECK(got == kept);
 }
 
 }  // namespace
