@@ -25,6 +25,7 @@ export interface EngineOptions {
 
 /** One for a sidecar (several in one process are fine: tests). It never keeps the process alive by itself; its listeners do, as net.Server does. */
 export interface Engine {
+  /** @throws Error (code EMFILE) if no descriptor is left for it */
   link(options: NativeLinkOptions): NativeLink;
   /** @throws Error with `code` EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL (host is not a literal)… */
   listen(options: ListenOptions): NativeListener;

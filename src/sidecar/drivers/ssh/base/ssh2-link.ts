@@ -57,19 +57,11 @@ class Taken {
     fd: number,
     { send, receive }: { readonly send: Keys; readonly receive: Keys },
   ): ReturnType<TakeLink> {
-    const { maxChannels, onLost, onBusyChange } = this.#handlers;
     const cells = this.#cells;
+    const link = this.#linkOf(engine, fd);
+    if (link === undefined) return undefined;
     const early = underWay(this.#protocol._decipher);
     this.#takeSocket();
-    const link = engine.link({
-      fd,
-      cells,
-      maxChannels,
-      onPayload: (payload) => this.#take(payload),
-      onDrain: () => void this.#socket.emit('drain'),
-      onLost,
-      onBusyChange,
-    });
     this.#link = link;
     link.setReceiveKey(receive.key, receive.iv);
     this.#takeCipher(send);
@@ -80,6 +72,25 @@ class Taken {
     };
     link.start(early);
     return { link, cells };
+  }
+
+  /** Undefined if no descriptor is left for it: the session is logged in, and JavaScript can carry over it. */
+  #linkOf(engine: Engine, fd: number): NativeLink | undefined {
+    const { maxChannels, onLost, onBusyChange } = this.#handlers;
+    try {
+      return engine.link({
+        fd,
+        cells: this.#cells,
+        maxChannels,
+        onPayload: (payload) => this.#take(payload),
+        onDrain: () => void this.#socket.emit('drain'),
+        onLost,
+        onBusyChange,
+      });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EMFILE') return undefined;
+      throw error;
+    }
   }
 
   /** Node neither reads nor writes it any more; its counts are those of the engine. Its end is the link's as well. */

@@ -30,6 +30,8 @@ interface World extends AsyncDisposable {
   readonly calls: string[];
   readonly payloads: string[];
   readonly losses: LinkLoss[];
+  /** Of the engine's next link. */
+  failure: Error | undefined;
   take(): ReturnType<ReturnType<typeof linkTaker>>;
   options(): NativeLinkOptions;
 }
@@ -82,6 +84,7 @@ async function world(): Promise<World> {
   };
   const engine: Engine = {
     link: (given) => {
+      if (made.failure !== undefined) throw made.failure;
       options = given;
       return link;
     },
@@ -89,7 +92,7 @@ async function world(): Promise<World> {
     close: () => undefined,
   };
   const client = Object.assign(new EventEmitter(), { _protocol: protocol }) as unknown as World['client'];
-  return {
+  const made: World = {
     client,
     protocol,
     socket,
@@ -97,6 +100,7 @@ async function world(): Promise<World> {
     calls,
     payloads,
     losses,
+    failure: undefined,
     take: () => {
       const handlers = {
         maxChannels: 500,
@@ -115,6 +119,7 @@ async function world(): Promise<World> {
       await Promise.resolve();
     },
   };
+  return made;
 }
 
 const change = (target: object, fields: object): object => Object.assign(target, fields);
@@ -134,6 +139,16 @@ test('a socket in the middle of a key exchange, or with bytes to write, stays wi
   w.socket.cork();
   w.socket.write('waits');
   assert.equal(w.take(), undefined);
+});
+
+test('a session stays with ssh2 if the engine has no descriptor left for it', async () => {
+  await using w = await world();
+  w.failure = Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+  assert.equal(w.take(), undefined);
+  w.socket.on('data', () => undefined);
+  w.far.write('for ssh2');
+  await once(w.socket, 'data');
+  assert.equal(w.socket.bytesRead, 8);
 });
 
 test('the engine gets the keys and the descriptor; ssh2’s packets and payloads take the new way', async () => {
