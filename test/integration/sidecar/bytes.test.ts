@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import type { Sidecar } from '../../../src/sidecar/sidecar.ts';
+import { isNative } from '../../support/data-path.ts';
 import {
   type Bastion,
   client,
@@ -97,6 +98,10 @@ after(async () => {
   await bastion.stop();
   for (const socket of sockets) socket.destroy();
   destination.close();
+});
+
+test('bytes take the path that this run is about', () => {
+  assert.equal(sidecar.status().dataPath, isNative ? 'Native' : 'JavaScript');
 });
 
 test('64 MB both ways on eight connections arrive unchanged, past a ninth whose reader stops', async () => {

@@ -77,6 +77,11 @@ async function roundTrip(stream: Duplex, content: Buffer): Promise<void> {
 }
 
 describe('a session', () => {
+  test('takes the path that this run is about', async () => {
+    const { session } = await world();
+    assert.equal(session.facts?.dataPath, isNative ? 'Native' : 'JavaScript');
+  });
+
   test('carries its streams intact through the key re-exchanges that sshd begins', async () => {
     const { dial, sshd } = await world({ config: ['RekeyLimit 2M', 'LogLevel DEBUG1'] });
     const echoes = await service(echo);
