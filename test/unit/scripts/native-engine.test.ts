@@ -24,6 +24,8 @@ const root = join(import.meta.dirname, '..', '..', '..');
 const folder = mkdtempSync(join(tmpdir(), 'portforward-build-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
+const onLinux = { skip: process.platform !== 'linux' && 'it is for Linux' };
+
 /** A checkout with everything but a compiler, in which an engine of other sources lies; `CXX` names the compiler. */
 function checkout(
   name: string,
@@ -84,7 +86,7 @@ for (const [what, hasHeaders] of [
   ['a compiler', true],
   ['Node’s headers', false],
 ] as const) {
-  test(`without ${what} every command runs, warns, and leaves no engine of other sources`, async () => {
+  test(`without ${what} every command runs, warns, and leaves no engine of other sources`, onLinux, async () => {
     const { engine, start } = checkout(`without ${what}`, { hasHeaders });
     const child = start('/nowhere/g++');
     const [out, err] = await Promise.all([textOf(child.stdout), textOf(child.stderr), once(child, 'exit')]);
@@ -95,7 +97,7 @@ for (const [what, hasHeaders] of [
   });
 }
 
-test('a signal ends the build, not only what runs after it', async () => {
+test('a signal ends the build, not only what runs after it', onLinux, async () => {
   const { engine, start } = checkout('interrupted');
   const child = start(compilerOf('hanging', `process.stderr.write('compiling\\n'); setInterval(() => {}, 1000);`));
   let err = '';
