@@ -1,5 +1,5 @@
 // An engine between real sockets: a bastion that speaks packets, clients over TCP, and whatever the engine told. Time stands still unless a
-// test moves it. Neighbours: connection_test.cc, link_test.cc, fuzz.cc.
+// test moves it. Neighbours: connection_test.cc, link_test.cc, flows_test.cc, fuzz.cc.
 #pragma once
 
 #include <array>
