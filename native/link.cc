@@ -16,8 +16,11 @@ constexpr size_t outboxBytes = 512 * 1024;
 /** So much within so many milliseconds is a transfer that fills the link. */
 constexpr size_t bulkBytes = 512 * 1024;
 constexpr double bulkMs = 4;
-/** Then several packets at once wake us: each wake-up costs as much as a packet. */
-constexpr int wakeBytes = 128 * 1024;
+/**
+ * Then several packets at once wake us, a quarter of the window near by: each wake-up costs as much as a packet, and so do the messages and
+ * the wake-ups of others that follow from it.
+ */
+constexpr int wakeBytes = 256 * 1024;
 /** The transfer is over after so many milliseconds with less than this. */
 constexpr size_t quietBytes = 64 * 1024;
 constexpr int mostQuietPulses = 4;

@@ -8,7 +8,7 @@ namespace {
 constexpr int64_t KiB = 1024;
 constexpr int64_t minWindowBytes = 16 * KiB;
 constexpr int64_t maxWindowBytes = 8 * 1024 * KiB;
-constexpr int64_t nearWindowBytes = 512 * KiB;
+constexpr int64_t nearWindowBytes = 1024 * KiB;
 constexpr int64_t unknownWindowBytes = 2 * 1024 * KiB;
 constexpr double bytesPerMs = 160'000;
 constexpr double growWithinMs = 1000;

@@ -246,4 +246,36 @@ TEST("link: has room for as many channels as it may, those of JavaScript include
   EQUAL(world.told->backs.size(), size_t(1));
 }
 
+TEST("link: asks to be woken for a quarter of a MiB at once while a transfer fills it, and for each byte afterwards") {
+  World world;
+  world::TcpPair pair = world::connected();
+  const int number = pair.accepted.get();
+  world::Bastion far(std::move(pair.client));
+  std::array<double, cell::length> cells{};
+  const auto link = std::make_shared<engine::Link>(world.engine, std::move(pair.accepted), cells.data(), 500,
+                                                   std::make_unique<world::ToldLink>());
+  world.engine.add(link);
+  std::array<uint8_t, 16> key{1};
+  const std::array<uint8_t, 12> nonce{};
+  CHECK(link->setSendKey(key, nonce) && link->setReceiveKey(key, nonce) && link->start());
+  const auto wakesAt = [&] {
+    int bytes = 0;
+    socklen_t size = sizeof bytes;
+    CHECK(getsockopt(number, SOL_SOCKET, SO_RCVLOWAT, &bytes, &size) == 0);
+    return bytes;
+  };
+  EQUAL(wakesAt(), 1);
+  // To a channel that is closed: it is read and dropped.
+  for (int i = 0; i < 20; ++i) far.send({message::data, 0xffff'fff0}, std::string(32'000, 'x'), true);
+  for (int i = 0; i < 10'000 && wakesAt() == 1; ++i) {
+    far.flush();
+    world.engine.turn();
+  }
+  EQUAL(wakesAt(), 256 * 1024);
+  // The beats find less and less.
+  world.run();
+  EQUAL(wakesAt(), 1);
+  EQUAL(cells[cell::bytesRead], 20 * (4 + 32'016 + 16.0));
+}
+
 }  // namespace

@@ -51,7 +51,8 @@ describe('inbound window', () => {
     }
   });
 
-  test('grows to 512 KiB near by, and no further', () => {
+  test('grows to 1 MiB near by, and no further', () => {
+    assert.equal(nearWindowBytes, 1024 * 1024);
     const window = windowOver(new ByteBudget(), 0, 0.3);
     carry(window, 20_000);
     assert.ok(window.granted > nearWindowBytes * 0.85 && window.granted <= nearWindowBytes, `${window.granted}`);
@@ -80,7 +81,7 @@ describe('inbound window', () => {
     assert.ok(window.granted <= 2 * first, `${window.granted}`);
   });
 
-  test('the window of a way: twice what is on it at 160 MB/s, from 512 KiB to 8 MiB', () => {
+  test('the window of a way: twice what is on it at 160 MB/s, from 1 MiB to 8 MiB', () => {
     assert.deepEqual([0, 1, 10, 20, 50, 500].map(windowFor), [
       nearWindowBytes,
       nearWindowBytes,
