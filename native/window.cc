@@ -8,7 +8,8 @@ namespace {
 constexpr int64_t KiB = 1024;
 constexpr int64_t minWindowBytes = 16 * KiB;
 constexpr int64_t maxWindowBytes = 8 * 1024 * KiB;
-constexpr int64_t nearWindowBytes = 1024 * KiB;
+constexpr int64_t nearWindowBytes = 512 * KiB;
+constexpr int64_t nearStepBytes = 256 * KiB;
 constexpr int64_t unknownWindowBytes = 2 * 1024 * KiB;
 constexpr double bytesPerMs = 160'000;
 constexpr double growWithinMs = 1000;
@@ -43,7 +44,8 @@ int64_t InboundWindow::consumed(int64_t bytes, double now, double roundTripMs) {
   const double allowed = std::max(budget_.spare() / 4, double(minWindowBytes - held));
   const auto bytesToGrant = int64_t(std::floor(std::min(double(target_ - held), allowed)));
   if (bytesToGrant <= 0) return 0;
-  if (double(bytesToGrant) < double(target_) / 10 && granted_ > minWindowBytes / 2) return 0;
+  const double step = std::max(double(target_) / 10, std::min(double(target_) / 4, double(nearStepBytes)));
+  if (double(bytesToGrant) < step && granted_ > minWindowBytes / 2) return 0;
   grant(bytesToGrant);
   return bytesToGrant;
 }
