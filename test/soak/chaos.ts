@@ -1,9 +1,10 @@
 // `npm run chaos`: one ssh tunnel under 40 clients that transfer, stop reading and leave as they like, while all its sessions are killed every
-// 6 s and keys are exchanged every 16 MiB. What ends must be whole, and nothing may hang. Ten minutes; `--seconds N` for less. Never a test.
+// 6 s and keys are exchanged every 16 MiB. What ends must be whole, and nothing may hang. Ten minutes; `--seconds N` for less; `--sanitized` with
+// the native engine under AddressSanitizer and UBSan, which end the sidecar at their first report. Never a test.
 // The walk: chaos.ts → chaos-client.ts; the sidecar and the destination are those of the benchmarks.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { eventually } from '../../lab/base/eventually.ts';
 import { generateKey, type Sshd, startSshd } from '../../lab/private-network/sshd.ts';
@@ -12,15 +13,19 @@ import { startOurs } from '../bench/peers.ts';
 import { memory } from '../bench/process-cost.ts';
 import { portOf, startScript } from '../bench/run.ts';
 import { admin, bundle, type Tunnel } from '../bench/sidecar.ts';
+import { sanitizedEnvironment } from '../fuzz/native/sanitized-addon.ts';
+import { engineFileVariable } from '../support/data-path.ts';
 import { visit } from './chaos-client.ts';
 
 const clients = 40;
 const killEveryMs = 6_000;
 
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '600' } } });
+const { values } = parseArgs({
+  options: { seconds: { type: 'string', default: '600' }, sanitized: { type: 'boolean', default: false } },
+});
 const seconds = Number(values.seconds);
 if (!(seconds >= 1)) {
-  console.error('npm run chaos -- --seconds N: at least 1');
+  console.error('npm run chaos -- [--sanitized] [--seconds N]: at least 1');
   process.exitCode = 2;
 } else if (!inOwnNetwork) process.exitCode = runInOwnNetwork(import.meta.url);
 else process.exitCode = await chaos();
@@ -32,6 +37,7 @@ async function chaos(): Promise<number> {
     const directory = mkdtempSync(join(tmpdir(), 'portforward-chaos-'));
     ends.push(() => rmSync(directory, { recursive: true, force: true }));
     const program = await bundle(directory);
+    if (values.sanitized) await sanitize(program);
     const destination = startScript(new URL('../bench/destination.ts', import.meta.url));
     ends.push(async () => await destination.kill());
     const sshd = await startSshd({ config: ['RekeyLimit 16M'], openFiles: 4_096 });
@@ -45,6 +51,13 @@ async function chaos(): Promise<number> {
   } finally {
     for (const end of ends.reverse()) await end();
   }
+}
+
+/** Puts the sanitized engine beside the bundle, and the sanitizer into every process that is started from now on. */
+async function sanitize(program: string): Promise<void> {
+  const { [engineFileVariable]: engine = '', ...environment } = await sanitizedEnvironment();
+  copyFileSync(engine, join(dirname(program), 'engine.node'));
+  Object.assign(process.env, environment);
 }
 
 /** Bytes counted while both sessions are open and nobody is connected: the native engine keeps some for each. */
