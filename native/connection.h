@@ -93,6 +93,7 @@ class Connection final : public Pollable {
   bool reads() const;
   /** How much of the vectors the kernel took; -1 if the client is gone. */
   int64_t write(std::span<iovec> vectors);
+  void dropBatch();
   void writeBacklog();
   void shutIfDue();
   void partIfEnded();

@@ -170,10 +170,16 @@ void Connection::writeBatch() {
     break;
   }
   for (const iovec& piece : waiting) backlog_.keep({static_cast<const uint8_t*>(piece.iov_base), piece.iov_len});
-  batch_.clear();
+  dropBatch();
   if (written > 0) consumed(written);
   shutIfDue();
   watch();
+}
+
+/** A far side that sends single bytes would else leave room for thousands in each of a thousand connections. */
+void Connection::dropBatch() {
+  if (batch_.capacity() > mostVectors) batch_ = {};
+  batch_.clear();
 }
 
 void Connection::writeBacklog() {
@@ -236,7 +242,7 @@ void Connection::handBack(DialCause cause, uint32_t reason, std::string text) {
 void Connection::leaveClient() {
   setTimed(false);
   listener_ = nullptr;
-  batch_.clear();
+  dropBatch();
   backlog_.clear();
   window_.release();
 }
