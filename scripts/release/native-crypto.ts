@@ -51,6 +51,9 @@ export async function nativeCrypto(architecture: Architecture): Promise<string> 
       timeoutMs: 10 * 60_000,
       env: {
         NODE_PATH: modules,
+        // Where npm's own configuration names one, npm hands it on as a variable, and node-gyp prefers that to the option.
+        npm_config_nodedir: headers,
+        npm_config_arch: node,
         CC: `${triple}-gcc`,
         CXX: compiler,
         // The compiler writes the name of its folder into what it makes otherwise.
