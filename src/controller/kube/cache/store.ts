@@ -20,7 +20,8 @@ export interface ReadStore<T extends KubeObject> {
 
 interface Index<T> {
   readonly valuesOf: (object: T) => readonly string[];
-  readonly keys: Map<string, Set<ObjectKey>>;
+  /** A set only of several keys: an owner has one child of a kind, and 50,000 sets of one take 10 MiB. */
+  readonly keys: Map<string, ObjectKey | Set<ObjectKey>>;
 }
 
 export interface StoreOptions {
@@ -81,7 +82,7 @@ export class Store<T extends KubeObject> implements ReadStore<T> {
     const index = this.#indexes.get(name);
     if (index === undefined) throw new TypeError(`there is no index ${name}`);
     const found: T[] = [];
-    for (const key of index.keys.get(value) ?? []) {
+    for (const key of keysOf(index, value)) {
       const object = this.get(key);
       if (object !== undefined) found.push(object);
     }
@@ -123,16 +124,25 @@ export class Store<T extends KubeObject> implements ReadStore<T> {
 
 function insert<T>(index: Index<T>, key: ObjectKey, object: T): void {
   for (const value of index.valuesOf(object)) {
-    const keys = index.keys.get(value);
-    if (keys === undefined) index.keys.set(value, new Set([key]));
-    else keys.add(key);
+    const held = index.keys.get(value);
+    if (held === undefined) index.keys.set(value, key);
+    else if (typeof held !== 'string') held.add(key);
+    else if (held !== key) index.keys.set(value, new Set([held, key]));
   }
 }
 
 function remove<T>(index: Index<T>, key: ObjectKey, object: T): void {
   for (const value of index.valuesOf(object)) {
-    const keys = index.keys.get(value);
-    keys?.delete(key);
-    if (keys?.size === 0) index.keys.delete(value);
+    const held = index.keys.get(value);
+    if (held === key) index.keys.delete(value);
+    else if (typeof held === 'object') {
+      held.delete(key);
+      if (held.size === 0) index.keys.delete(value);
+    }
   }
+}
+
+function keysOf<T>({ keys }: Index<T>, value: string): Iterable<ObjectKey> {
+  const held = keys.get(value);
+  return typeof held === 'string' ? [held] : (held ?? []);
 }
