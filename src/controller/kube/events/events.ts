@@ -52,7 +52,8 @@ interface Series {
 const causes = ['spam', 'queue', 'ended', 'refused', 'unreachable'] as const;
 
 const maxQueued = 1_000;
-const maxSeries = 4_096;
+/** What is older is seldom said again, and each takes 2 KB. */
+const maxSeries = 1_000;
 const maxNoteBytes = 1_024;
 const refreshMs = 30 * 60_000;
 const finishMs = 6 * 60_000;
