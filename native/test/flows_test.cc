@@ -72,7 +72,7 @@ class Flows {
 
   void run() {
     for (int i = 0; i < 3000; ++i) step();
-    if (isExchanging_) exchangeKeys();
+    if (world_.isExchanging) world_.exchangeKeys([this] { readLink(); });
     finish();
     world_.run();
     EQUAL(world_.used(), world_.linkMemory);
@@ -84,7 +84,7 @@ class Flows {
  private:
   void step() {
     const uint32_t what = random_.below(20);
-    if (what == 0 && flows_.size() < most_ && !isExchanging_) connect();
+    if (what == 0 && flows_.size() < most_ && !world_.isExchanging) connect();
     if (flows_.empty()) return;
     const size_t who = random_.below(uint32_t(flows_.size()));
     if (what < 5) {
@@ -96,7 +96,7 @@ class Flows {
     } else if (what < 12) {
       serve(uint32_t(who));
     } else if (what == 12) {
-      if (random_.chance(40)) exchangeKeys();
+      if (random_.chance(40)) world_.exchangeKeys([this] { readLink(); });
     } else if (what < 18) {
       world_.engine.turn();
     } else {
@@ -251,34 +251,11 @@ class Flows {
     flow.sentEof = true;
   }
 
-  void exchangeKeys() {
-    std::vector<uint8_t> packet(4 + 32 + 16);
-    engine::put32(packet.data(), 32);
-    packet[4] = 20;
-    packet[5] = isExchanging_ ? message::newKeys : message::keyExchangeInit;
-    CHECK(world_.link->sealPacket(packet));
-    if (isExchanging_) {
-      // All that has the old keys, in both directions.
-      for (int i = 0; i < 100; ++i) {
-        world_.bastion->flush();
-        world_.engine.turn();
-        readLink();
-      }
-      const std::array<uint8_t, 16> key{1};
-      const std::array<uint8_t, 12> nonce{};
-      CHECK(world_.link->setSendKey(key, nonce));
-      CHECK(world_.link->setReceiveKey(key, nonce));
-      world_.bastion->setKeys(1);
-    }
-    isExchanging_ = !isExchanging_;
-  }
-
   Random random_;
   World world_;
   const size_t most_;
   std::vector<Flow> flows_;
   size_t dialled_ = 0;
-  bool isExchanging_ = false;
 };
 
 TEST("flows: everything arrives, with a clean end, in whatever order it is read, sent and allowed") {

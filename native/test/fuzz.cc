@@ -146,33 +146,11 @@ class Program {
         if (random_.chance(8)) world_.engine.close();
         break;
       case 6:
-        exchangeKeys();
+        world_.exchangeKeys([this] { world_.bastion->read(); });
         break;
       default:
         world_.linkCells[engine::linkCell::roundTripMs] = double(random_.below(200));
     }
-  }
-
-  void exchangeKeys() {
-    std::vector<uint8_t> packet(4 + 32 + 16);
-    engine::put32(packet.data(), 32);
-    packet[4] = 20;
-    packet[5] = isExchanging_ ? message::newKeys : message::keyExchangeInit;
-    CHECK(world_.link->sealPacket(packet));
-    if (isExchanging_) {
-      // All that has the old keys, in both directions.
-      for (int i = 0; i < 100; ++i) {
-        world_.bastion->flush();
-        world_.engine.turn();
-        world_.bastion->read();
-      }
-      const std::array<uint8_t, 16> key{1};
-      const std::array<uint8_t, 12> nonce{};
-      CHECK(world_.link->setSendKey(key, nonce));
-      CHECK(world_.link->setReceiveKey(key, nonce));
-      world_.bastion->setKeys(1);
-    }
-    isExchanging_ = !isExchanging_;
   }
 
   void payload() {
@@ -262,7 +240,6 @@ class Program {
   World world_;
   std::vector<Descriptor> clients_;
   uint32_t ids_ = 0;
-  bool isExchanging_ = false;
   bool isOver_ = false;
 };
 

@@ -78,15 +78,8 @@ TEST("link: ends if its questions are not read") {
   World world;
   const Descriptor client = world.connect();
   const uint32_t id = world.confirm();
-  std::vector<uint8_t> request(64);
-  engine::Writer writer(request);
-  writer.u8(message::request);
-  writer.u32(id);
-  writer.string("keepalive@openssh.com");
-  writer.u8(1);
-  const engine::ConstBytes payload = engine::ConstBytes(request).first(writer.size());
   for (int i = 0; i < 100'000 && !world.toldLink->loss; ++i) {
-    world.bastion->send(payload);
+    world.bastion->ask(id);
     if (i % 100 == 0) world.run();
   }
   CHECK(world.toldLink->loss == Loss::unread);
@@ -96,13 +89,7 @@ TEST("link: answers a request about a channel") {
   World world;
   const Descriptor client = world.connect();
   const uint32_t id = world.confirm(12);
-  std::vector<uint8_t> request(64);
-  engine::Writer writer(request);
-  writer.u8(message::request);
-  writer.u32(id);
-  writer.string("keepalive@openssh.com");
-  writer.u8(1);
-  world.bastion->send(engine::ConstBytes(request).first(writer.size()));
+  world.bastion->ask(id);
   world.run();
   EQUAL(numberAt(world.bastion->next(message::failure), 1), 12u);
 }

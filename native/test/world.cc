@@ -130,6 +130,16 @@ void Bastion::send(std::initializer_list<uint32_t> typeAndNumbers, const std::st
   send(ConstBytes(payload).first(writer.size()));
 }
 
+void Bastion::ask(uint32_t id) {
+  std::vector<uint8_t> request(64);
+  engine::Writer writer(request);
+  writer.u8(engine::message::request);
+  writer.u32(id);
+  writer.string("keepalive@openssh.com");
+  writer.u8(1);
+  send(ConstBytes(request).first(writer.size()));
+}
+
 void Bastion::sendRaw(ConstBytes bytes) {
   CHECK(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == ssize_t(bytes.size()));
 }
@@ -225,6 +235,26 @@ uint32_t World::confirm(uint32_t remote, uint32_t window, uint32_t packet) {
 void World::data(uint32_t id, const std::string& text) {
   bastion->send({engine::message::data, id}, text, true);
   run();
+}
+
+void World::exchangeKeys(const std::function<void()>& read) {
+  std::vector<uint8_t> packet(4 + 32 + 16);
+  engine::put32(packet.data(), 32);
+  packet[4] = 20;
+  packet[5] = isExchanging ? engine::message::newKeys : engine::message::keyExchangeInit;
+  CHECK(link->sealPacket(packet));
+  if (isExchanging) {
+    // All that has the old keys, in both directions.
+    for (int i = 0; i < 100; ++i) {
+      bastion->flush();
+      engine.turn();
+      read();
+    }
+    CHECK(link->setSendKey(keyOf(1), nonce));
+    CHECK(link->setReceiveKey(keyOf(1), nonce));
+    bastion->setKeys(1);
+  }
+  isExchanging = !isExchanging;
 }
 
 std::string received(const Descriptor& client) {

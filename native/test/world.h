@@ -71,6 +71,8 @@ class Bastion {
   /** Sends one payload. */
   void send(engine::ConstBytes payload);
   void send(std::initializer_list<uint32_t> typeAndNumbers, const std::string& text = {}, bool hasText = false);
+  /** A request about a channel that wants an answer, as sshd's keep-alives are. */
+  void ask(uint32_t id);
   /** Bytes that are no packet. */
   void sendRaw(engine::ConstBytes bytes);
   /** Cleanly: with bytes that it has not read, the kernel would reset. */
@@ -111,11 +113,14 @@ class World {
   /** Answers the oldest dial; returns its channel's id at our side. */
   uint32_t confirm(uint32_t remote = 7, uint32_t window = 1 << 20, uint32_t packet = 32 * 1024);
   void data(uint32_t id, const std::string& text);
+  /** Our KEXINIT, at the next call our NEWKEYS and the new keys of both sides; `read` takes what the bastion still gets with the old ones. */
+  void exchangeKeys(const std::function<void()>& read);
 
   double cell(size_t which) const { return cells[which]; }
   double used() const { return budgetCells[1]; }
   int toldLinkReleases() const { return toldLink->releases; }
   double linkMemory = 0;
+  bool isExchanging = false;
 
   std::array<double, 2> budgetCells{};
   std::array<double, engine::linkCell::length> linkCells{};
