@@ -7,24 +7,19 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { cacheDirectory } from '../../lab/base/places.ts';
 import { command } from '../../lab/process/command.ts';
-import { findProgram } from '../../lab/programs/find-program.ts';
 import { cryptoWithKeys } from '../crypto-keys.mjs';
 import { patchedObjectWrap } from '../object-wrap.mjs';
 import type { Architecture } from './architectures.ts';
+import { compilerFor } from './compiler.ts';
 import { npmPackage } from './npm-packages.ts';
-import { Refused } from './refused.ts';
 
 const modules = join(import.meta.dirname, '..', '..', 'node_modules');
 const source = join(modules, 'ssh2', 'lib', 'protocol', 'crypto');
 
 /** The binding's file. @throws Refused where the compiler is missing, CommandFailed with its words. */
 export async function nativeCrypto(architecture: Architecture): Promise<string> {
-  const { node, triple, compilerPackage } = architecture;
-  const compiler = `${triple}-g++`;
-  if (findProgram(compiler) === undefined) {
-    const debian = node === process.arch ? 'g++' : compilerPackage;
-    throw new Refused(`${compiler} compiles the native parts for ${node}: install it (Debian: ${debian})`);
-  }
+  const { node, triple } = architecture;
+  const compiler = compilerFor(architecture);
   const headers = await npmPackage(`node-linux-${node}`);
   const key = createHash('sha256').update(await command(compiler, ['--version']));
   const getters = join(import.meta.dirname, '..', 'crypto-keys.mjs');

@@ -5,20 +5,16 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cacheDirectory } from '../../lab/base/places.ts';
 import { command } from '../../lab/process/command.ts';
-import { findProgram } from '../../lab/programs/find-program.ts';
 import { addonFlags, addonSources, compile, sourcesDigest } from '../native-engine.mjs';
 import type { Architecture } from './architectures.ts';
+import { compilerFor } from './compiler.ts';
 import { npmPackage } from './npm-packages.ts';
 import { Refused } from './refused.ts';
 
 /** The addon's file. @throws Refused where the compiler is missing, or refuses the sources after it has said why. */
-export async function nativeEngine({ node, triple, compilerPackage }: Architecture): Promise<string> {
-  const compiler = `${triple}-g++`;
-  if (findProgram(compiler) === undefined) {
-    const debian = node === process.arch ? 'g++' : compilerPackage;
-    throw new Refused(`${compiler} compiles the native parts for ${node}: install it (Debian: ${debian})`);
-  }
-  const headers = await npmPackage(`node-linux-${node}`);
+export async function nativeEngine(architecture: Architecture): Promise<string> {
+  const compiler = compilerFor(architecture);
+  const headers = await npmPackage(`node-linux-${architecture.node}`);
   const own = readFileSync(import.meta.filename, 'utf8');
   const digest = sourcesDigest(own, await command(compiler, ['--version'])).slice(0, 16);
   const name = `${headers.slice(dirname(headers).length + 1)}-${digest}.engine`;
