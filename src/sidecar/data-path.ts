@@ -26,14 +26,17 @@ export function chooseEngine({ config, allowed, crashFile, log }: DataPathOption
     log.info('the native data path is turned off');
     return undefined;
   }
+  // Before it is loaded: a file that is damaged, or made for another processor, ends the process as it is loaded.
+  if (crashedTooOften(crashFile, new Date())) {
+    log.warn(
+      'the process crashed three times in ten minutes: it starts without the native data path, and uses it again when it starts later than that',
+    );
+    return undefined;
+  }
   const loaded = loadEngine();
   if (loaded.engine === undefined) {
     const fields = { because: loaded.because };
     if (process.platform === 'linux') log.warn(fields, 'there is no native data path: bytes cost more CPU time');
-    return undefined;
-  }
-  if (crashedTooOften(crashFile, new Date())) {
-    log.warn('the process crashed three times in ten minutes: it starts without the native data path');
     return undefined;
   }
   return loaded.engine;

@@ -1,5 +1,8 @@
 // Which processes ask for the native engine at all, and what they say if they go without it.
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { createLog, type Logger } from '../../../src/process/log.ts';
@@ -19,8 +22,8 @@ function saying(make: (log: Logger) => unknown): { readonly engine: unknown; rea
   return { engine: make(log), said };
 }
 
-const choose = (config: TunnelConfig, allowed: boolean): ReturnType<typeof saying> =>
-  saying((log) => chooseEngine({ config, allowed, crashFile: '/nowhere/crashes', log }));
+const choose = (config: TunnelConfig, allowed: boolean, crashFile = '/nowhere/crashes'): ReturnType<typeof saying> =>
+  saying((log) => chooseEngine({ config, allowed, crashFile, log }));
 
 test('an administrator keeps it off, and the log says so', () => {
   const { engine, said } = choose(ssh, false);
@@ -30,6 +33,23 @@ test('an administrator keeps it off, and the log says so', () => {
 
 test('a tunnel that it could not carry does not ask for it, and says nothing', () => {
   for (const config of [behindJumpHost, ssm]) assert.deepEqual(choose(config, true), { engine: undefined, said: '' });
+});
+
+const onLinux = { skip: process.platform !== 'linux' && 'it is for Linux' };
+
+test('after three crashes the engine is not even loaded: that may be what crashed', onLinux, () => {
+  const isLoaded = (): boolean => readFileSync('/proc/self/maps', 'utf8').includes('engine.node');
+  assert.equal(isLoaded(), false, 'nothing before has loaded it');
+  const folder = mkdtempSync(join(tmpdir(), 'portforward-crashes-'));
+  try {
+    writeFileSync(join(folder, 'crashes'), `${Math.floor(Date.now() / 1000)}\n`.repeat(3));
+    const { engine, said } = choose(ssh, true, join(folder, 'crashes'));
+    assert.equal(engine, undefined);
+    assert.match(said, /crashed three times in ten minutes/);
+    assert.equal(isLoaded(), false);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('an engine that the kernel has no descriptors for is left out, and the log says so', () => {
