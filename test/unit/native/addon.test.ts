@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { afterEach, describe, test } from 'node:test';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { linkCells, listenerCells } from '../../../src/sidecar/base/native-engine.ts';
+import { TransmitGate } from '../../../src/sidecar/drivers/ssh/channels/transmit-gate.ts';
 import { channelOf, close, confirmation, data, eof, refusal } from '../../support/gcm-peer.ts';
 import { type EngineWorld, engineWorld, keyOf, packetOf } from './engine-world.ts';
 
@@ -163,6 +165,35 @@ describe('the addon', { skip: process.platform !== 'linux' && 'it is for Linux',
     await sleep(50);
     it.peer.send(Buffer.from([80, 1]));
     assert.deepEqual(await it.payload(), Buffer.from([80, 1]));
+  });
+
+  test('a client that fills the link leaves streams of JavaScript their turn', async () => {
+    const it = await world();
+    const unsent = (): number => it.linkCells[linkCells.unsent] ?? 0;
+    const socket = new EventEmitter();
+    Object.defineProperty(socket, 'writableLength', { get: unsent });
+    const gate = new TransmitGate(socket as Duplex, () => false, true);
+    const client = it.connect();
+    it.peer.send(confirmation(channelOf(await it.peer.next()), 7, 2 ** 31));
+    it.socket.pause();
+    client.write(Buffer.alloc(64 * 1024 * 1024));
+    while (unsent() < 256 * 1024) await turn();
+    // As much as streams may send.
+    while (gate.open) it.link.seal(packetOf(Buffer.alloc(30_000)));
+    let [isItsTurn, drains] = [false, 0];
+    gate.wait(() => (isItsTurn = true));
+    it.onDrain = () => {
+      drains += 1;
+      socket.emit('drain');
+    };
+    it.socket.on('data', () => it.socket.pause());
+    // The bastion reads more slowly than the client sends.
+    while (!isItsTurn && drains < 3) {
+      it.socket.resume();
+      await sleep(1);
+    }
+    assert(isItsTurn, `it waits after the queue was short ${drains} times`);
+    client.destroy();
   });
 
   test('gives back a thousand clients, none twice, and no descriptor is left', async () => {

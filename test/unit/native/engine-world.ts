@@ -35,6 +35,7 @@ export interface EngineWorld {
   /** What was called back, in order. */
   readonly told: string[];
   onPayload: ((payload: Buffer) => void) | undefined;
+  onDrain: (() => void) | undefined;
   onClient: ((fd: number, why: DialFailure | undefined) => void) | undefined;
   readonly payload: () => Promise<Buffer>;
   readonly back: () => Promise<{ readonly fd: number; readonly why: DialFailure | undefined }>;
@@ -71,7 +72,10 @@ export async function engineWorld({ bits = 128, early }: WorldOptions): Promise<
       world.onPayload?.(payload);
       payloads.put(payload);
     },
-    onDrain: () => told.push('drain'),
+    onDrain: () => {
+      told.push('drain');
+      world.onDrain?.();
+    },
     onLost: ({ cause, errno }) => told.push(`lost ${cause} ${errno}`),
     onBusyChange: (busy) => told.push(`busy ${busy}`),
   });
@@ -101,6 +105,7 @@ export async function engineWorld({ bits = 128, early }: WorldOptions): Promise<
     socket: theirs,
     told,
     onPayload: undefined,
+    onDrain: undefined,
     onClient: undefined,
     payload: payloads.next,
     back: backs.next,

@@ -74,7 +74,6 @@ export class SshSession implements Session {
     this.#name = hopName(role, hop);
     this.via = hostPort(hop.host, hop.port);
     this.#messages = takeChannels(login.client, this.#events());
-    this.#gate = new TransmitGate(transport, () => this.#messages.exchangingKeys);
     this.carrier = SessionCarrier.take({
       ...options,
       via: this.via,
@@ -82,6 +81,7 @@ export class SshSession implements Session {
       onLost: (how, cause) => this.#end(this.#lost(how, cause)),
       refusalOf: (destination, reason, text) => this.#refusal(destination, reason, text),
     });
+    this.#gate = new TransmitGate(transport, () => this.#messages.exchangingKeys, this.carrier !== undefined);
     const dataPath = this.carrier === undefined ? 'JavaScript' : 'Native';
     this.facts = { hostKeyFingerprint: fingerprint(login.hostKey), dataPath };
     if (this.carrier === undefined) {

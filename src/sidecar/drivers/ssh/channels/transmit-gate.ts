@@ -5,20 +5,25 @@ import type { Duplex } from 'node:stream';
 
 /** With this many bytes in the socket's queue streams wait; a keep-alive behind them is less than 0.3 s late at 8 Mbit/s. */
 const queuedBytesLimit = 256 * 1024;
+/** The same, where the native engine sends as well: by the time that a stream has its turn, clients of the engine have filled the queue as far as above again. */
+const sharedBytesLimit = 384 * 1024;
 
 export class TransmitGate {
   readonly #socket: Duplex;
   readonly #exchangingKeys: () => boolean;
+  readonly #limit: number;
   readonly #waiting = new Set<() => void>();
 
-  constructor(socket: Duplex, exchangingKeys: () => boolean) {
+  /** `isShared`: the native engine has the socket. */
+  constructor(socket: Duplex, exchangingKeys: () => boolean, isShared = false) {
     this.#socket = socket;
     this.#exchangingKeys = exchangingKeys;
+    this.#limit = isShared ? sharedBytesLimit : queuedBytesLimit;
     socket.on('drain', this.reopen);
   }
 
   get open(): boolean {
-    return this.#socket.writableLength < queuedBytesLimit && !this.#exchangingKeys();
+    return this.#socket.writableLength < this.#limit && !this.#exchangingKeys();
   }
 
   /** Calls back once there is room again, first come first served. */
