@@ -104,12 +104,16 @@ export class Dialer {
     { carrier, cause, tookMs, ...refusal }: EarlierDial,
   ): { readonly entry: PooledSession; readonly failure: TunnelError | undefined } | undefined {
     const entry = this.#source.entryOf(carrier);
-    if (entry === undefined || cause === 'lost') return undefined;
-    if (cause === 'taken') return { entry, failure: undefined };
+    if (cause === 'taken') return entry && { entry, failure: undefined };
     const failure =
-      cause === 'refused' ? carrier.refusalOf(forward.destination, refusal) : this.#unanswered(entry, forward);
-    this.#judge(entry, forward, failure);
+      cause === 'refused'
+        ? carrier.refusalOf(forward.destination, refusal)
+        : cause === 'timeout' && entry !== undefined
+          ? this.#unanswered(entry, forward)
+          : new TunnelError('BastionLost', `the session to ${carrier.via} was lost while it was dialled over`);
     this.#source.dialled(tookMs, failure.code, true);
+    if (entry === undefined || cause === 'lost') return undefined;
+    this.#judge(entry, forward, failure);
     return { entry, failure };
   }
 

@@ -174,6 +174,8 @@ test('a dial whose session was lost begins anew', async () => {
   const { stream } = await w.tunnel.dial(orders, never, earlier(first, { cause: 'lost' }));
   assert.equal(second.dials.length, 1);
   stream.destroy();
+  const dials = w.counted.filter((event) => event.startsWith('dialled'));
+  assert.deepEqual(dials, ['dialled BastionLost', 'dialled ok'], 'the lost dial counts as one of JavaScript does');
 });
 
 test('a dial on a silent session is taken back once the session was asked, and goes on over it and another at once', async () => {
