@@ -1,7 +1,7 @@
 // Process 1 of the image: starts the program that it is called with, passes signals on to it, reaps what its children leave behind, and ends
 // with its exit code. The kernel drops a signal for process 1 that has no handler yet, and Node needs up to seconds until it has one: a pod
 // that is deleted in its first moments would run until the kubelet kills it. Here signals wait from the first instruction on.
-// It also notes a crash of the program (a fault, an abort) with its time, for the next one to read.
+// It also notes a crash of the program (a fault, an abort) with its time, for the next one to read, and lets it leave no core dump.
 // Neighbours: Dockerfile (the entry point), ../sidecar/engine-crashes.ts (reads the notes), scripts/build/init.ts (compiles it), early-signals.ts (what Node hears before it has loaded).
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,6 +38,12 @@ static int become(char **program, const sigset_t *before) {
   sigprocmask(SIG_SETMASK, before, NULL);
   execvp(program[0], program);
   return fail(program[0]);
+}
+
+/** Keys and clients' bytes would lie on the node's disk. The kernel takes 1 as a refusal; with 0 it would still feed a program that core_pattern names. */
+static void forbid_core_dumps(void) {
+  const struct rlimit none = {1, 1};
+  setrlimit(RLIMIT_CORE, &none);
 }
 
 /** One line for each crash: seconds since 1970. Where the file cannot be written, nothing is noted. */
@@ -73,6 +80,7 @@ int main(int count, char **words) {
     fprintf(stderr, "portforward-init: call it with a program\n");
     return 2;
   }
+  forbid_core_dumps();
   const pid_t program = fork();
   if (program < 0) return fail("fork");
   if (program == 0) return become(words + 1, &before);
