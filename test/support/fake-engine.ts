@@ -100,6 +100,8 @@ export class FakeListener implements NativeListener {
   /** Another handle closes the descriptors of these, and theirs must not. */
   readonly #givenUp: Socket[] = [];
   links: readonly FakeCarrier[] = [];
+  /** False: successes wait for `tellAnswered`, as those of one second do. */
+  tellsAnswers = true;
 
   constructor(options: ListenOptions) {
     this.#options = options;
@@ -154,7 +156,7 @@ export class FakeListener implements NativeListener {
     this.#add(listenerCells.dialBuckets + dialBuckets.indexOf(0.005));
     this.#add(listenerCells.dialSecondsSum, 0.004);
     this.#options.onDialled?.(4);
-    this.#options.onAnswered();
+    if (this.tellsAnswers) this.tellAnswered();
     socket.on('error', () => undefined);
     socket.once('close', () => this.#end(client));
     socket.on('data', (chunk: Buffer) => {
@@ -164,6 +166,10 @@ export class FakeListener implements NativeListener {
     });
     socket.once('end', () => socket.end());
     socket.resume();
+  }
+
+  tellAnswered(): void {
+    this.#options.onAnswered();
   }
 
   /** The dial of that client failed. */

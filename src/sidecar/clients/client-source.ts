@@ -10,6 +10,8 @@ import type { EarlierDial } from '../base/carrier.ts';
 export interface ClientSource {
   /** The address that it listens on. */
   readonly address: { readonly host: string; readonly port: number };
+  /** Reports dials of its own that were answered and not reported yet. Before each report of a failure: health judges by their order. */
+  reportAnswers(): void;
   /** Accepts no new clients; those that it carries itself stay. */
   stopAccepting(): void;
   /** Resolves when it carries nobody itself. */
@@ -53,6 +55,7 @@ export const acceptByNode: OpenClientSource = async ({ forward, address, serve, 
   const { address: host, port } = server.address() as AddressInfo;
   return {
     address: { host, port },
+    reportAnswers: () => undefined,
     stopAccepting: () => void server.close(),
     empty: async () => await Promise.resolve(),
     resetAll: () => undefined,

@@ -197,7 +197,10 @@ export class Listener {
   /** Tells the client why there is no stream for it. Resolves when the client is gone. */
   async #refuse(client: Socket, error: TunnelError, signal: AbortSignal): Promise<void> {
     const { forward, onDial, observer, log } = this.#options;
-    if (!signal.aborted) onDial(forward, error);
+    if (!signal.aborted) {
+      this.#source?.reportAnswers();
+      onDial(forward, error);
+    }
     log.debug({ forward: forward.name, reason: error.code, message: error.message }, 'connection failed');
     observer.reset(forward.name, 'dial');
     await tellReason(client, forward.appProtocol, error);

@@ -26,7 +26,7 @@ export interface NativeClientsOptions {
   readonly connections: ConnectionShares;
   /** Where the engine counts what it does for that forward: `listenerCells`. */
   readonly cellsOf: (forward: string) => Float64Array;
-  /** A dial for the forward was answered by success: called at the first one, then at most once a second. */
+  /** Dials for the forward were answered by success: called at the first one, then at most once a second, or before a failure. */
   readonly onAnswered: (forward: Forward) => void;
   /** Each dial that was answered by success, with its time in milliseconds. Default: nobody looks. */
   readonly onDialled?: ((tookMs: number) => void) | undefined;
@@ -47,11 +47,13 @@ class NativeClients implements ClientSource {
   readonly #unsubscribe: readonly (() => void)[];
   readonly #emptied = new Set<() => void>();
   #carriers: readonly NativeCarrier[] = [];
+  /** How many answered dials there were at the last report. */
+  #reported = 0;
   /** Of sessions that are lost, too: their last clients come up after that. */
   readonly #carrierOf = new WeakMap<NativeLink, NativeCarrier>();
 
   constructor(options: NativeClientsOptions, source: ClientSourceOptions) {
-    const { engine, carriers, dialTimeoutMs, connections, cellsOf, onAnswered, onDialled, logsEnds } = options;
+    const { engine, carriers, dialTimeoutMs, connections, cellsOf, onDialled, logsEnds } = options;
     const { forward, address = '' } = source;
     const cells = cellsOf(forward.name);
     this.#options = options;
@@ -64,7 +66,7 @@ class NativeClients implements ClientSource {
       dialTimeoutMs,
       cells,
       onClient: (fd, why) => this.#giveUp(fd, why),
-      onAnswered: () => onAnswered(forward),
+      onAnswered: () => this.reportAnswers(),
       onIdle: () => this.#idle(),
       ...defined({ onDialled, onEnded: logsEnds ? (end: ClientEnd) => this.#logEnd(end) : undefined }),
     });
@@ -86,6 +88,13 @@ class NativeClients implements ClientSource {
   get address(): ClientSource['address'] {
     const { host, port } = this.#listener;
     return { host, port };
+  }
+
+  reportAnswers(): void {
+    const carried = this.#cells[listenerCells.carried] ?? 0;
+    if (carried === this.#reported) return;
+    this.#reported = carried;
+    this.#options.onAnswered(this.#source.forward);
   }
 
   stopAccepting(): void {

@@ -33,6 +33,8 @@ interface Port extends AsyncDisposable {
   /** Dials in JavaScript. */
   readonly dials: readonly Dial[];
   readonly answered: () => number;
+  /** What the health of the destination hears, in order. */
+  readonly outcomes: readonly string[];
   readonly lines: readonly string[];
   setCarriers(carriers: readonly NativeCarrier[]): void;
   silent(carrier: NativeCarrier): void;
@@ -45,6 +47,7 @@ async function openPort({ max = 100, forward = orders, dialFails = false }: Part
   const shares = new ConnectionShares(max, [forward.name], new FakeClock());
   const carrier = new FakeCarrier('a:22');
   const dials: Dial[] = [];
+  const outcomes: string[] = [];
   const lines: string[] = [];
   const sockets: Socket[] = [];
   let [carriers, answered]: [readonly NativeCarrier[], number] = [[carrier], 0];
@@ -67,7 +70,10 @@ async function openPort({ max = 100, forward = orders, dialFails = false }: Part
       dialTimeoutMs: 10_000,
       connections: shares,
       cellsOf: (name) => counts.cellsOf(name),
-      onAnswered: () => (answered += 1),
+      onAnswered: () => {
+        answered += 1;
+        outcomes.push('answered');
+      },
       logsEnds: true,
     }),
     dial: async (_forward, _signal, earlier) => {
@@ -77,7 +83,7 @@ async function openPort({ max = 100, forward = orders, dialFails = false }: Part
       return await Promise.resolve({ stream: near, signal: new AbortController().signal, via: 'a:22' });
     },
     optimisticDials: false,
-    onDial: () => undefined,
+    onDial: (_forward, failure) => void outcomes.push(failure?.code ?? 'answered'),
     connections: shares,
     budget: new ByteBudget(),
     log,
@@ -93,6 +99,7 @@ async function openPort({ max = 100, forward = orders, dialFails = false }: Part
     counts,
     dials,
     answered: () => answered,
+    outcomes,
     lines,
     setCarriers: (next) => {
       carriers = next;
@@ -189,6 +196,26 @@ test('a client that nobody can carry is told the reason in its own protocol', as
   const answer = await received(client, 200);
   assert.match(answer, /^HTTP\/1.1 503 .*DestinationRefused/s);
   assert.deepEqual([...port.counts.resets()], [['postgres', 'dial', 1]]);
+});
+
+test('a failure is heard of after the successes before it, though the engine tells them late', async () => {
+  await using port = await openPort({ dialFails: true });
+  port.engine.tellsAnswers = false;
+  await port.client();
+  await until(() => openOf(port) === 1);
+  port.carrier.farSide = { reason: 2, text: 'Connection refused' };
+  for (const failures of [1, 2]) {
+    await port.client();
+    await until(() => port.outcomes.filter((outcome) => outcome !== 'answered').length === failures);
+  }
+  // Its second is over.
+  port.engine.tellAnswered();
+  assert.deepEqual(port.outcomes, ['answered', 'DestinationRefused', 'DestinationRefused']);
+  port.carrier.farSide = 'opens';
+  await port.client();
+  await until(() => port.engine.clients.length === 2);
+  port.engine.tellAnswered();
+  assert.equal(port.outcomes.at(-1), 'answered');
 });
 
 test('the failure of a lost session’s last client still finds its session', async () => {
