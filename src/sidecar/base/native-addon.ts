@@ -6,11 +6,10 @@ import type { EngineAddon } from './native-engine.ts';
 
 const interfaceVersion = 1;
 
-/** Beside the bundle as scripts/build.ts puts it; in a checkout as scripts/run.mjs builds it. */
-const places = [
-  join(import.meta.dirname, 'engine.node'),
-  join(import.meta.dirname, '../../../native/build/engine.node'),
-];
+/** Beside a bundle, as scripts/build.ts puts it; in a checkout where scripts/run.mjs builds it. Nowhere else: it is code, and a folder beyond may be another's. */
+const place = import.meta.url.endsWith('.ts')
+  ? join(import.meta.dirname, '../../../native/build/engine.node')
+  : join(import.meta.dirname, 'engine.node');
 
 export type LoadedEngine =
   | { readonly engine: EngineAddon; readonly because?: undefined }
@@ -20,16 +19,13 @@ export type LoadedEngine =
 export function loadEngine(): LoadedEngine {
   if (process.platform !== 'linux') return { engine: undefined, because: 'it exists for Linux only' };
   const require = createRequire(import.meta.url);
-  let because = 'it is not part of this build';
-  for (const place of places) {
-    try {
-      const engine = require(place) as EngineAddon;
-      const { interfaceVersion: version }: { readonly interfaceVersion: number } = engine;
-      if (version === interfaceVersion) return { engine };
-      because = `its interface has version ${version}, not ${interfaceVersion}`;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') because = String(error);
-    }
+  try {
+    const engine = require(place) as EngineAddon;
+    const { interfaceVersion: version }: { readonly interfaceVersion: number } = engine;
+    if (version === interfaceVersion) return { engine };
+    return { engine: undefined, because: `its interface has version ${version}, not ${interfaceVersion}` };
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND';
+    return { engine: undefined, because: isMissing ? 'it is not part of this build' : String(error) };
   }
-  return { engine: undefined, because };
 }
