@@ -37,6 +37,13 @@ function keysOf(instance: NativeCipher | undefined): Keys | undefined {
   return { key: instance.key(), iv: instance.iv() };
 }
 
+/** The engine keeps its own; ours is erased, and does not lie about until it is collected. */
+function hand({ key, iv }: Keys, take: (key: Buffer, iv: Buffer) => void): void {
+  take(key, iv);
+  key.fill(0);
+  iv.fill(0);
+}
+
 class Taken {
   readonly #client: Client;
   readonly #protocol: Protocol;
@@ -63,7 +70,7 @@ class Taken {
     const early = underWay(this.#protocol._decipher);
     this.#takeSocket();
     this.#link = link;
-    link.setReceiveKey(receive.key, receive.iv);
+    hand(receive, (key, iv) => link.setReceiveKey(key, iv));
     this.#takeCipher(send);
     const complete = this.#protocol._onHandshakeComplete;
     this.#protocol._onHandshakeComplete = (negotiated) => {
@@ -140,7 +147,7 @@ class Taken {
     if (protocol._decipher === decipher) return;
     const keys = keysOf(protocol._decipher?._instance);
     // Without keys for what follows, the engine reports the loss.
-    if (keys !== undefined) this.#link?.setReceiveKey(keys.key, keys.iv);
+    if (keys !== undefined) hand(keys, (key, iv) => this.#link?.setReceiveKey(key, iv));
   }
 
   /** A key exchange makes a new cipher: what it would encrypt, the engine does. */
@@ -149,7 +156,7 @@ class Taken {
       this.#socket.destroy(new Error('the key exchange chose a cipher that the native engine does not have'));
       return;
     }
-    this.#link?.setSendKey(keys.key, keys.iv);
+    hand(keys, (key, iv) => this.#link?.setSendKey(key, iv));
     this.#protocol._cipher.encrypt = (packet) => this.#link?.seal(packet);
   }
 }

@@ -20,6 +20,8 @@ import type {
   Protocol,
 } from '../../../../../../src/sidecar/drivers/ssh/base/ssh2-protocol.ts';
 
+import { assertEvery } from '../../../../../support/assert-every.ts';
+
 interface World extends AsyncDisposable {
   readonly client: Client & EventEmitter;
   readonly protocol: Protocol;
@@ -171,6 +173,28 @@ test('the engine gets the keys and the descriptor; ssh2’s packets and payloads
   taken.cells[linkCells.bytesWritten] = 8;
   taken.cells[linkCells.unsent] = 9;
   assert.deepEqual([drains, w.socket.bytesRead, w.socket.bytesWritten, w.socket.writableLength], [1, 7, 8, 9]);
+});
+
+test('the copies of keys that the engine was given are erased', async () => {
+  await using w = await world();
+  const given: Buffer[] = [];
+  const noted = (name: string): NativeCipher => {
+    const { key, iv } = keyed(name) as Required<NativeCipher>;
+    const note = (bytes: Buffer): Buffer => {
+      given.push(bytes);
+      return bytes;
+    };
+    return { key: () => note(key()), iv: () => note(iv()) };
+  };
+  change(w.protocol._cipher, { _instance: noted('send') });
+  change(w.protocol._decipher as Decipher, { _instance: noted('receive') });
+  w.take();
+  assert.deepEqual(w.calls.slice(0, 2), ['receive key receive, iv receive', 'send key send, iv send']);
+  change(w.protocol, { _cipher: { ...cipher('new'), _instance: noted('new') } });
+  w.protocol._onHandshakeComplete({} as never);
+  assert.equal(w.calls.at(-2), 'send key new, iv new');
+  assert.equal(given.length, 6);
+  assertEvery(given, (bytes) => bytes.every((byte) => byte === 0), 'erased');
 });
 
 test('a packet that ssh2 has read in part goes on in the engine', async () => {
