@@ -13,8 +13,9 @@ export async function hasNativeCrypto(): Promise<boolean> {
   return nativeCrypto;
 }
 
-/** Why this build has no native engine for the bytes of ssh; undefined if it has one. */
+/** Why this build cannot use the native engine for the bytes of ssh; undefined if it can. */
 export async function whyNoNativeDataPath(): Promise<string | undefined> {
   const { loadEngine } = await import('../sidecar/base/native-addon.ts');
-  return loadEngine().because;
+  const { givesKeys, whyNoKeys } = await import('../sidecar/drivers/ssh/base/ssh2-protocol.ts');
+  return loadEngine().because ?? (givesKeys() ? undefined : whyNoKeys);
 }

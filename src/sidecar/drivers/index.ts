@@ -46,15 +46,19 @@ type Open<N extends DriverName> = (config: ConfigOf<N>, surroundings: DriverSurr
 const drivers: { readonly [N in DriverName]: Open<N> } = {
   ssh: async ({ ssh }, surroundings) => {
     const { createSshDriver } = await import('./ssh/driver.ts');
-    const { nativeCrypto } = await import('./ssh/base/ssh2-protocol.ts');
+    const { givesKeys, nativeCrypto, whyNoKeys } = await import('./ssh/base/ssh2-protocol.ts');
     const connectTimeoutMs = ssh.connectTimeoutSeconds * 1000;
     // Each hop of the way has the whole time for itself.
     const attemptTimeoutMs = connectTimeoutMs * (ssh.jumpHosts.length + 1);
-    const { permissions, engine } = surroundings;
+    const { permissions, engine, log } = surroundings;
     const { insecureHostKeys } = permissions;
     const hostKeyPolicy = insecureHostKeys ? ssh.hostKeyPolicy : 'Strict';
     // A session behind a jump host has no socket of its own.
-    const carriesNatively = engine !== undefined && ssh.jumpHosts.length === 0;
+    const isWanted = engine !== undefined && ssh.jumpHosts.length === 0;
+    const carriesNatively = isWanted && givesKeys();
+    if (isWanted && !carriesNatively) {
+      log.warn({ because: whyNoKeys }, 'there is no native data path: bytes cost more CPU time');
+    }
     const { linkTaker } = await import('./ssh/base/ssh2-link.ts');
     const takeLink = carriesNatively ? linkTaker(engine) : undefined;
     const driver = createSshDriver({ ...ssh, hostKeyPolicy }, { ...surroundings, takeLink });

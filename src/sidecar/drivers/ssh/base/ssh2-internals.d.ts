@@ -9,6 +9,10 @@ declare module 'ssh2/lib/protocol/utils.js' {
 }
 
 declare module 'ssh2/lib/protocol/crypto.js' {
-  const crypto: { readonly bindingAvailable: boolean };
+  const crypto: {
+    readonly bindingAvailable: boolean;
+    readonly CIPHER_INFO: Readonly<Record<string, object>>;
+    createCipher(config: { readonly outbound: object }): { readonly _instance?: { key?(): Buffer }; free(): void };
+  };
   export default crypto;
 }

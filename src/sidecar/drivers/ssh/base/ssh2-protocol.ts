@@ -13,6 +13,19 @@ if (ssh2Package.version !== pinnedVersion) {
 /** True if ssh2's native crypto is loaded; without it packets cost two to four times the CPU time. */
 export const nativeCrypto: boolean = crypto.bindingAvailable;
 
+/** True if that crypto is our own build, which gives the keys of AES-GCM: without them the native engine can take no session. */
+export function givesKeys(): boolean {
+  if (!nativeCrypto) return false;
+  const cipherInfo = crypto.CIPHER_INFO['aes128-gcm@openssh.com'];
+  const keys = { cipherKey: Buffer.alloc(16), cipherIV: Buffer.alloc(12) };
+  const cipher = crypto.createCipher({ outbound: { onWrite: () => undefined, seqno: 0, cipherInfo, ...keys } });
+  const gives = cipher._instance?.key !== undefined;
+  cipher.free();
+  return gives;
+}
+
+export const whyNoKeys = 'ssh’s native crypto is missing, or is not the build that gives it the keys';
+
 /** What both ends agreed on in a key exchange. */
 export interface AgreedAlgorithms {
   kex: string;

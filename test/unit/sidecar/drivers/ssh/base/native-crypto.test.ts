@@ -4,7 +4,7 @@ import { createDecipheriv, type DecipherGCM, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { nativeCrypto } from '../../../../../../src/sidecar/drivers/ssh/base/ssh2-protocol.ts';
+import { givesKeys, nativeCrypto } from '../../../../../../src/sidecar/drivers/ssh/base/ssh2-protocol.ts';
 
 /** V8's own collections run outside of any context, unlike those of `gc()`: only they show the abort. */
 const freeCiphers = `
@@ -77,3 +77,24 @@ for (const [name, keyBytes] of [
     return undefined;
   });
 }
+
+test('a native crypto without our getters gives no keys, which is known before a session asks for them', (t) => {
+  if (!nativeCrypto) {
+    assert.equal(givesKeys(), false);
+    return t.skip('ssh2’s native crypto is not built here');
+  }
+  assert.equal(givesKeys(), true);
+  const binding = createRequire(import.meta.url)('ssh2/lib/protocol/crypto/build/Release/sshcrypto.node') as {
+    readonly AESGCMCipher: { readonly prototype: Partial<WithKeys> };
+  };
+  const { prototype } = binding.AESGCMCipher;
+  const own = Object.getOwnPropertyDescriptor(prototype, 'key');
+  assert.ok(own !== undefined);
+  Reflect.deleteProperty(prototype, 'key');
+  try {
+    assert.equal(givesKeys(), false);
+  } finally {
+    Object.defineProperty(prototype, 'key', own);
+  }
+  return undefined;
+});
