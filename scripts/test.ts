@@ -17,7 +17,7 @@ import { runScript, sentenceOf, WrongCall } from '../lab/process/script.ts';
 import { ensureOpensshTen } from '../lab/programs/openssh-ten.ts';
 import { allPrograms, ensurePrograms } from '../lab/programs/programs.ts';
 import { engineProgram } from '../test/fuzz/native/engine-program.ts';
-import { sanitizedEnvironment } from '../test/fuzz/native/sanitized-addon.ts';
+import { sanitizedNode } from '../test/fuzz/native/sanitized-addon.ts';
 import { onBothPaths } from './both-paths.ts';
 import { ensurePeers } from './system-packages.ts';
 import { type Counts, type FileRun, runFiles } from './test-run.ts';
@@ -49,7 +49,7 @@ const log = progressOn();
 async function bringEngine(): Promise<void> {
   if (process.platform !== 'linux') return;
   await engineProgram().catch(() => undefined);
-  await sanitizedEnvironment().catch(() => undefined);
+  await sanitizedNode().catch(() => undefined);
 }
 
 /** Also what is built once: a first build takes longer than a test file may. */

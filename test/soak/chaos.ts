@@ -2,9 +2,9 @@
 // 6 s and keys are exchanged every 16 MiB. What ends must be whole, and nothing may hang. Ten minutes; `--seconds N` for less; `--sanitized` with
 // the native engine under AddressSanitizer and UBSan, which end the sidecar at their first report. Never a test.
 // The walk: chaos.ts → chaos-client.ts; the sidecar and the destination are those of the benchmarks.
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { eventually } from '../../lab/base/eventually.ts';
 import { generateKey, type Sshd, startSshd } from '../../lab/private-network/sshd.ts';
@@ -13,8 +13,7 @@ import { startOurs } from '../bench/peers.ts';
 import { memory } from '../bench/process-cost.ts';
 import { portOf, startScript } from '../bench/run.ts';
 import { admin, bundle, type Tunnel } from '../bench/sidecar.ts';
-import { sanitizedEnvironment } from '../fuzz/native/sanitized-addon.ts';
-import { engineFileVariable } from '../support/data-path.ts';
+import { sanitizedNode } from '../fuzz/native/sanitized-addon.ts';
 import { visit } from './chaos-client.ts';
 
 const clients = 40;
@@ -37,7 +36,7 @@ async function chaos(): Promise<number> {
     const directory = mkdtempSync(join(tmpdir(), 'portforward-chaos-'));
     ends.push(() => rmSync(directory, { recursive: true, force: true }));
     const program = await bundle(directory);
-    if (values.sanitized) await sanitize(program);
+    if (values.sanitized) await sanitize();
     const destination = startScript(new URL('../bench/destination.ts', import.meta.url));
     ends.push(async () => await destination.kill());
     const sshd = await startSshd({ config: ['RekeyLimit 16M'], openFiles: 4_096 });
@@ -53,11 +52,11 @@ async function chaos(): Promise<number> {
   }
 }
 
-/** Puts the sanitized engine beside the bundle, and the sanitizer into every process that is started from now on. */
-async function sanitize(program: string): Promise<void> {
-  const { [engineFileVariable]: engine = '', ...environment } = await sanitizedEnvironment();
-  copyFileSync(engine, join(dirname(program), 'engine.node'));
+/** Every Node that is started from now on has the sanitizer, and the sanitized engine. */
+async function sanitize(): Promise<void> {
+  const { program, environment } = await sanitizedNode();
   Object.assign(process.env, environment);
+  process.execPath = program;
 }
 
 /** Bytes counted while both sessions are open and nobody is connected: the native engine keeps some for each. */

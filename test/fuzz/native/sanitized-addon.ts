@@ -1,14 +1,22 @@
-// The addon with AddressSanitizer and UBSan, and how a process must start to load it. Compiled once for its sources; kept in the cache.
-// Neighbours: test/unit/native runs the addon's own tests with it, sanitize.ts the suites, test/support/data-path.ts loads it.
+// The addon with AddressSanitizer and UBSan, and the Node that can load it. Compiled once for its sources; kept in the cache.
+// Neighbours: sanitized-node is that Node; test/unit/native runs the addon's own tests with it, sanitize.ts the suites, test/soak/chaos.ts
+// the sidecar.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cacheDirectory } from '../../../lab/base/places.ts';
 import { addonFlags, addonSources, compile, sanitizerFlags, sourcesDigest } from '../../../scripts/native-engine.mjs';
-import { engineFileVariable } from '../../support/data-path.ts';
+import { sanitizedEngineVariable } from '../../support/data-path.ts';
 
-/** The environment in which every load of the engine is the sanitized one. @throws Error, after the compiler has said why */
-export async function sanitizedEnvironment(): Promise<Record<string, string>> {
+export interface SanitizedNode {
+  /** Stands for `node`. Each load of the engine is that of the sanitized one. What it starts by `process.execPath` is like itself. */
+  readonly program: string;
+  /** What that program needs. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** @throws Error, after the compiler has said why */
+export async function sanitizedNode(): Promise<SanitizedNode> {
   const headers = nodeHeaders();
   const digest = sourcesDigest(...sanitizerFlags, headers).slice(0, 16);
   const file = join(cacheDirectory(), 'native', `${digest}.node`);
@@ -20,13 +28,15 @@ export async function sanitizedEnvironment(): Promise<Record<string, string>> {
     }
   }
   const runtime = execFileSync('g++', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).trim();
-  return {
-    [engineFileVariable]: file,
-    // The sanitizer must be there before Node is. What V8 keeps at its end would count as leaks.
-    LD_PRELOAD: runtime,
+  const environment = {
+    [sanitizedEngineVariable]: file,
+    PF_SANITIZER_RUNTIME: runtime,
+    PF_SANITIZED_NODE: process.execPath,
+    // What V8 keeps at its end would count as leaks.
     ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1',
     UBSAN_OPTIONS: 'print_stacktrace=1',
   };
+  return { program: join(import.meta.dirname, 'sanitized-node'), environment };
 }
 
 /** Where node_api.h and uv.h lie: beside this Node, or where run.mjs has put them. */

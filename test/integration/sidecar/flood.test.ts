@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Child } from '../../../lab/process/child.ts';
 import { type Service, echo as sendBack, serve } from '../../driver-suite/destinations.ts';
+import { assertResident } from '../../support/resident-memory.ts';
 import { hopTo } from '../ssh/ssh-world.ts';
 import { startPod } from './pod.ts';
 import { type Bastion, startBastion, tunnelConfig } from './sidecar-world.ts';
@@ -71,6 +72,6 @@ for (const kind of ['CHANNEL_OPEN', 'GLOBAL_REQUEST', 'CHANNEL_REQUEST', 'unknow
     for (const end = performance.now() + 3000; performance.now() < end; await delay(100))
       peak = Math.max(peak, pod.memory());
     t.diagnostic(`carried after ${carriedAfter.toFixed(0)} ms, at most ${peak.toFixed(0)} MiB resident`);
-    assert.ok(peak < limitMiB, `${peak} MiB`);
+    assertResident(t, peak < limitMiB, `${peak} MiB`);
   });
 }

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { ByteBudget } from '../../../src/sidecar/base/byte-budget.ts';
 import { InboundWindow } from '../../../src/sidecar/drivers/ssh/channels/inbound-window.ts';
 import { engineProgram, fuzzEngine } from '../../fuzz/native/engine-program.ts';
-import { sanitizedEnvironment } from '../../fuzz/native/sanitized-addon.ts';
+import { sanitizedNode } from '../../fuzz/native/sanitized-addon.ts';
 
 const run = promisify(execFile);
 
@@ -18,11 +18,27 @@ describe('the engine', { skip: process.platform !== 'linux' && 'it is for Linux'
   });
 
   test('passes the tests of the addon under them as well', async () => {
-    const env = { ...process.env, ...(await sanitizedEnvironment()) };
+    const { program, environment } = await sanitizedNode();
+    const env = { ...process.env, ...environment };
     // Else it would take itself for a part of this run, and say nothing.
     delete env['NODE_TEST_CONTEXT'];
-    const { stdout } = await run(process.execPath, ['--test', join(import.meta.dirname, 'addon.test.ts')], { env });
+    const { stdout } = await run(program, ['--test', join(import.meta.dirname, 'addon.test.ts')], { env });
     assert.match(stdout, /pass \d\d/);
+  });
+
+  test('is sanitized in each Node that a sanitized one starts, and other programs start without the sanitizer', async () => {
+    const { program, environment } = await sanitizedNode();
+    const built = join(import.meta.dirname, '..', '..', '..', 'native', 'build', 'engine.node');
+    const says = `
+      require(${JSON.stringify(built)});
+      const maps = (process) => require('node:fs').readFileSync('/proc/' + process + '/maps', 'utf8');
+      console.log(maps('self').includes(process.env.PF_SANITIZED_ENGINE), maps('self').includes('libasan'));`;
+    const script = `${says}
+      const { execFileSync } = require('node:child_process');
+      process.stdout.write(execFileSync(process.execPath, ['--eval', ${JSON.stringify(says)}]));
+      console.log(execFileSync('cat', ['/proc/self/maps'], { encoding: 'utf8' }).includes('libasan'));`;
+    const { stdout } = await run(program, ['--eval', script], { env: { ...process.env, ...environment } });
+    assert.equal(stdout, 'true true\ntrue true\nfalse\n');
   });
 
   test('stays within its bounds whatever a bastion and clients do', async (t) => {
