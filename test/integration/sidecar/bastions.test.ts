@@ -18,14 +18,16 @@ let open: Bastion;
 let strict: Bastion;
 let echo: Service;
 
-before(async () => {
-  [open, strict] = await Promise.all([startBastion(), startBastion({ config: ['PermitOpen 127.0.0.1:1'] })]);
-  echo = await serve(sendBack);
-});
+/** Ended newest first, also where a later start failed. */
+const started = new AsyncDisposableStack();
+after(async () => await started.disposeAsync());
 
-after(async () => {
-  await Promise.all([open.stop(), strict.stop()]);
-  await echo.stop();
+before(async () => {
+  const bastion = async (options?: Parameters<typeof startBastion>[0]): Promise<Bastion> =>
+    started.adopt(await startBastion(options), async (it) => await it.stop());
+  open = await bastion();
+  strict = await bastion({ config: ['PermitOpen 127.0.0.1:1'] });
+  echo = started.adopt(await serve(sendBack), async (it) => await it.stop());
 });
 
 async function through(

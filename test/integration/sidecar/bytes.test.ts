@@ -84,20 +84,22 @@ let destination: Server;
 let bastion: Bastion;
 let sidecar: Sidecar;
 
+/** Ended newest first, also where a later start failed. */
+const started = new AsyncDisposableStack();
+after(async () => await started.disposeAsync());
+
 before(async () => {
   destination = startDestination();
+  started.defer(() => {
+    for (const socket of sockets) socket.destroy();
+    destination.close();
+  });
   await once(destination, 'listening');
-  bastion = await startBastion();
+  bastion = started.adopt(await startBastion(), async (it) => await it.stop());
   const { port } = destination.address() as AddressInfo;
-  sidecar = await openSidecar(tunnelConfig([bastion.hop], { forwards: [{ port }] }));
+  const config = tunnelConfig([bastion.hop], { forwards: [{ port }] });
+  sidecar = started.adopt(await openSidecar(config), async (it) => await it.stop());
   await untilConnected(sidecar);
-});
-
-after(async () => {
-  await sidecar.stop();
-  await bastion.stop();
-  for (const socket of sockets) socket.destroy();
-  destination.close();
 });
 
 test('bytes take the path that this run is about', () => {

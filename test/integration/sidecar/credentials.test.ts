@@ -17,14 +17,13 @@ import {
 let bastion: Bastion;
 let echo: Service;
 
-before(async () => {
-  bastion = await startBastion();
-  echo = await serve(sendBack);
-});
+/** Ended newest first, also where a later start failed. */
+const started = new AsyncDisposableStack();
+after(async () => await started.disposeAsync());
 
-after(async () => {
-  await bastion.stop();
-  await echo.stop();
+before(async () => {
+  bastion = started.adopt(await startBastion(), async (it) => await it.stop());
+  echo = started.adopt(await serve(sendBack), async (it) => await it.stop());
 });
 
 const config = (): ReturnType<typeof tunnelConfig> => tunnelConfig([bastion.hop], { forwards: [{ port: echo.port }] });

@@ -6,7 +6,6 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { Child } from '../../../lab/process/child.ts';
 import type { TunnelConfig } from '../../../src/contract/tunnel-config.ts';
 import { isNative } from '../../support/data-path.ts';
 import { endOf as endOfPod, type Pod, spawnPod, startPod, whileAccepting } from './pod.ts';
@@ -14,22 +13,19 @@ import { type Bastion, endOf, startBastion, tunnelConfig } from './sidecar-world
 
 let bastion: Bastion;
 let echo: Server;
-const pods = new Set<Child>();
+/** Ended newest first, also where a later start failed. */
+const started = new AsyncDisposableStack();
+after(async () => await started.disposeAsync());
 
 before(async () => {
-  bastion = await startBastion();
+  bastion = started.adopt(await startBastion(), async (it) => await it.stop());
   echo = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => undefined);
     socket.pipe(socket);
   });
   echo.listen(0, '127.0.0.1');
+  started.defer(() => void echo.close());
   await once(echo, 'listening');
-});
-
-after(async () => {
-  for (const pod of pods) await pod.kill();
-  await bastion.stop();
-  echo.close();
 });
 
 async function openClient(port: number): Promise<Socket> {
@@ -46,7 +42,7 @@ async function echoed(socket: Socket, text: string): Promise<void> {
 
 async function start(config: TunnelConfig): Promise<Pod> {
   const pod = await startPod(config);
-  pods.add(pod.child);
+  started.defer(async () => await pod.child.kill());
   return pod;
 }
 
@@ -157,7 +153,7 @@ test('a permanent error never ends the process: it is alive, not ready, and tell
 
 test('a config that cannot be read ends the process with a sentence', async () => {
   const child = spawnPod('{"version":2}', 0);
-  pods.add(child);
+  started.defer(async () => await child.kill());
   assert.equal(await endOfPod(child), 'exit 1');
   const line = child.log().find((one) => one.includes('ConfigUnreadable'));
   assert(line?.includes('driver'), child.log().join('\n'));

@@ -18,13 +18,13 @@ const carriedWithinMs = 10_000;
 
 let healthy: Bastion;
 let echo: Service;
+/** Ended newest first, also where a later start failed. */
+const started = new AsyncDisposableStack();
+after(async () => await started.disposeAsync());
+
 before(async () => {
-  healthy = await startBastion();
-  echo = await serve(sendBack);
-});
-after(async () => {
-  await healthy.stop();
-  await echo.stop();
+  healthy = started.adopt(await startBastion(), async (it) => await it.stop());
+  echo = started.adopt(await serve(sendBack), async (it) => await it.stop());
 });
 
 /** True if a connection through the pod is answered. */

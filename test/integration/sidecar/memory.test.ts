@@ -13,7 +13,7 @@ import { assertEvery } from '../../support/assert-every.ts';
 import { isNative } from '../../support/data-path.ts';
 import { assertResident } from '../../support/resident-memory.ts';
 import { type Pod, startPod } from './pod.ts';
-import { type Bastion, startBastion, tunnelConfig } from './sidecar-world.ts';
+import { startBastion, tunnelConfig } from './sidecar-world.ts';
 
 const clients = 1_000;
 /** The process runs from TypeScript here and is larger than the bundle by its compiler; the budgets are judged by what is added to it. */
@@ -24,7 +24,6 @@ const limitMiB = 256;
 /** The first byte of a connection: `E` echo, `F` a flood that never ends. */
 let destination: Server;
 const far = new Set<Socket>();
-let bastion: Bastion;
 let pod: Pod;
 let port: number;
 /** MiB of the process that is ready and has carried nothing yet. */
@@ -34,7 +33,12 @@ let bytesOfSession: number;
 const folder = mkdtempSync(join(tmpdir(), 'portforward-memory-'));
 const doctorSocket = join(folder, 'doctor.sock');
 
+/** Ended newest first, also where a later start failed. */
+const started = new AsyncDisposableStack();
+after(async () => await started.disposeAsync());
+
 before(async () => {
+  started.defer(() => rmSync(folder, { recursive: true }));
   const chunk = Buffer.alloc(65_536, 1);
   destination = createServer((socket) => {
     far.add(socket);
@@ -55,29 +59,25 @@ before(async () => {
       flood();
     });
   });
+  started.defer(() => {
+    for (const socket of far) socket.destroy();
+    destination.close();
+  });
   destination.listen(0, '127.0.0.1');
   await once(destination, 'listening');
   // One file for each channel at sshd, beside its own.
-  bastion = await startBastion({ openFiles: 4_096 });
+  const bastion = started.adopt(await startBastion({ openFiles: 4_096 }), async (it) => await it.stop());
   const config = tunnelConfig([bastion.hop], {
     forwards: [{ port: (destination.address() as AddressInfo).port }],
     connection: { maxConnections: 2_000, drainTimeoutSeconds: 0 },
   });
   process.env['PF_TEST_DOCTOR_SOCKET'] = doctorSocket;
-  pod = await startPod(config);
+  pod = started.adopt(await startPod(config), async (it) => await it.child.stop());
   [port = 0] = pod.ports;
   await pod.child.until(async () => (await pod.readiness()).status === 200, 30_000);
   base = pod.memory();
   await pod.child.until(async () => (await pod.metric('portforward_tunnel_sessions{part="live"}')) === 2, 30_000);
   bytesOfSession = (await buffered()) / 2;
-});
-
-after(async () => {
-  await pod.child.stop();
-  for (const socket of far) socket.destroy();
-  destination.close();
-  await bastion.stop();
-  rmSync(folder, { recursive: true });
 });
 
 async function open(first: string): Promise<Socket> {

@@ -39,10 +39,15 @@ async function startPodAt(adminPort: number, config: TunnelConfig, podUid: strin
       (response) => response.ok,
       () => false,
     );
-  await child.until(answers, 60_000);
   const listening = (): readonly string[] => child.log().filter((line) => line.includes('"msg":"listening"'));
-  // The process writes its log in the background: an answer may overtake the lines before it.
-  await child.until(() => listening().length === config.forwards.length, 30_000);
+  try {
+    await child.until(answers, 60_000);
+    // The process writes its log in the background: an answer may overtake the lines before it.
+    await child.until(() => listening().length === config.forwards.length, 30_000);
+  } catch (error) {
+    await child.kill();
+    throw error;
+  }
   return {
     child,
     ports: listening().map((line) => (JSON.parse(line) as { readonly port: number }).port),

@@ -19,19 +19,18 @@ let postgres: Postgres;
 let bastion: Bastion;
 let sidecar: Sidecar;
 
+/** Ended newest first, also where a later start failed. */
+const started = new AsyncDisposableStack();
+after(async () => await started.disposeAsync());
+
 before(async () => {
-  [postgres, bastion] = await Promise.all([startPostgres(), startBastion()]);
+  postgres = started.adopt(await startPostgres(), async (it) => await it.stop());
+  bastion = started.adopt(await startBastion(), async (it) => await it.stop());
   const config = tunnelConfig([bastion.hop], {
     forwards: [{ name: 'postgres', port: postgres.port, appProtocol: 'postgresql', health: 'Active' }],
     healthCheck: { intervalSeconds: 0.5, timeoutSeconds: 10 },
   });
-  sidecar = await openSidecar(config);
-});
-
-after(async () => {
-  await sidecar.stop();
-  await bastion.stop();
-  await postgres.stop();
+  sidecar = started.adopt(await openSidecar(config), async (it) => await it.stop());
 });
 
 test('psql reads rows through the tunnel', async () => {

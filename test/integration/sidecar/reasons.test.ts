@@ -22,9 +22,13 @@ let closed: Awaited<ReturnType<typeof closedPort>>;
 
 const protocols = ['postgresql', 'redis', 'mysql', 'http', 'tcp', 'tls'] as const;
 
+/** Ended newest first, also where a later start failed. */
+const started = new AsyncDisposableStack();
+after(async () => await started.disposeAsync());
+
 before(async () => {
-  bastion = await startBastion();
-  closed = await closedPort();
+  bastion = started.adopt(await startBastion(), async (it) => await it.stop());
+  closed = started.adopt(await closedPort(), async (it) => await it.stop());
   const destination = { host: '127.0.0.1', port: closed.port };
   const forwards = protocols.map((appProtocol, index) => ({
     name: appProtocol,
@@ -32,14 +36,9 @@ before(async () => {
     destination,
     appProtocol,
   }));
-  sidecar = await openSidecar(tunnelConfig([bastion.hop], { forwards }));
+  const config = tunnelConfig([bastion.hop], { forwards });
+  sidecar = started.adopt(await openSidecar(config), async (it) => await it.stop());
   await untilConnected(sidecar);
-});
-
-after(async () => {
-  await sidecar.stop();
-  await bastion.stop();
-  await closed.stop();
 });
 
 const port = (protocol: (typeof protocols)[number]): number => portOf(sidecar, protocols.indexOf(protocol));

@@ -37,18 +37,20 @@ describe('the algorithms that are offered', { timeout: 300_000 }, () => {
   let sshd: Sshd;
   let secret: SecretDirectory;
   const echo = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket).on('error', () => undefined));
+  /** Ended newest first, also where a later start failed. */
+  const started = new AsyncDisposableStack();
+  after(async () => await started.disposeAsync());
   before(async () => {
     // The machine's own has not all of them.
-    sshd = await startSshd({ release: await ensureOpensshTen(progressOn()) });
+    sshd = started.adopt(
+      await startSshd({ release: await ensureOpensshTen(progressOn()) }),
+      async (it) => await it.stop(),
+    );
     const key = await generateKey(sshd.directory);
     sshd.authorize([key.publicKey]);
-    secret = new SecretDirectory({ 'ssh-privatekey': key.privateKey, known_hosts: sshd.knownHosts() });
+    secret = started.use(new SecretDirectory({ 'ssh-privatekey': key.privateKey, known_hosts: sshd.knownHosts() }));
     await once(echo.listen(0, '127.0.0.1'), 'listening');
-  });
-  after(async () => {
-    echo.close();
-    secret[Symbol.dispose]();
-    await sshd.stop();
+    started.defer(() => void echo.close());
   });
 
   test('carry bytes across key re-exchanges, natively and in JavaScript', async (t) => {

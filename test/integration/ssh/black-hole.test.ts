@@ -14,17 +14,18 @@ import { connectOnce, hopTo, SecretDirectory } from './ssh-world.ts';
 describe('a bastion behind a black hole', () => {
   let network: PrivateNetwork;
   let secret: SecretDirectory;
+  /** Ended newest first, also where a later start failed. */
+  const started = new AsyncDisposableStack();
+  after(async () => await started.disposeAsync());
   before(async () => {
-    network = await startPrivateNetwork();
+    network = started.adopt(await startPrivateNetwork(), async (it) => await it.stop());
     const { a } = network.bastions;
-    secret = new SecretDirectory({
-      'ssh-privatekey': network.key.privateKey,
-      known_hosts: a.knownHosts({ name: a.host }),
-    });
-  });
-  after(async () => {
-    await network.stop();
-    secret[Symbol.dispose]();
+    secret = started.use(
+      new SecretDirectory({
+        'ssh-privatekey': network.key.privateKey,
+        known_hosts: a.knownHosts({ name: a.host }),
+      }),
+    );
   });
   const config = (more: Partial<SshConfig> = {}): SshConfig => sshConfig([hopTo(network.bastions.a, secret)], more);
   const database = () => ({ host: network.databaseName, port: 5432 });

@@ -33,7 +33,9 @@ async function failsWith(config: SshConfig, code: Code, words?: RegExp): Promise
 /** Closes what a test opened, in reverse order. */
 const cleanups: (() => void | Promise<void>)[] = [];
 afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+  // Each of them, also where one fails.
+  await using ends = new AsyncDisposableStack();
+  for (const cleanup of cleanups.splice(0)) ends.defer(async () => await cleanup());
 });
 
 async function listener(handle: (socket: Socket) => void): Promise<number> {
@@ -56,14 +58,13 @@ describe('failures on the way to the bastion', () => {
   let sshd: Sshd;
   let key: KeyPair;
   let secret: SecretDirectory;
+  /** Ended newest first, also where a later start failed. */
+  const started = new AsyncDisposableStack();
+  after(async () => await started.disposeAsync());
   before(async () => {
-    sshd = await startSshd({ password: 'correct horse' });
+    sshd = started.adopt(await startSshd({ password: 'correct horse' }), async (it) => await it.stop());
     key = await userKey(sshd);
-    secret = new SecretDirectory({ 'ssh-privatekey': key.privateKey, known_hosts: sshd.knownHosts() });
-  });
-  after(async () => {
-    await sshd.stop();
-    secret[Symbol.dispose]();
+    secret = started.use(new SecretDirectory({ 'ssh-privatekey': key.privateKey, known_hosts: sshd.knownHosts() }));
   });
 
   const local = (port: number, more: Partial<SshConfig> = {}): SshConfig =>

@@ -33,7 +33,9 @@ interface Wire {
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+  // Each of them, also where one fails.
+  await using ends = new AsyncDisposableStack();
+  for (const cleanup of cleanups.splice(0)) ends.defer(async () => void (await cleanup()));
 });
 
 /** Generated once: each takes up to seconds. */

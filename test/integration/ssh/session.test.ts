@@ -34,7 +34,9 @@ import { connectOnce, hopTo, SecretDirectory, userKey } from './ssh-world.ts';
 /** Closes what a test opened, in reverse order. */
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+  // Each of them, also where one fails.
+  await using ends = new AsyncDisposableStack();
+  for (const cleanup of cleanups.splice(0)) ends.defer(async () => void (await cleanup()));
 });
 
 const soon = (): AbortSignal => AbortSignal.timeout(30_000);
