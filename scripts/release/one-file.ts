@@ -37,12 +37,15 @@ for (const place of [tmpdir(), '/dev/shm']) {
 }
 `;
 
-/** Nothing is looked for beside the file or in the folder where it is called: ssh2's two native parts are inside or absent. */
+/** Nothing is looked for beside the file or in the folder where it is called: ssh2's two native parts are inside or absent, and the engine of tunnel pods is absent. */
 const insideOneFile: Plugin = {
   name: 'inside-one-file',
   setup(bundler) {
     bundler.onResolve({ filter: /sshcrypto\.node$/ }, () => ({ path: 'native-crypto', namespace: 'inside' }));
     bundler.onResolve({ filter: /^cpu-features$/ }, () => ({ path: 'absent', namespace: 'inside' }));
+    bundler.onLoad({ filter: /[\\/]native-addon\.ts$/ }, () => ({
+      contents: "export const loadEngine = () => ({ engine: undefined, because: 'it is for tunnel pods only' });",
+    }));
     bundler.onLoad({ filter: /^native-crypto$/, namespace: 'inside' }, () => ({ contents: loadsNativeCrypto }));
     bundler.onLoad({ filter: /^absent$/, namespace: 'inside' }, () => ({
       contents: "throw new Error('not in this file')",
