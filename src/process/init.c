@@ -46,10 +46,11 @@ static void forbid_core_dumps(void) {
   setrlimit(RLIMIT_CORE, &none);
 }
 
-/** One line for each crash: seconds since 1970. Where the file cannot be written, nothing is noted. */
+/** Says it, because the program could not: the kubelet passes the line on. Then one line in the file, seconds since 1970, if it can be written. */
 static void note_crash(int signal) {
   for (size_t at = 0; at < sizeof faults / sizeof *faults; at++) {
     if (faults[at] != signal) continue;
+    fprintf(stderr, "portforward-init: the program crashed: %s\n", strsignal(signal));
     const int file = open(crashes, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (file < 0) return;
     dprintf(file, "%lld\n", (long long)time(NULL));

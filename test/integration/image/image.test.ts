@@ -159,13 +159,19 @@ test('process 1 ends as its program does, passes signals on, and reaps what is l
   assert.equal(spawnSync('unshare', asFirst, { timeout: 30_000 }).status, 0, 'an orphan stays as a zombie');
 });
 
-test('process 1 notes a crash of its program with its time, and no kill from outside', () => {
+test('process 1 tells and notes a crash of its program with its time, and no kill from outside', () => {
   const init = join(files, 'app', 'portforward-init');
   // A /tmp of its own, under which the program is hidden: it is opened before.
   const crash = '/proc/self/fd/3 sh -c "kill -$signal \\$\\$"';
   const script = `exec 3<${init}; mount -t tmpfs tmpfs /tmp && for signal in SEGV KILL TERM ABRT; do ${crash}; done; cat ${crashFile}`;
-  const { stdout } = spawnSync('unshare', ['--mount', 'sh', '-c', script], { encoding: 'utf8', timeout: 30_000 });
+  const options = { encoding: 'utf8', timeout: 30_000 } as const;
+  const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-c', script], options);
   assert.match(stdout, /^\d{10}\n\d{10}\n$/);
+  const told = stderr.match(/^portforward-init: the program crashed: .*$/gm);
+  assert.deepEqual(
+    told,
+    ['Segmentation fault', 'Aborted'].map((how) => `portforward-init: the program crashed: ${how}`),
+  );
 });
 
 test('the fly helper is in it, needs no library, and ends with its input', () => {
