@@ -14,7 +14,14 @@ interface Keys {
 
 /** What a socket of Node has inside. */
 interface Inside {
-  readonly _handle: { readonly fd: number } | null;
+  readonly _handle: Handle | null;
+}
+
+interface Handle {
+  readonly fd: number;
+  /** Whether libuv reads. */
+  reading: boolean;
+  readStop(): number;
 }
 
 /** Links of that engine. */
@@ -27,7 +34,7 @@ export function linkTaker(engine: Engine): TakeLink {
     if (send === undefined || receive === undefined || handle === null || handle.fd < 0) return undefined;
     // What Node has to write still would follow what the engine writes.
     if (socket.readableLength > 0 || socket.writableLength > 0 || protocol._kexinit !== undefined) return undefined;
-    return new Taken(client, socket, handlers).begin(engine, handle.fd, { send, receive });
+    return new Taken(client, socket, handlers).begin(engine, handle, { send, receive });
   };
 }
 
@@ -61,14 +68,14 @@ class Taken {
 
   begin(
     engine: Engine,
-    fd: number,
+    handle: Handle,
     { send, receive }: { readonly send: Keys; readonly receive: Keys },
   ): ReturnType<TakeLink> {
     const cells = this.#cells;
-    const link = this.#linkOf(engine, fd);
+    const link = this.#linkOf(engine, handle.fd);
     if (link === undefined) return undefined;
     const early = underWay(this.#protocol._decipher);
-    this.#takeSocket();
+    this.#takeSocket(handle);
     this.#link = link;
     hand(receive, (key, iv) => link.setReceiveKey(key, iv));
     this.#takeCipher(send);
@@ -101,11 +108,16 @@ class Taken {
   }
 
   /** Node neither reads nor writes it any more; its counts are those of the engine. Its end is the link's as well. */
-  #takeSocket(): void {
+  #takeSocket(handle: Handle): void {
     const socket = this.#socket;
     const cells = this.#cells;
     const before = { read: socket.bytesRead, written: socket.bytesWritten };
     socket.pause();
+    // Only with a buffer of its own (lent-reads.ts) it has stopped reading now; any other socket reads on until its queue is full.
+    if (handle.reading) {
+      handle.reading = false;
+      handle.readStop();
+    }
     Object.defineProperties(socket, {
       bytesRead: { get: () => before.read + (cells[linkCells.bytesRead] ?? 0) },
       bytesWritten: { get: () => before.written + (cells[linkCells.bytesWritten] ?? 0) },

@@ -167,6 +167,7 @@ test('the engine gets the keys and the descriptor; ssh2’s packets and payloads
   w.socket.on('data', () => assert.fail('Node reads'));
   await new Promise((resolve) => w.far.write('for the engine', resolve));
   for (let turns = 0; turns < 5; turns += 1) await turn();
+  assert.equal(w.socket.readableLength, 0, 'Node would keep what it reads');
   w.socket.on('drain', () => (drains += 1));
   w.options().onDrain();
   taken.cells[linkCells.bytesRead] = 7;
