@@ -23,6 +23,8 @@ export interface CarriersOptions {
   /** The bastion over which the forward is dialled first, if any. It may be noticed up to a minute late that this has ended. */
   readonly preferredVia: (forward: Forward) => string | undefined;
   readonly onChange: CarrierSource['onChange'];
+  /** Called every half second while the engine carries: the end of one of its clients is no event, and may give another one room. */
+  readonly onLook: () => void;
 }
 
 export class Carriers implements CarrierSource {
@@ -86,5 +88,6 @@ export class Carriers implements CarrierSource {
       if (silence.judge(entry.session, clock.now(), ask) === undefined) continue;
       for (const listener of this.#listeners) listener(carrier);
     }
+    this.#options.onLook();
   }
 }

@@ -88,7 +88,8 @@ export class Tunnel {
     this.#trials = parts;
     const source = sessionSource({ ...parts, planner: this.#planner, ended: this.#ended.signal, decide });
     this.#dialer = new Dialer(source, connectTimeoutMs, clock);
-    this.#carriers = new Carriers({ ...parts, preferredVia: (forward) => this.#dialer.preferredVia(forward) });
+    const onLook = (): void => void (this.#dialer.isAwaited && this.#decide());
+    this.#carriers = new Carriers({ ...parts, onLook, preferredVia: (forward) => this.#dialer.preferredVia(forward) });
     this.#unsubscribe = driver.onCredentialsChange(() => this.#credentialsChanged());
   }
 

@@ -41,3 +41,27 @@ test('a client that waits for room is carried once any stream ends', async () =>
   const carried = await waiting;
   assert.equal(carried.stream.destroyed, false);
 });
+
+test('a client that waits for room is carried once a client of the native engine ends', async () => {
+  await using w = await world(['a:22'], { sessionsWanted: 1 });
+  w.driver.room = 2;
+  w.driver.carriesNatively = true;
+  w.tunnel.start();
+  await w.clock.advance(0);
+  // No further session helps.
+  w.driver.answers.set('a:22', 'silent');
+  const carrier = w.driver.open[0]?.carrier;
+  assert(carrier !== undefined);
+  carrier.count(2, 0);
+  let carried: boolean | undefined;
+  void w.tunnel.dial(orders, never).then(
+    ({ stream }) => (carried = !stream.destroyed),
+    () => (carried = false),
+  );
+  await w.clock.advance(1_000);
+  assert.equal(carried, undefined, 'it waits');
+  carrier.count(-1, 0);
+  await w.clock.advance(1_000);
+  assert.equal(carried, true);
+  carrier.count(-1, 0);
+});
