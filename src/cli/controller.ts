@@ -1,8 +1,9 @@
 // `portforward controller`: what the operator's Deployment runs. Its flags have their own table, so commander passes them on unread.
 // Neighbours: ../controller/base/settings.ts (the flags), ../controller/main.ts (the work), ../process/run.ts (signals and exit).
 import { flagsHelp, readSettings, type Settings } from '../controller/base/settings.ts';
-import { boundGarbage } from '../controller/heap.ts';
+import { heapBounds } from '../controller/heap.ts';
 import { runController } from '../controller/main.ts';
+import { boundGarbage } from '../process/heap.ts';
 import { createLog } from '../process/log.ts';
 import { run } from '../process/run.ts';
 import { UsageError } from './usage-error.ts';
@@ -18,7 +19,7 @@ export async function controller(args: readonly string[], print: (line: string) 
   }
   const settings = settingsOf(args);
   const log = createLog({ level: settings.logLevel, fields: { component: 'controller' } });
-  boundGarbage();
+  boundGarbage(heapBounds);
   await run((signal) => runController({ signal, settings, log }), { log, stopDeadlineMs });
 }
 

@@ -6,6 +6,7 @@ import { secretKeys } from '../../../contract/secret-keys.ts';
 import type { FlyConfig } from '../../../contract/tunnel-config.ts';
 import { abortable, anyOf } from '../../../process/abort.ts';
 import { type Clock, systemClock } from '../../../process/clock.ts';
+import { boundGarbage, type HeapBounds } from '../../../process/heap.ts';
 import type { Logger } from '../../../process/log.ts';
 import type { ByteBudget } from '../../base/byte-budget.ts';
 import { CredentialsRecord } from '../../base/credentials-record.ts';
@@ -15,7 +16,6 @@ import { Graphql } from './api/graphql.ts';
 import { createFlyApi, type FlyApi, tokenRefusals } from './api/operations.ts';
 import { TokenFile } from './api/token-file.ts';
 import { bringUp } from './bring-up.ts';
-import { boundGarbage } from './heap.ts';
 import { HelperProcess } from './helper/helper-process.ts';
 import { helperProgramOf } from './helper/program.ts';
 import { OwnPeers } from './own-peers.ts';
@@ -41,12 +41,14 @@ export interface FlyDriverOptions {
   readonly gateways?: Gateways;
 }
 
+/** While a thousand clients read nothing there is no other reason to collect what their start has left behind. */
+const heap: HeapBounds = { growingPercent: 25 };
 const flyApiUrl = 'https://api.fly.io';
 /** What says that the token is wrong, or is not for what the document names. */
 export const tokenCodes: readonly Code[] = [...tokenRefusals, 'AppNotFound', 'OrganizationNotFound'];
 
 export function createFlyDriver(config: FlyConfig, options: FlyDriverOptions): Driver {
-  boundGarbage();
+  boundGarbage(heap);
   return new FlyDriver(config, options);
 }
 

@@ -6,9 +6,10 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { basename } from 'node:path';
-import { boundGarbage } from '../../../../../src/controller/heap.ts';
+import { heapBounds } from '../../../../../src/controller/heap.ts';
 import { WorkQueue } from '../../../../../src/controller/kube/workqueue/work-queue.ts';
 import { Watches } from '../../../../../src/controller/watches.ts';
+import { boundGarbage } from '../../../../../src/process/heap.ts';
 import { clientOf, configOf } from '../scripted-server.ts';
 import { objectsOfTunnels } from './memory-tunnels.ts';
 
@@ -86,7 +87,7 @@ async function sendObjects(response: ServerResponse, objects: Iterable<string>):
 }
 
 async function read(): Promise<void> {
-  boundGarbage();
+  boundGarbage(heapBounds);
   const server = spawn(process.execPath, [script, way, plural, className, 'server'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
