@@ -2,8 +2,7 @@
 import type { HeapBounds } from '../process/heap.ts';
 
 /**
- * An eighth: with a quarter, 1,000 PortForwards need 16 MiB more; the price while thousands of tunnels start is a fifth of the process' time
- * instead of a twentieth. Compact: a heap of that kind took 83 MiB instead of 111 after its objects had been written six times, for a seventh
- * more CPU time meanwhile.
+ * A quarter and compact: the caches of 10,000 PortForwards are filled with 9.9 s of CPU time (8.4 with an eighth and gaps, which were some
+ * 80 MiB after the creation; 14.9 with an eighth and compact, and a restart then took 66 s).
  */
-export const heapBounds: HeapBounds = { growingPercent: 12, compact: true };
+export const heapBounds: HeapBounds = { growingPercent: 25, compact: true };
