@@ -25,7 +25,12 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const modules = join(root, 'node_modules');
 const cache = process.env.PF_CACHE_DIR ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'portforward');
 
+let said;
+
+/** Once, if two that run at the same time say the same. */
 function say(line) {
+  if (line === said) return;
+  said = line;
   process.stderr.write(`portforward: ${line}\n`);
 }
 

@@ -91,6 +91,7 @@ for (const [what, hasHeaders] of [
     const child = start('/nowhere/g++');
     const [out, err] = await Promise.all([textOf(child.stdout), textOf(child.stderr), once(child, 'exit')]);
     assert.match(err, /warning: the engine of the ssh data path could not be built.*install a C\+\+ compiler/);
+    assert.equal(err.split('could not be started').length, hasHeaders ? 2 : 1, `said once: ${err}`);
     assert.equal(out, 'the program ran', err);
     assert.equal(child.exitCode, 0);
     assert.equal(existsSync(engine), false);
