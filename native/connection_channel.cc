@@ -131,7 +131,7 @@ bool Connection::asked(Reader& message_) {
   const bool wantsAnswer = message_.u8() != 0;
   if (!message_.ok()) return false;
   // Such as sshd's keep-alive: any answer is one.
-  if (wantsAnswer && phase_ == Phase::open && !closeSent_) link_->send(message::failure, remote_);
+  if (wantsAnswer && phase_ == Phase::open && !closeSent_) link_->refuse(remote_);
   return true;
 }
 

@@ -134,7 +134,7 @@ void Engine::flushDirty() {
 void Engine::tellAll() {
   struct Teller {
     Engine& engine;
-    void operator()(LinkLost& it) const { it.link->events().lost(it.loss, it.error); }
+    void operator()(LinkLost& it) const { it.link->tellLost(it.loss, it.error); }
     void operator()(LinkReleased& it) const {
       it.link->release();
       std::erase(engine.links_, it.link);

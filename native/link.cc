@@ -84,7 +84,7 @@ bool Link::sealPacket(ConstBytes packet) {
 
 bool Link::start(ConstBytes early) {
   if (isLost_) return true;
-  if (early.size() > readBytes) return false;
+  if (isReading_ || early.size() > readBytes) return false;
   isReading_ = true;
   inbox_->add(early);
   engine_.poller().watch(*this, socket_, EPOLLIN | (isBlocked_ ? uint32_t(EPOLLOUT) : 0u));
@@ -98,6 +98,7 @@ void Link::push() {
 }
 
 void Link::close() {
+  isClosed_ = true;
   if (isLost_) return;
   // What ssh2 said last, and the ends of channels; the kernel takes it or not.
   outbox_->flush(socket_);
@@ -121,6 +122,10 @@ void Link::detach() {
   cells_[linkCell::channels] = cells_[linkCell::opening] = cells_[linkCell::unsent] = 0;
   engine_.budget().giveBack(int64_t(inbox_->capacity() + outboxBytes));
   engine_.tell(Engine::LinkReleased{shared_from_this()});
+}
+
+void Link::tellLost(Loss loss, int error) {
+  if (!isClosed_) events_->lost(loss, error);
 }
 
 void Link::release() {

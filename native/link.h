@@ -55,7 +55,7 @@ class Link final : public Pollable, public std::enable_shared_from_this<Link> {
   bool setReceiveKey(ConstBytes key, ConstBytes nonce);
   /** False if that is no packet. */
   bool sealPacket(ConstBytes packet);
-  /** Takes bytes that were read before, then reads. False if they are too many. */
+  /** Takes bytes that were read before, then reads. False if they are too many, or it reads already. */
   bool start(ConstBytes early = {});
 
   /** Sends what the kernel takes now. */
@@ -91,6 +91,8 @@ class Link final : public Pollable, public std::enable_shared_from_this<Link> {
   Bytes begin(size_t most) { return outbox_->begin(most); }
   void finish(size_t payloadBytes);
   void send(uint8_t type, uint32_t channel);
+  /** Refuses what the far side asked about a channel. Ends the link if too many answers wait. */
+  void refuse(uint32_t channel);
   void sendAdjust(uint32_t channel, uint32_t bytes);
 
   double roundTripMs() const { return cells_[linkCell::roundTripMs]; }
@@ -100,6 +102,7 @@ class Link final : public Pollable, public std::enable_shared_from_this<Link> {
   LinkEvents& events() { return *events_; }
   /** Each millisecond of a transfer that fills it. False once that is over. */
   bool pulse();
+  void tellLost(Loss loss, int error);
   void tellChanges();
   void release();
 
@@ -135,6 +138,8 @@ class Link final : public Pollable, public std::enable_shared_from_this<Link> {
   uint32_t receiveKeys_ = 0;
   bool isReading_ = false;
   bool isLost_ = false;
+  /** From our side, perhaps after it was lost: nothing more is told. */
+  bool isClosed_ = false;
   bool isExchanging_ = false;
   /** Our NEWKEYS has gone, and the next packet needs the new key. */
   bool lacksSendKey_ = true;

@@ -7,7 +7,7 @@ namespace {
 
 /** With so much unsent clients are not read, and our keep-alives are less than 0.3 s late at 8 Mbit/s: transmit-gate.ts. */
 constexpr size_t gateBytes = 256 * 1024;
-/** More than our own messages can be: streams wait at a quarter of it. */
+/** More than our own messages can be: streams wait at a quarter of it. The outbox has room for twice that at most. */
 constexpr size_t mostUnsent = 1024 * 1024;
 
 }  // namespace
@@ -30,6 +30,12 @@ void Link::send(uint8_t type, uint32_t channel) {
   message.u8(type);
   message.u32(channel);
   finish(message.size());
+}
+
+void Link::refuse(uint32_t channel) {
+  send(message::failure, channel);
+  // Here, because one round may bring more questions than all of our memory could answer.
+  if (!isLost_ && outbox_->unsent() > mostUnsent && write() && outbox_->unsent() > mostUnsent) end(Loss::unread);
 }
 
 void Link::sendAdjust(uint32_t channel, uint32_t bytes) {

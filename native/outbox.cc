@@ -5,7 +5,8 @@
 
 namespace engine {
 
-Outbox::Outbox(size_t capacity) : capacity_(capacity), memory_(std::make_unique_for_overwrite<uint8_t[]>(capacity)) {}
+Outbox::Outbox(size_t capacity)
+    : least_(capacity), capacity_(capacity), memory_(std::make_unique_for_overwrite<uint8_t[]>(capacity)) {}
 
 Bytes Outbox::begin(size_t most) {
   uint8_t* packet = reserve(most + packetOverheadBytes);
@@ -17,7 +18,7 @@ void Outbox::finish(size_t payloadBytes) {
   if (holds_) {
     const uint8_t* payload = packet + packetHeaderBytes;
     held_.emplace_back(payload, payload + payloadBytes);
-    heldBytes_ += payloadBytes;
+    heldBytes_ += payloadBytes + packetOverheadBytes;
     return;
   }
   seal(packet, payloadBytes);
@@ -55,6 +56,10 @@ int Outbox::flush(const Descriptor& socket) {
     written_ += uint64_t(sent);
   }
   head_ = tail_ = 0;
+  if (capacity_ > least_) {
+    capacity_ = least_;
+    memory_ = std::make_unique_for_overwrite<uint8_t[]>(capacity_);
+  }
   return 0;
 }
 

@@ -19,6 +19,7 @@ constexpr size_t packetOverheadBytes = packetHeaderBytes + mostPaddingBytes + gc
 
 class Outbox {
  public:
+  /** Takes more memory than `capacity` only while it must, and gives it back once everything has left. */
   explicit Outbox(size_t capacity);
 
   bool setKey(ConstBytes key, ConstBytes nonce) { return gcm_.setKey(key, nonce); }
@@ -36,7 +37,7 @@ class Outbox {
   /** Sends what the kernel takes now. Returns an errno, 0 if all went well. */
   int flush(const Descriptor& socket);
 
-  /** Bytes that wait for the kernel, and those that are held. */
+  /** Bytes that wait for the kernel, and what those that are held become when they are sealed, or more. */
   size_t unsent() const { return tail_ - head_ + heldBytes_; }
   /** Sealed bytes that wait for the kernel. */
   bool isEmpty() const { return head_ == tail_; }
@@ -49,6 +50,7 @@ class Outbox {
   void pad(uint8_t* at, size_t bytes);
 
   Gcm gcm_{Direction::seal};
+  const size_t least_;
   size_t capacity_;
   std::unique_ptr<uint8_t[]> memory_;
   size_t head_ = 0;

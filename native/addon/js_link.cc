@@ -113,7 +113,7 @@ napi_value start(napi_env env, napi_callback_info info) {
     if (!bytes) return nullptr;
     early = *bytes;
   }
-  if (!state->link->start(early)) return throwTypeError(env, "more bytes were read early than a link takes");
+  if (!state->link->start(early)) return throwTypeError(env, "a link starts once, with at most 256 KiB that were read early");
   return undefined(env);
 }
 

@@ -214,6 +214,17 @@ TEST("packets: more than the memory holds is kept, and leaves when there is room
     }
   }
   EQUAL(outbox.unsent(), size_t(0));
+  EQUAL(outbox.capacity(), size_t(4096));
+}
+
+TEST("packets: what is held counts as the packets that it becomes") {
+  engine::Outbox outbox(4096);
+  CHECK(outbox.setKey(key, nonce));
+  outbox.hold(true);
+  for (int i = 0; i < 100; ++i) put(outbox, "12345");
+  const size_t held = outbox.unsent();
+  outbox.hold(false);
+  CHECK(held >= outbox.unsent());
 }
 
 TEST("backlog: single bytes share memory, and stay in their order when it is taken and filled in turns") {

@@ -85,6 +85,30 @@ TEST("link: ends if its questions are not read") {
   CHECK(world.toldLink->loss == Loss::unread);
 }
 
+TEST("link: ends within a round that brings more questions than it may have answers waiting") {
+  for (const bool isExchanging : {false, true}) {
+    World world;
+    const Descriptor client = world.connect();
+    const uint32_t id = world.confirm();
+    if (isExchanging) CHECK(world.link->sealPacket(packetOf({message::keyExchangeInit})));
+    std::vector<uint8_t> request(64);
+    engine::Writer writer(request);
+    writer.u8(message::request);
+    writer.u32(id);
+    writer.string("");
+    writer.u8(1);
+    int asked = 0;
+    while (!world.link->isLost() && asked < 100'000) {
+      world.link->takePayload(engine::ConstBytes(request).first(writer.size()));
+      ++asked;
+    }
+    // An answer is a packet of 36 bytes, and the far side's kernel takes some.
+    CHECK(asked < 50'000);
+    world.run();
+    CHECK(world.toldLink->loss == Loss::unread);
+  }
+}
+
 TEST("link: answers a request about a channel") {
   World world;
   const Descriptor client = world.connect();
@@ -222,6 +246,22 @@ TEST("link: the engine may be closed while a payload goes up") {
   EQUAL(received(client), "!");
   EQUAL(world.told->releases, 1);
   EQUAL(world.used(), 0.0);
+}
+
+TEST("link: says nothing of its loss once it was closed, but gives its clients back") {
+  World world;
+  const Descriptor waits = world.connect();
+  world.link->end(Loss::packet);
+  world.link->close();
+  world.run();
+  CHECK(!world.toldLink->loss);
+  EQUAL(world.toldLink->releases, 1);
+  EQUAL(world.told->backs.size(), size_t(1));
+}
+
+TEST("link: starts once") {
+  World world;
+  CHECK(!world.link->start(std::vector<uint8_t>(100)));
 }
 
 TEST("link: has room for as many channels as it may, those of JavaScript included") {
