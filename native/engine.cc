@@ -50,6 +50,8 @@ void Engine::settle() {
 }
 
 void Engine::tick() {
+  // Timers run before sockets are read: after a pause of ours, what came in time must not be too late.
+  turn();
   const double at = now();
   eachConnection([at](Connection& connection) {
     if (connection.isTimed()) connection.tick(at);

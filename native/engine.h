@@ -46,6 +46,7 @@ class Engine {
   void turn();
   /** Sends what was asked for, tells what happened, frees what has ended. */
   void settle();
+  /** Serves the sockets that are ready, then ends what has waited too long. */
   void tick();
   bool needsTick() const { return timed_ > 0; }
   /** Somebody may still connect, or is connected. */

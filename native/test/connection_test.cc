@@ -215,6 +215,17 @@ TEST("connection: a dial without an answer gives the client back; a late answer 
   CHECK(!world.engine.needsTick());
 }
 
+TEST("connection: a dial that was answered in time is carried, however late we look") {
+  World world;
+  const Descriptor client = world.connect();
+  const std::string open = world.bastion->next(message::open);
+  world.bastion->send({message::openConfirmation, numberAt(open, 17), 7, 1 << 20, 32 * 1024});
+  // The process was frozen meanwhile; its timers run before it reads.
+  world.wait(20'000);
+  EQUAL(world.told->backs.size(), size_t(0));
+  EQUAL(world.cell(cell::carried), 1.0);
+}
+
 TEST("connection: dials over a silent link are taken back, open clients stay") {
   World world;
   const Descriptor open = world.connect();
