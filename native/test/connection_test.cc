@@ -163,6 +163,26 @@ TEST("connection: a client that resets takes the channel with it") {
   EQUAL(world.used(), world.linkMemory);
 }
 
+TEST("connection: a client that resets is noticed although the far side allows nothing, before and after its end") {
+  for (const bool ends : {false, true}) {
+    World world;
+    Descriptor client = world.connect();
+    const uint32_t id = world.confirm(9, 4);
+    write(client, ends ? "0123" : "01234567");
+    world.run();
+    if (ends) shutdown(client.get(), SHUT_WR);
+    world.run();
+    engine::setResetOnClose(client, true);
+    client.close();
+    world.run();
+    EQUAL(numberAt(world.bastion->next(message::close), 1), 9u);
+    EQUAL(world.cell(cell::brokenByClient), 1.0);
+    world.bastion->send({message::close, id});
+    world.run();
+    EQUAL(world.used(), world.linkMemory);
+  }
+}
+
 TEST("connection: a client that leaves after the far side's end leaves no timer behind") {
   World world;
   Descriptor client = world.connect();

@@ -1,6 +1,7 @@
 // Several clients at a time whose bytes go both ways in an order that a seed decides: slow readers, small windows, destinations that echo,
 // new keys in between. The bastion and the destinations here keep the protocol, so everything must arrive, unchanged and with a clean end,
-// and nobody may wait for ever. Neighbours: world.h has the engine, fuzz.cc is a bastion that keeps nothing.
+// and nobody may wait for ever. Then the same with breaks: what a client got before a clean end must still be everything.
+// Neighbours: world.h has the engine, fuzz.cc is a bastion that keeps nothing.
 #include <poll.h>
 
 #include <cerrno>
@@ -47,6 +48,10 @@ struct Flow {
   bool clientShut = false;
   std::string clientGot;
   bool clientDone = false;
+  /** `recv` shows an end, if a send told of the reset. */
+  bool wasReset = false;
+  /** Something broke that the client must hear of. */
+  bool mayReset = false;
   /** Our channel's id, 0 before the dial was seen. */
   uint32_t id = 0;
   bool isOpen = false;
@@ -61,6 +66,8 @@ struct Flow {
   bool sentEof = false;
   bool sentClose = false;
 
+  bool isOver() const { return clientDone && (clientShut || wasReset || !client); }
+  bool isClosed() const { return sentClose && (gotClose || !isOpen); }
   size_t progress() const {
     return clientSent + clientGot.size() + got.size() + sent + credited + clientDone + gotEof + gotClose + sentEof + sentClose;
   }
@@ -68,17 +75,22 @@ struct Flow {
 
 class Flows {
  public:
-  explicit Flows(uint64_t seed) : random_(seed), most_(1 + random_.below(8)) {}
+  Flows(uint64_t seed, bool breaks) : random_(seed), most_(1 + random_.below(8)), breaks_(breaks) {}
 
   void run() {
-    for (int i = 0; i < 3000; ++i) step();
-    if (world_.isExchanging) world_.exchangeKeys([this] { readLink(); });
+    for (int i = 0; i < 3000 && !isLost_; ++i) {
+      step();
+      if (breaks_ && random_.chance(60)) breakSomething();
+    }
+    if (world_.isExchanging && !isLost_) world_.exchangeKeys([this] { readLink(); });
     finish();
     world_.run();
-    EQUAL(world_.used(), world_.linkMemory);
+    EQUAL(world_.used(), isLost_ ? 0.0 : world_.linkMemory);
     EQUAL(world_.linkCells[engine::linkCell::channels], 0.0);
+    EQUAL(world_.linkCells[engine::linkCell::opening], 0.0);
     EQUAL(world_.cell(engine::listenerCell::open), 0.0);
-    EQUAL(world_.cell(engine::listenerCell::endedClean), double(flows_.size()));
+    CHECK(gotNothing_ <= backs_);
+    if (!breaks_) EQUAL(world_.cell(engine::listenerCell::endedClean), double(flows_.size()));
   }
 
  private:
@@ -105,6 +117,57 @@ class Flows {
     CHECK(!world_.toldLink->loss);
   }
 
+  void breakSomething() {
+    if (flows_.empty()) return;
+    Flow& flow = flows_[random_.below(uint32_t(flows_.size()))];
+    switch (random_.below(9)) {
+      case 0:
+      case 1:
+        // The destination resets, or has closed both sides while the client still sends.
+        if (!flow.isOpen || flow.sentClose) return;
+        if (!flow.sentEof) flow.mayReset = true;
+        world_.bastion->send({message::close, flow.id});
+        flow.sentClose = true;
+        break;
+      case 2:
+      case 3:
+        engine::setResetOnClose(flow.client, true);
+        flow.client.close();
+        flow.clientDone = true;
+        break;
+      case 4:
+        world_.listener->takeBack(*world_.link);
+        break;
+      case 5:
+        if (flow.id == 0 || flow.isOpen || flow.sentClose) return;
+        world_.bastion->send({message::openFailure, flow.id, 2}, "refused", true);
+        flow.sentClose = true;
+        break;
+      case 6:
+        if (!random_.chance(8)) return;
+        for (Flow& each : flows_) each.mayReset = true;
+        world_.listener->resetAll();
+        break;
+      default:
+        if (random_.chance(10)) lose();
+    }
+  }
+
+  void lose() {
+    isLost_ = true;
+    for (Flow& each : flows_) each.mayReset = true;
+    switch (random_.below(3)) {
+      case 0:
+        world_.bastion->hangUp();
+        break;
+      case 1:
+        world_.bastion->sendRaw(std::array<uint8_t, 4>{0xff, 0xff, 0xff, 0xff});
+        break;
+      default:
+        world_.link->close();
+    }
+  }
+
   /** Until all have ended. Whoever waits longer than the kernel can let it wait, waits for ever. */
   void finish() {
     size_t before = 0;
@@ -117,12 +180,15 @@ class Flows {
         receive(flows_[i], 64 * 1024);
         serve(i);
         progress += flows_[i].progress();
-        isOver = isOver && flows_[i].clientDone && flows_[i].sentClose;
+        isOver = isOver && flows_[i].isOver() && (isLost_ || flows_[i].isClosed());
       }
       world_.engine.turn();
       world_.bastion->flush();
       readLink();
-      CHECK(!world_.toldLink->loss);
+      CHECK(!world_.toldLink->loss || isLost_);
+      // Whoever gets them ends them.
+      backs_ += world_.told->backs.size();
+      world_.told->backs.clear();
       idle = progress == before ? idle + 1 : 0;
       before = progress;
       CHECK(idle < 20'000);
@@ -160,18 +226,30 @@ class Flows {
     const size_t most = std::min<size_t>(rest, 1 + random_.below(60'000));
     const ssize_t took = ::send(flow.client.get(), flow.request.data() + flow.clientSent, most, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (took > 0) flow.clientSent += size_t(took);
+    if (took < 0 && errno != EAGAIN) flow.wasReset = true;
   }
 
   void receive(Flow& flow, size_t most) {
     if (flow.clientDone) return;
     char bytes[64 * 1024];
     const ssize_t got = recv(flow.client.get(), bytes, most, MSG_DONTWAIT);
-    CHECK(got >= 0 || errno == EAGAIN);
+    if (got < 0 && errno == EAGAIN) return;
     if (got > 0) flow.clientGot.append(bytes, size_t(got));
     CHECK(flow.answer.starts_with(flow.clientGot));
-    if (got != 0) return;
+    if (got > 0) return;
     flow.clientDone = true;
-    EQUAL(flow.clientGot.size(), flow.answer.size());
+    flow.wasReset = flow.wasReset || got < 0;
+    if (flow.wasReset) {
+      if (!flow.mayReset) wasGivenBack(flow);
+    } else if (!flow.sentEof || flow.clientGot.size() < flow.answer.size()) {
+      wasGivenBack(flow);
+    }
+  }
+
+  /** A client whose dial failed gets nothing of the engine, but the end that whoever has it then likes. */
+  void wasGivenBack(const Flow& flow) {
+    EQUAL(flow.clientGot, "");
+    ++gotNothing_;
   }
 
   // --- the bastion, and the destination behind it ---
@@ -224,7 +302,7 @@ class Flows {
       world_.bastion->send({message::openConfirmation, flow.id, remote, uint32_t(flow.engineMay), mostPacket});
       return;
     }
-    answer(flow);
+    if (!flow.gotClose) answer(flow);
     // Who echoes reads no more than it can send on.
     const size_t consumed = flow.echoes ? flow.sent : flow.got.size();
     if (!flow.gotEof && consumed > flow.credited && !random_.chance(3)) {
@@ -232,7 +310,8 @@ class Flows {
       flow.engineMay += int64_t(consumed - flow.credited);
       flow.credited = consumed;
     }
-    if (!flow.gotClose || !flow.sentEof) return;
+    if (!flow.gotClose) return;
+    CHECK(flow.sentEof || breaks_);
     world_.bastion->send({message::close, flow.id});
     flow.sentClose = true;
   }
@@ -254,6 +333,12 @@ class Flows {
   Random random_;
   World world_;
   const size_t most_;
+  const bool breaks_;
+  /** The link. */
+  bool isLost_ = false;
+  /** Clients that the engine gave back, and those that saw an end without a byte before. */
+  size_t backs_ = 0;
+  size_t gotNothing_ = 0;
   std::vector<Flow> flows_;
   size_t dialled_ = 0;
 };
@@ -263,7 +348,15 @@ TEST("flows: everything arrives, with a clean end, in whatever order it is read,
     // The last one that is printed is the one that failed.
     std::printf("  seed %u\n", seed);
     std::fflush(stdout);
-    Flows(seed).run();
+    Flows(seed, false).run();
+  }
+}
+
+TEST("flows: a client gets everything before a clean end, else a reset, whatever breaks") {
+  for (unsigned seed = 1; seed <= 150; ++seed) {
+    std::printf("  seed %u\n", seed);
+    std::fflush(stdout);
+    Flows(seed, true).run();
   }
 }
 
