@@ -13,8 +13,8 @@ const files = given.length > 0 ? given : onBothPaths;
 const { program, environment } = await sanitizedNode();
 // A test may not notice how a sidecar ended: every report fails the run.
 const reports = mkdtempSync(join(tmpdir(), 'portforward-sanitize-'));
-const options = `${environment['ASAN_OPTIONS']}:log_path=${join(reports, 'report')}`;
-const env = { ...process.env, ...environment, ASAN_OPTIONS: options, PF_DATA_PATH: 'native' };
+const env: NodeJS.ProcessEnv = { ...process.env, ...environment, PF_DATA_PATH: 'native' };
+for (const name of ['ASAN_OPTIONS', 'UBSAN_OPTIONS']) env[name] += `:log_path=${join(reports, 'report')}`;
 const args = ['--test', '--test-concurrency=1', '--test-timeout=600000', ...files];
 const child = spawn(program, args, { stdio: 'inherit', env });
 const [code] = (await once(child, 'exit')) as [number | null];

@@ -8,6 +8,9 @@ import { cacheDirectory } from '../../../lab/base/places.ts';
 import { addonFlags, addonSources, compile, sanitizerFlags, sourcesDigest } from '../../../scripts/native-engine.mjs';
 import { sanitizedEngineVariable } from '../../support/data-path.ts';
 
+/** UBSan's runtime inside, with nothing of it shared: else it writes no reports to files when AddressSanitizer's is there as well. */
+const link = ['-shared', '-static-libubsan', '-Wl,--exclude-libs,libubsan.a'];
+
 export interface SanitizedNode {
   /** Stands for `node`. Each load of the engine is that of the sanitized one. What it starts by `process.execPath` is like itself. */
   readonly program: string;
@@ -18,12 +21,12 @@ export interface SanitizedNode {
 /** @throws Error, after the compiler has said why */
 export async function sanitizedNode(): Promise<SanitizedNode> {
   const headers = nodeHeaders();
-  const digest = sourcesDigest(...sanitizerFlags, headers).slice(0, 16);
+  const digest = sourcesDigest(...sanitizerFlags, ...link, headers).slice(0, 16);
   const file = join(cacheDirectory(), 'native', `${digest}.node`);
   if (!existsSync(file)) {
     console.error('compiling the engine with sanitizers (once for its sources)');
     const options = [...addonFlags, ...sanitizerFlags, `-I${headers}`];
-    if (!(await compile(addonSources(), file, { options, link: ['-shared'] }))) {
+    if (!(await compile(addonSources(), file, { options, link }))) {
       throw new Error('the engine could not be compiled with sanitizers: see above');
     }
   }
@@ -34,7 +37,7 @@ export async function sanitizedNode(): Promise<SanitizedNode> {
     PF_SANITIZED_NODE: process.execPath,
     // What V8 keeps at its end would count as leaks.
     ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1',
-    UBSAN_OPTIONS: 'print_stacktrace=1',
+    UBSAN_OPTIONS: 'print_stacktrace=1:abort_on_error=1',
   };
   return { program: join(import.meta.dirname, 'sanitized-node'), environment };
 }
