@@ -3,6 +3,7 @@ import type { SpawnOptions } from 'node:child_process';
 export declare function addonSources(): string[];
 export declare function testSources(): string[];
 export declare const addonFlags: readonly string[];
+export declare const addonLink: readonly string[];
 export declare const sanitizerFlags: readonly string[];
 export declare function sourcesDigest(...more: readonly string[]): string;
 export declare function compile(

@@ -28,6 +28,8 @@ export const testSources = () => [
 /** No exception may cross N-API, so there are none at all. */
 const flags = ['-std=c++20', '-fno-exceptions', '-fno-rtti', '-Wall', '-Wextra', '-Wshadow'];
 export const addonFlags = ['-O2', '-fPIC', '-fvisibility=hidden', '-DNDEBUG'];
+/** A function that this Node does not have must keep the engine from loading, which is a warning; found at its first call, it ends the process. */
+export const addonLink = ['-shared', '-s', '-Wl,-z,relro,-z,now'];
 /** A warning is an error in the tests only: a newer compiler has new ones, and must still build the engine. */
 export const sanitizerFlags = [
   '-Werror',

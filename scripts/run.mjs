@@ -18,7 +18,7 @@ import { constants, homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cryptoWithKeys } from './crypto-keys.mjs';
-import { addonFlags, addonSources, compile, sourcesDigest } from './native-engine.mjs';
+import { addonFlags, addonLink, addonSources, compile, sourcesDigest } from './native-engine.mjs';
 import { patchedObjectWrap } from './object-wrap.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -237,7 +237,7 @@ async function nativeEngine(node, { version, openssl }) {
   rmSync(stamp, { force: true });
   say('building the engine of the ssh data path');
   const options = [...addonFlags, `-I${join(directory ?? '', 'include', 'node')}`];
-  const how = { compiler, options, link: ['-shared', '-s'], run };
+  const how = { compiler, options, link: addonLink, run };
   const built = directory !== undefined && (await compile(addonSources(), file, how));
   // One that aborts must not take a test run with it.
   if (built && spawnSync(node, ['-p', `require(${JSON.stringify(file)}).interfaceVersion`]).status === 0) {

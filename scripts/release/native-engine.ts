@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cacheDirectory } from '../../lab/base/places.ts';
 import { command } from '../../lab/process/command.ts';
-import { addonFlags, addonSources, compile, sourcesDigest } from '../native-engine.mjs';
+import { addonFlags, addonLink, addonSources, compile, sourcesDigest } from '../native-engine.mjs';
 import type { Architecture } from './architectures.ts';
 import { compilerFor } from './compiler.ts';
 import { npmPackage } from './npm-packages.ts';
@@ -23,7 +23,7 @@ export async function nativeEngine(architecture: Architecture): Promise<string> 
   // The compiler writes the names of its folders into what it makes otherwise.
   const root = join(import.meta.dirname, '..', '..');
   const options = [...addonFlags, `-ffile-prefix-map=${root}=.`, `-I${join(headers, 'include', 'node')}`];
-  const isMade = await compile(addonSources(), file, { compiler, options, link: ['-shared', '-s'] });
+  const isMade = await compile(addonSources(), file, { compiler, options, link: addonLink });
   if (!isMade) throw new Refused(`${compiler} does not compile the engine of the ssh data path: see above`);
   return file;
 }

@@ -15,10 +15,11 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
-import { compile } from '../../../scripts/native-engine.mjs';
+import { addonFlags, addonLink, compile } from '../../../scripts/native-engine.mjs';
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const folder = mkdtempSync(join(tmpdir(), 'portforward-build-'));
@@ -125,6 +126,22 @@ test('a compiler may be a program with words that it always gets, as in CXX', as
   assert.equal(readFileSync(file, 'utf8'), 'an engine');
   assert.equal(await compile(['/nowhere/one.cc'], file, { compiler }), false);
   assert.equal(await compile(['/nowhere/one.cc'], file, { compiler: '/nowhere/g++' }), false);
+});
+
+test('an engine that needs what this Node lacks does not load', onLinux, async () => {
+  const [source, other] = [join(folder, 'lacks.cc'), join(folder, 'other.cc')];
+  writeFileSync(other, '');
+  writeFileSync(
+    source,
+    `extern "C" void a_function_that_no_node_has();
+    extern "C" __attribute__((visibility("default"))) void* napi_register_module_v1(void*, void* exports) {
+      if (exports == nullptr) a_function_that_no_node_has();
+      return exports;
+    }`,
+  );
+  const file = join(folder, 'lacks', 'engine.node');
+  assert.equal(await compile([source, other], file, { options: addonFlags, link: addonLink }), true);
+  assert.throws(() => createRequire(import.meta.url)(file), /undefined symbol: a_function_that_no_node_has/);
 });
 
 async function textOf(stream: NodeJS.ReadableStream | null): Promise<string> {
