@@ -42,6 +42,11 @@ class Engine {
   // --- the event loop ---
 
   int descriptor() const { return poller_.descriptor(); }
+  /** Gives its own descriptors back, after `close`, once nobody waits for `descriptor` any more. */
+  void closeDescriptors() {
+    pulse_.close();
+    poller_.close();
+  }
   /** Serves the sockets that are ready, then settles. */
   void turn();
   /** Sends what was asked for, tells what happened, frees what has ended. */

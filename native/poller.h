@@ -43,6 +43,9 @@ class Poller {
   /** The same for a socket that is closed now: the kernel forgets it then, or once no process that was just forked has it any more. */
   void forgetClosed(Pollable& who);
 
+  /** Nothing is watched any more, and nothing can be. */
+  void close() { epoll_.close(); }
+
   /** Tells whoever is ready now; does not wait. Returns how many were. */
   int serve();
 

@@ -21,6 +21,9 @@ class Pulse final : public Pollable {
   /** False if there was no descriptor left for it. */
   bool start() { return timer_ && set(1'000'000); }
 
+  /** There is no beat any more. */
+  void close() { timer_.close(); }
+
   void ready(uint32_t) override {
     uint64_t beats = 0;
     if (read(timer_.get(), &beats, sizeof beats) == ssize_t(sizeof beats) && !beat_()) set(0);

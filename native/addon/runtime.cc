@@ -14,6 +14,8 @@ struct Runtime::Handles {
     const auto closed = [](uv_handle_t* handle) {
       auto* all = static_cast<Handles*>(handle->data);
       if (--all->open > 0) return;
+      // Not with the engine's memory: objects of JavaScript hold that until they are collected.
+      all->runtime->engine_.closeDescriptors();
       const auto hook = all->runtime->hook_;
       std::unique_ptr<Handles>(all).reset();
       napi_remove_async_cleanup_hook(hook);

@@ -10,8 +10,9 @@ import { afterEach, describe, test } from 'node:test';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { linkCells, listenerCells } from '../../../src/sidecar/base/native-engine.ts';
 import { TransmitGate } from '../../../src/sidecar/drivers/ssh/channels/transmit-gate.ts';
+import { engineForTests } from '../../support/data-path.ts';
 import { channelOf, close, confirmation, data, eof, refusal } from '../../support/gcm-peer.ts';
-import { type EngineWorld, engineWorld, keyOf, packetOf } from './engine-world.ts';
+import { closedByNow, type EngineWorld, engineWorld, keyOf, packetOf } from './engine-world.ts';
 
 const worlds: EngineWorld[] = [];
 afterEach(async () => {
@@ -194,6 +195,14 @@ describe('the addon', { skip: process.platform !== 'linux' && 'it is for Linux',
     }
     assert(isItsTurn, `it waits after the queue was short ${drains} times`);
     client.destroy();
+  });
+
+  test('leaves no descriptor when it is closed, and does not wait for its memory to be collected', async () => {
+    const { Engine } = engineForTests();
+    const before = descriptors();
+    for (let count = 0; count < 5; count++) new Engine({ budget: new Float64Array(2), budgetTotal: 1_024 }).close();
+    await closedByNow();
+    assert.equal(descriptors(), before);
   });
 
   test('gives back a thousand clients, none twice, and no descriptor is left', async () => {

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 import {
   type DialFailure,
   linkCells,
@@ -122,6 +123,7 @@ export async function engineWorld({ bits = 128, early }: WorldOptions): Promise<
         socket.destroy();
         if (!socket.closed) await once(socket, 'close');
       }
+      await closedByNow();
     },
   };
   link.setSendKey(sends.key, sends.iv);
@@ -134,6 +136,11 @@ export async function engineWorld({ bits = 128, early }: WorldOptions): Promise<
   }
   listener.setLinks([link]);
   return world;
+}
+
+/** An engine that was closed has given its descriptors back: it ends what libuv has in one round, and libuv closes that in the next. */
+export async function closedByNow(): Promise<void> {
+  for (let round = 0; round < 3; round++) await turn();
 }
 
 function queue<T>(): { readonly put: (value: T) => void; readonly next: () => Promise<T> } {
