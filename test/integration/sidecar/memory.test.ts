@@ -63,7 +63,8 @@ before(async () => {
     for (const socket of far) socket.destroy();
     destination.close();
   });
-  destination.listen(0, '127.0.0.1');
+  // On a busy machine it floods more than it accepts, and a dial whose SYN was dropped for want of a place may be given up.
+  destination.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 });
   await once(destination, 'listening');
   // One file for each channel at sshd, beside its own.
   const bastion = started.adopt(await startBastion({ openFiles: 4_096 }), async (it) => await it.stop());
