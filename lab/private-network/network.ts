@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { command, succeeds } from '../process/command.ts';
 import { tryLock } from '../process/lock.ts';
+import { signalProcess } from '../process/proc.ts';
 import { isOnlyUser } from '../process/user.ts';
 import { Namespace } from './namespace.ts';
 import { type Postgres, startPostgres } from './postgres.ts';
@@ -177,7 +178,7 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
   }
 }
 
-/** Removes namespaces, links and routes of networks whose process was killed before it could; those of living processes stay. */
+/** Removes namespaces with what runs in them, links and routes of networks whose process was killed before it could; those of living processes stay. */
 export async function removeAbandonedNetworks(): Promise<void> {
   if (process.getuid?.() !== 0 || !existsSync('/run/netns')) return;
   const names = readdirSync('/run/netns');
@@ -186,11 +187,20 @@ export async function removeAbandonedNetworks(): Promise<void> {
     if (left.length === 0) continue;
     const release = tryLock(lockOf(instance));
     if (release === undefined) continue;
-    for (const name of left) await succeeds('ip', ['netns', 'delete', name]);
+    for (const name of left) {
+      await endProcessesIn(name);
+      await succeeds('ip', ['netns', 'delete', name]);
+    }
     for (const index of [0, 1]) await succeeds('ip', ['link', 'delete', `pf${instance}-up-${index}`]);
     for (const range of rangesOf(instance)) await succeeds('ip', ['route', 'delete', 'unreachable', range]);
     release();
   }
+}
+
+/** They are of a network whose owner is dead: what it started there, and nobody else's. */
+async function endProcessesIn(namespace: string): Promise<void> {
+  const pids = (await command('ip', ['netns', 'pids', namespace])).split('\n').filter((line) => line !== '');
+  for (const pid of pids) signalProcess(Number(pid), 'SIGKILL');
 }
 
 const lockOf = (instance: number): string => `/var/tmp/portforward-network-${instance}.lock`;

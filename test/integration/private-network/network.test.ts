@@ -7,6 +7,7 @@ import { eventually } from '../../../lab/base/eventually.ts';
 import { removeAbandonedNetworks, startPrivateNetwork } from '../../../lab/private-network/network.ts';
 import { greets } from '../../../lab/private-network/sshd.ts';
 import { command } from '../../../lab/process/command.ts';
+import { startedAt } from '../../../lab/process/proc.ts';
 
 test('the database is reached through either bastion and not without one, and every fault heals', async (t) => {
   const network = await startPrivateNetwork({ instance: 7 });
@@ -59,9 +60,13 @@ test('what a killed process left is removed, and the networks of the living are 
     const all = [['netns', 'list'], ['-o', 'link'], ['route']].map((args) => command('ip', args));
     return new RegExp(`pf${instance}-|198\\.19\\.${instance}\\.`).test((await Promise.all(all)).join(''));
   };
+  const names = (await command('ip', ['netns', 'list'])).match(/pf4-\S+/g) ?? [];
+  const pids = (await Promise.all(names.map((name) => command('ip', ['netns', 'pids', name])))).join('').match(/\d+/g);
+  assert.ok(pids !== null, 'its PostgreSQL runs on');
   assert.equal(await left(4)(), true);
   await removeAbandonedNetworks();
   assert.equal(await left(4)(), false);
+  await eventually('its processes have ended', () => pids.every((pid) => startedAt(Number(pid)) === undefined));
   assert.equal(await left(5)(), true);
   assert.ok(await greets(living.bastions.a.address, 22));
 });
