@@ -181,13 +181,13 @@ export async function startPrivateNetwork(options: PrivateNetworkOptions = {}): 
 /** Removes namespaces with what runs in them, links and routes of networks whose process was killed before it could; those of living processes stay. */
 export async function removeAbandonedNetworks(): Promise<void> {
   if (process.getuid?.() !== 0 || !existsSync('/run/netns')) return;
-  const names = readdirSync('/run/netns');
   for (let instance = 0; instance < maxInstances; instance += 1) {
-    const left = names.filter((name) => name.startsWith(`pf${instance}-`));
-    if (left.length === 0) continue;
+    const left = (): string[] => readdirSync('/run/netns').filter((name) => name.startsWith(`pf${instance}-`));
+    if (left().length === 0) continue;
     const release = tryLock(lockOf(instance));
     if (release === undefined) continue;
-    for (const name of left) {
+    // Another process may have removed some before this one had the lock.
+    for (const name of left()) {
       await endProcessesIn(name);
       await succeeds('ip', ['netns', 'delete', name]);
     }
