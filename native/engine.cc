@@ -35,10 +35,11 @@ void Engine::close() {
 }
 
 int Engine::turn(int timeoutMs) {
+  isHurried_ = false;
   const int served = poller_.serve(timeoutMs);
   // Where several were ready, more has come while they were served: its messages leave with theirs, in one call.
   int last = served;
-  for (int i = 1; i < servesInRow && last > 1; ++i) last = poller_.serve();
+  for (int i = 1; i < servesInRow && last > 1 && !isHurried_; ++i) last = poller_.serve();
   settle();
   return served;
 }

@@ -49,6 +49,8 @@ class Engine {
   }
   /** Serves the sockets that are ready, after a wait of at most `timeoutMs` until one is, then settles. Returns how many were, at first. */
   int turn(int timeoutMs = 0);
+  /** Somebody else on this thread has something to do: the present turn does not wait for more. */
+  void hurry() { isHurried_ = true; }
   /** How long `turn` waited, in all. */
   double waitedMs() const { return poller_.waitedMs(); }
   /** Sends what was asked for, tells what happened, frees what has ended. */
@@ -136,6 +138,7 @@ class Engine {
   Poller poller_;
   Pulse pulse_;
   bool isClosed_ = false;
+  bool isHurried_ = false;
   int timed_ = 0;
   int clients_ = 0;
   std::vector<std::shared_ptr<Link>> links_;

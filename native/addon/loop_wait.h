@@ -29,7 +29,10 @@ class LoopWait final : public Pollable {
    */
   bool serve();
 
-  void ready(uint32_t) override { isDue_ = true; }
+  void ready(uint32_t) override {
+    isDue_ = true;
+    engine_.hurry();
+  }
 
  private:
   Engine& engine_;
