@@ -17,7 +17,7 @@ class LoopWait final : public Pollable {
   LoopWait(const LoopWait&) = delete;
   LoopWait& operator=(const LoopWait&) = delete;
 
-  /** False if libuv has to wait for the engine: another engine waits for this loop already, or the kernel has no room for one descriptor more. */
+  /** False if libuv has to wait for the engine: the loop has another one already, or the kernel has no room for one descriptor more. To be called once. */
   bool begin(uv_loop_t* loop);
   /** Idempotent. */
   void end();
@@ -25,7 +25,7 @@ class LoopWait final : public Pollable {
 
   /**
    * Serves what is ready of the engine's, after a wait if libuv would wait now. False once libuv has something to do: a socket of its own, a timer,
-   * whatever was begun meanwhile. To be called between libuv's timers and its poll, which must not wait itself then.
+   * whatever was begun meanwhile, or JavaScript was called. To be called between libuv's timers and its poll, which must not wait itself then.
    */
   bool serve();
 
@@ -34,11 +34,15 @@ class LoopWait final : public Pollable {
     engine_.hurry();
   }
 
+  /** JavaScript was called: it may have left what only a round of the loop does and libuv's timeout does not show, as immediates without a reference and work for another engine. */
+  void called() { isDue_ = true; }
+
  private:
   Engine& engine_;
   uv_loop_t* loop_ = nullptr;
   /** libuv's epoll instance, by a number of our own. */
   Descriptor backend_;
+  bool hasBegun_ = false;
   bool isDue_ = false;
 };
 

@@ -132,6 +132,7 @@ bool Runtime::call(const Reference& function, std::initializer_list<napi_value> 
   if (what == nullptr) return false;
   napi_value global = nullptr;
   must(napi_get_global(env_, &global));
+  wait_.called();
   napi_value result = nullptr;
   const napi_status status =
       napi_make_callback(env_, context_, global, what, arguments.size(), arguments.begin(), &result);

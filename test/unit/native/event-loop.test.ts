@@ -12,7 +12,7 @@ import { Worker } from 'node:worker_threads';
 import { withWaited } from '../../../src/process/loop-utilization.ts';
 import { engineForTests } from '../../support/data-path.ts';
 import { channelOf, confirmation, data } from '../../support/gcm-peer.ts';
-import { closedByNow, type EngineWorld, engineWorld } from './engine-world.ts';
+import { closedByNow, type EngineWorld, engineWorld, packetOf } from './engine-world.ts';
 
 const worlds: EngineWorld[] = [];
 afterEach(async () => {
@@ -38,6 +38,24 @@ async function carries(it: EngineWorld, bytes: number): Promise<void> {
     await once(client, 'data');
   }
   client.destroy();
+}
+
+/** In time, and not when something else wakes the loop. */
+async function soon(happens: Promise<unknown>): Promise<void> {
+  const alarm = setTimeout(() => undefined, 2_000);
+  const began = performance.now();
+  await happens;
+  clearTimeout(alarm);
+  assert.ok(performance.now() - began < 1_000);
+}
+
+/** The next payload that comes from the far side makes the engine call this. */
+function calledBack(it: EngineWorld, run: () => void): void {
+  it.onPayload = () => {
+    it.onPayload = undefined;
+    run();
+  };
+  it.peer.send(Buffer.from([80, 1]));
 }
 
 describe('an engine in the event loop', {
@@ -96,6 +114,29 @@ describe('an engine in the event loop', {
     await carries(second, 20);
     const third = await world();
     await Promise.all([carries(second, 20), carries(third, 20)]);
+  });
+
+  test('what another engine is asked for leaves at once, from a callback of the one that waits as from a timer', async () => {
+    const asks = (it: EngineWorld) => it.link.seal(packetOf(Buffer.from([80, 7])));
+    const first = await world();
+    const second = await world();
+    await sleep(50);
+    calledBack(first, () => asks(second));
+    await soon(second.peer.next());
+    await first.close();
+    worlds.shift();
+    const third = await world();
+    await sleep(50);
+    setTimeout(() => asks(second), 20);
+    await soon(second.peer.next());
+    calledBack(third, () => asks(second));
+    await soon(second.peer.next());
+  });
+
+  test('a callback of its own is followed by the immediates that keep nothing alive', async () => {
+    const it = await world();
+    await sleep(50);
+    await soon(new Promise<void>((resolve) => calledBack(it, () => setImmediate(resolve).unref())));
   });
 
   test('knows how long it had nothing to do, which Node takes for work', async () => {
