@@ -115,11 +115,11 @@ class EngineDial {
     this.#reportAsDriver(client);
     const { via, carrier } = this.#session;
     // The far side may answer and break off at once, and the driver be closed by that before the engine has told the answer.
-    using ended = onAbort(this.#session.signal, () => {
+    using _ended = onAbort(this.#session.signal, () => {
       if (this.#cells[listenerCells.carried] === 1) this.#result.resolve();
       else this.#result.reject(this.#failure(undefined));
     });
-    using given = onAbort(signal, (reason) => {
+    using _given = onAbort(signal, (reason) => {
       if (carrier !== undefined) this.#listener.takeBack(carrier.link);
       this.#result.reject(dialTimedOut(this.#destination, via, reason));
     });
