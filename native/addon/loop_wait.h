@@ -1,5 +1,5 @@
 // Waits for the engine's sockets and for libuv's with one call: the engine's epoll instance watches libuv's. The other way round, each socket
-// of the engine wakes the thread through two instances, and a round of libuv's loop lies between two waits: a tenth of a short connection's
+// of the engine wakes the thread through two instances, and a round of libuv's loop lies between two waits: 6 to 9 % of a short connection's
 // CPU time (docs/benchmarks.md).
 // Neighbours: runtime.h has one and runs it before each poll of libuv's, poller.h waits.
 #pragma once
