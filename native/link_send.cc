@@ -76,7 +76,8 @@ void Link::flush() {
     end(Loss::unread);
     return;
   }
-  if (!watch()) return;
+  const uint32_t reads = isReading_ ? uint32_t(EPOLLIN) : 0u;
+  engine_.poller().watch(*this, socket_, reads | (isBlocked_ ? uint32_t(EPOLLOUT) : 0u));
   while (!waiting_.empty() && !isLost_ && makeRoom()) {
     Connection* next = waiting_.front();
     waiting_.pop_front();

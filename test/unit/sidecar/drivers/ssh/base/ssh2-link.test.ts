@@ -90,7 +90,6 @@ async function world(): Promise<World> {
       options = given;
       return link;
     },
-    waitedMs: () => 0,
     listen: () => assert.fail('it listens'),
     close: () => undefined,
   };
