@@ -68,7 +68,8 @@ void Connection::watch() {
   if (!hasClient() || phase_ == Phase::opening) return;
   const uint32_t in = reads() ? uint32_t(EPOLLIN) : 0u;
   const uint32_t out = backlog_.isEmpty() ? 0u : uint32_t(EPOLLOUT);
-  engine_.poller().watch(*this, client_, in | out);
+  // It would hang otherwise.
+  if (!engine_.poller().watch(*this, client_, in | out)) part(BrokenBy::session);
 }
 
 // --- from the client ---

@@ -20,7 +20,7 @@ double monotonicMs() {
   return double(now.tv_sec) * 1e3 + double(now.tv_nsec) / 1e6;
 }
 
-Engine::Engine(Budget budget, double (*clock)()) : budget_(budget), clock_(clock), pulse_(poller_, [this] { return beat(); }) {}
+Engine::Engine(Budget budget, double (*clock)()) : budget_(budget), clock_(clock), poller_(clock), pulse_(poller_, [this] { return beat(); }) {}
 
 Engine::~Engine() {
   close();
@@ -34,11 +34,14 @@ void Engine::close() {
   for (const auto& link : std::vector(links_)) link->close();
 }
 
-void Engine::turn() {
+int Engine::turn(int timeoutMs) {
+  isHurried_ = false;
+  const int served = poller_.serve(timeoutMs);
   // Where several were ready, more has come while they were served: its messages leave with theirs, in one call.
-  for (int i = 0; i < servesInRow && poller_.serve() > 1; ++i) {
-  }
+  int last = served;
+  for (int i = 1; i < servesInRow && last > 1 && !isHurried_; ++i) last = poller_.serve();
   settle();
+  return served;
 }
 
 void Engine::settle() {

@@ -1,5 +1,5 @@
-// Everything of one sidecar: its links, its listeners, and the connections between them. It does not wait and knows no event loop: whoever
-// has one calls `turn` while `descriptor` is readable, `settle` before each wait, and `tick` every 100 ms while `needsTick`.
+// Everything of one sidecar: its links, its listeners, and the connections between them. It knows no event loop: whoever has one calls `turn`
+// while `descriptor` is readable, `settle` before each wait, and `tick` every 100 ms while `needsTick`; or has `turn` wait for it.
 //
 // Ownership: the engine owns links, listeners and connections. They point at each other freely, because whatever has ended is kept until the
 // end of the round (`settle`), when nobody has a pointer to it.
@@ -47,8 +47,12 @@ class Engine {
     pulse_.close();
     poller_.close();
   }
-  /** Serves the sockets that are ready, then settles. */
-  void turn();
+  /** Serves the sockets that are ready, after a wait of at most `timeoutMs` until one is, then settles. Returns how many were, at first. */
+  int turn(int timeoutMs = 0);
+  /** Somebody else on this thread has something to do: the present turn does not wait for more. */
+  void hurry() { isHurried_ = true; }
+  /** How long `turn` waited, in all. */
+  double waitedMs() const { return poller_.waitedMs(); }
   /** Sends what was asked for, tells what happened, frees what has ended. */
   void settle();
   /** Serves the sockets that are ready, then ends what has waited too long. */
@@ -134,6 +138,7 @@ class Engine {
   Poller poller_;
   Pulse pulse_;
   bool isClosed_ = false;
+  bool isHurried_ = false;
   int timed_ = 0;
   int clients_ = 0;
   std::vector<std::shared_ptr<Link>> links_;

@@ -87,10 +87,18 @@ bool Link::start(ConstBytes early) {
   if (isReading_ || early.size() > readBytes) return false;
   isReading_ = true;
   inbox_->add(early);
-  engine_.poller().watch(*this, socket_, EPOLLIN | (isBlocked_ ? uint32_t(EPOLLOUT) : 0u));
+  watch();
   // They are taken from the event loop, as all payloads.
   if (!early.empty()) engine_.touch(*this);
   return true;
+}
+
+bool Link::watch() {
+  const uint32_t in = isReading_ ? uint32_t(EPOLLIN) : 0u;
+  const uint32_t out = isBlocked_ ? uint32_t(EPOLLOUT) : 0u;
+  if (engine_.poller().watch(*this, socket_, in | out)) return true;
+  end(Loss::broken, errno);
+  return false;
 }
 
 void Link::push() {

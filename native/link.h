@@ -114,6 +114,8 @@ class Link final : public Pollable, public std::enable_shared_from_this<Link> {
   void noteBulk(size_t bytes);
   void wakeAt(int bytes);
   bool takePackets();
+  /** False if it has ended, because the kernel cannot watch its socket. */
+  bool watch();
   bool write();
   void finished();
   void detach();

@@ -76,8 +76,7 @@ void Link::flush() {
     end(Loss::unread);
     return;
   }
-  const uint32_t reads = isReading_ ? uint32_t(EPOLLIN) : 0u;
-  engine_.poller().watch(*this, socket_, reads | (isBlocked_ ? uint32_t(EPOLLOUT) : 0u));
+  if (!watch()) return;
   while (!waiting_.empty() && !isLost_ && makeRoom()) {
     Connection* next = waiting_.front();
     waiting_.pop_front();

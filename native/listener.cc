@@ -118,9 +118,7 @@ Listener::Listener(Engine& engine, Descriptor socket, Destination destination, d
       events_(std::move(events)),
       toldAt_(-answeredEveryMs) {}
 
-void Listener::start() {
-  if (socket_) engine_.poller().watch(*this, socket_, EPOLLIN);
-}
+bool Listener::start() { return engine_.poller().watch(*this, socket_, EPOLLIN); }
 
 void Listener::takeBack(const Link& link) {
   engine_.eachConnection([&](Connection& connection) {
@@ -250,12 +248,9 @@ void Listener::setOpen(uint32_t open) {
 
 void Listener::tick(double now) {
   if (isClosed_) return;
-  if (isPaused_) {
-    isPaused_ = false;
-    engine_.poller().watch(*this, socket_, EPOLLIN);
-  }
+  if (isPaused_) isPaused_ = !start();
   if (hasAnswered_ && now - toldAt_ >= answeredEveryMs) engine_.changed(*this);
-  setTimed(hasAnswered_ && now - toldAt_ < answeredEveryMs);
+  setTimed(isPaused_ || (hasAnswered_ && now - toldAt_ < answeredEveryMs));
 }
 
 void Listener::setTimed(bool isTimed) {

@@ -49,7 +49,7 @@ class Listener final : public Pollable, public std::enable_shared_from_this<List
 
   // --- for JavaScript ---
 
-  void start();
+  bool start();
   void setLinks(std::vector<std::shared_ptr<Link>> links) { links_ = std::move(links); }
   void takeBack(const Link& link);
   void stopAccepting();

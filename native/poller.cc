@@ -2,8 +2,8 @@
 
 namespace engine {
 
-void Poller::watch(Pollable& who, const Descriptor& socket, uint32_t events) {
-  if (who.isAdded_ && who.watched_ == events) return;
+bool Poller::watch(Pollable& who, const Descriptor& socket, uint32_t events) {
+  if (who.isAdded_ && who.watched_ == events) return true;
   const bool isNew = !who.isAdded_;
   if (isNew) {
     if (free_.empty()) {
@@ -19,8 +19,9 @@ void Poller::watch(Pollable& who, const Descriptor& socket, uint32_t events) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = uint64_t(slots_[who.slot_].generation) << 32 | who.slot_;
-  // It fails only for want of kernel memory; then the socket stays silent, as with libuv's own.
-  epoll_ctl(epoll_.get(), isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, socket.get(), &event);
+  if (epoll_ctl(epoll_.get(), isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, socket.get(), &event) == 0) return true;
+  forgetClosed(who);
+  return false;
 }
 
 void Poller::forget(Pollable& who, const Descriptor& socket) {
@@ -36,10 +37,12 @@ void Poller::forgetClosed(Pollable& who) {
   free_.push_back(who.slot_);
 }
 
-int Poller::serve() {
+int Poller::serve(int timeoutMs) {
   constexpr int most = 256;
   epoll_event events[most];
-  const int count = epoll_wait(epoll_.get(), events, most, 0);
+  const double since = timeoutMs == 0 ? 0 : clock_();
+  const int count = epoll_wait(epoll_.get(), events, most, timeoutMs);
+  if (timeoutMs != 0) waitedMs_ += clock_() - since;
   for (int i = 0; i < count; ++i) {
     // By value: who is told may bring others, for whom the slots are moved.
     const Slot slot = slots_[uint32_t(events[i].data.u64)];

@@ -29,13 +29,13 @@ class Pollable {
 
 class Poller {
  public:
-  Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
+  explicit Poller(double (*clock)()) : clock_(clock), epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
 
   /** Readable while something is ready; -1 if there is none. */
   int descriptor() const { return epoll_.get(); }
 
-  /** Errors and a hang-up are reported whatever `events` says. */
-  void watch(Pollable& who, const Descriptor& socket, uint32_t events);
+  /** Errors and a hang-up are reported whatever `events` says. False, and errno says why, if the kernel has no memory for it: nothing is reported. */
+  bool watch(Pollable& who, const Descriptor& socket, uint32_t events);
 
   /** Nothing is reported any more. Call it before the socket is given away. */
   void forget(Pollable& who, const Descriptor& socket);
@@ -46,8 +46,11 @@ class Poller {
   /** Nothing is watched any more, and nothing can be. */
   void close() { epoll_.close(); }
 
-  /** Tells whoever is ready now; does not wait. Returns how many were. */
-  int serve();
+  /** Tells whoever is ready, after a wait of at most `timeoutMs` (-1: for ever) until somebody is. Returns how many were. */
+  int serve(int timeoutMs = 0);
+
+  /** How long it waited, in all. */
+  double waitedMs() const { return waitedMs_; }
 
  private:
   /**
@@ -59,7 +62,9 @@ class Poller {
     uint32_t generation = 0;
   };
 
+  double (*const clock_)();
   Descriptor epoll_;
+  double waitedMs_ = 0;
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_;
 };

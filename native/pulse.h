@@ -15,7 +15,7 @@ class Pulse final : public Pollable {
   /** `beat` returns false once nobody needs it any more. */
   Pulse(Poller& poller, std::function<bool()> beat)
       : timer_(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)), beat_(std::move(beat)) {
-    if (timer_) poller.watch(*this, timer_, EPOLLIN);
+    if (timer_ && !poller.watch(*this, timer_, EPOLLIN)) timer_.close();
   }
 
   /** False if there was no descriptor left for it. */

@@ -23,6 +23,12 @@ napi_value close(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
+napi_value waitedMs(napi_env env, napi_callback_info info) {
+  const Call call(env, info);
+  const auto* state = static_cast<State*>(stateOf(env, call.self, tag));
+  return state == nullptr ? nullptr : number(env, state->runtime->engine().waitedMs());
+}
+
 template <napi_value (*make)(const std::shared_ptr<Runtime>&, napi_value)>
 napi_value give(napi_env env, napi_callback_info info) {
   const Call call(env, info);
@@ -43,7 +49,7 @@ napi_value makeEngine(napi_env env, napi_callback_info info) {
   auto runtime = Runtime::start(env, std::move(*budget), *total);
   if (runtime == nullptr) return throwErrno(env, errno);
   auto state = std::make_unique<State>(State{std::move(runtime)});
-  return wrapped(env, tag, {{"link", give<makeLink>}, {"listen", give<makeListener>}, {"close", close}}, {},
+  return wrapped(env, tag, {{"link", give<makeLink>}, {"listen", give<makeListener>}, {"waitedMs", waitedMs}, {"close", close}}, {},
                  state.release(), freeState<State>);
 }
 

@@ -5,7 +5,9 @@
 namespace engine::js {
 
 void must(napi_status status) {
-  if (status != napi_ok) napi_fatal_error("engine", NAPI_AUTO_LENGTH, "a call of N-API failed", NAPI_AUTO_LENGTH);
+  // Up to version 9 of N-API it has the second name.
+  if (status == napi_ok || status == napi_cannot_run_js || status == napi_pending_exception) return;
+  napi_fatal_error("engine", NAPI_AUTO_LENGTH, "a call of N-API failed", NAPI_AUTO_LENGTH);
 }
 
 napi_value Reference::value() const {

@@ -15,7 +15,7 @@
 
 namespace engine::js {
 
-/** Ends the process: a call that cannot fail has failed. It can if another thread ends this one (a Worker's `terminate`), which only tests do. */
+/** Ends the process if a call has failed that cannot fail; unless JavaScript cannot run any more, because its environment ends: nobody will miss the result. */
 void must(napi_status status);
 
 /** Handles that are made while it lives are free afterwards: the event loop has no scope of its own. */

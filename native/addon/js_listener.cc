@@ -30,8 +30,10 @@ class Events final : public ListenerEvents {
     if (runtime_->isClosed()) return;
     const napi_env env = runtime_->env();
     const Scope scope(env);
-    const napi_value fd = number(env, client.release());
-    runtime_->call(onClient_, {fd, failure ? failureOf(env, *failure) : undefined(env)});
+    const napi_value why = failure ? failureOf(env, *failure) : undefined(env);
+    // JavaScript closes it, in the call already if it wants.
+    const int fd = client.release();
+    if (!runtime_->call(onClient_, {number(env, fd), why})) client = Descriptor(fd);
   }
 
   void answered() override {
@@ -190,8 +192,8 @@ napi_value makeListener(const std::shared_ptr<Runtime>& runtime, napi_value opti
   Engine& engine = runtime->engine();
   auto listener = std::make_shared<Listener>(engine, std::move(listening.socket), std::move(*destination), *timeoutMs,
                                              data, std::move(events));
+  if (!listener->start()) return throwErrno(env, errno);
   engine.add(listener);
-  listener->start();
   runtime->asked();
   auto state = std::make_unique<State>(State{runtime, listener});
   return wrapped(env, tag,

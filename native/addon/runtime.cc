@@ -4,9 +4,12 @@ namespace engine::js {
 
 /** libuv's handles, freed by the last of their own callbacks. */
 struct Runtime::Handles {
-  uv_poll_t poll;
   uv_prepare_t prepare;
   uv_timer_t timer;
+  /** Of these it has one. While `idle` is active libuv's poll does not wait: the engine has done so. */
+  uv_idle_t idle;
+  uv_poll_t poll;
+  bool waits = false;
   int open = 3;
   std::shared_ptr<Runtime> runtime;
 
@@ -20,9 +23,9 @@ struct Runtime::Handles {
       std::unique_ptr<Handles>(all).reset();
       napi_remove_async_cleanup_hook(hook);
     };
-    uv_close(reinterpret_cast<uv_handle_t*>(&self->poll), closed);
     uv_close(reinterpret_cast<uv_handle_t*>(&self->prepare), closed);
     uv_close(reinterpret_cast<uv_handle_t*>(&self->timer), closed);
+    uv_close(self->waits ? reinterpret_cast<uv_handle_t*>(&self->idle) : reinterpret_cast<uv_handle_t*>(&self->poll), closed);
   }
 };
 
@@ -48,21 +51,27 @@ void Runtime::begin() {
   handles->runtime = shared_from_this();
   handles_ = handles.release();
   Handles& all = *handles_;
-  all.poll.data = all.prepare.data = all.timer.data = handles_;
+  all.prepare.data = all.timer.data = all.idle.data = all.poll.data = handles_;
   const auto runtimeOf = [](void* handle) -> Runtime& {
     return *static_cast<Handles*>(static_cast<uv_handle_t*>(handle)->data)->runtime;
   };
   static const auto of = runtimeOf;
-  uv_poll_init(loop, &all.poll, engine_.descriptor());
-  uv_poll_start(&all.poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
-    Runtime& runtime = of(handle);
-    runtime.engine_.turn();
-    runtime.afterRound();
-  });
+  all.waits = wait_.begin(loop);
+  if (all.waits) {
+    uv_idle_init(loop, &all.idle);
+    uv_unref(reinterpret_cast<uv_handle_t*>(&all.idle));
+  } else {
+    uv_poll_init(loop, &all.poll, engine_.descriptor());
+    uv_poll_start(&all.poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
+      Runtime& runtime = of(handle);
+      runtime.engine_.turn();
+      runtime.afterRound();
+    });
+    uv_unref(reinterpret_cast<uv_handle_t*>(&all.poll));
+  }
   uv_prepare_init(loop, &all.prepare);
   uv_prepare_start(&all.prepare, [](uv_prepare_t* handle) { of(handle).prepared(); });
   uv_timer_init(loop, &all.timer);
-  uv_unref(reinterpret_cast<uv_handle_t*>(&all.poll));
   uv_unref(reinterpret_cast<uv_handle_t*>(&all.prepare));
   uv_unref(reinterpret_cast<uv_handle_t*>(&all.timer));
   // At the end of the environment libuv's handles must be closed before its loop is.
@@ -78,6 +87,13 @@ void Runtime::begin() {
 void Runtime::prepared() {
   engine_.settle();
   afterRound();
+  if (!wait_.isOn()) return;
+  uv_idle_stop(&handles_->idle);
+  while (wait_.isOn() && wait_.serve()) afterRound();
+  if (!wait_.isOn()) return;
+  afterRound();
+  // What woke the thread may be another process's by now: libuv would wait for its sockets, deaf to the engine's.
+  if (wait_.isOn()) uv_idle_start(&handles_->idle, [](uv_idle_t*) {});
 }
 
 void Runtime::afterRound() {
@@ -102,27 +118,31 @@ void Runtime::asked() {
   } else if (!engine_.needsTick() && isActive) {
     uv_timer_stop(timer);
   }
-  auto* poll = reinterpret_cast<uv_handle_t*>(&handles_->poll);
+  auto* prepare = reinterpret_cast<uv_handle_t*>(&handles_->prepare);
   if (engine_.keepsAlive()) {
-    uv_ref(poll);
+    uv_ref(prepare);
   } else {
-    uv_unref(poll);
+    uv_unref(prepare);
   }
 }
 
-void Runtime::call(const Reference& function, std::initializer_list<napi_value> arguments) {
-  if (isStopped_) return;
+bool Runtime::call(const Reference& function, std::initializer_list<napi_value> arguments) {
+  if (isStopped_) return false;
   const napi_value what = function.value();
-  if (what == nullptr) return;
+  if (what == nullptr) return false;
   napi_value global = nullptr;
   must(napi_get_global(env_, &global));
+  wait_.called();
   napi_value result = nullptr;
   const napi_status status =
       napi_make_callback(env_, context_, global, what, arguments.size(), arguments.begin(), &result);
-  if (status != napi_pending_exception) return;
+  bool hasThrown = false;
+  must(napi_is_exception_pending(env_, &hasThrown));
+  if (!hasThrown) return status == napi_ok;
   napi_value exception = nullptr;
   must(napi_get_and_clear_last_exception(env_, &exception));
   napi_fatal_exception(env_, exception);
+  return true;
 }
 
 void Runtime::close() {
@@ -134,6 +154,7 @@ void Runtime::finish() {
   if (handles_ == nullptr) return;
   // What was asked for in the last callbacks.
   engine_.settle();
+  wait_.end();
   budget_.reference.drop();
   must(napi_async_destroy(env_, context_));
   Handles::close(std::exchange(handles_, nullptr));

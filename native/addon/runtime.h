@@ -1,6 +1,6 @@
-// An engine in Node's event loop. It runs when libuv finds its epoll instance readable, and before each wait of the loop: what timers,
-// promises and callbacks asked for leaves then.
-// Neighbours: addon.cc makes one for each engine of JavaScript; js_link.h and js_listener.h call back through it.
+// An engine in Node's event loop. It runs before each poll of the loop: what timers, promises and callbacks asked for leaves then, and then it
+// waits, for its own sockets and for libuv's. Where that cannot be, libuv waits, and the engine runs when its epoll instance is readable too.
+// Neighbours: addon.cc makes one for each engine of JavaScript; js_link.h and js_listener.h call back through it; loop_wait.h waits.
 #pragma once
 
 #include <uv.h>
@@ -9,6 +9,7 @@
 
 #include "../engine.h"
 #include "js.h"
+#include "loop_wait.h"
 
 namespace engine::js {
 
@@ -22,8 +23,8 @@ class Runtime : public std::enable_shared_from_this<Runtime> {
   Engine& engine() { return engine_; }
   bool isClosed() const { return engine_.isClosed(); }
 
-  /** Calls back with an empty stack below it, and what it left in the queues of promises and ticks. Ignored after the end. */
-  void call(const Reference& function, std::initializer_list<napi_value> arguments);
+  /** Calls back with an empty stack below it, and what it left in the queues of promises and ticks. False after the end, of this or of JavaScript: nobody was called. */
+  bool call(const Reference& function, std::initializer_list<napi_value> arguments);
 
   /** Something was asked of the engine: it may need its timer, or the loop's patience. */
   void asked();
@@ -41,6 +42,7 @@ class Runtime : public std::enable_shared_from_this<Runtime> {
   napi_env env_;
   Cells budget_;
   Engine engine_;
+  LoopWait wait_{engine_};
   napi_async_context context_ = nullptr;
   napi_async_cleanup_hook_handle hook_ = nullptr;
   /** They live until libuv has closed them, and keep this alive until then. */

@@ -38,7 +38,7 @@ struct Port {
     world.engine.add(listener);
     listener->setLinks({world.link});
     cells[cell::places] = 1000;
-    listener->start();
+    CHECK(listener->start());
   }
   std::array<double, cell::length> cells{};
   uint16_t number;
@@ -85,6 +85,11 @@ TEST("listener: waits a moment if no descriptor is left for a client, and then t
   // It would never return, if epoll went on to report the client.
   world.run();
   CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  EQUAL(port.cells[cell::open], 0.0);
+  {
+    const world::FullKernel full;
+    world.wait(100);
+  }
   EQUAL(port.cells[cell::open], 0.0);
   CHECK(world.engine.needsTick());
   world.wait(100);

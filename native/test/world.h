@@ -133,6 +133,12 @@ class World {
   std::shared_ptr<engine::Listener> listener;
 };
 
+/** While it lives the kernel has no memory to watch one more socket. */
+struct FullKernel {
+  FullKernel();
+  ~FullKernel();
+};
+
 /** What has come for a client: the bytes, then "|" for its end or "!" for a reset. */
 std::string received(const engine::Descriptor& client);
 void write(const engine::Descriptor& client, const std::string& text);

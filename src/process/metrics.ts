@@ -2,16 +2,22 @@
 // every room registers its own series in it, and the probe server prints it. The library's global registry stays unused, so that tests never
 // see each other's numbers.
 import { collectDefaultMetrics, type Metric, Registry } from '@prometheus-io/client';
+import { countingWaits } from './loop-utilization.ts';
 
 export { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
 
 /** The library samples ten times as often by default, which would wake an idle pod for nothing. */
 const utilizationSampleMs = 1_000;
 
-/** A registry that already holds the process's own series (`process_*`, `nodejs_*`: memory, CPU, event loop lag, open files, share of time the event loop is busy). */
-export function createRegistry(): Registry {
+/**
+ * A registry that already holds the process's own series (`process_*`, `nodejs_*`: memory, CPU, event loop lag, open files, share of time the event loop is busy).
+ * `waitedMs`: how long something else than Node's event loop has waited on this thread with nothing to do, in all, which Node takes for work.
+ */
+export function createRegistry({ waitedMs }: { readonly waitedMs?: (() => number) | undefined } = {}): Registry {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry, eventLoopUtilizationTimeout: utilizationSampleMs });
+  countingWaits(waitedMs, () => {
+    collectDefaultMetrics({ register: registry, eventLoopUtilizationTimeout: utilizationSampleMs });
+  });
   return registry;
 }
 

@@ -9,7 +9,7 @@ import { aborted } from '../process/abort.ts';
 import { type Clock, sleep, systemClock } from '../process/clock.ts';
 import { deadline } from '../process/deadline.ts';
 import type { Logger } from '../process/log.ts';
-import { createRegistry } from '../process/metrics.ts';
+import { createRegistry, type Registry } from '../process/metrics.ts';
 import { startProbeServer } from '../process/probe-server.ts';
 import type { ReportSpan } from '../process/span.ts';
 import { ByteBudget } from './base/byte-budget.ts';
@@ -100,7 +100,7 @@ class RunningSidecar implements Sidecar {
   readonly #opened: Opened;
   readonly #budget: ByteBudget;
   readonly #connections: ConnectionShares;
-  readonly #registry = createRegistry();
+  readonly #registry: Registry;
   readonly #metrics: TunnelMetrics;
   readonly #observer: TunnelObserver;
   readonly #tunnel: Tunnel;
@@ -126,6 +126,8 @@ class RunningSidecar implements Sidecar {
     this.#budget = budget;
     const names = forwards.map(({ name }) => name);
     this.#connections = new ConnectionShares(connection.maxConnections, names, clock);
+    const { engine } = opened;
+    this.#registry = createRegistry({ waitedMs: engine && (() => engine.waitedMs()) });
     this.#metrics = createTunnelMetrics(this.#registry);
     const { tunnel: counting } = this.#metrics;
     this.#observer = options.trace === undefined ? counting : tracedObserver(counting, options.trace, clock);

@@ -17,6 +17,7 @@ import { startOurs } from '../bench/peers.ts';
 import { memory } from '../bench/process-cost.ts';
 import { portOf, startScript } from '../bench/run.ts';
 import { bundle, type Tunnel } from '../bench/sidecar.ts';
+import { growthPerStep } from './flatness.ts';
 
 const options = {
   connections: { type: 'string', default: '1000000' },
@@ -30,7 +31,7 @@ const [connections, gibibytes, ends] = [values.connections, values.gibibytes, va
   number,
 ];
 
-/** Memory may grow by so much with each of these steps, after the first. */
+/** Memory may grow by so much with each of these steps. */
 const mostGrowthMiB = 1;
 const connectionsOfStep = 100_000;
 const gibibytesOfStep = 64;
@@ -96,7 +97,7 @@ async function manyBytes(load: LoadGenerator, tunnel: Tunnel): Promise<string[]>
   });
 }
 
-/** Does `all` in steps of `step`, and judges the memory after each. */
+/** Does `all` in steps of `step`, and judges the memory after them. */
 async function inSteps(
   { pid }: Tunnel,
   all: number,
@@ -104,8 +105,7 @@ async function inSteps(
   what: string,
   work: (count: number) => Promise<void>,
 ): Promise<string[]> {
-  const faults: string[] = [];
-  let before: number | undefined;
+  const after: number[] = [];
   for (let done = 0; done < all; ) {
     const count = Math.min(step, all - done);
     const began = performance.now();
@@ -114,13 +114,10 @@ async function inSteps(
     const { rss } = memory(pid);
     const seconds = (performance.now() - began) / 1_000;
     console.log(`${done} ${what}, the last ${count} in ${seconds.toFixed(0)} s: RSS ${rss.toFixed(1)} MiB`);
-    if (before !== undefined && rss - before > mostGrowthMiB) {
-      faults.push(`RSS grew from ${before.toFixed(1)} to ${rss.toFixed(1)} MiB with ${count} ${what}`);
-    }
-    // The most so far: a collection of garbage in between is no credit for the next step.
-    before = Math.max(before ?? 0, rss);
+    after.push(rss);
   }
-  return faults;
+  const grows = growthPerStep(after);
+  return grows > mostGrowthMiB ? [`RSS grows by ${grows.toFixed(1)} MiB with each ${step} ${what}`] : [];
 }
 
 /** Clients that take an answer in pieces, with pauses, until its end. */

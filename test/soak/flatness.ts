@@ -1,5 +1,5 @@
 // Whether what a tunnel holds stays flat over a soak: the last third of the samples beside the middle one. The first third is not judged,
-// because code is compiled and buffers are filled then. Pure. Neighbour: soak.ts takes the samples.
+// because code is compiled and buffers are filled then. Pure. Neighbours: soak.ts takes the samples, endurance.ts those of one value.
 
 /** What the sidecar holds at one moment, under the same load each time. */
 export interface Sample {
@@ -33,7 +33,21 @@ export function growth(samples: readonly Sample[]): string[] {
   });
 }
 
+/**
+ * How much a value grows from each step to the next, apart from what garbage moves up and down: from the middle third to the last, or, of less
+ * than six steps, from the first to the last.
+ */
+export function growthPerStep(values: readonly number[]): number {
+  if (values.length < 2) return 0;
+  const third = values.length < 6 ? 0 : Math.floor(values.length / 3);
+  if (third === 0) return ((values.at(-1) ?? 0) - (values[0] ?? 0)) / (values.length - 1);
+  return (medianOf(values.slice(-third)) - medianOf(values.slice(-2 * third, -third))) / third;
+}
+
 export function median(samples: readonly Sample[], name: keyof Sample): number {
-  const sorted = samples.map((sample) => sample[name]).toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+  return medianOf(samples.map((sample) => sample[name]));
+}
+
+function medianOf(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

@@ -37,6 +37,10 @@ export class FakeEngine implements Engine {
     return listener;
   }
 
+  waitedMs(): number {
+    return 0;
+  }
+
   close(): void {
     for (const listener of this.listeners) listener.close();
   }

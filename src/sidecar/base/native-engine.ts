@@ -2,7 +2,8 @@
 // ssh sessions without JavaScript in between; JavaScript logs in, exchanges keys and decides.
 // Neighbours: native-addon.ts loads it, drivers/ssh/base/ssh2-link.ts gives it the socket of a session, clients/native-clients.ts a port.
 //
-// Everything runs on the thread and in the event loop of the Node environment that loaded it. Nothing throws unless it says so.
+// Everything runs on the thread of the Node environment that loaded it. The first engine of a thread waits for its sockets and for those of Node at once,
+// instead of Node's event loop; another one is served by that loop. Nothing throws unless it says so.
 // Callbacks come from the event loop with an empty stack, never from inside a call into the engine; an exception in one becomes an
 // 'uncaughtException'. All but `onPayload` come at the end of a round, after all sockets that were ready have been served.
 // Cells are arrays that JavaScript makes, and that the engine reads and writes in place: reading a counter is no call.
@@ -29,6 +30,8 @@ export interface Engine {
   link(options: NativeLinkOptions): NativeLink;
   /** @throws Error with `code` EADDRINUSE, EACCES, EADDRNOTAVAIL, EINVAL (host is not a literal)… */
   listen(options: ListenOptions): NativeListener;
+  /** How long it waited with nothing to do, in all. Node counts that as time in which its event loop was busy. */
+  waitedMs(): number;
   /** Closes all listeners and links that are left, resets their clients. No callback comes after it. Idempotent. */
   close(): void;
 }

@@ -84,11 +84,11 @@ class EngineDial {
   readonly #session: Session;
   readonly #destination: Destination;
   readonly #listener: NativeListener;
+  readonly #cells = new Float64Array(listenerCells.length);
   readonly #result = Promise.withResolvers<void>();
 
   constructor(session: Session, engine: Engine, destination: Destination) {
-    const cells = new Float64Array(listenerCells.length);
-    cells[listenerCells.places] = 1;
+    this.#cells[listenerCells.places] = 1;
     this.#session = session;
     this.#destination = destination;
     this.#listener = engine.listen({
@@ -96,7 +96,7 @@ class EngineDial {
       port: 0,
       destination,
       dialTimeoutMs: 60_000,
-      cells,
+      cells: this.#cells,
       onClient: (fd, why) => {
         new Socket({ fd }).destroy();
         this.#result.reject(this.#failure(why));
@@ -114,7 +114,12 @@ class EngineDial {
     client.once('close', () => this.#result.reject(this.#failure(undefined)));
     this.#reportAsDriver(client);
     const { via, carrier } = this.#session;
-    using _ = onAbort(signal, (reason) => {
+    // The far side may answer and break off at once, and the driver be closed by that before the engine has told the answer.
+    using _ended = onAbort(this.#session.signal, () => {
+      if (this.#cells[listenerCells.carried] === 1) this.#result.resolve();
+      else this.#result.reject(this.#failure(undefined));
+    });
+    using _given = onAbort(signal, (reason) => {
       if (carrier !== undefined) this.#listener.takeBack(carrier.link);
       this.#result.reject(dialTimedOut(this.#destination, via, reason));
     });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { growth, type Sample } from '../../soak/flatness.ts';
+import { growth, growthPerStep, type Sample } from '../../soak/flatness.ts';
 
 const still: Sample = { rss: 90, files: 40, streams: 22, sessions: 2 };
 const series = (at: (index: number) => Partial<Sample>): Sample[] =>
@@ -21,4 +21,13 @@ test('one socket, channel or session more for each kill is growth, and so is a M
 
 test('too few samples prove nothing', () => {
   assert.throws(() => growth([still, still, still, still, still]), /at least 6/);
+});
+
+test('a value that grows with each step is told from one that garbage moves', () => {
+  const tebibyte = [83.7, 84.4, 83.7, 85.9, 86.8, 85.7, 85.9, 86.2, 86.4, 86.7, 87.0, 87.4, 86.1, 86.2, 86.4, 86.6];
+  assert.ok(Math.abs(growthPerStep(tebibyte)) < 0.1);
+  assert.ok(growthPerStep(tebibyte.map((rss, step) => rss + 1.1 * step)) > 1);
+  assert.equal(growthPerStep([80, 83, 84]), 2);
+  assert.equal(growthPerStep([80]), 0);
+  assert.equal(growthPerStep([]), 0);
 });

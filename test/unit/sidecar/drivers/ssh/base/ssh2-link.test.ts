@@ -90,6 +90,7 @@ async function world(): Promise<World> {
       options = given;
       return link;
     },
+    waitedMs: () => 0,
     listen: () => assert.fail('it listens'),
     close: () => undefined,
   };
