@@ -144,6 +144,33 @@ test('an engine that needs what this Node lacks does not load', onLinux, async (
   assert.throws(() => createRequire(import.meta.url)(file), /undefined symbol: a_function_that_no_node_has/);
 });
 
+for (const [what, body] of [
+  ['an index out of bounds', 'std::vector<int> numbers(1); return numbers[count] == 0 ? exports : nullptr;'],
+  [
+    'a write out of bounds',
+    'char bytes[8]; std::memset(bytes, 0, count); return bytes[count / 2] == 0 ? exports : nullptr;',
+  ],
+] as const) {
+  test(`${what} ends the process`, onLinux, async () => {
+    const [source, other] = [join(folder, 'bounds.cc'), join(folder, 'empty.cc')];
+    writeFileSync(other, '');
+    writeFileSync(
+      source,
+      `#include <cstring>
+      #include <vector>
+      volatile unsigned long size = 9;
+      extern "C" __attribute__((visibility("default"))) void* napi_register_module_v1(void*, void* exports) {
+        const unsigned long count = size;
+        ${body}
+      }`,
+    );
+    const file = join(folder, 'bounds', 'engine.node');
+    assert.equal(await compile([source, other], file, { options: addonFlags, link: addonLink }), true);
+    const child = spawn(process.execPath, ['--eval', `require(${JSON.stringify(file)})`], { stdio: 'ignore' });
+    assert.deepEqual(await once(child, 'exit'), [null, 'SIGABRT']);
+  });
+}
+
 async function textOf(stream: NodeJS.ReadableStream | null): Promise<string> {
   let text = '';
   for await (const chunk of stream ?? []) text += String(chunk);
