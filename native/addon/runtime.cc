@@ -1,5 +1,7 @@
 #include "runtime.h"
 
+#include <cerrno>
+
 namespace engine::js {
 
 /** libuv's handles, freed by the last of their own callbacks. */
@@ -31,8 +33,7 @@ struct Runtime::Handles {
 
 std::shared_ptr<Runtime> Runtime::start(napi_env env, Cells budget, double total) {
   auto runtime = std::make_shared<Runtime>(env, std::move(budget), total);
-  if (runtime->engine_.descriptor() < 0) return nullptr;
-  runtime->begin();
+  if (runtime->engine_.descriptor() < 0 || !runtime->begin()) return nullptr;
   return runtime;
 }
 
@@ -41,27 +42,35 @@ Runtime::Runtime(napi_env env, Cells budget, double total)
 
 Runtime::~Runtime() = default;
 
-void Runtime::begin() {
-  napi_value name = nullptr;
-  must(napi_create_string_latin1(env_, "portforward:engine", NAPI_AUTO_LENGTH, &name));
-  must(napi_async_init(env_, nullptr, name, &context_));
+bool Runtime::begin() {
   uv_loop_t* loop = nullptr;
   must(napi_get_uv_event_loop(env_, &loop));
   auto handles = std::make_unique<Handles>();
+  Handles& all = *handles;
+  all.waits = wait_.begin(loop);
+  if (!all.waits) {
+    // Where the kernel watches no more sockets, libuv has no handle for it.
+    const int error = uv_poll_init(loop, &all.poll, engine_.descriptor());
+    if (error != 0) {
+      wait_.end();
+      errno = -error;
+      return false;
+    }
+  }
   handles->runtime = shared_from_this();
   handles_ = handles.release();
-  Handles& all = *handles_;
   all.prepare.data = all.timer.data = all.idle.data = all.poll.data = handles_;
+  napi_value name = nullptr;
+  must(napi_create_string_latin1(env_, "portforward:engine", NAPI_AUTO_LENGTH, &name));
+  must(napi_async_init(env_, nullptr, name, &context_));
   const auto runtimeOf = [](void* handle) -> Runtime& {
     return *static_cast<Handles*>(static_cast<uv_handle_t*>(handle)->data)->runtime;
   };
   static const auto of = runtimeOf;
-  all.waits = wait_.begin(loop);
   if (all.waits) {
     uv_idle_init(loop, &all.idle);
     uv_unref(reinterpret_cast<uv_handle_t*>(&all.idle));
   } else {
-    uv_poll_init(loop, &all.poll, engine_.descriptor());
     uv_poll_start(&all.poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
       Runtime& runtime = of(handle);
       runtime.engine_.turn();
@@ -82,6 +91,7 @@ void Runtime::begin() {
     runtime->finish();
   };
   must(napi_add_async_cleanup_hook(env_, atEnd, this, &hook_));
+  return true;
 }
 
 void Runtime::prepared() {
@@ -138,7 +148,8 @@ bool Runtime::call(const Reference& function, std::initializer_list<napi_value> 
       napi_make_callback(env_, context_, global, what, arguments.size(), arguments.begin(), &result);
   bool hasThrown = false;
   must(napi_is_exception_pending(env_, &hasThrown));
-  if (!hasThrown) return status == napi_ok;
+  // Every other status may come after JavaScript has run, as at a thread that is ended meanwhile.
+  if (!hasThrown) return status != napi_cannot_run_js && status != napi_pending_exception;
   napi_value exception = nullptr;
   must(napi_get_and_clear_last_exception(env_, &exception));
   napi_fatal_exception(env_, exception);

@@ -15,6 +15,7 @@ namespace engine::js {
 
 class Runtime : public std::enable_shared_from_this<Runtime> {
  public:
+  /** Null, and errno says why, if the kernel gives no epoll instance or does not watch it. */
   static std::shared_ptr<Runtime> start(napi_env env, Cells budget, double total);
   Runtime(napi_env env, Cells budget, double total);
   ~Runtime();
@@ -34,7 +35,7 @@ class Runtime : public std::enable_shared_from_this<Runtime> {
  private:
   struct Handles;
 
-  void begin();
+  bool begin();
   void prepared();
   void afterRound();
   void finish();

@@ -19,8 +19,12 @@ export function countingWaits(waitedMs: (() => number) | undefined, setUp: () =>
     return;
   }
   const measured = performance.eventLoopUtilization.bind(performance);
-  performance.eventLoopUtilization = (later, earlier) =>
-    later === undefined ? withWaited(measured(), waitedMs()) : measured(later, earlier);
+  // With one sample Node gives what happened since, with two what happened between them.
+  performance.eventLoopUtilization = (later, earlier) => {
+    if (later !== undefined && earlier !== undefined) return measured(later, earlier);
+    const now = withWaited(measured(), waitedMs());
+    return later === undefined ? now : measured(now, later);
+  };
   try {
     setUp();
   } finally {

@@ -1,5 +1,5 @@
 // The engine waits in place of Node's event loop: whatever else the loop waits for must be noticed as before, and when it is due.
-// Neighbours: engine-world.ts, addon.test.ts has the engine's own promises.
+// Neighbours: engine-world.ts, flooding-client.ts; addon.test.ts has the engine's own promises.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,12 +7,13 @@ import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { afterEach, describe, test } from 'node:test';
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { withWaited } from '../../../src/process/loop-utilization.ts';
 import { engineForTests } from '../../support/data-path.ts';
-import { channelOf, confirmation, data } from '../../support/gcm-peer.ts';
+import { channelOf, close, confirmation, data, eof } from '../../support/gcm-peer.ts';
 import { closedByNow, type EngineWorld, engineWorld, packetOf } from './engine-world.ts';
+import type { Flood } from './flooding-client.ts';
 
 const worlds: EngineWorld[] = [];
 afterEach(async () => {
@@ -100,14 +101,27 @@ describe('an engine in the event loop', {
     await threadEnds;
   });
 
-  test('calls timers while its clients leave it no pause', async () => {
+  test('calls timers while a client leaves it no pause', async () => {
     const it = await world();
-    let ticks = 0;
-    const timer = setInterval(() => ticks++, 5);
-    const carrying = carries(it, 2_000);
-    while (ticks < 20) await turn();
-    await carrying;
+    const [chunks, stop] = [new Int32Array(new SharedArrayBuffer(4)), new Int32Array(new SharedArrayBuffer(4))];
+    const flooding = new Worker(new URL('flooding-client.ts', import.meta.url), {
+      workerData: { port: it.listener.port, chunks, stop } satisfies Flood,
+    });
+    const ends = once(flooding, 'exit');
+    const channel = channelOf(await it.peer.next());
+    it.peer.send(confirmation(channel, 7), eof(channel), close(channel));
+    // What the client sends now the engine drops: nothing of it reaches Node's loop, and nothing else is left to wake that.
+    let [called, seen] = [0, 0];
+    const { promise: oftenCalled, resolve } = Promise.withResolvers<void>();
+    const timer = setInterval(() => {
+      const count = Atomics.load(chunks, 0);
+      if (count > seen && ++called === 20) resolve();
+      seen = count;
+    }, 5);
+    await Promise.race([oftenCalled, ends]);
     clearInterval(timer);
+    Atomics.store(stop, 0, 1);
+    assert.deepEqual(await ends, [0], 'the flood ended before the timer was called');
   });
 
   test('a second one is served beside it, also after the first was closed, and a third after both', async () => {

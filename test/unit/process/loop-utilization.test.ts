@@ -35,6 +35,9 @@ describe('loop utilization', () => {
     assert.ok(before.active > 0);
     assert.equal(after.active, 0);
     assert.ok(kept(after, before).idle > 0);
+    const since = kept(before);
+    assert.equal(since.active, -before.active);
+    assert.ok(since.idle >= before.active);
     assert.throws(() => countingWaits(() => 0, assert.fail));
     assert.equal(current(), own);
     countingWaits(undefined, () => assert.equal(current(), own));
